@@ -1,0 +1,28 @@
+import { AlignmentError } from './errors.js';
+
+/** The L2 norm of all gradients taken as one vector, summed in float64. */
+export function globalNorm(gradients: readonly ArrayLike<number>[]): number {
+  let sum = 0;
+  for (const g of gradients) for (let i = 0; i < g.length; i++) sum += g[i]! * g[i]!;
+  return Math.sqrt(sum);
+}
+
+/**
+ * What the gradients are multiplied by so that their norm is at most maxNorm: min(1, maxNorm / (norm +
+ * 1e-6)).
+ *
+ * @param maxNorm Infinity leaves the gradients as they are
+ * @throws AlignmentError ALIGNMENT_NOT_FINITE on a norm that is no number, before it can reach the weights;
+ * ALIGNMENT_OPTION
+ */
+export function gradientClipCoefficient(norm: number, maxNorm: number): number {
+  if (!Number.isFinite(norm)) {
+    throw new AlignmentError(
+      'ALIGNMENT_NOT_FINITE',
+      `expected a finite gradient norm, got ${norm}: lower the learning rate or look at the batch`,
+    );
+  }
+  if (!(maxNorm > 0))
+    throw new AlignmentError('ALIGNMENT_OPTION', `maxNorm must be positive, got ${maxNorm}`);
+  return Math.min(1, maxNorm / (norm + 1e-6));
+}

@@ -1,0 +1,15 @@
+export * from './adamw.js';
+export * from './adaptive-kl.js';
+export * from './clip.js';
+export * from './dpo.js';
+export * from './errors.js';
+export * from './gae.js';
+export * from './kl.js';
+export * from './logprobs.js';
+export { type Loss, maskedMean, type Normaliser, pairwiseSum } from './masked.js';
+export * from './ppo.js';
+export * from './reward-model.js';
+export * from './rewards.js';
+export * from './schedules.js';
+export * from './sft.js';
+export * from './statistics.js';

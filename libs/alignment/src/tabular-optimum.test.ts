@@ -1,0 +1,138 @@
+/**
+ * On a policy small enough to enumerate, max E[r] - beta KL(pi, ref) has the closed form pi* = ref exp(r /
+ * beta) / Z. PPO and DPO, given exact expectations instead of samples, must both end there.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, expect, test } from 'vitest';
+import { adamw, biasCorrections } from './adamw.js';
+import { dpoLoss } from './dpo.js';
+import { type Matrix, read } from './golden.test.support.js';
+import { categoricalKl } from './kl.js';
+import { ppoPolicyLoss } from './ppo.js';
+import { rlhfReward } from './rewards.js';
+
+interface Optimum {
+  beta: number;
+  ref_logprobs: Matrix;
+  rewards: Matrix;
+  optimal_logprobs: Matrix;
+}
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const { beta, ref_logprobs, rewards, optimal_logprobs } = read<Optimum>('tabular_optimum.json');
+const prompts = rewards.length;
+const completions = rewards[0]!.length;
+
+/** KL(pi, pi*) of each prompt. */
+const klToOptimum = (logits: tf.Tensor) =>
+  categoricalKl(logits, tf.tensor2d(optimal_logprobs)).arraySync() as number[];
+
+test('PPO', () => {
+  // Outer iteration: the "batch" is every completion y, each one token long, weighted by pi_old(y). Since the
+  // surrogate is positively homogeneous in A, the weight goes into the advantage, and the normaliser is the
+  // number of prompts.
+  const mask = tf.ones([prompts, completions]);
+  const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
+  let mostClipped = 0;
+  for (let iteration = 0; iteration < 300; iteration++) {
+    const oldLogprobs = tf.logSoftmax(optimizer.logits());
+    const advantages = tf.tensor2d(weightedAdvantages(oldLogprobs.arraySync() as Matrix));
+    const surrogate = (logits: tf.Tensor) => {
+      const logprobs = tf.logSoftmax(logits);
+      return ppoPolicyLoss({ logprobs, oldLogprobs, advantages, mask, cliprange: 0.2, normaliser: prompts });
+    };
+    for (let epoch = 0; epoch < 4; epoch++) {
+      optimizer.step(0.1 * (1 - iteration / 300), (logits) => surrogate(logits).loss);
+    }
+    const { clipfrac } = surrogate(optimizer.logits()).stats;
+    mostClipped = Math.max(mostClipped, clipfrac.arraySync());
+  }
+  expect(mostClipped, 'the clip must have been in force on the way').toBeGreaterThan(0);
+  expectOptimal(optimizer.logits());
+});
+
+test('DPO', () => {
+  // All unordered pairs of one prompt. A Bradley-Terry labeler prefers i to j with probability sigma(r_i -
+  // r_j); the expectation of the loss over the label is the loss with that soft label, a label smoothing of
+  // sigma(r_j - r_i).
+  const pairs = rewards.flatMap((row, x) =>
+    row.flatMap((r_i, i) =>
+      row.slice(0, i).map((r_j, j) => ({ i: x * completions + i, j: x * completions + j, r_i, r_j })),
+    ),
+  );
+  const index = (key: 'i' | 'j') =>
+    tf.tensor1d(
+      pairs.map((pair) => pair[key]),
+      'int32',
+    );
+  const labelSmoothing = tf.tensor1d(pairs.map(({ r_i, r_j }) => 1 / (1 + Math.exp(r_i - r_j))));
+  const ref = tf.tensor1d(ref_logprobs.flat());
+  const lengths = tf.ones([pairs.length]);
+  const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
+  for (let step = 0; step < 600; step++) {
+    optimizer.step(0.2 * (1 - step / 600), (logits) => {
+      const logprobs = tf.reshape(tf.logSoftmax(logits), [prompts * completions]);
+      const side = (ids: tf.Tensor1D) => {
+        const logps = tf.gather(logprobs, ids);
+        return { logps, logratios: tf.sub(logps, tf.gather(ref, ids)), lengths };
+      };
+      const [chosen, rejected] = [side(index('i')), side(index('j'))];
+      return dpoLoss({ chosen, rejected, beta, labelSmoothing, normaliser: pairs.length }).loss;
+    });
+  }
+  expectOptimal(optimizer.logits());
+});
+
+/** pi_old(y) A(y), with A(y) = r(y) - beta log(pi_old(y) / ref(y)) less its expectation under pi_old. */
+function weightedAdvantages(oldLogprobs: Matrix): Matrix {
+  return oldLogprobs.map((row, x) => {
+    const regularised = row.map((logprob, y) => {
+      const response = { logprobs: [logprob], refLogprobs: [ref_logprobs[x]![y]!], endedWithEos: true };
+      return rlhfReward({ ...response, score: rewards[x]![y]! }, { klCoef: beta }).rlhfReward;
+    });
+    const baseline = row.reduce((sum, logprob, y) => sum + Math.exp(logprob) * regularised[y]!, 0);
+    return row.map((logprob, y) => Math.exp(logprob) * (regularised[y]! - baseline));
+  });
+}
+
+/** AdamW over a table of logits. */
+function createOptimizer(initial: tf.Tensor2D) {
+  const [beta1, beta2] = [0.9, 0.99];
+  let p: tf.Tensor = tf.clone(initial);
+  let m: tf.Tensor = tf.zerosLike(p);
+  let v: tf.Tensor = tf.zerosLike(p);
+  let t = 0;
+  return {
+    logits: () => p,
+    step(learningRate: number, loss: (logits: tf.Tensor) => tf.Scalar): void {
+      t += 1;
+      const corrections = biasCorrections(t, { beta1, beta2 });
+      const next = tf.tidy(() =>
+        adamw(
+          { p, g: tf.grad((logits) => loss(logits))(p), m, v },
+          {
+            lr: tf.scalar(learningRate),
+            beta1,
+            beta2,
+            eps: 1e-8,
+            weightDecay: 0,
+            biasCorrection1: tf.scalar(corrections.biasCorrection1),
+            biasCorrection2: tf.scalar(corrections.biasCorrection2),
+            gradScale: tf.scalar(1),
+          },
+        ),
+      );
+      tf.dispose([p, m, v]);
+      ({ p, m, v } = next);
+    },
+  };
+}
+
+function expectOptimal(logits: tf.Tensor): void {
+  const start = klToOptimum(tf.tensor2d(ref_logprobs));
+  const reached = klToOptimum(logits);
+  const message = `KL(pi, pi*) per prompt went from [${start}] to [${reached}]`;
+  expect(Math.min(...start), message).toBeGreaterThan(0.1);
+  expect(Math.max(...reached), message).toBeLessThan(1e-3);
+}

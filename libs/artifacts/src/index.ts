@@ -1,0 +1,3 @@
+export { ArtifactError, type ArtifactErrorCode } from './errors.js';
+export { type FilesystemOptions, filesystemArtifacts } from './filesystem.js';
+export type { ArtifactRef, ArtifactStore, Collected, CollectOptions, FetchOptions } from './port.js';

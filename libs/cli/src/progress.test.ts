@@ -1,0 +1,84 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { progressLine } from './progress.js';
+
+const step = (step: number, metrics: Record<string, number>, split: 'train' | 'test' = 'train') => ({
+  run: 'r',
+  step,
+  policyVersion: step + 1,
+  split,
+  metrics,
+});
+const waiting = {
+  run: 'r',
+  step: 1,
+  waitingFor: { rewards: 3, rollouts: 1 },
+  sinceMs: 15_200,
+  deadlineMs: 600_000,
+};
+
+/** What a line shows on an output, colours left out. */
+async function shown(
+  terminal: { columns: number } | undefined,
+  use: (line: ReturnType<typeof progressLine>) => void,
+  method = 'dpo' as const,
+) {
+  const out = Object.assign(new PassThrough(), terminal && { isTTY: true, ...terminal });
+  use(progressLine({ label: '4/5 DPO', method, steps: 2 }, out as unknown as NodeJS.WriteStream));
+  out.end();
+  return text(out);
+}
+
+describe('on a file or a pipe', () => {
+  it('is one line at the end: steps, seconds, the last training metrics and those of the held-out items', async () => {
+    const output = await shown(undefined, (line) => {
+      line.step!(step(0, { loss: 0.7 }));
+      line.step!(step(1, { loss: 0.5, 'rewards/accuracies': 0.75, 'rewards/margins': 0.125, grad_norm: 9 }));
+      line.step!(step(2, { 'eval/rewards/accuracies': 0.625 }, 'test'));
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toMatch(
+      /^✓ 4\/5 DPO +2\/2 steps +\d+\.\d s +loss 0\.500 {2}accuracy 0\.750 {2}margin 0\.125 {2}held-out accuracy 0\.625\n$/,
+    );
+  });
+
+  it('tells at once of a wait, and for what', async () => {
+    const output = await shown(undefined, (line) => line.waiting!(waiting));
+    expect(stripVTControlCharacters(output)).toBe('4/5 DPO:  waiting 15 s for 3 rewards, 1 rollouts\n');
+  });
+
+  it('marks a run that did not complete', async () => {
+    const output = await shown(undefined, (line) => {
+      line.step!(step(0, { loss: 0.7 }));
+      line.abandon();
+    });
+    expect(stripVTControlCharacters(output)).toMatch(/^✗ 4\/5 DPO +1\/2 steps .*loss 0\.700\n$/);
+  });
+});
+
+describe('on a terminal', () => {
+  const last = (output: string) => stripVTControlCharacters(output.split('\u001b[K').at(-1)!);
+
+  it('is rewritten in place, within the width', async () => {
+    const output = await shown({ columns: 40 }, (line) =>
+      line.step!(step(0, { loss: 0.7, 'rewards/accuracies': 1 })),
+    );
+    expect(output).not.toContain('\n');
+    expect(last(output)).toMatch(/^4\/5 DPO +1\/2 s/);
+    expect(last(output)).toHaveLength(39);
+  });
+
+  it('shows a wait until the next step', async () => {
+    const wide = { columns: 200 };
+    expect(last(await shown(wide, (line) => line.waiting!(waiting)))).toContain(
+      'waiting 15 s for 3 rewards, 1 rollouts',
+    );
+    const moved = await shown(wide, (line) => {
+      line.waiting!(waiting);
+      line.step!(step(1, { loss: 0.5 }));
+    });
+    expect(last(moved)).not.toContain('waiting');
+  });
+});

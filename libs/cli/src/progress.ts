@@ -1,0 +1,96 @@
+/** One line for each run under way: rewritten in place on a terminal, written once at its end elsewhere. */
+import type { DataFor } from '@rlhf-streams/events';
+import type { MethodName } from '@rlhf-streams/training/config';
+import color from 'picocolors';
+import type { RunObserver } from './follow-run.js';
+
+export interface ProgressLine extends RunObserver {
+  done(): void;
+  /** Leaves the line as it stands: the run did not complete. */
+  abandon(): void;
+}
+
+/** What is worth saying of a step, by method: [label, metric]. */
+const shown: Readonly<Record<MethodName, readonly (readonly [string, string])[]>> = {
+  sft: [['loss', 'loss']],
+  reward: [
+    ['loss', 'loss'],
+    ['accuracy', 'accuracy'],
+  ],
+  ppo: [
+    ['score', 'objective/scores'],
+    ['gold', 'scores/gold'],
+    ['KL', 'objective/kl'],
+  ],
+  dpo: [
+    ['loss', 'loss'],
+    ['accuracy', 'rewards/accuracies'],
+    ['margin', 'rewards/margins'],
+  ],
+  sample: [
+    ['score', 'objective/scores'],
+    ['KL', 'objective/kl'],
+    ['length', 'rollout/length'],
+  ],
+};
+
+/** Measured after the last step, on held-out items. */
+const heldOut: Readonly<Partial<Record<MethodName, readonly (readonly [string, string])[]>>> = {
+  sft: [['held-out loss', 'eval/loss']],
+  reward: [['held-out accuracy', 'eval/accuracy']],
+  dpo: [['held-out accuracy', 'eval/rewards/accuracies']],
+};
+
+export function progressLine(
+  about: { readonly label: string; readonly method: MethodName; readonly steps: number },
+  out: NodeJS.WriteStream = process.stdout,
+): ProgressLine {
+  const begun = performance.now();
+  const live = out.isTTY === true;
+  let done = 0;
+  let train: Record<string, number> = {};
+  let test: Record<string, number> = {};
+  let note = '';
+
+  const text = () => {
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
+    const steps = `${Math.min(done, about.steps)}/${about.steps}`.padStart(9);
+    const numbers = [...pick(shown[about.method], train), ...pick(heldOut[about.method] ?? [], test)].join(
+      '  ',
+    );
+    return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}`;
+  };
+  const draw = () => {
+    if (live) out.write(`\r\u001b[K${text().slice(0, (out.columns ?? 120) - 1)}`);
+  };
+  const finish = (mark: string) => out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
+  draw();
+  return {
+    step({ step, split, metrics }: DataFor<'step.completed'>) {
+      note = '';
+      if (split === 'train') {
+        done = step + 1;
+        train = metrics;
+      } else test = metrics;
+      draw();
+    },
+    waiting({ waitingFor, sinceMs }) {
+      const missing = Object.entries(waitingFor)
+        .map(([topic, count]) => `${count} ${topic}`)
+        .join(', ');
+      note = color.yellow(`  waiting ${Math.round(sinceMs / 1000)} s for ${missing}`);
+      if (live) draw();
+      else out.write(`${about.label}:${note}\n`);
+    },
+    done: () => void finish(color.green('✓')),
+    abandon: () => void finish(color.red('✗')),
+  };
+}
+
+const pick = (
+  wanted: readonly (readonly [string, string])[],
+  metrics: Readonly<Record<string, number>>,
+): string[] =>
+  wanted.flatMap(([label, metric]) =>
+    metrics[metric] === undefined ? [] : [`${label} ${metrics[metric].toFixed(3)}`],
+  );

@@ -1,0 +1,39 @@
+import { parseRunConfig, scorersOf } from '@rlhf-streams/training/config';
+import { describe, expect, it } from 'vitest';
+import { recipe } from './recipe.js';
+
+describe.each([
+  ['short', true],
+  ['whole', false],
+])('the %s recipe', (_, short) => {
+  const stages = recipe({ data: 'reviews.jsonl', seed: 3, short });
+  const configs = stages.flatMap(({ runs }) => runs).map(parseRunConfig);
+
+  it('is made of valid runs, each named once, with the seed of the experiment', () => {
+    const names = configs.map(({ run }) => run);
+    expect(new Set(names).size).toBe(names.length);
+    expect(new Set(configs.map(({ seed }) => seed))).toEqual(new Set([3]));
+  });
+
+  it('builds only on runs done before', () => {
+    configs.forEach((config, i) => {
+      const named = [JSON.stringify(config).matchAll(/"run:([^"]+)"/g)].flatMap((all) =>
+        [...all].map(([, run]) => run),
+      );
+      const before = configs.slice(0, i).map(({ run }) => run);
+      expect(before).toEqual(expect.arrayContaining(named));
+    });
+  });
+
+  it('never trains on the gold reward: it ranks the comparisons, and else only watches', () => {
+    const trained = configs.filter(({ method }) => method === 'ppo');
+    for (const config of trained) expect(scorersOf(config)[0]).not.toMatch(/^gold:/);
+    expect(JSON.stringify(configs.filter(({ method }) => method === 'dpo'))).not.toContain('gold:');
+  });
+
+  it('evaluates every policy on the same held-out prompts', () => {
+    const evaluations = stages.at(-1)!.runs.map(({ run: _, model, ...rest }) => rest);
+    for (const evaluation of evaluations)
+      expect(evaluation).toEqual({ ...evaluations[0], testPrompts: true });
+  });
+});

@@ -1,0 +1,87 @@
+import { cpus } from 'node:os';
+import { type MetricSeries, type ReportData, renderReport, type StageReport } from '@rlhf-streams/evaluation';
+import type { Results } from './results.js';
+import type { Verdict } from './verdict.js';
+
+export interface ReportFacts {
+  readonly data: string;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly createdAt: Date;
+  readonly checkpoints: readonly { readonly name: string; readonly path: string }[];
+}
+
+interface StagePlots {
+  readonly run: string;
+  readonly name: string;
+  readonly description: string;
+  readonly metrics: readonly string[];
+  readonly groups?: StageReport['groups'];
+}
+
+const stages: readonly StagePlots[] = [
+  {
+    run: 'sft',
+    name: 'SFT',
+    description: 'Mean negative log-likelihood of the review sentences, in nats per token',
+    metrics: ['loss', 'grad_norm'],
+  },
+  {
+    run: 'reward',
+    name: 'Reward model',
+    description: 'Bradley-Terry likelihood of the comparisons that the gold reward ranked',
+    metrics: ['loss', 'accuracy', 'margin'],
+  },
+  {
+    run: 'ppo',
+    name: 'PPO',
+    description: 'Reward-model score with a KL penalty to the SFT policy; the gold reward is only watched',
+    metrics: [
+      'objective/scores',
+      'scores/gold',
+      'objective/kl',
+      'rollout/length',
+      'loss/policy_avg',
+      'loss/value_avg',
+      'policy/entropy_avg',
+      'policy/clipfrac_avg',
+      'val/var_explained',
+    ],
+    groups: [{ title: 'reward', series: ['objective/scores', 'scores/gold'] }],
+  },
+  {
+    run: 'dpo',
+    name: 'DPO',
+    description: 'The same comparisons, without a reward model',
+    metrics: ['loss', 'rewards/accuracies', 'rewards/chosen', 'rewards/rejected', 'rewards/margins'],
+    groups: [
+      { title: 'implicit rewards', series: ['rewards/chosen', 'rewards/rejected', 'rewards/margins'] },
+    ],
+  },
+];
+
+export function quickstartReport(results: Results, verdict: Verdict, facts: ReportFacts): string {
+  const data: ReportData = {
+    title: 'rlhf-streams quickstart: controlled sentiment',
+    createdAt: facts.createdAt.toISOString(),
+    facts: [
+      ['Corpus', facts.data === 'bundled' ? 'bundled review sentences' : facts.data],
+      ['Seed', String(facts.seed)],
+      ['Time', `${facts.seconds.toFixed(0)} s`],
+      ['Machine', `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`],
+      ['Node', process.version],
+    ],
+    policies: results.policies,
+    verdict,
+    stages: stages.map(({ run, metrics, ...stage }) => ({
+      ...stage,
+      series: pick(results.metrics.get(run), metrics),
+    })),
+    samples: results.samples,
+    checkpoints: facts.checkpoints,
+  };
+  return renderReport(data);
+}
+
+const pick = (series: readonly MetricSeries[] = [], names: readonly string[]): MetricSeries[] =>
+  names.flatMap((name) => series.find((each) => each.name === name) ?? []);

@@ -1,0 +1,128 @@
+/** What the log says of the experiment: metrics by run, and the three policies on the held-out prompts. */
+
+import {
+  type MetricSeries,
+  meanEstimate,
+  type PolicySummary,
+  type SampleGroup,
+  sequenceKl,
+  winRate,
+} from '@rlhf-streams/evaluation';
+import type { DataFor } from '@rlhf-streams/events';
+import type { Events } from '@rlhf-streams/runtime';
+import { EVALUATED, type Evaluated, evaluationOf } from './recipe.js';
+
+/** One held-out prompt's rollout with everything said of it. */
+interface Episode {
+  readonly rollout: DataFor<'rollout.generated'>;
+  readonly reward: DataFor<'reward.scored'>;
+  readonly reference: DataFor<'reference.scored'>;
+}
+
+export interface Results {
+  readonly policies: readonly PolicySummary[];
+  readonly samples: readonly SampleGroup[];
+  /** Series by run. */
+  readonly metrics: ReadonlyMap<string, readonly MetricSeries[]>;
+}
+
+const SAMPLES = 3;
+
+export async function readResults(events: Events): Promise<Results> {
+  const episodes = Object.fromEntries(
+    await Promise.all(
+      EVALUATED.map(async (policy) => [policy, await episodesOf(events, evaluationOf(policy))] as const),
+    ),
+  ) as Record<Evaluated, Episode[]>;
+  const baseline = episodes.sft;
+  const policies = EVALUATED.map((policy) =>
+    summarise(policy, episodes[policy], policy === 'sft' ? undefined : baseline),
+  );
+  return { policies, samples: sideBySide(episodes), metrics: await metricsByRun(events) };
+}
+
+/** The first prompts that every policy completed. */
+function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): SampleGroup[] {
+  const groups = episodes.sft.flatMap(({ rollout: { rollout, promptText } }) => {
+    const completions = EVALUATED.flatMap((policy) => {
+      const same = episodes[policy].find((episode) => place(episode.rollout.rollout) === place(rollout));
+      return same
+        ? [{ policy: policy.toUpperCase(), text: same.rollout.text, gold: same.reward.parts.gold! }]
+        : [];
+    });
+    return completions.length === EVALUATED.length ? [{ prompt: promptText, completions }] : [];
+  });
+  return groups.slice(0, SAMPLES);
+}
+
+/** Episodes of a sampling run in the order of its prompts: the same prompts, in every evaluation. */
+async function episodesOf(events: Events, run: string): Promise<Episode[]> {
+  const parts = new Map<string, Partial<Episode>>();
+  const note = (id: string, part: Partial<Episode>) => parts.set(id, { ...part, ...parts.get(id) });
+  for await (const event of events.readAll(['rollouts', 'rewards', 'reference-logprobs'])) {
+    if (event.data.run !== run) continue;
+    if (event.type === 'rollout.generated') note(event.data.rollout, { rollout: event.data });
+    if (event.type === 'reward.scored') note(event.data.rollout, { reward: event.data });
+    if (event.type === 'reference.scored') note(event.data.subject, { reference: event.data });
+  }
+  return [...parts]
+    .sort(([a], [b]) => place(a) - place(b))
+    .flatMap(([, { rollout, reward, reference }]) =>
+      rollout && reward && reference ? [{ rollout, reward, reference }] : [],
+    );
+}
+
+/** Where a rollout of one step stands: its prompt's index. */
+const place = (rollout: string): number => Number(rollout.split('/').at(-2));
+
+function summarise(
+  name: Evaluated,
+  episodes: readonly Episode[],
+  baseline: readonly Episode[] | undefined,
+): PolicySummary {
+  const gold = episodes.map(({ reward }) => reward.parts.gold!);
+  const byPrompt = new Map(
+    baseline?.map(({ rollout, reward }) => [place(rollout.rollout), reward.parts.gold!]),
+  );
+  const pairs = episodes.flatMap(({ rollout }, i) => {
+    const b = byPrompt.get(place(rollout.rollout));
+    return b === undefined ? [] : [{ a: gold[i]!, b }];
+  });
+  return {
+    name: name.toUpperCase(),
+    gold: meanEstimate(gold),
+    goldScores: gold,
+    score: meanEstimate(episodes.map(({ reward }) => reward.score)),
+    kl: sequenceKl(
+      episodes.map(({ rollout, reference }) => ({
+        logprobs: rollout.logprobs,
+        refLogprobs: reference.logprobs[0]!,
+      })),
+    ).k1,
+    length: meanEstimate(episodes.map(({ rollout }) => rollout.tokens.length)),
+    ...(baseline && { winRate: winRate(pairs) }),
+  };
+}
+
+async function metricsByRun(events: Events): Promise<Map<string, MetricSeries[]>> {
+  const byRun = new Map<string, Map<number, Record<string, number>>>();
+  for await (const { data } of events.readAll(['training-metrics'])) {
+    const steps = byRun.get(data.run) ?? new Map<number, Record<string, number>>();
+    byRun.set(data.run, steps);
+    if (!steps.has(data.step)) steps.set(data.step, data.metrics);
+  }
+  return new Map([...byRun].map(([run, steps]) => [run, seriesOf(steps)]));
+}
+
+function seriesOf(steps: ReadonlyMap<number, Record<string, number>>): MetricSeries[] {
+  const ordered = [...steps].sort(([a], [b]) => a - b);
+  const names = new Set(ordered.flatMap(([, metrics]) => Object.keys(metrics)));
+  return [...names].map((name) => {
+    const measured = ordered.filter(([, metrics]) => metrics[name] !== undefined);
+    return {
+      name,
+      steps: measured.map(([step]) => step),
+      values: measured.map(([, metrics]) => metrics[name]!),
+    };
+  });
+}

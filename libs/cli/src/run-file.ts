@@ -1,0 +1,41 @@
+/** Runs from a YAML file: one document a run, in the order they are to be done. */
+import { readFile } from 'node:fs/promises';
+import { parseRunConfig, type RunConfig, TrainingError } from '@rlhf-streams/training/config';
+import { type Document, parseAllDocuments } from 'yaml';
+import { CliError } from './errors.js';
+
+/** @throws CliError CLI_FILE_UNREADABLE; CLI_FILE_INVALID naming every mistake by its path, and the document. */
+export async function readRunFile(path: string): Promise<RunConfig[]> {
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw new CliError('CLI_FILE_UNREADABLE', `expected ${path} to be a readable file: ${cause.message}`, {
+      cause,
+    });
+  });
+  const documents = parseAllDocuments(text);
+  if (!Array.isArray(documents) || documents.length === 0) {
+    throw new CliError(
+      'CLI_FILE_INVALID',
+      `expected ${path} to hold a run's configuration, got an empty file`,
+    );
+  }
+  return documents.map((document, index) => {
+    const where = documents.length > 1 ? `${path}, run ${index + 1}` : path;
+    const [syntax] = document.errors;
+    if (syntax) throw new CliError('CLI_FILE_INVALID', `${where} is no YAML: ${syntax.message}`);
+    try {
+      return parseRunConfig(contentOf(document, where));
+    } catch (error) {
+      if (!(error instanceof TrainingError)) throw error;
+      throw new CliError('CLI_FILE_INVALID', `${where} is ${error.message}`, { cause: error });
+    }
+  });
+}
+
+function contentOf(document: Document, where: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    // An alias without its anchor, or aliases of aliases that would fill the memory.
+    throw new CliError('CLI_FILE_INVALID', `${where} is no YAML: ${(cause as Error).message}`, { cause });
+  }
+}

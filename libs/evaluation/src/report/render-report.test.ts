@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { axisFor } from './axis.js';
+import { plotsOf } from './plots.js';
+import { renderReport } from './render-report.js';
+import type { MetricSeries, ReportData, StageReport } from './report-data.js';
+
+const estimate = (mean: number) => ({ mean, low: mean - 0.25, high: mean + 0.25, n: 64 });
+const metric = (name: string, values: (number | null)[] = [3, 2, 1]): MetricSeries => ({
+  name,
+  steps: values.map((_, i) => i + 1),
+  values,
+});
+const report: ReportData = {
+  title: 'Controlled sentiment',
+  createdAt: '2026-03-04T05:06:07Z',
+  facts: [['seed', '17']],
+  policies: [
+    {
+      name: 'SFT',
+      gold: estimate(0.5),
+      score: estimate(0),
+      kl: { mean: 0, low: 0, high: 0, n: 64 },
+      length: estimate(31),
+    },
+    {
+      name: 'PPO',
+      gold: estimate(2.5),
+      score: estimate(3),
+      kl: estimate(9.5),
+      winRate: { mean: 0.8, low: 0.684, high: 0.881, n: 64 },
+      length: estimate(29),
+      goldScores: [1, 2, 2.5, 4.5],
+    },
+  ],
+  verdict: { ok: true, text: 'PPO raised the gold reward.' },
+  stages: [{ name: 'SFT', series: [metric('loss')] }],
+  samples: [{ prompt: 'the film', completions: [{ policy: 'PPO', text: ' is a joy', gold: 2.345 }] }],
+  checkpoints: [{ name: 'PPO', path: 'runs/r1/ppo/120' }],
+};
+
+/** The page without what is in script and style elements. */
+function markupOf(page: string): string {
+  return page.replace(/<(script|style)\b[^>]*>[\s\S]*?<\/\1>/g, '');
+}
+
+function embeddedPlots(page: string): unknown {
+  return JSON.parse(/<script type="application\/json" id="plots">([\s\S]*?)<\/script>/.exec(page)![1]!);
+}
+
+test('a report shows facts, policies with intervals, verdict, samples and checkpoints', () => {
+  const markup = markupOf(renderReport(report));
+  const text = markup.replace(/<[^>]+>/g, '');
+  for (const shown of ['2026-03-04 05:06 UTC', 'seed', 'PPO raised the gold reward.', 'runs/r1/ppo/120']) {
+    expect(text).toContain(shown);
+  }
+  expect(text).toContain('2.50 ± 0.25');
+  expect(text).toContain('win rate vs SFT');
+  expect(text).toContain('80 % [68, 88]');
+  expect(text).toContain('+2.35');
+  expect(markup).toContain('<span class="prompt">the film</span> is a joy');
+});
+
+test('texts cannot become markup, wherever they stand', () => {
+  const attack = `</title></script><script>alert('x')</script><img src=x onerror="y">\u2028`;
+  const page = renderReport({
+    title: attack,
+    createdAt: report.createdAt,
+    facts: [[attack, attack]],
+    policies: [{ ...report.policies[1]!, name: attack }],
+    verdict: { ok: false, text: attack },
+    stages: [
+      {
+        name: attack,
+        description: attack,
+        series: [{ ...metric(attack), unit: attack }],
+        groups: [{ title: attack, series: [attack] }],
+      },
+    ],
+    frontier: [{ policy: attack, points: [{ kl: 1, gold: 1 }] }],
+    samples: [{ prompt: attack, completions: [{ policy: attack, text: attack, gold: 1 }] }],
+    checkpoints: [{ name: attack, path: attack }],
+  });
+  expect(page.match(/<script/g)).toHaveLength(2);
+  expect(page.match(/<\/script/g)).toHaveLength(2);
+  expect(page).not.toContain('<img');
+  expect(page.match(/<\/title>/g)).toHaveLength(1);
+  expect(embeddedPlots(page)).toMatchObject([{ title: attack, series: [{ name: attack }] }]);
+});
+
+test('the page needs no network and admits only its own script and style', () => {
+  const page = renderReport(report);
+  expect(page).not.toMatch(/\b(src|href|action)\s*=\s*["']|@import|url\(/);
+  const policy = /Content-Security-Policy" content="([^"]*)"/.exec(page)![1]!.replaceAll('&#39;', "'");
+  expect(policy).toContain("default-src 'none'");
+  for (const element of ['style', 'script']) {
+    const [, text] = new RegExp(`<${element}>([\\s\\S]*?)</${element}>`).exec(page)!;
+    const digest = createHash('sha256').update(text!).digest('base64');
+    expect(policy).toContain(`${element}-src 'sha256-${digest}'`);
+  }
+});
+
+test('the same data give the same bytes', () => {
+  expect(renderReport(structuredClone(report))).toBe(renderReport(report));
+});
+
+test('a run that measured nothing still has a report', () => {
+  const page = renderReport({ ...report, facts: [], policies: [], stages: [], samples: [], checkpoints: [] });
+  expect(page).toContain('PPO raised the gold reward.');
+  expect(embeddedPlots(page)).toEqual([]);
+});
+
+test('estimates without an interval, and scores all alike, are drawn without NaN', () => {
+  const alone = { mean: 1, low: -Infinity, high: Infinity, n: 1 };
+  const missing = { mean: Number.NaN, low: Number.NaN, high: Number.NaN, n: 0 };
+  const policies = [
+    { name: 'SFT', gold: alone, score: missing, kl: alone, length: alone, goldScores: [1] },
+    { name: 'DPO', gold: missing, score: missing, kl: missing, length: missing, goldScores: [1] },
+  ];
+  const markup = markupOf(renderReport({ ...report, policies }));
+  expect(markup).not.toMatch(/NaN|Infinity/);
+  expect(markup).toContain('n/a');
+});
+
+test('grouped metrics share a plot, which stands where the first of them does', () => {
+  const stage: StageReport = {
+    name: 'DPO',
+    series: [metric('loss'), metric('rewards/chosen'), metric('lr'), metric('rewards/rejected')],
+    groups: [{ title: 'rewards', series: ['rewards/rejected', 'rewards/chosen'] }],
+  };
+  const plots = plotsOf([{ name: 'SFT', series: [metric('loss')] }, stage]);
+  expect(plots.map(({ stage, title, series }) => [stage, title, series.map(({ name }) => name)])).toEqual([
+    [0, 'loss', ['loss']],
+    [1, 'loss', ['loss']],
+    [1, 'rewards', ['rewards/rejected', 'rewards/chosen']],
+    [1, 'lr', ['lr']],
+  ]);
+});
+
+test('an axis holds its values between round ends', () => {
+  const { ticks, place } = axisFor([-0.31, 1.87], 100, 0);
+  expect(ticks.map(({ label }) => label)).toEqual(['−0.5', '0.0', '0.5', '1.0', '1.5', '2.0']);
+  expect(place(-0.5)).toBeCloseTo(100, 10);
+  expect(place(2)).toBeCloseTo(0, 10);
+});
+
+test.each<[string, Partial<ReportData>]>([
+  ['createdAt must be', { createdAt: 'yesterday' }],
+  ['3 steps and 1 values', { stages: [{ name: 'PPO', series: [{ ...metric('lr'), values: [1] }] }] }],
+  ['must ascend', { stages: [{ name: 'PPO', series: [{ ...metric('lr'), steps: [1, 3, 3] }] }] }],
+  [
+    'names the metric "kl"; the stage has: lr',
+    { stages: [{ name: 'PPO', series: [metric('lr')], groups: [{ title: 'x', series: ['kl'] }] }] },
+  ],
+])('data that cannot be drawn are refused: %s', (message, part) => {
+  expect(() => renderReport({ ...report, ...part })).toThrow(
+    expect.objectContaining({
+      code: 'EVALUATION_BAD_REPORT',
+      message: expect.stringContaining(message) as string,
+    }),
+  );
+});

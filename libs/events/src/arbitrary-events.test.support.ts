@@ -1,0 +1,153 @@
+/** Generated data of every type of event. */
+import fc from 'fast-check';
+import { itemId, rolloutId } from './ids.js';
+import type { DataFor, EventType } from './topics.js';
+
+const run = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,20}$/);
+const count = fc.nat({ max: 1000 });
+const text = fc.string({ unit: 'grapheme' });
+/** 0 and not -0, which JSON does not know. */
+const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (x === 0 ? 0 : x));
+const tokens = fc.array(fc.nat({ max: 100_000 }), { maxLength: 5 });
+const someTokens = fc.array(fc.nat({ max: 100_000 }), { minLength: 1, maxLength: 5 });
+const logprob = number.map((x) => 0 - Math.abs(x));
+const logprobs = fc.array(logprob, { maxLength: 5 });
+const split = fc.constantFrom('train' as const, 'test' as const);
+const cause = fc.record({ code: fc.string({ minLength: 1 }), message: text });
+const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
+const artifact = fc.record({ uri: fc.string({ minLength: 1 }), sha256 });
+const names = fc.stringMatching(/^[a-z][a-z/_]{0,10}$/);
+const byName = <T>(values: fc.Arbitrary<T>) =>
+  fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
+const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+const config = byName(json);
+const metrics = byName(number);
+
+/** Where an item stands in its run, and the ids that follow from it. */
+const item = fc
+  .record({ run, step: count, index: count })
+  .map(({ run, step, index }) => ({ run, step, id: itemId(run, step, index) }));
+const prompt = item.map(({ run, step, id }) => ({ run, step, prompt: id }));
+const rollout = fc
+  .tuple(prompt, count)
+  .map(([prompt, sample]) => ({ ...prompt, rollout: rolloutId(prompt.prompt, sample) }));
+const subject = rollout.map(({ run, step, rollout }) => ({ run, step, subject: rollout }));
+
+/** What stands where, and the rest. */
+const and = <A extends object, B extends object>(a: fc.Arbitrary<A>, b: fc.Arbitrary<B>) =>
+  fc.tuple(a, b).map(([x, y]) => ({ ...x, ...y }));
+const runAnd = <A extends object>(a: fc.Arbitrary<A>) => and(fc.record({ run }), a);
+
+const generation = fc.array(fc.tuple(fc.nat(), logprob), { minLength: 1, maxLength: 5 }).map((drawn) => ({
+  tokens: drawn.map(([token]) => token),
+  logprobs: drawn.map(([, logprob]) => logprob),
+}));
+
+const completion = fc.record(
+  { text, tokens: someTokens, score: number },
+  { requiredKeys: ['text', 'tokens'] },
+);
+const ranking = fc
+  .array(fc.tuple(completion, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 })
+  .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
+
+export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
+  'run.requested': fc.record({ run, config }),
+  'run.started': fc.record({
+    run,
+    config,
+    steps: fc.integer({ min: 1, max: 1000 }),
+    testItems: count,
+    artifacts: byName(artifact),
+    from: byName(fc.array(count, { maxLength: 6 })),
+  }),
+  'run.waiting': fc.record({
+    run,
+    step: count,
+    waitingFor: byName(count),
+    sinceMs: count,
+    deadlineMs: count,
+  }),
+  'run.paused': fc.record({ run }),
+  'run.resumed': fc.record({ run }),
+  'run.completed': fc.record({ run, steps: count, policyVersion: count }),
+  'run.failed': fc.record({ run, cause }),
+  'run.cancelled': fc.record({ run, reason: text }),
+  'prompt.issued': and(
+    prompt,
+    fc.record({
+      text,
+      tokens: someTokens,
+      samples: fc.integer({ min: 1, max: 64 }),
+      minPolicyVersion: count,
+      sampling: fc.record({
+        temperature: number.map(Math.abs),
+        topK: count,
+        topP: fc.double({ min: 0, minExcluded: true, max: 1, noNaN: true }),
+        maxNewTokens: fc.integer({ min: 1, max: 1000 }),
+        stopTokens: tokens,
+      }),
+      seed: fc.integer(),
+      timeoutMs: fc.integer({ min: 1 }),
+    }),
+  ),
+  'rollout.generated': and(
+    and(rollout, generation),
+    fc.record({
+      promptText: text,
+      promptTokens: someTokens,
+      text,
+      policyVersion: count,
+      finishReason: fc.constantFrom('stop' as const, 'length' as const),
+      temperature: number.map(Math.abs),
+    }),
+  ),
+  'rollout.failed': and(rollout, fc.record({ cause })),
+  'reward.scored': and(rollout, fc.record({ policyVersion: count, score: number, parts: metrics })),
+  'reward.failed': and(rollout, fc.record({ cause })),
+  'reference.scored': and(
+    subject,
+    fc.record(
+      { policyVersion: count, logprobs: fc.array(logprobs, { maxLength: 3 }), reference: artifact },
+      { requiredKeys: ['logprobs', 'reference'] },
+    ),
+  ),
+  'reference.failed': and(subject, fc.record({ cause })),
+  'demonstration.recorded': and(
+    item.map(({ run, step, id }) => ({ run, step, demonstration: id })),
+    fc.record({ split, promptTokens: tokens, tokens: someTokens }),
+  ),
+  'comparison.recorded': and(
+    and(
+      item.map(({ run, step, id }) => ({ run, step, comparison: id })),
+      ranking,
+    ),
+    fc.record(
+      {
+        split,
+        promptText: text,
+        promptTokens: someTokens,
+        labeler: text,
+        margin: number,
+        metadata: byName(json),
+      },
+      { requiredKeys: ['split', 'promptText', 'promptTokens', 'labeler'] },
+    ),
+  ),
+  'policy.published': runAnd(
+    fc.record(
+      { version: count, step: count, artifact, checkpoint: fc.record({ step: count, artifact }) },
+      { requiredKeys: ['version', 'step', 'artifact'] },
+    ),
+  ),
+  'step.completed': fc.record({ run, step: count, policyVersion: count, split, metrics }),
+  'record.rejected': fc.record({
+    service: text,
+    source: fc.record({ topic: text, partition: count, offset: count }),
+    key: text,
+    value: fc.uint8Array().map((bytes) => Buffer.from(bytes).toString('base64')),
+    headers: byName(text),
+    cause,
+    attempts: fc.integer({ min: 1, max: 9 }),
+  }),
+};

@@ -1,0 +1,193 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { dataOf } from './arbitrary-events.test.support.js';
+import { decodeEvent, type EncodedEvent, encodeEvent } from './codec.js';
+import { EventError } from './errors.js';
+import { type DataFor, type EventType, type TopicName, topics } from './topics.js';
+
+const types = Object.keys(dataOf) as EventType[];
+const about = { id: 'r/0/0', source: 'test' };
+const encode = (type: EventType, data: unknown) => encodeEvent(type, data as DataFor<EventType>, about);
+const decode = ({ topic, value, headers }: Pick<EncodedEvent, 'topic' | 'value' | 'headers'>) =>
+  decodeEvent(topic, { value: Buffer.from(value), headers });
+
+const errorOf = (work: () => unknown): EventError => {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof EventError) return error;
+    throw error;
+  }
+  throw new Error('expected an EventError, got none');
+};
+
+const generated: DataFor<'rollout.generated'> = {
+  run: 'r',
+  step: 3,
+  prompt: 'r/3/1',
+  rollout: 'r/3/1/0',
+  promptText: 'once',
+  promptTokens: [0, 4],
+  text: ' upon',
+  tokens: [5, 6],
+  logprobs: [-1, -0.25],
+  policyVersion: 3,
+  finishReason: 'stop',
+  temperature: 0.7,
+};
+
+describe('events of every type', () => {
+  it('are all generated here, once', () => {
+    const registered = Object.values(topics).flatMap(({ events }) => events.map(({ type }) => type));
+    expect(types.toSorted()).toEqual(registered.toSorted());
+  });
+
+  it.each(types)('%s comes back as it was', (type) => {
+    fc.assert(
+      fc.property(dataOf[type] as fc.Arbitrary<DataFor<EventType>>, (data) => {
+        const record = encode(type, data);
+        expect(topics[record.topic].events.map((event) => event.type)).toContain(type);
+        expect(record.key).toMatch(/./);
+        expect(decode(record)).toEqual({ type, data });
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it.each(types)('%s without any one of its required fields is refused by the name of the field', (type) => {
+    fc.assert(
+      fc.property(dataOf[type] as fc.Arbitrary<Record<string, unknown>>, fc.nat(), (data, n) => {
+        const optional = ['policyVersion', 'margin', 'metadata', 'checkpoint'];
+        const required = Object.keys(data).filter((name) => !optional.includes(name));
+        const missing = required[n % required.length]!;
+        const { [missing]: _, ...rest } = data;
+        const error = errorOf(() => encode(type, rest));
+        expect(error.code).toBe('EVENT_INVALID');
+        expect(error.message).toContain(`not a ${type} event`);
+        expect(error.message).toContain(`at ${missing}`);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
+
+describe('headers', () => {
+  it("are CloudEvents' in binary mode, with the trace context if there is one", () => {
+    const time = new Date('2026-11-05T12:00:00Z');
+    const { headers } = encodeEvent('rollout.generated', generated, {
+      ...about,
+      time,
+      traceparent: '00-1-2-01',
+    });
+    expect(headers).toEqual({
+      ce_specversion: '1.0',
+      ce_id: 'r/0/0',
+      ce_type: 'rollout.generated',
+      ce_source: 'test',
+      ce_time: '2026-11-05T12:00:00.000Z',
+      ce_schemaversion: '1',
+      'content-type': 'application/json',
+      traceparent: '00-1-2-01',
+    });
+    expect(encodeEvent('run.paused', { run: 'r' }, about).headers).not.toHaveProperty('traceparent');
+  });
+});
+
+describe('what is no event', () => {
+  const record = encode('rollout.generated', generated);
+  const withData = (change: object) => ({ ...record, value: JSON.stringify({ ...generated, ...change }) });
+
+  it.each([
+    ['a wrong type', { policyVersion: '3' }, 'policyVersion'],
+    ['an empty list', { tokens: [], logprobs: [] }, 'tokens'],
+    ['a mistake within a list', { promptTokens: [0, -4] }, 'promptTokens[1]'],
+    ['lists that do not match', { logprobs: [-1] }, 'one log-prob a token'],
+    ['a probability above 1', { logprobs: [-1, 0.5] }, 'logprobs[1]'],
+    ['an unknown word', { finishReason: 'bored' }, 'finishReason'],
+    ['an impossible run id', { run: '../etc' }, 'run'],
+  ])('%s is named by its path', (_, change, path) => {
+    const error = errorOf(() => decode(withData(change)));
+    expect(error.code).toBe('EVENT_INVALID');
+    expect(error.message).toContain(path);
+    expect(errorOf(() => encode('rollout.generated', { ...generated, ...change })).message).toBe(
+      error.message,
+    );
+  });
+
+  it('names every mistake, not only the first', () => {
+    const { message } = errorOf(() => decode(withData({ step: -1, temperature: -1, text: 7 })));
+    for (const path of ['step', 'temperature', 'text']) expect(message).toContain(`at ${path}`);
+  });
+
+  it('a type of another topic is refused with the types of this one', () => {
+    const error = errorOf(() => decode({ ...record, topic: 'rewards' }));
+    expect(error.code).toBe('EVENT_UNKNOWN_TYPE');
+    expect(error.message).toMatch(/reward\.scored, reward\.failed on topic rewards, got rollout\.generated/);
+  });
+
+  it.each([
+    ['unknown', { ce_type: 'rollout.imagined' }, 'got rollout.imagined'],
+    ['absent', {}, 'got none'],
+    ["a name of JavaScript's", { ce_type: 'constructor' }, 'got constructor'],
+  ])('a type that is %s', (_, headers, came) => {
+    const error = errorOf(() => decode({ ...record, headers: headers as Record<string, string> }));
+    expect(error.code).toBe('EVENT_UNKNOWN_TYPE');
+    expect(error.message).toContain(came);
+  });
+
+  it('any bytes are an event or an EventError, never something else', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map((text) => Buffer.from(text)),
+    );
+    fc.assert(
+      fc.property(
+        bytes,
+        fc.constantFrom(...types),
+        fc.constantFrom(...(Object.keys(topics) as TopicName[])),
+        (value, type, topic) => {
+          try {
+            decodeEvent(topic, { value, headers: { ce_type: type } });
+          } catch (error) {
+            expect(error).toBeInstanceOf(EventError);
+          }
+        },
+      ),
+    );
+  });
+
+  it('text that is not JSON', () => {
+    const error = errorOf(() => decode({ ...record, value: '{"run": ' }));
+    expect(error).toMatchObject({ code: 'EVENT_NOT_JSON', cause: expect.any(SyntaxError) });
+  });
+});
+
+describe('keys', () => {
+  it('of all events of one prompt are equal: they share a partition, in order', () => {
+    const about = fc.tuple(dataOf['prompt.issued'], fc.nat(), fc.nat());
+    fc.assert(
+      fc.property(
+        about,
+        dataOf['rollout.generated'],
+        dataOf['reward.scored'],
+        dataOf['reward.failed'],
+        ([prompt, a, b], rollout, scored, failed) => {
+          const sample = (n: number) => ({
+            run: prompt.run,
+            step: prompt.step,
+            prompt: prompt.prompt,
+            rollout: `${prompt.prompt}/${n}`,
+          });
+          const keys = [
+            encode('prompt.issued', prompt),
+            encode('rollout.generated', { ...rollout, ...sample(a) }),
+            encode('rollout.generated', { ...rollout, ...sample(b) }),
+            encode('reward.scored', { ...scored, ...sample(a) }),
+            encode('reward.failed', { ...failed, ...sample(b) }),
+          ].map(({ key }) => key);
+          expect(new Set(keys)).toEqual(new Set([prompt.prompt]));
+        },
+      ),
+    );
+  });
+});

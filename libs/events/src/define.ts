@@ -1,0 +1,46 @@
+import type { z } from 'zod';
+
+/** One kind of event: its CloudEvents type, the version of its schema, and the schema of its data. */
+export interface EventDefinition<Type extends string = string, Data extends z.ZodType = z.ZodType> {
+  readonly type: Type;
+  readonly version: number;
+  readonly description: string;
+  readonly data: Data;
+}
+
+export function defineEvent<Type extends string, Data extends z.ZodType>(
+  type: Type,
+  version: number,
+  description: string,
+  data: Data,
+): EventDefinition<Type, Data> {
+  return { type, version, description, data };
+}
+
+/** A topic: who writes what on it, under which key, and how long it stays. */
+export interface TopicDefinition<Events extends readonly EventDefinition[] = readonly EventDefinition[]> {
+  readonly name: string;
+  readonly description: string;
+  readonly events: Events;
+  /** The record key of an event's data: equal keys share a partition, in order. */
+  readonly key: (data: DataOf<Events[number]>) => string;
+  readonly partitions: number;
+  readonly cleanup: 'delete' | 'compact';
+  /** Milliseconds; undefined keeps records forever. */
+  readonly retentionMs?: number;
+}
+
+export function defineTopic<const Events extends readonly EventDefinition[]>(
+  topic: TopicDefinition<Events>,
+): TopicDefinition<Events> {
+  return topic;
+}
+
+export type DataOf<Definition> =
+  Definition extends EventDefinition<string, infer Data> ? z.output<Data> : never;
+
+/** `{ type, data }` of one definition; distributes over a union of definitions. */
+export type EventOf<Definition> =
+  Definition extends EventDefinition<infer Type, infer Data>
+    ? { readonly type: Type; readonly data: z.output<Data> }
+    : never;

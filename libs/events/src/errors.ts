@@ -1,0 +1,12 @@
+export type EventErrorCode = 'EVENT_INVALID' | 'EVENT_UNKNOWN_TYPE' | 'EVENT_NOT_JSON';
+
+/** A record that is not the event it should be. */
+export class EventError extends Error {
+  override readonly name = 'EventError';
+  readonly code: EventErrorCode;
+
+  constructor(code: EventErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,13 @@
+export { decodeEvent, type EncodedEvent, type EventHeaders, encodeEvent } from './codec.js';
+export {
+  type DataOf,
+  defineEvent,
+  defineTopic,
+  type EventDefinition,
+  type EventOf,
+  type TopicDefinition,
+} from './define.js';
+export { EventError, type EventErrorCode } from './errors.js';
+export { compareIds, itemId, rolloutId } from './ids.js';
+export * from './schemas.js';
+export { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';

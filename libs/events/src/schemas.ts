@@ -1,0 +1,49 @@
+import { z } from 'zod';
+
+/** Run names become folders and parts of ids: lower-case letters, digits, `-`, `_` and `.`. */
+export const RunId = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,99}$/,
+    'a run id is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
+  );
+
+export const Step = z.int().min(0).describe('training step, from 0');
+export const PolicyVersion = z
+  .int()
+  .min(0)
+  .describe('version s is the policy that step s starts from; 0 is the initial one');
+export const Tokens = z.array(z.int().min(0)).describe('token ids');
+export const Logprobs = z
+  .array(z.number().max(1e-6))
+  .describe('natural log-probabilities, one a token, float32 precision');
+
+/** A content-addressed artifact: `uri` says where, `sha256` what. */
+export const ArtifactRef = z.object({
+  uri: z.string().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
+});
+export type ArtifactRef = z.output<typeof ArtifactRef>;
+
+export const Cause = z.object({
+  code: z.string().min(1).describe('stable, machine-readable'),
+  message: z.string(),
+});
+export type Cause = z.output<typeof Cause>;
+
+export const Sampling = z.object({
+  temperature: z.number().min(0).describe('0 is greedy'),
+  topK: z.int().min(0).describe('0 keeps every token'),
+  topP: z.number().gt(0).max(1),
+  maxNewTokens: z.int().min(1),
+  stopTokens: Tokens.describe('generation ends after one of these'),
+});
+export type Sampling = z.output<typeof Sampling>;
+
+export const Split = z.enum(['train', 'test']).describe('test items are evaluated, never trained on');
+
+/** Everything a step's item carries to be attributed without a lookup. */
+export const StepStamp = z.object({ run: RunId, step: Step });
+
+/** Next offsets to read, by topic and then partition. */
+export const LogPositions = z.record(z.string(), z.array(z.int().min(0)));

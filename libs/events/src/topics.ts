@@ -1,0 +1,324 @@
+import { z } from 'zod';
+import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js';
+import {
+  ArtifactRef,
+  Cause,
+  LogPositions,
+  Logprobs,
+  PolicyVersion,
+  RunId,
+  Sampling,
+  Split,
+  Step,
+  StepStamp,
+  Tokens,
+} from './schemas.js';
+
+/** A run's configuration travels as plain JSON; its schema belongs to the methods (`@rlhf-streams/training/config`). */
+const Config = z.record(z.string(), z.unknown());
+
+const DAY = 24 * 60 * 60 * 1000;
+/** Work in flight is kept a week: long enough to replay and to inspect. */
+const WEEK = 7 * DAY;
+const PARTITIONS = 6;
+
+export const runs = defineTopic({
+  name: 'runs',
+  description: 'Life cycle of runs',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  events: [
+    defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
+    defineEvent(
+      'run.started',
+      1,
+      'The coordinator has resolved what the run names; from here on nothing about it changes',
+      z.object({
+        run: RunId,
+        config: Config,
+        steps: z.int().min(1).describe('training steps'),
+        testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
+        artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
+        from: LogPositions.describe('ends of the topics when the run started: nothing of it stands before'),
+      }),
+    ),
+    defineEvent(
+      'run.waiting',
+      1,
+      'The run has not moved for a while, and what it waits for',
+      z.object({
+        run: RunId,
+        step: Step,
+        waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
+        sinceMs: z.int().min(0),
+        deadlineMs: z.int().min(0).describe('the run fails when it has waited so long'),
+      }),
+    ),
+    defineEvent('run.paused', 1, 'No further step is issued', z.object({ run: RunId })),
+    defineEvent('run.resumed', 1, 'Steps are issued again', z.object({ run: RunId })),
+    defineEvent(
+      'run.completed',
+      1,
+      'Every step is done',
+      z.object({ run: RunId, steps: z.int(), policyVersion: PolicyVersion }),
+    ),
+    defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
+    defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
+  ],
+});
+
+export const prompts = defineTopic({
+  name: 'prompts',
+  description: 'Prompts to sample from, step by step',
+  key: (data) => data.prompt,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'prompt.issued',
+      1,
+      'Sample completions of this prompt',
+      StepStamp.extend({
+        prompt: z.string().describe('prompt id: run/step/index'),
+        text: z.string(),
+        tokens: Tokens.min(1),
+        samples: z.int().min(1),
+        minPolicyVersion: PolicyVersion,
+        sampling: Sampling,
+        seed: z.int().describe("the run's seed; draws are keyed by (seed, rollout id, position)"),
+        timeoutMs: z.int().min(1).describe('generation may take so long once begun; then rollout.failed'),
+      }),
+    ),
+  ],
+});
+
+const RolloutStamp = StepStamp.extend({
+  prompt: z.string().describe('prompt id: run/step/index'),
+  rollout: z.string().describe('rollout id: run/step/index/sample'),
+});
+
+export const rollouts = defineTopic({
+  name: 'rollouts',
+  description: 'Completions sampled from a policy version. Keyed by prompt: its samples share a partition',
+  key: (data) => data.prompt,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'rollout.generated',
+      1,
+      'A completion and the behaviour log-probs of its tokens',
+      RolloutStamp.extend({
+        promptText: z.string(),
+        promptTokens: Tokens.min(1),
+        text: z.string().describe('the completion, special tokens left out'),
+        tokens: Tokens.min(1).describe('the completion, its end token included'),
+        logprobs: Logprobs.describe('at the sampling temperature, before top-k and top-p'),
+        policyVersion: PolicyVersion,
+        finishReason: z.enum(['stop', 'length']),
+        temperature: z.number().min(0),
+      }).refine((r) => r.logprobs.length === r.tokens.length, 'expected one log-prob a token'),
+    ),
+    defineEvent('rollout.failed', 1, 'No completion will come', RolloutStamp.extend({ cause: Cause })),
+  ],
+});
+
+export const rewards = defineTopic({
+  name: 'rewards',
+  description: 'Scores of rollouts',
+  key: (data) => data.prompt,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'reward.scored',
+      1,
+      'What the scorers say of a rollout',
+      RolloutStamp.extend({
+        policyVersion: PolicyVersion,
+        score: z.number().describe("the first scorer's score, which training uses"),
+        parts: z.record(z.string(), z.number()).describe('score by scorer'),
+      }),
+    ),
+    defineEvent('reward.failed', 1, 'No score will come', RolloutStamp.extend({ cause: Cause })),
+  ],
+});
+
+const ReferenceStamp = StepStamp.extend({
+  subject: z.string().describe('rollout id or comparison id'),
+});
+
+export const referenceLogprobs = defineTopic({
+  name: 'reference-logprobs',
+  description: 'Log-probs of rollouts and comparisons under the frozen reference',
+  key: (data) => data.subject,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'reference.scored',
+      1,
+      'Per-token log-probs: one row for a rollout, one a completion for a comparison',
+      ReferenceStamp.extend({
+        policyVersion: PolicyVersion.optional().describe('of the rollout'),
+        logprobs: z.array(Logprobs),
+        reference: ArtifactRef,
+      }),
+    ),
+    defineEvent('reference.failed', 1, 'No log-probs will come', ReferenceStamp.extend({ cause: Cause })),
+  ],
+});
+
+export const demonstrations = defineTopic({
+  name: 'demonstrations',
+  description: 'Texts to imitate, step by step',
+  key: (data) => data.demonstration,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'demonstration.recorded',
+      1,
+      'A prompt (possibly empty) and the completion to learn',
+      StepStamp.extend({
+        demonstration: z.string().describe('run/step/index'),
+        split: Split,
+        promptTokens: Tokens,
+        tokens: Tokens.min(1),
+      }),
+    ),
+  ],
+});
+
+const Completion = z.object({
+  text: z.string(),
+  tokens: Tokens.min(1),
+  score: z.number().optional().describe('what the ranking was made from, where it was'),
+});
+
+export const comparisons = defineTopic({
+  name: 'comparisons',
+  description: 'Preferences between completions of one prompt; a pair is K = 2',
+  key: (data) => data.comparison,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  events: [
+    defineEvent(
+      'comparison.recorded',
+      1,
+      'K completions of a prompt and their ranks',
+      StepStamp.extend({
+        comparison: z.string().describe('run/step/index'),
+        split: Split,
+        promptText: z.string(),
+        promptTokens: Tokens.min(1),
+        completions: z.array(Completion).min(2),
+        ranks: z.array(z.int().min(1)).describe('1 is the best; equal ranks are ties'),
+        margin: z.number().optional(),
+        labeler: z.string().describe('who ranked: dataset, a scorer, a person'),
+        metadata: z.record(z.string(), z.unknown()).optional(),
+      }).refine((c) => c.ranks.length === c.completions.length, 'expected one rank a completion'),
+    ),
+  ],
+});
+
+export const policyVersions = defineTopic({
+  name: 'policy-versions',
+  description: 'The newest policy of each run, by reference',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'compact',
+  events: [
+    defineEvent(
+      'policy.published',
+      1,
+      'These weights exist and are the newest',
+      z.object({
+        run: RunId,
+        version: PolicyVersion,
+        step: Step.describe('steps done'),
+        artifact: ArtifactRef,
+        checkpoint: z
+          .object({ step: Step, artifact: ArtifactRef })
+          .optional()
+          .describe("the optimizer's newest whole checkpoint, from which the steps since can be done again"),
+      }),
+    ),
+  ],
+});
+
+export const trainingMetrics = defineTopic({
+  name: 'training-metrics',
+  description: 'What each step measured',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  events: [
+    defineEvent(
+      'step.completed',
+      1,
+      'A step is done',
+      StepStamp.extend({
+        policyVersion: PolicyVersion.describe('after the step'),
+        split: Split.describe('test: an evaluation after the last training step'),
+        metrics: z.record(z.string(), z.number()),
+      }),
+    ),
+  ],
+});
+
+export const deadLetters = defineTopic({
+  name: 'dead-letters',
+  description: 'Records that could not be handled, as they were, with the cause',
+  key: (data) => `${data.source.topic}/${data.source.partition}/${data.source.offset}`,
+  partitions: 1,
+  cleanup: 'delete',
+  events: [
+    defineEvent(
+      'record.rejected',
+      1,
+      'Where it stood, what it was, why it failed',
+      z.object({
+        service: z.string(),
+        source: z.object({ topic: z.string(), partition: z.int(), offset: z.int() }),
+        key: z.string(),
+        value: z.base64().describe('the bytes of the record'),
+        headers: z.record(z.string(), z.string()),
+        cause: Cause,
+        attempts: z.int().min(1),
+      }),
+    ),
+  ],
+});
+
+/** The registry: every topic there is. */
+export const topics = {
+  runs,
+  prompts,
+  rollouts,
+  rewards,
+  'reference-logprobs': referenceLogprobs,
+  demonstrations,
+  comparisons,
+  'policy-versions': policyVersions,
+  'training-metrics': trainingMetrics,
+  'dead-letters': deadLetters,
+} as const;
+
+export type TopicName = keyof typeof topics;
+
+type DefinitionsOf<Name extends TopicName> = (typeof topics)[Name]['events'][number];
+
+/** The events a topic carries, as a discriminated union over `type`. */
+export type TopicEvent<Name extends TopicName> = EventOf<DefinitionsOf<Name>>;
+
+type AnyDefinition = { [Name in TopicName]: DefinitionsOf<Name> }[TopicName];
+export type EventType = AnyDefinition['type'];
+/** The data of an event by its type: `DataFor<'rollout.generated'>`. */
+export type DataFor<Type extends EventType> = DataOf<Extract<AnyDefinition, { type: Type }>>;

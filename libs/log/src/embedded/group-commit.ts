@@ -1,0 +1,95 @@
+import type { RootDatabase } from 'lmdb';
+import { LogError } from '../errors.js';
+
+/** A writer that gathers what is asked of it at the same time into one LMDB transaction, and so into one sync. */
+export interface GroupCommit {
+  /**
+   * Runs `change` inside a write transaction, in the order of the calls, and resolves with its result once that is on
+   * disk. `change` must make its checks before its first write: changes of one transaction are kept or lost together.
+   * @param bytes roughly what it writes.
+   */
+  submit<T>(change: () => T, bytes: number): Promise<T>;
+  /** Resolves when everything submitted has settled. */
+  idle(): Promise<void>;
+}
+
+/** Bound on one transaction's size: its changes run on this thread, which must not be held for long. */
+const MAX_TRANSACTION_BYTES = 8 * 2 ** 20;
+
+interface Pending {
+  readonly bytes: number;
+  run(): void;
+  settle(failure?: LogError): void;
+}
+
+export function createGroupCommit(root: RootDatabase): GroupCommit {
+  const queue: Pending[] = [];
+  let writing: Promise<void> | undefined;
+
+  function nextGroup(): Pending[] {
+    let bytes = 0;
+    const fits = queue.findIndex((pending) => {
+      bytes += pending.bytes;
+      return bytes > MAX_TRANSACTION_BYTES;
+    });
+    return queue.splice(0, fits < 0 ? queue.length : Math.max(1, fits));
+  }
+
+  async function write(): Promise<void> {
+    // Whatever else is submitted in this turn joins the first group.
+    await Promise.resolve();
+    while (queue.length > 0) {
+      const group = nextGroup();
+      try {
+        await root.transaction(() => {
+          for (const pending of group) pending.run();
+        });
+        for (const pending of group) pending.settle();
+      } catch (error) {
+        const failure = await writeFailed(error);
+        for (const pending of group) pending.settle(failure);
+      }
+    }
+    writing = undefined;
+  }
+
+  return {
+    submit(change, bytes) {
+      return new Promise((resolve, reject) => {
+        let settle = () => {};
+        queue.push({
+          bytes,
+          run() {
+            try {
+              const result = change();
+              settle = () => resolve(result);
+            } catch (error) {
+              settle = () => reject(error);
+            }
+          },
+          settle(failure) {
+            if (failure) reject(failure);
+            else settle();
+          },
+        });
+        writing ??= write();
+      });
+    },
+    async idle() {
+      await writing;
+    },
+  };
+}
+
+/** lmdb-js puts the cause of a failed commit into a promise of its own, `commitError`. */
+async function writeFailed(error: unknown): Promise<LogError> {
+  const cause = await (error as { commitError?: Promise<never> }).commitError?.catch(
+    (reason: unknown) => reason,
+  );
+  const because = cause instanceof Error ? cause : error;
+  return new LogError(
+    'LOG_WRITE_FAILED',
+    `The log could not write to disk, and kept nothing of it: ${because instanceof Error ? because.message : because}. See that the disk has room.`,
+    { cause: because },
+  );
+}

@@ -1,0 +1,198 @@
+import { mkdir, realpath } from 'node:fs/promises';
+import type { Database, RootDatabase } from 'lmdb';
+import { LogError } from '../errors.js';
+import { type Bounds, fenced, partitionKey, type RecordStore } from '../local/store.js';
+import type { LogRecord, TopicPartition, TopicSpec } from '../port.js';
+import { createCleanup } from './cleanup.js';
+import { decodeRecord, encodeRecord } from './codec.js';
+import { checkDataFile, corrupt } from './data-file.js';
+import { openEnvironment } from './environment.js';
+import { createGroupCommit } from './group-commit.js';
+import { isRunning, type Owner, thisProcess } from './owner.js';
+
+const FORMAT = { name: 'rlhf-streams-log', version: 1 };
+
+/** Tables of the log: one LMDB database each, all under the same transactions. */
+export interface Tables {
+  /** [topic, partition, offset] -> record. */
+  readonly records: Database<Buffer, [string, number, number]>;
+  /** [topic, partition] -> bounds. Kept apart from the records, so that no offset returns when they are gone. */
+  readonly bounds: Database<Bounds, [string, number]>;
+  readonly topics: Database<TopicSpec, string>;
+  /** [group, topic, partition] -> next offset to deliver. */
+  readonly commits: Database<number, [string, string, number]>;
+  /** Transactional id -> epoch. */
+  readonly producers: Database<number, string>;
+}
+
+/**
+ * Opens, or creates, the log in a folder and takes it for this process.
+ * @throws LogError LOG_LOCKED, LOG_CORRUPT.
+ */
+export async function openLmdbStore(folder: string, now: () => number): Promise<RecordStore> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw corrupt(folder, 'it cannot be created', error);
+  });
+  const directory = await realpath(folder);
+  await checkDataFile(directory);
+  const root = openRoot(directory);
+  try {
+    const meta = openMeta(root, directory);
+    takeOwnership(root, meta, directory);
+    try {
+      return await openStore(root, meta, directory, now);
+    } catch (error) {
+      meta.removeSync('owner');
+      throw error;
+    }
+  } catch (error) {
+    await root.close();
+    throw error;
+  }
+}
+
+function openRoot(directory: string): RootDatabase {
+  try {
+    return openEnvironment(directory);
+  } catch (error) {
+    throw corrupt(directory, 'LMDB cannot open it', error);
+  }
+}
+
+type Meta = Database<unknown, string>;
+
+function openMeta(root: RootDatabase, directory: string): Meta {
+  const names = [...root.getKeys()];
+  if (names.length > 0 && !names.includes('meta'))
+    throw corrupt(directory, "it is another program's LMDB database");
+  return root.openDB({ name: 'meta', encoding: 'json' });
+}
+
+/** LMDB lets one write transaction run at a time, over all processes: who writes its name first has the log. */
+function takeOwnership(root: RootDatabase, meta: Meta, directory: string): void {
+  root.transactionSync(() => {
+    const format = meta.get('format') as typeof FORMAT | undefined;
+    if (format && (format.name !== FORMAT.name || format.version !== FORMAT.version))
+      throw corrupt(directory, `its format is ${JSON.stringify(format)}, not ${JSON.stringify(FORMAT)}`);
+    const owner = meta.get('owner') as Owner | undefined;
+    if (owner && isRunning(owner))
+      throw new LogError(
+        'LOG_LOCKED',
+        `The log in ${directory} is open in process ${owner.pid}: close it there, or name another folder.`,
+      );
+    meta.put('format', FORMAT);
+    meta.put('owner', thisProcess());
+  });
+}
+
+async function openStore(
+  root: RootDatabase,
+  meta: Meta,
+  directory: string,
+  now: () => number,
+): Promise<RecordStore> {
+  const tables: Tables = {
+    records: root.openDB({ name: 'records', encoding: 'binary' }),
+    bounds: root.openDB({ name: 'bounds', encoding: 'json' }),
+    topics: root.openDB({ name: 'topics', encoding: 'json' }),
+    commits: root.openDB({ name: 'commits', encoding: 'json' }),
+    producers: root.openDB({ name: 'producers', encoding: 'json' }),
+  };
+  const { records, bounds, commits, producers } = tables;
+  const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
+  const writer = createGroupCommit(root);
+  const cleanUp = createCleanup(tables, writer, now);
+
+  const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>
+    bounds.get([topic, partition]) ?? { earliest: 0, latest: 0 };
+
+  function checkEnds(): void {
+    for (const { name, partitions } of topics.values())
+      for (let partition = 0; partition < partitions; partition++) {
+        const { earliest, latest } = boundsOf({ topic: name, partition });
+        const [last] = records.getKeys({
+          start: [name, partition, Number.MAX_SAFE_INTEGER],
+          end: [name, partition, -1],
+          reverse: true,
+          limit: 1,
+        });
+        if (earliest < latest && last?.[2] !== latest - 1)
+          throw corrupt(
+            directory,
+            `partition ${partition} of ${name} should end at ${latest}, not at ${last?.[2]}`,
+          );
+      }
+  }
+
+  checkEnds();
+  for (const spec of topics.values()) await cleanUp(spec);
+
+  return {
+    topic: (name) => topics.get(name),
+
+    async ensureTopics(specs) {
+      const merged = specs.map((spec) => {
+        const partitions = Math.max(spec.partitions, topics.get(spec.name)?.partitions ?? 0);
+        return { ...spec, partitions };
+      });
+      await writer.submit(() => merged.forEach((spec) => void tables.topics.put(spec.name, spec)), 0);
+      for (const spec of merged) {
+        topics.set(spec.name, spec);
+        await cleanUp(spec);
+      }
+    },
+
+    async append({ records: placed, commits: offsets, producer }) {
+      const timestamp = now();
+      const encoded = placed.map((record) => encodeRecord({ ...record, timestamp }));
+      const bytes = encoded.reduce((sum, { length }) => sum + length, 0);
+      await writer.submit(() => {
+        if (producer && producers.get(producer.id) !== producer.epoch) throw fenced(producer.id);
+        const touched = new Map<string, { at: TopicPartition; earliest: number; latest: number }>();
+        placed.forEach((at, index) => {
+          const key = partitionKey(at);
+          const end = touched.get(key) ?? { at, ...boundsOf(at) };
+          touched.set(key, end);
+          records.put([at.topic, at.partition, end.latest++], encoded[index]!);
+        });
+        for (const { at, earliest, latest } of touched.values())
+          bounds.put([at.topic, at.partition], { earliest, latest });
+        for (const { group, topic, partition, offset } of offsets)
+          commits.put([group, topic, partition], offset);
+      }, bytes);
+    },
+
+    read(at, from, maxRecords, maxBytes) {
+      const { topic, partition } = at;
+      const batch: LogRecord[] = [];
+      let bytes = 0;
+      const range = { start: [topic, partition, from], end: [topic, partition, boundsOf(at).latest] };
+      for (const { key, value } of records.getRange({ ...range, limit: maxRecords })) {
+        bytes += value.length;
+        if (batch.length > 0 && bytes > maxBytes) break;
+        batch.push({ topic, partition, offset: key[2], ...decodeRecord(value) });
+      }
+      return batch;
+    },
+
+    bounds: boundsOf,
+    committed: (group, { topic, partition }) => commits.get([group, topic, partition]),
+
+    openProducer(id) {
+      return writer.submit(() => {
+        const epoch = (producers.get(id) ?? -1) + 1;
+        producers.put(id, epoch);
+        return epoch;
+      }, 0);
+    },
+
+    async close() {
+      await writer.idle();
+      try {
+        meta.removeSync('owner');
+      } finally {
+        await root.close();
+      }
+    },
+  };
+}

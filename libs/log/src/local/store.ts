@@ -1,0 +1,53 @@
+import { LogError } from '../errors.js';
+import type { GroupCommit, LogRecord, TopicPartition, TopicSpec } from '../port.js';
+
+/** A record whose partition is known and whose bytes nobody else holds. */
+export interface PlacedRecord extends TopicPartition {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** One atomic write: all of it, or, when it rejects, nothing of it. */
+export interface Append {
+  readonly records: readonly PlacedRecord[];
+  readonly commits: readonly GroupCommit[];
+  /** The write is refused with LOG_FENCED unless `epoch` is the newest of transactional id `id`. */
+  readonly producer?: { readonly id: string; readonly epoch: number };
+}
+
+/** Earliest offset kept, and the offset the next record gets. */
+export interface Bounds {
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+/**
+ * What a local adapter stores: everything above it (groups, delivery, reads, producers) is shared.
+ * Reads are synchronous and see exactly what `append` has resolved for. Offsets are contiguous from 0 and never
+ * used twice. Topics and partitions are known to exist when they reach the store.
+ */
+export interface RecordStore {
+  topic(name: string): TopicSpec | undefined;
+  /** Creates, grows and cleans up (retention, compaction) the topics. */
+  ensureTopics(specs: readonly TopicSpec[]): Promise<void>;
+  append(write: Append): Promise<void>;
+  /** Records from offset `from` on: at most `maxRecords`, and no more than `maxBytes` unless the first is larger. */
+  read(at: TopicPartition, from: number, maxRecords: number, maxBytes: number): LogRecord[];
+  bounds(at: TopicPartition): Bounds;
+  /** Next offset to deliver to the group, if it ever committed one. */
+  committed(group: string, at: TopicPartition): number | undefined;
+  /** Raises and returns the epoch of a transactional id. */
+  openProducer(id: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** A partition as a map key. */
+export const partitionKey = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
+
+/** What a store throws for an append of an older producer. */
+export const fenced = (id: string): LogError =>
+  new LogError(
+    'LOG_FENCED',
+    `A newer producer with transactional id ${id} exists: stop, another owner is at work.`,
+  );

@@ -1,0 +1,40 @@
+/**
+ * The error of this package. `code` is stable and meant for programs, `message` says what was expected, what came
+ * and what to do.
+ *
+ * | code | when |
+ * |---|---|
+ * | `MODEL_SAFETENSORS_HEADER` | the header of a safetensors file is missing, too long, or not the JSON it must be |
+ * | `MODEL_SAFETENSORS_TRUNCATED` | the file ends before the bytes its header speaks of |
+ * | `MODEL_SAFETENSORS_OFFSETS` | tensors overlap, or leave bytes between or behind them |
+ * | `MODEL_SAFETENSORS_SHAPE` | a shape does not fit the number of bytes or of values |
+ * | `MODEL_SAFETENSORS_DTYPE` | a dtype that is not read or written |
+ * | `MODEL_CONFIG_INVALID` | a `config.json` that is malformed or contradicts itself |
+ * | `MODEL_CONFIG_UNSUPPORTED` | a `config.json` of a model that this package does not compute |
+ * | `MODEL_CHECKPOINT_MISSING` | a file that a checkpoint needs is not there |
+ * | `MODEL_CHECKPOINT_TENSORS` | tensors missing, unexpected, or of the wrong shape or dtype |
+ * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
+ * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
+ * | `MODEL_TOKENIZER_INVALID` | a `tokenizer.json` that is malformed or has no end-of-text token |
+ * | `MODEL_TOKENIZER_IDS` | token ids that are no non-negative integers |
+ * | `MODEL_TOKENIZER_TRAINING` | options that no tokenizer can be trained with |
+ * | `MODEL_SAMPLING_OPTIONS` | temperature, top-k, top-p, seed, position or draw out of range |
+ * | `MODEL_LOGITS_SIZE` | a row of logits is empty or longer than any vocabulary |
+ * | `MODEL_LOGITS_NOT_FINITE` | a row of logits has NaN or infinity in it |
+ */
+export class ModelError extends Error {
+  readonly code: `MODEL_${string}`;
+
+  constructor(code: `MODEL_${string}`, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ModelError';
+    this.code = code;
+  }
+}
+
+/** Whether what a compute thread threw is a ModelError: a failure that another attempt would only repeat. */
+export const isModelError = (error: unknown): error is Error & { code: `MODEL_${string}` } =>
+  error instanceof Error &&
+  'code' in error &&
+  typeof error.code === 'string' &&
+  error.code.startsWith('MODEL_');

@@ -1,0 +1,141 @@
+import { onnxEngine } from '@rlhf-streams/tensor';
+import { describe, expect, it } from 'vitest';
+import {
+  createGenerator,
+  type GenerationRequest,
+  initialiseWeights,
+  keyFor,
+  type ModelConfig,
+  type Weights,
+} from '../index.js';
+
+const config: ModelConfig = {
+  architecture: 'gpt2',
+  vocabSize: 97,
+  contextLength: 48,
+  width: 32,
+  layers: 2,
+  heads: 4,
+  mlpWidth: 64,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+};
+const weightsOf = (seed: number): Weights => ({
+  version: `v${seed}`,
+  // Larger than at the start of training, so that the tokens depend on the weights and on what came before.
+  parameters: Object.fromEntries(
+    [...initialiseWeights(config, seed)].map(([name, { data }]) => [name, data.map((x) => x * 4)]),
+  ),
+});
+const weights = weightsOf(1);
+
+const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
+  weights,
+  promptTokens: Array.from({ length: 1 + ((id * 5) % 21) }, (_, i) => (id * 31 + i * 7) % 97),
+  sampling: { temperature: 0.9, topK: id % 2 ? 40 : 0, topP: id % 3 ? 0.95 : 1 },
+  maxNewTokens: 3 + (id % 17),
+  stopTokens: [0, 1, 2],
+  key: keyFor(7, `run/0/${id}/0`),
+  ...more,
+});
+const ids = Array.from({ length: 24 }, (_, id) => id);
+
+async function generateAll(slots: number, order: readonly number[]) {
+  const generator = createGenerator(onnxEngine(), config, { slots });
+  const completions = await Promise.all(order.map((id) => generator.generate(request(id))));
+  return new Map(order.map((id, i) => [id, completions[i]!]));
+}
+
+describe('a generator', () => {
+  it('gives a rollout the same tokens and log-probs in any batch and order', async () => {
+    const expected = await generateAll(32, ids);
+    expect(new Set([...expected.values()].map(({ finishReason }) => finishReason))).toEqual(
+      new Set(['stop', 'length']),
+    );
+    for (const [slots, order] of [
+      [1, ids],
+      [2, ids.toReversed()],
+      [7, ids.toSorted((a, b) => Math.sin(a) - Math.sin(b))],
+      [32, ids.slice(5, 6)],
+    ] as const) {
+      for (const [id, completion] of await generateAll(slots, order)) {
+        expect(completion, `rollout ${id} with ${slots} slots`).toEqual(expected.get(id));
+      }
+    }
+  });
+
+  it('samples several completions of a prompt, each from its own draws', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const samples = await Promise.all(
+      [0, 1, 2, 3, 4].map((sample) =>
+        generator.generate(
+          request(3, { key: keyFor(7, `run/0/3/${sample}`), maxNewTokens: 12, stopTokens: [] }),
+        ),
+      ),
+    );
+    expect(new Set(samples.map(({ tokens }) => tokens.join())).size).toBe(5);
+  });
+
+  it('finishes on a stop token, at maxNewTokens, and at the end of the context', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const all = Array.from({ length: 97 }, (_, token) => token);
+    const stopped = await generator.generate(request(1, { stopTokens: all }));
+    expect(stopped).toMatchObject({ finishReason: 'stop', tokens: { length: 1 } });
+    const limited = await generator.generate(request(1, { stopTokens: [], maxNewTokens: 5 }));
+    expect(limited).toMatchObject({ finishReason: 'length', tokens: { length: 5 } });
+    const long = await generator.generate(
+      request(1, { stopTokens: [], maxNewTokens: 1000, promptTokens: Array(40).fill(3) }),
+    );
+    expect(long).toMatchObject({ finishReason: 'length', tokens: { length: 8 } });
+  });
+
+  it('generates each rollout by one version of the weights, however requests mix', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const versions = [weights, weightsOf(2)];
+    const mixed = await Promise.all(
+      ids.slice(0, 10).map((id) => generator.generate(request(id, { weights: versions[id % 2]! }))),
+    );
+    for (const version of [0, 1]) {
+      const alone = createGenerator(onnxEngine(), config, { slots: 4 });
+      for (const id of ids.slice(0, 10).filter((id) => id % 2 === version)) {
+        expect(mixed[id]).toEqual(await alone.generate(request(id, { weights: versions[version]! })));
+      }
+    }
+  });
+
+  it('refuses what it cannot generate, and goes on', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 2 });
+    for (const bad of [
+      { promptTokens: [] },
+      { promptTokens: [97] },
+      { promptTokens: Array(48).fill(1) },
+      { maxNewTokens: 0 },
+    ]) {
+      await expect(generator.generate(request(1, bad))).rejects.toMatchObject({
+        code: 'MODEL_GENERATION_REQUEST',
+      });
+    }
+    await expect(
+      generator.generate(request(1, { timeoutMs: 0, stopTokens: [], maxNewTokens: 40 })),
+    ).rejects.toMatchObject({
+      code: 'MODEL_GENERATION_TIMEOUT',
+    });
+    const diverged = {
+      version: 'nan',
+      parameters: { ...weights.parameters, 'ln_f.weight': new Float32Array(32).fill(Number.NaN) },
+    };
+    await expect(generator.generate(request(1, { weights: diverged }))).rejects.toMatchObject({
+      code: 'MODEL_LOGITS_NOT_FINITE',
+    });
+    expect((await generator.generate(request(1))).tokens.length).toBeGreaterThan(0);
+    expect(generator.pending).toBe(0);
+  });
+
+  it('rejects what is pending when it closes', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 1 });
+    const pending = [generator.generate(request(1)), generator.generate(request(2))];
+    generator.close();
+    for (const promise of pending)
+      await expect(promise).rejects.toMatchObject({ code: 'MODEL_GENERATION_CLOSED' });
+  });
+});

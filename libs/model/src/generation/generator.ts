@@ -1,0 +1,83 @@
+import type { Engine } from '@rlhf-streams/tensor';
+import type { ModelConfig } from '../checkpoint/hf-config.js';
+import { ModelError } from '../errors.js';
+import { createLane, type Lane } from './lane.js';
+import { type Completion, capacityOf, checkRequest, type GenerationRequest } from './request.js';
+
+/** Generates completions of one model, in any of its versions. */
+export interface Generator {
+  /**
+   * Resolves with the completion. The same request gives the same tokens whatever is generated beside it.
+   * @throws ModelError MODEL_GENERATION_REQUEST, MODEL_GENERATION_TIMEOUT, MODEL_LOGITS_NOT_FINITE
+   */
+  generate(request: GenerationRequest): Promise<Completion>;
+  /** Requests waiting and under way. */
+  readonly pending: number;
+  /** Rejects what is pending with MODEL_GENERATION_CLOSED. */
+  close(): void;
+}
+
+/**
+ * @param engine with one thread a session, if rollouts shall have the same bits everywhere: ONNX Runtime's last bits
+ *   depend on its thread count (measured), not on the rows beside. More cores are used by more generators.
+ * @param options.slots sequences generated side by side; default 32
+ */
+export function createGenerator(
+  engine: Engine,
+  config: ModelConfig,
+  options: { slots?: number } = {},
+): Generator {
+  const slots = options.slots ?? 32;
+  /** By capacity: a short sequence does not pay for the cache of a long one. */
+  const lanes = new Map<number, Lane>();
+  let pending = 0;
+  let running = false;
+  let closed = false;
+
+  const laneFor = (capacity: number): Lane => {
+    const lane = lanes.get(capacity) ?? createLane(engine, config, { slots, capacity });
+    lanes.set(capacity, lane);
+    return lane;
+  };
+
+  const run = async () => {
+    if (running) return;
+    running = true;
+    // Requests made in one turn of the event loop are admitted together.
+    await new Promise(setImmediate);
+    for (let busy = true; busy && !closed; ) {
+      busy = false;
+      for (const lane of lanes.values()) {
+        if (!lane.busy) continue;
+        busy = true;
+        await lane.step().catch((error) => lane.fail(error));
+      }
+    }
+    running = false;
+  };
+
+  return {
+    async generate(request) {
+      if (closed) throw new ModelError('MODEL_GENERATION_CLOSED', 'the generator is closed');
+      checkRequest(config, request);
+      pending++;
+      try {
+        return await new Promise<Completion>((resolve, reject) => {
+          const deadline = performance.now() + (request.timeoutMs ?? Number.POSITIVE_INFINITY);
+          laneFor(capacityOf(config, request)).enqueue({ request, deadline, resolve, reject });
+          void run();
+        });
+      } finally {
+        pending--;
+      }
+    },
+    get pending() {
+      return pending;
+    },
+    close() {
+      closed = true;
+      for (const lane of lanes.values())
+        lane.fail(new ModelError('MODEL_GENERATION_CLOSED', 'the generator is closed'));
+    },
+  };
+}

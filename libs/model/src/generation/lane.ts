@@ -1,0 +1,231 @@
+/**
+ * Slots that generate side by side, one token a step; a slot whose sequence ends takes the next waiting request in
+ * the following step (continuous batching). All sequences under way belong to one version of the weights: a request
+ * of another waits until the lane has run empty.
+ */
+import { allocate, type Buffers, type Engine, type Executable, sizeOf } from '@rlhf-streams/tensor';
+import type { ModelConfig } from '../checkpoint/hf-config.js';
+import { ModelError } from '../errors.js';
+import { groupBy } from '../group-by.js';
+import { uniform } from '../sampling/rollout-draws.js';
+import { sampleToken } from '../sampling/sampler.js';
+import { cacheShape, compileDecode, compilePrefill } from './programs.js';
+import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
+
+/** A request with the promise its caller holds. */
+export interface Pending {
+  readonly request: GenerationRequest;
+  readonly deadline: number;
+  resolve(completion: Completion): void;
+  reject(error: unknown): void;
+}
+
+interface Sequence {
+  readonly pending: Pending;
+  readonly tokens: number[];
+  readonly logprobs: number[];
+  /** Tokens in the cache: the prompt and all but the newest of `tokens`. */
+  cached: number;
+}
+
+export interface Lane {
+  enqueue(pending: Pending): void;
+  readonly busy: boolean;
+  /** Admits what fits, then generates one token for every sequence under way. */
+  step(): Promise<void>;
+  /** Rejects everything waiting and under way. */
+  fail(error: unknown): void;
+}
+
+/** A matrix of one row is multiplied by another algorithm, whose last bits differ: programs have two rows at least. */
+const MIN_ROWS = 2;
+
+/** Prompts read together: the smaller program when it suffices. A row's numbers do not depend on the others. */
+const PREFILL_ROWS = [MIN_ROWS, 8] as const;
+const MOST_PREFILL_ROWS = PREFILL_ROWS[1];
+
+/** Free slots are filled so many at a time while others generate: reading prompts one by one would hold those up. */
+const ADMITTED_TOGETHER = 4;
+
+export function createLane(
+  engine: Engine,
+  config: ModelConfig,
+  options: { slots: number; capacity: number },
+): Lane {
+  const { capacity } = options;
+  const slots = Math.max(options.slots, MIN_ROWS);
+  const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
+  const waiting: Pending[] = [];
+  const layers = Array.from({ length: config.layers }, (_, layer) => layer);
+  const shape = cacheShape(config, slots, capacity);
+  const [, heads, , width] = shape;
+  const newCache = () => layers.map(() => new Float32Array(sizeOf(shape)));
+  const cache = { keys: newCache(), values: newCache() };
+  const past: Buffers = Object.fromEntries(
+    layers.flatMap((layer) => [
+      [`past.keys.${layer}`, cache.keys[layer]!],
+      [`past.values.${layer}`, cache.values[layer]!],
+    ]),
+  );
+  const ids = new Int32Array(slots);
+  const positions = new Int32Array(slots);
+  const programs = new Map<string, Promise<{ program: Executable; into: Buffers }>>();
+  let weights: Weights | undefined;
+
+  const compiled = (key: string, compile: () => Promise<Executable>) => {
+    let entry = programs.get(key);
+    if (!entry) {
+      entry = compile().then((program) => ({
+        program,
+        into: Object.fromEntries(
+          Object.entries(program.outputs).map(([name, spec]) => [name, allocate(spec)]),
+        ),
+      }));
+      programs.set(key, entry);
+    }
+    return entry;
+  };
+
+  /** Copies `length` cache entries of a program's row into a slot. */
+  const store = (
+    results: Buffers,
+    row: number,
+    slot: number,
+    at: number,
+    length: number,
+    rowCapacity: number,
+  ) => {
+    for (const kind of ['keys', 'values'] as const) {
+      for (const layer of layers) {
+        const from = results[`${kind}.${layer}`]!;
+        const to = cache[kind][layer]!;
+        for (let head = 0; head < heads; head++) {
+          const source = (row * heads + head) * rowCapacity * width;
+          to.set(
+            from.subarray(source, source + length * width) as Float32Array,
+            ((slot * heads + head) * capacity + at) * width,
+          );
+        }
+      }
+    }
+  };
+
+  /** Samples the next token of a slot's sequence; frees the slot when it was the last. */
+  const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
+    const { request, resolve, reject, deadline } = sequence.pending;
+    try {
+      const { token, logprob } = sampleToken(
+        logits,
+        request.sampling,
+        uniform(request.key, sequence.tokens.length),
+      );
+      sequence.tokens.push(token);
+      sequence.logprobs.push(logprob);
+      const stopped = request.stopTokens.includes(token);
+      const full =
+        sequence.tokens.length === request.maxNewTokens ||
+        request.promptTokens.length + sequence.tokens.length === config.contextLength;
+      if (stopped || full) {
+        sequences[slot] = undefined;
+        resolve({
+          tokens: sequence.tokens,
+          logprobs: sequence.logprobs,
+          finishReason: stopped ? 'stop' : 'length',
+        });
+      } else if (performance.now() > deadline) throw timedOut(sequence.pending);
+    } catch (error) {
+      sequences[slot] = undefined;
+      reject(error);
+    }
+  };
+
+  const admit = async () => {
+    if (sequences.every((sequence) => !sequence)) weights = waiting[0]?.request.weights;
+    const admitted: { slot: number; pending: Pending }[] = [];
+    for (let slot = 0; slot < slots; slot++) {
+      if (sequences[slot]) continue;
+      const next = waiting.findIndex(({ request }) => request.weights.version === weights?.version);
+      if (next < 0) break;
+      const [pending] = waiting.splice(next, 1);
+      if (performance.now() > pending!.deadline) pending!.reject(timedOut(pending!));
+      else admitted.push({ slot, pending: pending! });
+    }
+    // Samples of one prompt share its reading; prompts of one length bucket are read together.
+    const byPrompt = groupBy(admitted, ({ pending }) => pending.request.promptTokens.join());
+    const byLength = groupBy(byPrompt.values(), ([first]) =>
+      bucket(first!.pending.request.promptTokens.length, config.contextLength),
+    );
+    for (const [length, groups] of byLength) {
+      for (let from = 0; from < groups.length; from += MOST_PREFILL_ROWS) {
+        await prefill(length, groups.slice(from, from + MOST_PREFILL_ROWS));
+      }
+    }
+  };
+
+  const prefill = async (length: number, groups: readonly { slot: number; pending: Pending }[][]) => {
+    const size = PREFILL_ROWS.find((size) => size >= groups.length)!;
+    const { program, into } = await compiled(`prefill ${size} x ${length}`, () =>
+      compilePrefill(engine, config, size, length),
+    );
+    const rows = new Int32Array(size * length);
+    const last = new Int32Array(size);
+    groups.forEach(([first], row) => {
+      const { promptTokens } = first!.pending.request;
+      rows.set(promptTokens, row * length);
+      last[row] = promptTokens.length - 1;
+    });
+    const results = await program.run({ ...weights!.parameters, ids: rows, last }, into);
+    const logits = results.logits as Float32Array;
+    groups.forEach((group, row) => {
+      for (const { slot, pending } of group) {
+        const cached = pending.request.promptTokens.length;
+        store(results, row, slot, 0, cached, length);
+        const sequence: Sequence = { pending, tokens: [], logprobs: [], cached };
+        sequences[slot] = sequence;
+        extend(slot, sequence, logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize));
+      }
+    });
+  };
+
+  const decode = async () => {
+    const { program, into } = await compiled('decode', () => compileDecode(engine, config, slots, capacity));
+    sequences.forEach((sequence, slot) => {
+      ids[slot] = sequence?.tokens.at(-1) ?? 0;
+      positions[slot] = sequence?.cached ?? 0;
+    });
+    const results = await program.run({ ...weights!.parameters, ids, positions, ...past }, into);
+    const logits = results.logits as Float32Array;
+    sequences.forEach((sequence, slot) => {
+      if (!sequence) return;
+      store(results, slot, slot, sequence.cached, 1, 1);
+      sequence.cached++;
+      extend(slot, sequence, logits.subarray(slot * config.vocabSize, (slot + 1) * config.vocabSize));
+    });
+  };
+
+  return {
+    enqueue: (pending) => waiting.push(pending),
+    get busy() {
+      return waiting.length > 0 || sequences.some(Boolean);
+    },
+    async step() {
+      const free = sequences.filter((sequence) => !sequence).length;
+      if (waiting.length > 0 && (free === slots || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
+        await admit();
+      if (sequences.some(Boolean)) await decode();
+    },
+    fail(error) {
+      for (const { reject } of waiting.splice(0)) reject(error);
+      sequences.forEach((sequence, slot) => {
+        sequence?.pending.reject(error);
+        sequences[slot] = undefined;
+      });
+    },
+  };
+}
+
+const timedOut = ({ request }: Pending) =>
+  new ModelError(
+    'MODEL_GENERATION_TIMEOUT',
+    `expected a completion within ${request.timeoutMs} ms: ask for fewer tokens or allow more time`,
+  );

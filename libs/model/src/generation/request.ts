@@ -1,0 +1,63 @@
+import type { Buffers } from '@rlhf-streams/tensor';
+import type { ModelConfig } from '../checkpoint/hf-config.js';
+import { ModelError } from '../errors.js';
+import type { PhiloxKey } from '../sampling/rollout-draws.js';
+import type { SamplingOptions } from '../sampling/sampler.js';
+
+/** One version of a model's parameters. Requests of one version are generated side by side. */
+export interface Weights {
+  readonly version: string;
+  readonly parameters: Buffers;
+}
+
+export interface GenerationRequest {
+  readonly weights: Weights;
+  readonly promptTokens: readonly number[];
+  readonly sampling: SamplingOptions;
+  readonly maxNewTokens: number;
+  /** Generation ends after any of these, which is kept as the last token. */
+  readonly stopTokens: readonly number[];
+  /** Draws are a function of this key and the token's position alone: `keyFor(seed, rolloutId)`. */
+  readonly key: PhiloxKey;
+  /** Milliseconds from the request on; then it fails with MODEL_GENERATION_TIMEOUT. Default: none. */
+  readonly timeoutMs?: number;
+}
+
+export interface Completion {
+  readonly tokens: readonly number[];
+  /** Of each token at the sampling temperature, before top-k and top-p. */
+  readonly logprobs: readonly number[];
+  readonly finishReason: 'stop' | 'length';
+}
+
+/** @throws ModelError MODEL_GENERATION_REQUEST */
+export function checkRequest(config: ModelConfig, request: GenerationRequest): void {
+  const { promptTokens, maxNewTokens } = request;
+  const fail = (message: string): never => {
+    throw new ModelError('MODEL_GENERATION_REQUEST', message);
+  };
+  if (promptTokens.length === 0)
+    fail('expected a prompt of at least one token, got none: begin with the end-of-text token');
+  if (promptTokens.length >= config.contextLength) {
+    fail(
+      `expected a prompt shorter than the context of ${config.contextLength} tokens, got ${promptTokens.length}: shorten it`,
+    );
+  }
+  const alien = promptTokens.find(
+    (token) => !Number.isInteger(token) || token < 0 || token >= config.vocabSize,
+  );
+  if (alien !== undefined)
+    fail(`expected token ids below ${config.vocabSize}, got ${alien}: is this the model's tokenizer?`);
+  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
+    fail(`expected maxNewTokens of at least 1, got ${maxNewTokens}`);
+}
+
+/** Lengths are rounded up to multiples of this, so that few programs serve all. */
+const BUCKET = 16;
+
+export const bucket = (length: number, limit: number): number =>
+  Math.min(limit, Math.ceil(length / BUCKET) * BUCKET);
+
+/** Tokens a request may fill: a function of itself alone, so that its numbers do not depend on its neighbours. */
+export const capacityOf = (config: ModelConfig, { promptTokens, maxNewTokens }: GenerationRequest): number =>
+  bucket(promptTokens.length + maxNewTokens, config.contextLength);

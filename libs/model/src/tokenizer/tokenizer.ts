@@ -1,0 +1,123 @@
+/** Text to token ids and back, from the files of a Hugging Face tokenizer. */
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { ModelError } from '../errors.js';
+
+export interface Tokenizer {
+  /** The ids of a text. Special tokens written out in it become their ids; none are added. */
+  encode(text: string): number[];
+  /** The text of ids; bytes that are no UTF-8 become U+FFFD, ids without a token nothing. */
+  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** One more than the highest id. */
+  vocabSize: number;
+  /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
+  idOf(token: string): number | undefined;
+  /** The token that ends a text. */
+  eosId: number;
+  /** The token that fills batches: the end of text where the tokenizer names no other. */
+  padId: number;
+  /** The `tokenizer.json` it was made from. */
+  json: unknown;
+}
+
+const id = z.int().nonnegative();
+const tokenizerSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id, content: z.string() })).default([]),
+  model: z.looseObject({
+    type: z.literal('BPE'),
+    vocab: z.record(z.string(), id),
+    merges: z.array(z.unknown()),
+  }),
+});
+const namedToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform((t) => t.content)]);
+const configSchema = z.looseObject({
+  eos_token: namedToken.nullish(),
+  pad_token: namedToken.nullish(),
+  clean_up_tokenization_spaces: z.boolean().nullish(),
+});
+
+const END_OF_TEXT = '<|endoftext|>';
+const PAD = '<|pad|>';
+
+/**
+ * Makes a tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` of a checkpoint.
+ * @param tokenizerConfig names the special tokens; without it they are `<|endoftext|>` and `<|pad|>`
+ * @throws MODEL_TOKENIZER_INVALID
+ */
+export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown = {}): Tokenizer {
+  const json = checked(tokenizerSchema, tokenizerJson, 'tokenizer.json');
+  const config = checked(configSchema, tokenizerConfig, 'tokenizer_config.json');
+  // The library would by default take spaces before punctuation away, and decode(encode(text)) would not be text.
+  const cleanUp = config.clean_up_tokenization_spaces ?? false;
+  const tokenizer = construct(tokenizerJson as object, {
+    ...config,
+    clean_up_tokenization_spaces: cleanUp,
+  });
+  const ids = new Set([...Object.values(json.model.vocab), ...json.added_tokens.map((token) => token.id)]);
+  const eosId = idOfNamed(config.eos_token ?? END_OF_TEXT);
+  if (eosId === undefined) {
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `tokenizer: expected ${config.eos_token ?? END_OF_TEXT} among the tokens; name the end of text as eos_token in tokenizer_config.json.`,
+    );
+  }
+  const padId = idOfNamed(config.pad_token ?? PAD);
+  if (padId === undefined && config.pad_token) {
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `tokenizer: pad_token ${config.pad_token} of tokenizer_config.json is not among the tokens of tokenizer.json.`,
+    );
+  }
+
+  return {
+    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
+    decode(ids, { skipSpecialTokens = false } = {}) {
+      const list = Array.from(ids);
+      const wrong = list.find((value) => !Number.isSafeInteger(value) || value < 0);
+      if (wrong !== undefined) {
+        throw new ModelError('MODEL_TOKENIZER_IDS', `Token ids must be non-negative integers, got ${wrong}.`);
+      }
+      // The library throws at an empty list.
+      return list.length === 0 ? '' : tokenizer.decode(list, { skip_special_tokens: skipSpecialTokens });
+    },
+    vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
+    idOf: idOfNamed,
+    eosId,
+    padId: padId ?? eosId,
+    json: tokenizerJson,
+  };
+
+  function idOfNamed(token: string): number | undefined {
+    return tokenizer.token_to_id(token);
+  }
+}
+
+function construct(json: object, config: object): HuggingFaceTokenizer {
+  // The library wants each of them said.
+  const absent = {
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+  };
+  try {
+    return new HuggingFaceTokenizer({ ...absent, ...json }, config);
+  } catch (cause) {
+    throw new ModelError('MODEL_TOKENIZER_INVALID', `tokenizer.json: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function maximum(values: Iterable<number>): number {
+  let highest = 0;
+  for (const value of values) if (value > highest) highest = value;
+  return highest;
+}
+
+function checked<T extends z.ZodType>(type: T, value: unknown, source: string): z.output<T> {
+  const parsed = type.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ModelError('MODEL_TOKENIZER_INVALID', `${source}: ${z.prettifyError(parsed.error)}`, {
+    cause: parsed.error,
+  });
+}

@@ -1,0 +1,1 @@
+export { type PhiloxBlock, type PhiloxKey, philox4x32 } from './philox.js';

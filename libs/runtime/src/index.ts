@@ -1,0 +1,41 @@
+export { type RetryOptions, retry, withDeadline } from './deadline.js';
+export { type DriveOptions, driveOwned } from './drive.js';
+export { main } from './entry.js';
+export { RuntimeError, type RuntimeErrorCode } from './errors.js';
+export type { ConsumeOptions, Consumer, HandlerContext } from './events/consume.js';
+export {
+  createEvents,
+  type Events,
+  type EventsOptions,
+  type NewEvent,
+  type TransactionalEvents,
+} from './events/events.js';
+export type { FollowOptions, ReadAllOptions } from './events/follow.js';
+export { advance, type Received } from './events/received.js';
+export { topicSpecs } from './events/topics.js';
+export type { Probe, Readiness } from './http/operations.js';
+export {
+  type FieldError,
+  invalidRequest,
+  type ProblemDetails,
+  ProblemError,
+  problem,
+  validationHook,
+} from './http/problem.js';
+export type { OpenStreams } from './http/streams.js';
+export { validated } from './http/validated.js';
+export type { ServiceState } from './lifecycle.js';
+export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
+export { dataSettings, openLog } from './open-log.js';
+export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
+export {
+  defineService,
+  type RunningService,
+  type ServiceContext,
+  type ServiceDefinition,
+  type ServiceEnd,
+  type StartOptions,
+  startService,
+} from './service.js';
+export { describeSettings, type Environment, runtimeSettings, type SettingDescription } from './settings.js';
+export { noTelemetry, type Telemetry } from './telemetry/port.js';

@@ -1,0 +1,77 @@
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import { capture, float32, onnxEngine } from '../index.js';
+
+describe('capture', () => {
+  it('names the op that has no mapping', () => {
+    expect(() => capture(({ x }) => ({ y: tf.atanh(x!) }), { x: float32(2) })).toThrowError(
+      expect.objectContaining({ code: 'TENSOR_UNSUPPORTED_OP', message: expect.stringContaining('Atanh') }),
+    );
+  });
+
+  it('refuses a program that reads values', () => {
+    expect(() => capture(({ x }) => ({ y: tf.scalar(x!.dataSync()[0]!) }), { x: float32(2) })).toThrowError(
+      expect.objectContaining({ code: 'TENSOR_VALUE_DURING_CAPTURE' }),
+    );
+  });
+
+  it('refuses tensors made outside the program', () => {
+    const outside = tf.tensor1d([1, 2]);
+    expect(() => capture(({ x }) => ({ y: tf.add(x!, outside) }), { x: float32(2) })).toThrowError(
+      expect.objectContaining({ code: 'TENSOR_VALUE_DURING_CAPTURE' }),
+    );
+  });
+
+  it('refuses an output that has the name of an input', () => {
+    expect(() => capture(({ x }) => ({ x: tf.neg(x!) }), { x: float32(2) })).toThrowError(
+      expect.objectContaining({ code: 'TENSOR_BAD_OUTPUT' }),
+    );
+  });
+
+  it('leaves no tensor behind and gives tfjs its backend back', async () => {
+    await tf.setBackend('cpu');
+    const before = tf.memory().numTensors;
+    capture(({ x }) => ({ y: tf.tanh(tf.add(x!, 1)) }), { x: float32(2) });
+    expect(tf.memory().numTensors).toBe(before);
+    expect(tf.getBackend()).toBe('cpu');
+  });
+
+  it('passes inputs and constants through as outputs', async () => {
+    const program = await onnxEngine().compile(({ x }) => ({ same: x!, one: tf.scalar(1) }), {
+      x: float32(2),
+    });
+    const result = await program.run({ x: Float32Array.of(3, 4) });
+    expect([...result.same!, ...result.one!]).toEqual([3, 4, 1]);
+  });
+
+  it('gives out a value under two names, and one that it goes on with', async () => {
+    const program = await onnxEngine().compile(
+      ({ x }) => {
+        const next = tf.add(x!, 1);
+        const [head, tail] = tf.split(next, [1, 2]);
+        return { next, same: next, head: head!, doubled: tf.mul(tail!, 2), tail: tail! };
+      },
+      { x: float32(3) },
+    );
+    const result = await program.run({ x: Float32Array.of(1, 2, 3) });
+    expect(result).toEqual({
+      next: Float32Array.of(2, 3, 4),
+      same: Float32Array.of(2, 3, 4),
+      head: Float32Array.of(2),
+      doubled: Float32Array.of(6, 8),
+      tail: Float32Array.of(3, 4),
+    });
+  });
+
+  it('splits truth values', async () => {
+    const program = await onnxEngine().compile(
+      ({ x }) => {
+        const [head, tail] = tf.split(tf.greater(x!, 0), [1, 2]);
+        return { head: tf.cast(head!, 'float32'), tail: tf.cast(tail!, 'float32') };
+      },
+      { x: float32(3) },
+    );
+    const { head, tail } = await program.run({ x: Float32Array.of(1, -1, 1) });
+    expect([...head!, ...tail!]).toEqual([1, 0, 1]);
+  });
+});

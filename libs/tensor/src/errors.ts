@@ -1,0 +1,18 @@
+export type TensorErrorCode =
+  | 'TENSOR_UNSUPPORTED_OP'
+  | 'TENSOR_UNSUPPORTED_DTYPE'
+  | 'TENSOR_VALUE_DURING_CAPTURE'
+  | 'TENSOR_BAD_INPUT'
+  | 'TENSOR_BAD_OUTPUT'
+  | 'TENSOR_ENGINE_CLOSED';
+
+/** A program that cannot be captured, or was run with buffers that do not fit it. */
+export class TensorError extends Error {
+  override readonly name = 'TensorError';
+  readonly code: TensorErrorCode;
+
+  constructor(code: TensorErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,19 @@
+export { type Captured, capture } from './capture/capture.js';
+export {
+  allocate,
+  type Buffers,
+  type DType,
+  type Engine,
+  type Executable,
+  float32,
+  int32,
+  type Program,
+  type Specs,
+  sizeOf,
+  type TensorSpec,
+  type TypedBuffer,
+} from './engine.js';
+export { cpuEngine } from './engines/cpu.js';
+export { onnxEngine } from './engines/onnx.js';
+export { TensorError, type TensorErrorCode } from './errors.js';
+export { onnxPool } from './pool/pool.js';

@@ -1,0 +1,35 @@
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { ThreadError } from './errors.js';
+import { type Call, type Reply, serialiseError } from './protocol.js';
+
+/** What a thread offers: asynchronous functions over structured-cloneable values. */
+export type Api = { readonly [method: string]: (...args: never[]) => Promise<unknown> };
+
+/** Answers the parent's calls with the functions of `api`. Called once, by the module a thread runs. */
+export function serve(api: Api, port: MessagePort | null = parentPort): void {
+  if (!port)
+    throw new ThreadError('THREAD_CLOSED', 'expected to run in a worker thread, or to be given a port');
+  port.on('message', async (call: Call) => {
+    const reply = await answer(api, call);
+    try {
+      port.postMessage(reply);
+    } catch (error) {
+      // The value cannot be cloned: the caller's mistake to hear of, not the thread's to die of.
+      port.postMessage({ id: call.id, error: serialiseError(error) } satisfies Reply);
+    }
+  });
+}
+
+async function answer(api: Api, { id, method, args }: Call): Promise<Reply> {
+  try {
+    const work = Object.hasOwn(api, method) ? api[method] : undefined;
+    if (!work)
+      throw new ThreadError(
+        'THREAD_UNKNOWN_CALL',
+        `expected one of ${Object.keys(api).join(', ')}, got ${method}`,
+      );
+    return { id, value: await work(...(args as never[])) };
+  } catch (error) {
+    return { id, error: serialiseError(error) };
+  }
+}

@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads';
+import { ThreadError } from './errors.js';
+import { type Call, type Reply, reviveError } from './protocol.js';
+import type { Api } from './serve.js';
+
+/** A running thread whose functions are called like local ones. */
+export interface Thread<T extends Api> {
+  readonly call: T;
+  /** Rejects when the thread dies of itself; never settles otherwise. */
+  readonly died: Promise<never>;
+  /** Ends the thread; calls under way are rejected with THREAD_CLOSED. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the module at `url` in a worker thread; it must call `serve` with a `T`.
+ * Calls are answered in any order. Buffers are copied, unless they are SharedArrayBuffers.
+ * A call fails with the error its function threw (name, message, code and cause kept),
+ * or with THREAD_EXITED when the thread dies, or THREAD_CLOSED after `close`.
+ *
+ * @example
+ * const thread = spawn<typeof api>(new URL('./thread.js', import.meta.url), { name: 'policy' });
+ * await thread.call.generate(prompt);
+ */
+export function spawn<T extends Api>(url: URL, options: { name: string; data?: unknown }): Thread<T> {
+  const worker = new Worker(url, { name: options.name, workerData: options.data });
+  const pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  let next = 0;
+  let ended: Error | undefined;
+
+  const end = (error: Error) => {
+    ended ??= error;
+    for (const { reject } of pending.values()) reject(ended);
+    pending.clear();
+    unrefWhenIdle();
+  };
+  // A thread with nothing to do must not keep the process alive.
+  const unrefWhenIdle = () => (pending.size === 0 ? worker.unref() : worker.ref());
+  unrefWhenIdle();
+
+  worker.on('message', (reply: Reply) => {
+    const caller = pending.get(reply.id);
+    pending.delete(reply.id);
+    unrefWhenIdle();
+    if ('error' in reply) caller?.reject(reviveError(reply.error));
+    else caller?.resolve(reply.value);
+  });
+  const died = new Promise<never>((_, reject) => {
+    worker.on('error', (cause) => {
+      end(new ThreadError('THREAD_EXITED', `thread ${options.name} died: ${cause.message}`, { cause }));
+      reject(ended);
+    });
+    worker.on('exit', (code) => {
+      end(new ThreadError('THREAD_EXITED', `thread ${options.name} exited with code ${code}`));
+      if (!(ended instanceof ThreadError && ended.code === 'THREAD_CLOSED')) reject(ended);
+    });
+  });
+  died.catch(() => {});
+
+  const invoke = (method: string, args: unknown[]) =>
+    new Promise<unknown>((resolve, reject) => {
+      if (ended) return reject(ended);
+      const call: Call = { id: next++, method, args };
+      // Throws, and so rejects, when an argument cannot be cloned: nothing is pending then.
+      worker.postMessage(call);
+      pending.set(call.id, { resolve, reject });
+      unrefWhenIdle();
+    });
+
+  return {
+    call: new Proxy({} as T, {
+      // Not a thenable: `await thread.call` must not become a call.
+      get: (_, method) =>
+        typeof method === 'string' && method !== 'then'
+          ? (...args: unknown[]) => invoke(method, args)
+          : undefined,
+    }),
+    died,
+    close: async () => {
+      end(new ThreadError('THREAD_CLOSED', `thread ${options.name} is closed`));
+      await worker.terminate();
+    },
+  };
+}

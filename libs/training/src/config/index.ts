@@ -1,0 +1,22 @@
+export { TrainingError, type TrainingErrorCode } from '../errors.js';
+export type { Item } from '../item.js';
+export type { StepResult } from '../methods/method.js';
+export type { OptimizerConfig } from './hyperparameters.js';
+export {
+  type ComparisonItem,
+  type DemonstrationItem,
+  ITEMS_FILE,
+  itemSchemas,
+  type PromptItem,
+} from './items-file.js';
+export { artifactRoles, scorerName, scorersOf } from './roles.js';
+export {
+  type ConfigOf,
+  type MethodName,
+  parseRunConfig,
+  RunConfig,
+  type RunConfigInput,
+} from './run-config.js';
+export { applyRunEvent, hasEnded, type RunStatus, type RunView, startedRun } from './runs.js';
+export { type ModelSource, NewModel } from './sources.js';
+export { itemsOf, type JoinedTopic, minPolicyVersion, stepsOf, type Work, workOf } from './work.js';

@@ -1,0 +1,31 @@
+/** A run's dataset as its services read it: one JSON object a line, tokenised, each marked as training or test. */
+import { Split, Tokens } from '@rlhf-streams/events';
+import { z } from 'zod';
+
+export const ITEMS_FILE = 'items.jsonl';
+
+const common = { split: Split };
+
+export const DemonstrationItem = z.object({ ...common, promptTokens: Tokens, tokens: Tokens.min(1) });
+export const PromptItem = z.object({ ...common, text: z.string(), tokens: Tokens.min(1) });
+export const ComparisonItem = z.object({
+  ...common,
+  promptText: z.string(),
+  promptTokens: Tokens.min(1),
+  completions: z
+    .array(z.object({ text: z.string(), tokens: Tokens.min(1), score: z.number().optional() }))
+    .min(2),
+  ranks: z.array(z.int().min(1)),
+  margin: z.number().optional(),
+  labeler: z.string(),
+});
+
+export type DemonstrationItem = z.output<typeof DemonstrationItem>;
+export type PromptItem = z.output<typeof PromptItem>;
+export type ComparisonItem = z.output<typeof ComparisonItem>;
+
+export const itemSchemas = {
+  demonstrations: DemonstrationItem,
+  prompts: PromptItem,
+  comparisons: ComparisonItem,
+} as const;

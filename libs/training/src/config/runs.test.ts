@@ -1,0 +1,164 @@
+import type { DataFor, TopicEvent } from '@rlhf-streams/events';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseRunConfig } from './run-config.js';
+import { applyRunEvent, hasEnded, type RunView } from './runs.js';
+
+type RunEvent = TopicEvent<'runs'>;
+
+const config = { run: 'r', method: 'sft', steps: 2, model: 'm', data: 'd' };
+const artifacts = { policy: { uri: 'artifact:p', sha256: '1'.repeat(64) } };
+const from = { demonstrations: [4, 0], 'training-metrics': [9] };
+const cause = { code: 'BROKEN', message: 'it broke' };
+
+const requested: RunEvent = { type: 'run.requested', data: { run: 'r', config } };
+const started: RunEvent = {
+  type: 'run.started',
+  data: { run: 'r', config, steps: 2, testItems: 5, artifacts, from },
+};
+const waiting: RunEvent = {
+  type: 'run.waiting',
+  data: { run: 'r', step: 1, waitingFor: { rewards: 3 }, sinceMs: 15_000, deadlineMs: 60_000 },
+};
+const paused: RunEvent = { type: 'run.paused', data: { run: 'r' } };
+const resumed: RunEvent = { type: 'run.resumed', data: { run: 'r' } };
+const completed: RunEvent = { type: 'run.completed', data: { run: 'r', steps: 2, policyVersion: 2 } };
+const failed: RunEvent = { type: 'run.failed', data: { run: 'r', cause } };
+const cancelled: RunEvent = { type: 'run.cancelled', data: { run: 'r', reason: 'the data was wrong' } };
+
+/** The runs after events that came one after another, the first at time 100. */
+function given(...events: readonly RunEvent[]): Map<string, RunView> {
+  const runs = new Map<string, RunView>();
+  events.forEach((event, i) => {
+    applyRunEvent(runs, { ...event, partition: 3, time: 100 + i });
+  });
+  return runs;
+}
+const viewAfter = (...events: readonly RunEvent[]) => given(...events).get('r');
+
+const request = {
+  run: 'r',
+  partition: 3,
+  status: 'requested',
+  config: parseRunConfig(config),
+  testItems: 0,
+  from: {},
+  requestedAt: 100,
+};
+const running = { ...request, status: 'running', artifacts, testItems: 5, from };
+
+describe('a run', () => {
+  it('begins with its request, its defaults said', () => {
+    expect(viewAfter(requested)).toEqual(request);
+  });
+
+  it('is as it was first requested: another request under its name is nothing', () => {
+    const again: RunEvent = { type: 'run.requested', data: { run: 'r', config: { ...config, steps: 99 } } };
+    expect(viewAfter(requested, again)).toEqual(request);
+    expect(viewAfter(requested, started, again)).toEqual(running);
+  });
+
+  it('requested with a configuration that is none has no configuration but the reason', () => {
+    const view = viewAfter({ type: 'run.requested', data: { run: 'r', config: { ...config, steps: 0 } } });
+    expect(view).toMatchObject({
+      status: 'requested',
+      cause: { code: 'TRAINING_CONFIG_INVALID', message: expect.stringContaining('at steps') },
+    });
+    expect(view).not.toHaveProperty('config');
+  });
+
+  it('runs once it is started, with what it uses', () => {
+    expect(viewAfter(requested, started)).toEqual(running);
+  });
+
+  it('says what it waits for until something else happens', () => {
+    expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waitingFor: { rewards: 3 } });
+    expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);
+  });
+
+  it('may pause and go on', () => {
+    expect(viewAfter(requested, started, paused)).toEqual({ ...running, status: 'paused' });
+    expect(viewAfter(requested, started, paused, resumed)).toEqual(running);
+  });
+
+  it.each<[string, RunEvent, Partial<RunView>]>([
+    ['completed', completed, { status: 'completed' }],
+    ['failed', failed, { status: 'failed', cause }],
+    [
+      'cancelled',
+      cancelled,
+      { status: 'cancelled', cause: { code: 'RUN_CANCELLED', message: 'the data was wrong' } },
+    ],
+  ])('ends when it is %s', (_, end, ended) => {
+    expect(viewAfter(requested, started, end)).toEqual({ ...running, ...ended, endedAt: 102 });
+  });
+
+  it('may fail before it is started', () => {
+    expect(viewAfter(requested, failed)).toEqual({ ...request, status: 'failed', cause, endedAt: 101 });
+  });
+
+  it('that nobody requested is none', () => {
+    expect(given(started, completed).size).toBe(0);
+  });
+});
+
+describe('any sequence of events', () => {
+  const anyEvent = fc.constantFrom(
+    requested,
+    started,
+    waiting,
+    paused,
+    resumed,
+    completed,
+    failed,
+    cancelled,
+  );
+
+  it('changes nothing after the end of a run', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyEvent),
+        fc.constantFrom(completed, failed, cancelled),
+        fc.array(anyEvent),
+        (before, end, after) => {
+          const ended = viewAfter(requested, ...before, end)!;
+          expect(hasEnded(ended)).toBe(true);
+          expect(viewAfter(requested, ...before, end, ...after)).toEqual(ended);
+        },
+      ),
+    );
+  });
+
+  it('tells runs apart', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyEvent),
+        fc.array(anyEvent),
+        fc.array(fc.boolean(), { minLength: 1 }),
+        (mine, others, turns) => {
+          const other = (event: RunEvent) =>
+            ({ ...event, data: { ...event.data, run: 'other' } }) as RunEvent;
+          const [a, b] = [[requested, ...mine], [requested, ...others].map(other)];
+          const mixed: RunEvent[] = [];
+          for (let turn = 0; a.length + b.length > 0; turn++) {
+            const queue = b.length === 0 || (turns[turn % turns.length] && a.length > 0) ? a : b;
+            mixed.push(queue.shift()!);
+          }
+          const timeless = (view: RunView | undefined) => ({ ...view, requestedAt: 0, endedAt: 0 });
+          expect(timeless(given(...mixed).get('r'))).toEqual(timeless(viewAfter(requested, ...mine)));
+        },
+      ),
+    );
+  });
+
+  it('leaves earlier views as they were', () => {
+    const runs = given(requested);
+    const before = runs.get('r')!;
+    applyRunEvent(runs, {
+      ...(started as { type: 'run.started'; data: DataFor<'run.started'> }),
+      partition: 3,
+      time: 101,
+    });
+    expect(before).toEqual(request);
+  });
+});

@@ -1,0 +1,108 @@
+import { compareIds } from '@rlhf-streams/events';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseRunConfig } from './run-config.js';
+import { itemsOf, minPolicyVersion, stepsOf, workOf } from './work.js';
+
+const common = { run: 'r', steps: 3, model: 'm' };
+const sft = parseRunConfig({
+  ...common,
+  method: 'sft',
+  data: 'd',
+  batchSize: 2,
+  checkpointEvery: 5,
+  prefetchSteps: 7,
+});
+const dpo = parseRunConfig({ ...common, method: 'dpo', data: 'd' });
+const ppoOf = (change: object = {}) =>
+  parseRunConfig({
+    ...common,
+    method: 'ppo',
+    prompts: 'd',
+    scorers: ['gold:d'],
+    batchSize: 2,
+    samplesPerPrompt: 3,
+    ...change,
+  });
+const sampleOf = (change: object = {}) =>
+  parseRunConfig({ ...common, method: 'sample', prompts: 'd', ...change });
+
+describe('the work of a method', () => {
+  it('over a dataset joins its items, for dpo with the log-probs of the reference', () => {
+    expect(workOf(sft)).toEqual({
+      issues: 'demonstrations',
+      joins: ['demonstrations'],
+      ahead: 7,
+      onPolicy: false,
+      publishEvery: 5,
+    });
+    expect(workOf(dpo)).toMatchObject({
+      issues: 'comparisons',
+      joins: ['comparisons', 'reference-logprobs'],
+    });
+  });
+
+  it('of ppo joins rollouts, scores and log-probs, and publishes every step', () => {
+    const work = workOf(ppoOf({ maxStaleness: 2 }));
+    expect(work).toEqual({
+      issues: 'prompts',
+      joins: ['rollouts', 'rewards', 'reference-logprobs'],
+      ahead: 2,
+      onPolicy: true,
+      publishEvery: 1,
+    });
+  });
+
+  it('of sampling joins only what was asked for', () => {
+    expect(workOf(sampleOf()).joins).toEqual(['rollouts']);
+    expect(workOf(sampleOf({ scorers: ['gold:d'] })).joins).toEqual(['rollouts', 'rewards']);
+    expect(workOf(sampleOf({ reference: 'm' })).joins).toEqual(['rollouts', 'reference-logprobs']);
+  });
+});
+
+describe('the items of a step', () => {
+  it('are a batch, then the held-out items', () => {
+    expect(itemsOf(sft, 2, 5)).toEqual(['r/2/0', 'r/2/1']);
+    expect(itemsOf(sft, 3, 3)).toEqual(['r/3/0', 'r/3/1', 'r/3/2']);
+    expect(itemsOf(sft, 3, 0)).toEqual([]);
+  });
+
+  it('are the samples of its prompts, where it samples', () => {
+    expect(itemsOf(ppoOf(), 1, 0)).toEqual([
+      'r/1/0/0',
+      'r/1/0/1',
+      'r/1/0/2',
+      'r/1/1/0',
+      'r/1/1/1',
+      'r/1/1/2',
+    ]);
+  });
+
+  it('are in the order of their ids, each once', () => {
+    const sizes = fc.integer({ min: 1, max: 30 });
+    fc.assert(
+      fc.property(sizes, sizes, (batchSize, samplesPerPrompt) => {
+        const ids = itemsOf(ppoOf({ batchSize, samplesPerPrompt }), 2, 0);
+        expect(new Set(ids).size).toBe(batchSize * samplesPerPrompt);
+        expect(ids.toSorted(compareIds)).toEqual(ids);
+      }),
+    );
+  });
+
+  it('come in one step more where some are held out', () => {
+    expect([stepsOf(sft, 0), stepsOf(sft, 1)]).toEqual([3, 4]);
+  });
+});
+
+describe('the oldest policy that may generate the prompts of a step', () => {
+  it('is at most maxStaleness versions behind', () => {
+    const oldest = (maxStaleness: number) =>
+      [0, 1, 2, 3].map((step) => minPolicyVersion(ppoOf({ maxStaleness }), step));
+    expect(oldest(0)).toEqual([0, 1, 2, 3]);
+    expect(oldest(2)).toEqual([0, 0, 0, 1]);
+  });
+
+  it('is the first where the policy does not change', () => {
+    expect([0, 1, 2].map((step) => minPolicyVersion(sampleOf(), step))).toEqual([0, 0, 0]);
+  });
+});

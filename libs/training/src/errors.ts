@@ -1,0 +1,17 @@
+export type TrainingErrorCode =
+  | 'TRAINING_CONFIG_INVALID'
+  | 'TRAINING_EMPTY_STEP'
+  | 'TRAINING_ITEM_INCOMPLETE'
+  | 'TRAINING_MODELS_DIFFER'
+  | 'TRAINING_CHECKPOINT_INVALID';
+
+/** A run that cannot be configured, or a step that cannot be computed. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+  readonly code: TrainingErrorCode;
+
+  constructor(code: TrainingErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,6 @@
+export * from './config/index.js';
+export type { Metrics } from './methods/method.js';
+export { openSession, type Session, type SessionOptions } from './session.js';
+export { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
+export type { LossProgram, MicroBatch } from './trainer/program.js';
+export { createTrainer, type Trainer, type TrainerOptions, type TrainerState } from './trainer/trainer.js';

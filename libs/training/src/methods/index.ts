@@ -1,0 +1,12 @@
+import type { MethodName } from '../config/run-config.js';
+import { dpo } from './dpo.js';
+import type { Method } from './method.js';
+import { ppo } from './ppo.js';
+import { reward } from './reward.js';
+import { sample } from './sample.js';
+import { sft } from './sft.js';
+
+const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, dpo, sample };
+
+/** The method a configuration names. */
+export const methodOf = (name: MethodName): Method => methods[name] as unknown as Method;

@@ -1,0 +1,122 @@
+/** Every method learns what it is for. */
+import { createGenerator, keyFor } from '@rlhf-streams/model';
+import { type Engine, onnxEngine, onnxPool } from '@rlhf-streams/tensor';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import {
+  begin,
+  comparisonItem,
+  episodeItem,
+  itemsFor,
+  language,
+  logprobsOf,
+  runOf,
+  tokenSource,
+} from '../tiny.test.support.js';
+import { ofRole } from '../trainer/layout.js';
+
+let pool: Engine;
+beforeAll(() => {
+  pool = onnxPool({ workers: 2 });
+});
+afterAll(() => pool.close());
+
+it('sft learns a batch by heart', async () => {
+  const run = await begin(runOf('sft', { optimizer: { learningRate: 2e-2, schedule: 'constant' } }), pool, {
+    lanes: 2,
+  });
+  const items = itemsFor('sft', 6);
+  const before = await run.evaluate(items);
+  const losses = [];
+  for (let step = 0; step < 40; step++) losses.push((await run.update(items)).loss!);
+  const after = await run.evaluate(items);
+  expect(losses[0]).toBeCloseTo(before['eval/loss']!, 5);
+  expect(after['eval/loss']).toBeLessThan(0.1 * before['eval/loss']!);
+  expect(after['eval/perplexity']).toBeCloseTo(Math.exp(after['eval/loss']!), 6);
+  await run.trainer.close();
+});
+
+const GOOD = 7;
+const BAD = 11;
+
+/** Completions that differ in one token, which tells the better one. */
+function separable(count: number, seed: number) {
+  const source = tokenSource(seed);
+  return Array.from({ length: count }, (_, index) => {
+    const neutral = source.tokens(3).map((token) => (token === GOOD || token === BAD ? 1 : token));
+    const place = source.below(4);
+    const completion = (token: number) => neutral.toSpliced(place, 0, token);
+    return {
+      id: `tiny/0/${index}`,
+      prompt: [0, ...source.tokens(2)],
+      completions: [completion(GOOD), completion(BAD)],
+    };
+  });
+}
+
+it('a reward model learns what tells completions apart, for pairs it has not seen', async () => {
+  const run = await begin(runOf('reward', { optimizer: { learningRate: 1e-2 } }), pool, { lanes: 2 });
+  const items = (count: number, seed: number) =>
+    separable(count, seed).map(({ id, prompt, completions }) => comparisonItem(id, prompt, completions));
+  const [train, test] = [items(32, 1), items(16, 2)];
+  for (let step = 0; step < 40; step++) await run.update(train);
+  const { accuracy, margin } = await run.update(train);
+  expect([accuracy, margin! > 1]).toEqual([1, true]);
+  expect(await run.evaluate(test)).toMatchObject({ 'eval/accuracy': 1, 'eval/pairs': 16 });
+  await run.trainer.close();
+});
+
+it('dpo makes the chosen completions likelier than the rejected ones, relative to the reference', async () => {
+  const run = await begin(runOf('dpo', { optimizer: { learningRate: 5e-3, schedule: 'constant' } }), pool, {
+    lanes: 2,
+  });
+  const items = await Promise.all(
+    separable(8, 1).map(async ({ id, prompt, completions }) => {
+      const sequences = completions.map((tokens) => ({ promptTokens: prompt, tokens }));
+      return comparisonItem(id, prompt, completions, { reference: await logprobsOf(run.trainer, sequences) });
+    }),
+  );
+  const metrics = [];
+  for (let step = 0; step < 30; step++) metrics.push(await run.update(items));
+  expect(metrics[0]!['rewards/margins']).toBeCloseTo(0, 4);
+  expect(metrics.at(-1)!['rewards/margins']).toBeGreaterThan(0.5);
+  expect(metrics.at(-1)!['rewards/accuracies']).toBe(1);
+  expect(metrics.at(-1)!.loss).toBeLessThan(0.8 * metrics[0]!.loss!);
+  await run.trainer.close();
+});
+
+it('ppo makes a rewarded token likelier', async () => {
+  const config = runOf('ppo', {
+    optimizer: { learningRate: 1e-2, schedule: 'constant' },
+    sampling: { temperature: 1, maxNewTokens: 4 },
+    ppo: { klCoef: 0.01, vfCoef: 0.5 },
+    microBatchSize: 16,
+  });
+  const run = await begin(config, pool, { lanes: 2 });
+  const generator = createGenerator(onnxEngine(), language);
+  const prompt = [0, 5];
+  const scores = [];
+  for (let step = 0; step < 15; step++) {
+    const parameters = ofRole('policy', run.trainer.parameters());
+    const items = await Promise.all(
+      Array.from({ length: 32 }, async (_, index) => {
+        const id = `tiny/${step}/${index}/0`;
+        const { tokens, logprobs } = await generator.generate({
+          weights: { version: String(step), parameters },
+          promptTokens: prompt,
+          sampling: { temperature: 1, topK: 0, topP: 1 },
+          maxNewTokens: 4,
+          stopTokens: [],
+          key: keyFor(0, id),
+        });
+        const score = tokens.filter((token) => token === GOOD).length;
+        return episodeItem(id, { promptTokens: prompt, tokens }, { logprobs, reference: logprobs, score });
+      }),
+    );
+    scores.push((await run.update(items))['objective/scores']!);
+  }
+  const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  expect(mean(scores.slice(0, 3))).toBeLessThan(0.5);
+  expect(mean(scores.slice(-3))).toBeGreaterThan(3);
+  generator.close();
+  await run.trainer.close();
+});

@@ -1,0 +1,46 @@
+import type { DataFor } from '@rlhf-streams/events';
+import type { ModelConfig } from '@rlhf-streams/model';
+import type { ConfigOf, MethodName } from '../config/run-config.js';
+import type { Item } from '../item.js';
+import type { Role } from '../trainer/layout.js';
+import type { Trainer } from '../trainer/trainer.js';
+
+export type Metrics = Record<string, number>;
+
+/** What a method keeps from step to step besides parameters: plain JSON, part of every checkpoint. */
+export type Memory = Readonly<Record<string, number>>;
+
+/** What a step came to. */
+export interface StepResult {
+  readonly metrics: Metrics;
+  readonly memory: Memory;
+  /** Preferences the step found, to be recorded with it. */
+  readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
+}
+
+export interface Step<Name extends MethodName> {
+  readonly config: ConfigOf<Name>;
+  /** From 0. */
+  readonly step: number;
+  readonly trainer: Trainer;
+  readonly memory: Memory;
+}
+
+/**
+ * A method of training: which models it trains and what it does with the items of a step. Items come in the order
+ * of their ids; the result is a function of configuration, step, trainer state, memory and items alone.
+ */
+export interface Method<Name extends MethodName = MethodName> {
+  readonly name: Name;
+  /** The models it trains; the first one is what the run publishes. None: it only measures. */
+  readonly trains: readonly Role[];
+  /** Memory before the first step. */
+  readonly start: (config: ConfigOf<Name>) => Memory;
+  /** Learns from the items of a step. */
+  readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
+  /** Measures held-out items after the last step. */
+  readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
+}
+
+/** The models of a step by role. @internal */
+export const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;

@@ -1,0 +1,72 @@
+/** Comparisons as pairs: who won, who lost, by how much. */
+import type { DataFor } from '@rlhf-streams/events';
+import { type Item, type Joined, joined } from '../item.js';
+import type { Memory, Metrics } from './method.js';
+import { lengthOf, type Sequence } from './rows.js';
+
+export interface Pair {
+  readonly chosen: Sequence;
+  readonly rejected: Sequence;
+  /** Places of the two among the comparison's completions. */
+  readonly places: readonly [chosen: number, rejected: number];
+  readonly margin: number;
+  readonly item: Item;
+}
+
+/**
+ * The best completion of each comparison against its worst; a comparison of two is that pair.
+ * Ties say nothing and are left out.
+ */
+export function pairsOf(items: readonly Item[]): Pair[] {
+  return joined(items, 'comparison').flatMap((item) => pairOf(item) ?? []);
+}
+
+function pairOf(item: Joined<'comparison'>): Pair | undefined {
+  const { comparison } = item;
+  const best = comparison.ranks.indexOf(Math.min(...comparison.ranks));
+  const worst = comparison.ranks.lastIndexOf(Math.max(...comparison.ranks));
+  if (comparison.ranks[best] === comparison.ranks[worst]) return undefined;
+  return {
+    chosen: sequence(comparison, best),
+    rejected: sequence(comparison, worst),
+    places: [best, worst],
+    margin: comparison.margin ?? 0,
+    item,
+  };
+}
+
+const sequence = (
+  { promptTokens, completions }: DataFor<'comparison.recorded'>,
+  place: number,
+): Sequence => ({
+  promptTokens,
+  tokens: completions[place]!.tokens,
+});
+
+export const pairLength = ({ chosen, rejected }: Pair): number =>
+  Math.max(lengthOf(chosen), lengthOf(rejected));
+
+/** Chosen sequences in the first half of the rows, rejected ones in the second, filler at the end of each. */
+export function stack<T>(
+  pairs: readonly Pair[],
+  rows: number,
+  of: (pair: Pair, side: 'chosen' | 'rejected') => T,
+  filler: T,
+): T[] {
+  const side = (name: 'chosen' | 'rejected') =>
+    Array.from({ length: rows }, (_, i) => (pairs[i] ? of(pairs[i], name) : filler));
+  return [...side('chosen'), ...side('rejected')];
+}
+
+/** A row without tokens: it is masked out everywhere. */
+export const FILLER: Sequence = { promptTokens: [0], tokens: [] };
+
+/** 1 for pairs, 0 for filler, [rows]. */
+export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
+  Float32Array.from({ length: rows }, (_, i) => (i < pairs.length ? 1 : 0));
+
+/** A step whose comparisons were all ties changes nothing. */
+export const nothingLearned = (memory: Memory): { metrics: Metrics; memory: Memory } => ({
+  metrics: { pairs: 0 },
+  memory,
+});

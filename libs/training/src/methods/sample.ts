@@ -1,0 +1,30 @@
+import { joined } from '../item.js';
+import type { Method, Metrics } from './method.js';
+import { rankByScore } from './rank.js';
+
+/** Sampling without training: what the rollouts of a step, their scores and log-probs say of the policy. */
+export const sample: Method<'sample'> = {
+  name: 'sample',
+  trains: [],
+  start: () => ({}),
+
+  async update({ config, memory }, items) {
+    const metrics: Metrics = { 'rollout/count': items.length };
+    if (items.length === 0) return { metrics, memory };
+    const episodes = joined(items, 'rollout');
+    const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+    metrics['rollout/length'] = mean(episodes.map(({ rollout }) => rollout.tokens.length));
+    metrics['val/num_eos_tokens'] = episodes.filter(({ rollout }) => rollout.finishReason === 'stop').length;
+    const scores = episodes.flatMap(({ reward }) => (reward ? [reward.score] : []));
+    if (scores.length > 0) metrics['objective/scores'] = mean(scores);
+    const kl = episodes.flatMap(({ rollout, reference }) =>
+      reference ? [rollout.logprobs.reduce((sum, lp, t) => sum + lp - reference.logprobs[0]![t]!, 0)] : [],
+    );
+    if (kl.length > 0) metrics['objective/kl'] = mean(kl);
+    return {
+      metrics,
+      memory,
+      ...(config.rank && { comparisons: rankByScore(joined(items, 'rollout', 'reward')) }),
+    };
+  },
+};

@@ -1,0 +1,121 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { initialState, language, layoutFor } from '../tiny.test.support.js';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { layoutOf, sharedVector } from './layout.js';
+
+const layout = layoutFor('ppo');
+const { p } = initialState(layout, 1);
+const state = { p, m: initialState(layout, 2).p, v: initialState(layout, 3).p, updates: 12 };
+const checkpoint = {
+  step: 3,
+  memory: { klCoef: 0.1 + 0.2 },
+  positions: { rollouts: [5, 0, 7], rewards: [] },
+};
+
+let root: string;
+let directory: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'checkpoint-'));
+  directory = join(root, 'checkpoint');
+});
+afterEach(() => rm(root, { recursive: true }));
+
+describe('a checkpoint', () => {
+  it('brings back every number', async () => {
+    await saveCheckpoint(directory, layout, state, checkpoint);
+    expect(await loadCheckpoint(directory, layout)).toEqual({ state, checkpoint });
+  });
+
+  it('takes vectors in shared memory', async () => {
+    const shared = sharedVector(layout.size);
+    shared.set(p);
+    await saveCheckpoint(directory, layout, { ...state, p: shared }, checkpoint);
+    expect((await loadCheckpoint(directory, layout)).state.p).toEqual(p);
+  });
+
+  it('keeps memory and positions, whatever they are', async () => {
+    const memory = fc.dictionary(
+      fc.stringMatching(/^[a-zA-Z]+$/),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0),
+      { noNullPrototype: true },
+    );
+    const positions = fc.dictionary(fc.stringMatching(/^[a-z-]+$/), fc.array(fc.nat()), {
+      noNullPrototype: true,
+    });
+    const small = layoutOf({
+      policy: { ...language, vocabSize: 4, contextLength: 2, width: 2, mlpWidth: 2, heads: 1 },
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), memory, positions, async (step, memory, positions) => {
+        await saveCheckpoint(directory, small, initialState(small), { step, memory, positions });
+        expect((await loadCheckpoint(directory, small)).checkpoint).toEqual({ step, memory, positions });
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('a folder that is no checkpoint of the run', () => {
+  const path = (file: string) => join(directory, file);
+  const change = async (
+    file: string,
+    edit: (tensors: Awaited<ReturnType<typeof readSafetensors>>['tensors']) => void,
+  ) => {
+    const { tensors } = await readSafetensors(path(file));
+    edit(tensors);
+    await writeSafetensors(path(file), tensors);
+  };
+  const changeState = async (edit: object) =>
+    writeFile(
+      path('state.json'),
+      JSON.stringify({ ...JSON.parse(await readFile(path('state.json'), 'utf8')), ...edit }),
+    );
+
+  it.each<[string, () => Promise<unknown>, string]>([
+    ['the folder is missing', () => rm(directory, { recursive: true }), 'ENOENT'],
+    ['a file is missing', () => rm(path('moments.safetensors')), 'moments.safetensors'],
+    ['a file was cut short', () => truncate(path('parameters.safetensors'), 2000), 'parameters.safetensors'],
+    ['the state is no JSON', () => writeFile(path('state.json'), '{"step": 3'), 'JSON'],
+    ['the format is of the future', () => changeState({ format: 2 }), 'at format'],
+    ['a number was none', () => changeState({ memory: { klCoef: null } }), 'at memory.klCoef'],
+    [
+      'a position is negative',
+      () => changeState({ positions: { rollouts: [0, -1] } }),
+      'at positions.rollouts[1]',
+    ],
+    [
+      'a tensor is missing',
+      () => change('moments.safetensors', (t) => t.delete('v.value.ln_f.bias')),
+      'v.value.ln_f.bias',
+    ],
+    [
+      'a tensor has another shape',
+      () => change('parameters.safetensors', (t) => t.get('policy.h.0.attn.c_attn.weight')!.shape.reverse()),
+      'policy.h.0.attn.c_attn.weight to be F32 [16,48]',
+    ],
+    [
+      'a tensor is unknown',
+      () =>
+        change('parameters.safetensors', (t) =>
+          t.set('policy.h.1.ln_1.bias', t.get('policy.h.0.ln_1.bias')!),
+        ),
+      'policy.h.1.ln_1.bias',
+    ],
+  ])('%s', async (_, spoil, said) => {
+    await saveCheckpoint(directory, layout, state, checkpoint);
+    await spoil();
+    const error = await loadCheckpoint(directory, layout).catch((thrown) => thrown);
+    expect(error).toMatchObject({
+      name: 'TrainingError',
+      code: 'TRAINING_CHECKPOINT_INVALID',
+      cause: expect.any(Error),
+    });
+    expect(error.message).toContain(directory);
+    expect(error.message).toContain(said);
+  });
+});

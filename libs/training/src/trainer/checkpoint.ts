@@ -1,0 +1,105 @@
+/** A training state as files: the parameters by name, the optimizer's moments, and what the run remembers. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
+import { z } from 'zod';
+import { TrainingError } from '../errors.js';
+import type { Memory } from '../methods/method.js';
+import type { Layout } from './layout.js';
+import type { TrainerState } from './trainer.js';
+
+/** Everything to go on from: with the events from `positions` on, the steps since can be done again. */
+export interface Checkpoint {
+  /** Steps done. */
+  readonly step: number;
+  readonly memory: Memory;
+  /** Next offsets to read, by topic and partition. */
+  readonly positions: Readonly<Record<string, readonly number[]>>;
+}
+
+const FORMAT = 1;
+const StateFile = z.strictObject({
+  format: z.literal(FORMAT),
+  step: z.int().min(0),
+  updates: z.int().min(0),
+  memory: z.record(z.string(), z.number()),
+  positions: z.record(z.string(), z.array(z.int().min(0))),
+});
+
+/** Writes `parameters.safetensors`, `moments.safetensors` and `state.json` into an empty or missing folder. */
+export async function saveCheckpoint(
+  directory: string,
+  layout: Layout,
+  { p, m, v, updates }: TrainerState,
+  checkpoint: Checkpoint,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeSafetensors(join(directory, 'parameters.safetensors'), tensorsOf(layout, p));
+  const moments = new Map([...tensorsOf(layout, m, 'm.'), ...tensorsOf(layout, v, 'v.')]);
+  await writeSafetensors(join(directory, 'moments.safetensors'), moments);
+  const state: z.input<typeof StateFile> = { format: FORMAT, updates, ...mutable(checkpoint) };
+  await writeFile(join(directory, 'state.json'), JSON.stringify(state));
+}
+
+/** @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of `layout`. */
+export async function loadCheckpoint(
+  directory: string,
+  layout: Layout,
+): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
+  try {
+    const { updates, step, memory, positions } = await readState(join(directory, 'state.json'));
+    const [p] = await readVectors(join(directory, 'parameters.safetensors'), layout, ['']);
+    const [m, v] = await readVectors(join(directory, 'moments.safetensors'), layout, ['m.', 'v.']);
+    return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions } };
+  } catch (cause) {
+    const message = `expected ${directory} to hold a checkpoint of this run: ${(cause as Error).message}`;
+    throw new TrainingError('TRAINING_CHECKPOINT_INVALID', message, { cause });
+  }
+}
+
+async function readState(path: string): Promise<z.output<typeof StateFile>> {
+  const parsed = StateFile.safeParse(JSON.parse(await readFile(path, 'utf8')));
+  if (parsed.success) return parsed.data;
+  throw new Error(`${path} is no such state: ${z.prettifyError(parsed.error)}`);
+}
+
+/** One vector a prefix; together they hold every tensor of the file. */
+async function readVectors(
+  path: string,
+  layout: Layout,
+  prefixes: readonly string[],
+): Promise<Float32Array[]> {
+  const { tensors } = await readSafetensors(path);
+  const vectors = prefixes.map((prefix) => {
+    const vector = new Float32Array(layout.size);
+    for (const [name, view] of Object.entries(layout.views(vector, prefix))) {
+      const found = tensors.get(name);
+      const { shape } = layout.specs[name.slice(prefix.length)]!;
+      if (found?.dtype !== 'F32' || `${found.shape}` !== `${shape}`) {
+        const came = found ? `${found.dtype} [${found.shape}]` : 'none';
+        throw new Error(`expected ${name} to be F32 [${shape}] in ${path}, got ${came}`);
+      }
+      view.set(found.data);
+      tensors.delete(name);
+    }
+    return vector;
+  });
+  const [unknown] = tensors.keys();
+  if (unknown !== undefined) throw new Error(`expected no tensor ${unknown} in ${path}`);
+  return vectors;
+}
+
+const tensorsOf = (layout: Layout, vector: Float32Array, prefix = '') =>
+  new Map(
+    Object.entries(layout.views(vector, prefix)).map(([name, data]) => [
+      name,
+      // Weights live in shared memory; files are written from private memory.
+      { shape: [...layout.specs[name.slice(prefix.length)]!.shape], data: Float32Array.from(data) },
+    ]),
+  );
+
+const mutable = ({ step, memory, positions }: Checkpoint) => ({
+  step,
+  memory: { ...memory },
+  positions: Object.fromEntries(Object.entries(positions).map(([topic, offsets]) => [topic, [...offsets]])),
+});

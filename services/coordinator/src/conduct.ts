@@ -1,0 +1,95 @@
+/** Conducts one run from its request to its end. */
+import type { TopicName } from '@rlhf-streams/events';
+import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
+import { type RunView, stepsOf } from '@rlhf-streams/training/config';
+import { type PrepareDependencies, prepare } from './preparation/prepare.js';
+import { readItems } from './read-items.js';
+import { issuable, stepEvents } from './steps.js';
+
+/** What `training-metrics` says of a run. */
+export interface RunProgress {
+  readonly completed: number;
+  readonly policyVersion: number;
+}
+
+export interface ConductDependencies extends Omit<PrepareDependencies, 'context'> {
+  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'log'>;
+  readonly progress: Projection<RunProgress>;
+}
+
+/** Where everything of a run will stand. */
+const RUN_TOPICS = [
+  'demonstrations',
+  'comparisons',
+  'rollouts',
+  'rewards',
+  'reference-logprobs',
+  'policy-versions',
+  'training-metrics',
+] as const satisfies readonly TopicName[];
+
+/** The optimizer keeps the deadline of a stalled run; here a wait only must not be endless. */
+const STEP_TIMEOUT_MS = 2 ** 31 - 1;
+
+export async function conduct(
+  dependencies: ConductDependencies,
+  run: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { context, runs, progress } = dependencies;
+  const writer = await context.events.transactional(`coordinator/${run}`);
+  try {
+    const view = await started(dependencies, runs.state.get(run)!, writer, signal);
+    const { config, testItems } = view;
+    const items = await readItems(context, view);
+    const last = stepsOf(config!, testItems);
+    await progress.caughtUp;
+    let completed = progress.state.get(run)?.completed ?? 0;
+    let issued = completed;
+    while (completed < last) {
+      for (const step of issuable(config!, testItems, { issued, completed })) {
+        await writer.publish(stepEvents(config!, items, step));
+        issued = step + 1;
+      }
+      const known = completed;
+      const next = await progress.waitFor(
+        (state) => {
+          const now = state.get(run);
+          return now && now.completed > known ? now : undefined;
+        },
+        { timeoutMs: STEP_TIMEOUT_MS, what: `step ${known} of run ${run}`, signal },
+      );
+      completed = next.completed;
+    }
+    const { policyVersion } = progress.state.get(run)!;
+    await writer.publish([
+      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: config!.steps, policyVersion } },
+    ]);
+  } finally {
+    await writer.close();
+  }
+}
+
+/** The run with its sources resolved; that is done once, and `run.started` tells everybody. */
+async function started(
+  dependencies: ConductDependencies,
+  view: RunView,
+  writer: Awaited<ReturnType<ServiceContext['events']['transactional']>>,
+  signal: AbortSignal,
+): Promise<RunView> {
+  if (view.artifacts) return view;
+  const { run, config } = view;
+  const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
+  const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
+  const { artifacts, testItems } = await prepare(dependencies, config!, signal);
+  const data = {
+    run,
+    config: config! as unknown as Record<string, unknown>,
+    steps: config!.steps,
+    testItems,
+    artifacts,
+    from,
+  };
+  await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
+  return { ...view, artifacts, testItems, from };
+}

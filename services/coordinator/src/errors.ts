@@ -1,0 +1,16 @@
+export type CoordinatorErrorCode =
+  | 'RUN_SOURCE_UNKNOWN'
+  | 'RUN_SOURCE_FAILED'
+  | 'RUN_SOURCE_UNFIT'
+  | 'RUN_DATA_EMPTY';
+
+/** A run that cannot start, because of what it names. */
+export class CoordinatorError extends Error {
+  override readonly name = 'CoordinatorError';
+  readonly code: CoordinatorErrorCode;
+
+  constructor(code: CoordinatorErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,4 @@
+import { main } from '@rlhf-streams/runtime';
+import { coordinator } from './service.js';
+
+await main(coordinator);

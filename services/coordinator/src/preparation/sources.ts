@@ -1,0 +1,87 @@
+/** What other runs left: models and comparisons by the run's name. */
+import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
+import { type ComparisonItem, hasEnded, type RunView } from '@rlhf-streams/training/config';
+import { CoordinatorError } from '../errors.js';
+
+export interface SourceDependencies {
+  readonly context: Pick<ServiceContext, 'artifacts' | 'events'>;
+  readonly runs: Projection<RunView>;
+}
+
+/** A run that another one builds on is waited for, as long as it runs. */
+const DEPENDENCY_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+
+/** A model by name: a run's newest version, an artifact, or a folder. */
+export async function storedModel(
+  { context, runs }: SourceDependencies,
+  source: string,
+  signal: AbortSignal,
+): Promise<ArtifactRef> {
+  if (source.startsWith('artifact:')) return { uri: source, sha256: source.slice('artifact:'.length) };
+  if (!source.startsWith('run:')) return context.artifacts.putDirectory(source);
+  const run = source.slice('run:'.length);
+  await completed(runs, run, signal);
+  let newest: DataFor<'policy.published'> | undefined;
+  for await (const { data } of context.events.readAll(['policy-versions'], { signal })) {
+    if (data.run === run && data.version >= (newest?.version ?? 0)) newest = data;
+  }
+  if (!newest)
+    throw new CoordinatorError('RUN_SOURCE_UNFIT', `expected run ${run} to have published a model, got none`);
+  return newest.artifact;
+}
+
+/** The comparisons a run recorded, in the order of its steps. */
+export async function recordedComparisons(
+  { context, runs }: SourceDependencies,
+  source: string,
+  signal: AbortSignal,
+): Promise<Omit<ComparisonItem, 'split'>[]> {
+  const run = source.slice('run:'.length);
+  await completed(runs, run, signal);
+  const recorded = new Map<string, DataFor<'comparison.recorded'>>();
+  for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
+    if (data.run === run) recorded.set(data.comparison, data);
+  }
+  if (recorded.size === 0) {
+    throw new CoordinatorError(
+      'RUN_SOURCE_UNFIT',
+      `expected run ${run} to have recorded comparisons, got none: it must be a sampling run with rank: true`,
+    );
+  }
+  return [...recorded.values()]
+    .sort((a, b) => a.step - b.step || indexOf(a) - indexOf(b))
+    .map(({ promptText, promptTokens, completions, ranks, labeler, margin }) => ({
+      promptText,
+      promptTokens,
+      completions,
+      ranks,
+      labeler,
+      ...(margin !== undefined && { margin }),
+    }));
+}
+
+const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
+  Number(comparison.split('/').at(-1));
+
+async function completed(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<void> {
+  if (!runs.state.has(run)) {
+    throw new CoordinatorError(
+      'RUN_SOURCE_UNKNOWN',
+      `expected run ${run}, which this one builds on, to exist; it does not`,
+    );
+  }
+  const view = await runs.waitFor(
+    (state) => {
+      const view = state.get(run);
+      return view && hasEnded(view) ? view : undefined;
+    },
+    { timeoutMs: DEPENDENCY_TIMEOUT_MS, what: `run ${run} to complete`, signal },
+  );
+  if (view.status === 'completed') return;
+  const why = view.cause?.message ?? 'no cause given';
+  throw new CoordinatorError(
+    'RUN_SOURCE_FAILED',
+    `run ${run}, which this one builds on, ${view.status}: ${why}`,
+  );
+}

@@ -1,0 +1,116 @@
+/** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bundledCorpus, type Dataset, detectFormat, loadDataset, textOf } from '@rlhf-streams/data';
+import { trainGoldReward } from '@rlhf-streams/evaluation';
+import {
+  initialiseWeights,
+  loadTokenizer,
+  type ModelConfig,
+  readCheckpoint,
+  trainByteLevelBpe,
+  writeCheckpoint,
+} from '@rlhf-streams/model';
+import { serve } from '@rlhf-streams/threads';
+import {
+  type ComparisonItem,
+  ITEMS_FILE,
+  type ModelSource,
+  type RunConfig,
+} from '@rlhf-streams/training/config';
+import { CoordinatorError } from '../errors.js';
+import { encoderOf, itemsOf, recordedItems } from './items.js';
+
+type NewModel = Exclude<ModelSource, string>;
+
+const api = {
+  /** A new model with a tokenizer trained on the data, as a folder at `out`. */
+  async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
+    if (spec.width % spec.heads !== 0) {
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `expected heads to divide the width of ${spec.width}, got ${spec.heads}`,
+      );
+    }
+    const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
+    const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
+    const config: ModelConfig = {
+      architecture: spec.architecture,
+      vocabSize,
+      contextLength: spec.contextLength,
+      width: spec.width,
+      layers: spec.layers,
+      heads: spec.heads,
+      mlpWidth: 4 * spec.width,
+      layerNormEpsilon: 1e-5,
+      tieWordEmbeddings: true,
+      bosTokenId: eosId,
+      eosTokenId: eosId,
+      padTokenId: padId,
+    };
+    await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
+  },
+
+  /** Writes the run's items into `out` and counts those held out. `data` is a source, or comparisons recorded before. */
+  async makeItems(
+    config: RunConfig,
+    data: string | readonly Omit<ComparisonItem, 'split'>[],
+    model: string,
+    out: string,
+  ): Promise<{ test: number }> {
+    const encoder = await encoderAt(model);
+    const items =
+      typeof data === 'string'
+        ? itemsOf(config, await datasetOf(data), encoder)
+        : recordedItems(config, data, encoder);
+    await writeFile(join(out, ITEMS_FILE), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+    return { test: items.filter(({ split }) => split === 'test').length };
+  },
+
+  /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
+  async makeGoldReward(source: string, out: string): Promise<void> {
+    const dataset = await datasetOf(source);
+    if (dataset.kind !== 'labelled') {
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `expected rows of {text, label} to train a gold reward on, got ${dataset.kind} rows`,
+      );
+    }
+    await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(dataset.rows)));
+  },
+};
+
+const datasetOf = async (source: string): Promise<Dataset> =>
+  source === 'bundled' ? detectFormat(bundledCorpus(), { source }) : loadDataset(source);
+
+/** Every text of a dataset, to learn a vocabulary from. */
+function textsOf(dataset: Dataset): string[] {
+  switch (dataset.kind) {
+    case 'text':
+    case 'labelled':
+      return dataset.rows.map(({ text }) => text);
+    case 'completion':
+      return dataset.rows.map(
+        ({ prompt, completion }, row) =>
+          `${textOf(prompt, `row ${row + 1}`)}${textOf(completion, `row ${row + 1}`)}`,
+      );
+    default:
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `expected texts or completions to train a tokenizer on, got ${dataset.kind} rows: name a model that has one`,
+      );
+  }
+}
+
+async function encoderAt(directory: string) {
+  const { config, tokenizer } = await readCheckpoint(directory);
+  if (!tokenizer)
+    throw new CoordinatorError(
+      'RUN_SOURCE_UNFIT',
+      `expected ${directory} to hold a tokenizer.json, got none`,
+    );
+  return encoderOf(loadTokenizer(tokenizer.json, tokenizer.config), config);
+}
+
+export type PreparationThread = typeof api;
+serve(api);

@@ -1,0 +1,185 @@
+import { type DataFor, type EventType, encodeEvent } from '@rlhf-streams/events';
+import { minPolicyVersion, parseRunConfig, type RunConfig, stepsOf } from '@rlhf-streams/training/config';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { issuable, type RunItems, stepEvents } from './steps.js';
+
+const STEPS = 3;
+const BATCH = 4;
+const common = { run: 'r', steps: STEPS, batchSize: BATCH, model: 'model', seed: 5 };
+const sampling = { temperature: 0.5, maxNewTokens: 9 };
+const prompting = { ...common, prompts: 'd', samplesPerPrompt: 2, timeoutMs: 1234, sampling };
+const configs = {
+  sft: parseRunConfig({ ...common, method: 'sft', data: 'd' }),
+  reward: parseRunConfig({ ...common, method: 'reward', data: 'd' }),
+  dpo: parseRunConfig({ ...common, method: 'dpo', data: 'd' }),
+  ppo: parseRunConfig({ ...prompting, method: 'ppo', scorers: ['gold:d'], maxStaleness: 1 }),
+  sample: parseRunConfig({ ...prompting, method: 'sample' }),
+};
+
+type Split = 'train' | 'test';
+/** The first prompt token says which item it is. */
+const demonstration = (split: Split, n: number) => ({ split, promptTokens: [n], tokens: [7] });
+const prompt = (split: Split, n: number) => ({ split, text: `prompt ${n}`, tokens: [n] });
+const comparison = (split: Split, n: number) => ({
+  split,
+  promptText: `prompt ${n}`,
+  promptTokens: [n],
+  completions: [
+    { text: 'a', tokens: [n] },
+    { text: 'b', tokens: [n + 1], score: 1 },
+  ],
+  ranks: [1, 2],
+  labeler: 'dataset',
+});
+const itemsFor = (method: RunConfig['method'], train = 6, test = 5): RunItems => {
+  const make = { sft: demonstration, reward: comparison, dpo: comparison, ppo: prompt, sample: prompt }[
+    method
+  ];
+  const items = (split: Split, count: number) => Array.from({ length: count }, (_, n) => make(split, n));
+  return { train: items('train', train), test: items('test', test), stopTokens: [0] };
+};
+
+describe.each(Object.entries(configs))('steps of a %s run', (method, config) => {
+  const items = itemsFor(method as RunConfig['method']);
+
+  it('are the same when issued again', () => {
+    for (let step = 0; step < STEPS; step++)
+      expect(stepEvents(config, items, step)).toEqual(stepEvents(config, items, step));
+  });
+
+  it('hold a batch each, of events with ids from their place, that the schemas accept', () => {
+    for (let step = 0; step < STEPS; step++) {
+      const events = stepEvents(config, items, step);
+      expect(events.map(({ id }) => id)).toEqual(
+        Array.from({ length: BATCH }, (_, index) => `r/${step}/${index}`),
+      );
+      for (const { type, id, data } of events) {
+        const { key, headers } = encodeEvent(type as EventType, data as DataFor<EventType>, {
+          id,
+          source: 'coordinator',
+        });
+        expect([key, headers.ce_id]).toEqual([id, id]);
+        expect(data).toMatchObject({ run: 'r', step });
+      }
+    }
+  });
+
+  it('visit every training item once an epoch, and no other', () => {
+    const visited = [0, 1, 2]
+      .flatMap((step) => stepEvents(config, items, step))
+      .map(
+        ({ data }) =>
+          ('promptTokens' in data ? data.promptTokens : (data as DataFor<'prompt.issued'>).tokens)[0]!,
+      );
+    for (const epoch of [visited.slice(0, 6), visited.slice(6)])
+      expect(epoch.toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('depend on the seed of the run', () => {
+    const other = { ...config, seed: 6 } as RunConfig;
+    const order = (config: RunConfig) =>
+      stepEvents(config, itemsFor(config.method, 100), 0).map(({ data }) => ({ ...data, seed: 0 }));
+    expect(order(other)).not.toEqual(order(config));
+  });
+});
+
+describe('the step after the last', () => {
+  it.each(['sft', 'reward', 'dpo'] as const)(
+    'of a %s run holds exactly the held-out items, in their order',
+    (method) => {
+      const items = itemsFor(method);
+      const events = stepEvents(configs[method], items, STEPS);
+      expect(events.map(({ id }) => id)).toEqual(items.test.map((_, index) => `r/${STEPS}/${index}`));
+      events.forEach(({ data }, index) => {
+        expect(data).toMatchObject({ ...items.test[index], split: 'test' });
+      });
+    },
+  );
+});
+
+describe('prompts', () => {
+  it('carry everything their sampling depends on', () => {
+    expect(stepEvents(configs.ppo, itemsFor('ppo'), 2)[0]).toMatchObject({
+      type: 'prompt.issued',
+      id: 'r/2/0',
+      data: {
+        run: 'r',
+        step: 2,
+        prompt: 'r/2/0',
+        samples: 2,
+        minPolicyVersion: 1,
+        sampling: { temperature: 0.5, topK: 0, topP: 1, maxNewTokens: 9, stopTokens: [0] },
+        seed: 5,
+        timeoutMs: 1234,
+      },
+    });
+  });
+
+  it('held out of training are sampled from where a run asks for them', () => {
+    const config = parseRunConfig({ ...prompting, method: 'sample', testPrompts: true, batchSize: 5 });
+    const items = itemsFor('sample', 6, 5);
+    const marked = { ...items, test: items.test.map((item) => ({ ...item, text: 'held out' })) };
+    expect(stepEvents(config, marked, 0).map(({ data }) => data)).toMatchObject(
+      Array.from({ length: 5 }, () => ({ text: 'held out' })),
+    );
+  });
+});
+
+describe('issuable', () => {
+  const run = fc.record({
+    steps: fc.integer({ min: 1, max: 30 }),
+    maxStaleness: fc.nat({ max: 4 }),
+    testItems: fc.nat({ max: 2 }),
+  });
+
+  it('issues every step once, in order, and never so early that a rollout could be too stale', () => {
+    fc.assert(
+      fc.property(run, fc.infiniteStream(fc.nat()), ({ steps, maxStaleness }, chance) => {
+        const config = parseRunConfig({
+          ...prompting,
+          method: 'ppo',
+          scorers: ['gold:d'],
+          steps,
+          maxStaleness,
+        });
+        const draw = (below: number) => chance.next().value! % below;
+        const issued: number[] = [];
+        // The optimizer completes steps in order: their number is the version of its newest policy.
+        let version = 0;
+        while (version < steps) {
+          issued.push(...issuable(config, 0, { issued: issued.length, completed: version }));
+          // A policy service may lag behind the newest version, as far as the prompt lets it.
+          for (const step of issued.slice(version)) {
+            const oldest = minPolicyVersion(config, step);
+            expect(oldest).toBeLessThanOrEqual(version);
+            const generatedBy = oldest + draw(version - oldest + 1);
+            expect(step - generatedBy).toBeLessThanOrEqual(maxStaleness);
+          }
+          expect(issued.length).toBeGreaterThan(version);
+          version += 1 + draw(issued.length - version);
+        }
+        expect(issued).toEqual(Array.from({ length: steps }, (_, step) => step));
+      }),
+    );
+  });
+
+  it('issues a dataset prefetchSteps ahead, the step of the held-out items included', () => {
+    fc.assert(
+      fc.property(run, fc.integer({ min: 1, max: 9 }), ({ steps, testItems }, prefetchSteps) => {
+        const config = parseRunConfig({ ...common, method: 'sft', data: 'd', steps, prefetchSteps });
+        const issued: number[] = [];
+        for (let completed = 0; completed < stepsOf(config, testItems); completed++) {
+          issued.push(...issuable(config, testItems, { issued: issued.length, completed }));
+          expect(issued.length).toBe(Math.min(stepsOf(config, testItems), completed + prefetchSteps + 1));
+        }
+        expect(issued).toEqual(Array.from({ length: steps + (testItems > 0 ? 1 : 0) }, (_, step) => step));
+      }),
+    );
+  });
+
+  it('issues nothing twice when progress is told late or again', () => {
+    expect(issuable(configs.ppo, 0, { issued: 3, completed: 0 })).toEqual([]);
+    expect(issuable(configs.ppo, 0, { issued: 3, completed: 3 })).toEqual([]);
+  });
+});

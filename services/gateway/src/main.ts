@@ -1,0 +1,4 @@
+import { main } from '@rlhf-streams/runtime';
+import { gateway } from './service.js';
+
+await main(gateway);

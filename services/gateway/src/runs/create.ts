@@ -1,0 +1,84 @@
+import { isDeepStrictEqual } from 'node:util';
+import { createRoute } from '@hono/zod-openapi';
+import { problem } from '@rlhf-streams/runtime';
+import type { Api } from '../api.js';
+import { problemResponse } from '../problem.js';
+import { publishAndConfirm } from './confirm.js';
+import { configExamples, requestedExample } from './examples.js';
+import type { RunsContext } from './index.js';
+import type { RunState } from './runs.js';
+import { locationOf, Run, RunConfig, viewOf } from './view.js';
+
+/** A configuration is an event, and stays in the memory of services: it names data and models, and holds none. */
+const MAX_CONFIG_BYTES = 256 * 1024;
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/runs',
+  tags: ['runs'],
+  summary: 'Request a run',
+  description:
+    'Answers when the request is durable. Repeating it is safe: the same configuration is the same run.',
+  request: {
+    body: {
+      required: true,
+      content: { 'application/json': { schema: RunConfig, examples: configExamples } },
+    },
+  },
+  responses: {
+    201: {
+      description: 'The run is requested',
+      headers: { Location: { description: 'where the run is', schema: { type: 'string' } } },
+      content: { 'application/json': { schema: Run, example: requestedExample } },
+    },
+    200: {
+      description: 'The run was requested before, with the same configuration',
+      content: { 'application/json': { schema: Run } },
+    },
+    400: problemResponse('MALFORMED_JSON, or INVALID_REQUEST with every mistake by its path'),
+    409: problemResponse('RUN_EXISTS: there is a run of this id with another configuration'),
+    413: problemResponse('BODY_TOO_LARGE, CONFIG_TOO_LARGE'),
+    415: problemResponse('The body is not declared as JSON'),
+    503: problemResponse('RUN_NOT_CONFIRMED: the log did not answer in time; repeat the request'),
+  },
+});
+
+export function addCreateRun(api: Api, context: RunsContext): void {
+  api.openapi(route, async (c) => {
+    const config = asJson(c.req.valid('json'));
+    const { run } = config;
+    const existing = context.runs.state.get(run);
+    if (existing) return c.json(viewOf(same(existing, config), context), 200);
+    const requested = await publishAndConfirm(
+      context,
+      { type: 'run.requested', data: { run, config }, id: `${run}/requested` },
+      () => true,
+    );
+    return c.json(viewOf(same(requested, config), context), 201, { location: locationOf(run) });
+  });
+}
+
+/** As it will come back from the log: JSON knows no -0, for example. */
+function asJson(config: RunConfig): RunConfig {
+  const text = JSON.stringify(config);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_CONFIG_BYTES)
+    throw problem(
+      413,
+      'CONFIG_TOO_LARGE',
+      'The configuration is too large',
+      `expected at most ${MAX_CONFIG_BYTES} bytes with defaults filled in, got ${bytes}`,
+    );
+  return JSON.parse(text) as RunConfig;
+}
+
+/** The first request of a run counts; it may have been somebody else's. */
+function same(state: RunState, config: RunConfig): RunState {
+  if (isDeepStrictEqual(state.config, config)) return state;
+  throw problem(
+    409,
+    'RUN_EXISTS',
+    'The run exists',
+    `run ${state.run} was requested with another configuration: choose another id, or see ${locationOf(state.run)}`,
+  );
+}

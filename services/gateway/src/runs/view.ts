@@ -1,0 +1,118 @@
+/** Runs as clients see them. */
+import { ArtifactRef, Cause } from '@rlhf-streams/events';
+import {
+  hasEnded,
+  RunConfig as RunConfigSchema,
+  type RunStatus,
+  stepsOf,
+} from '@rlhf-streams/training/config';
+import { z } from 'zod';
+import type { RunsContext } from './index.js';
+import { StepMetrics, stepsDone } from './progress.js';
+import type { RunState } from './runs.js';
+
+export const RunConfig = RunConfigSchema.meta({
+  id: 'RunConfig',
+  description: 'What POST /v1/runs takes; as shown, with every default filled in',
+});
+export type RunConfig = z.output<typeof RunConfig>;
+
+export const Status = z.enum([
+  'requested',
+  'running',
+  'paused',
+  'completed',
+  'failed',
+  'cancelled',
+] satisfies RunStatus[]);
+
+export const Method = z.enum(['sft', 'reward', 'ppo', 'dpo', 'sample'] satisfies RunConfigSchema['method'][]);
+
+export const RunSummary = z
+  .object({
+    run: z.string(),
+    method: Method.optional().describe('absent when the request held no valid configuration'),
+    status: Status,
+    requestedAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().optional(),
+    steps: z.object({
+      done: z.int(),
+      total: z.int().optional().describe('training steps, and one more where held-out items are evaluated'),
+    }),
+    policyVersion: z.int().optional().describe('the newest published'),
+    cause: Cause.optional().describe('why it failed or was cancelled'),
+  })
+  .meta({ id: 'RunSummary' });
+
+const Waiting = z.object({
+  step: z.int(),
+  waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
+  sinceMs: z.int(),
+  deadlineMs: z.int().describe('the run fails when it has waited so long'),
+});
+
+export const Run = RunSummary.extend({
+  config: RunConfig.optional(),
+  artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
+  policy: z
+    .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
+    .optional()
+    .describe('the newest published'),
+  metrics: StepMetrics.optional(),
+  waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
+  links: z.object({ self: z.string(), metrics: z.string(), events: z.string(), cancel: z.string() }),
+}).meta({ id: 'Run' });
+
+export type RunSummary = z.output<typeof RunSummary>;
+export type Run = z.output<typeof Run>;
+
+type Projections = Pick<RunsContext, 'progress' | 'versions'>;
+
+const iso = (time: number): string => new Date(time).toISOString();
+
+export function summaryOf(state: RunState, { progress, versions }: Projections): RunSummary {
+  const { run, config, status, requestedAt, endedAt, testItems, cause } = state;
+  const policyVersion = versions.state.get(run)?.version;
+  return {
+    run,
+    ...(config && { method: config.method }),
+    status,
+    requestedAt: iso(requestedAt),
+    ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
+    steps: {
+      done: stepsDone(progress.state.get(run)),
+      ...(config && { total: stepsOf(config, testItems) }),
+    },
+    ...(policyVersion !== undefined && { policyVersion }),
+    ...(cause && { cause }),
+  };
+}
+
+export function viewOf(state: RunState, projections: Projections): Run {
+  const { run, config, artifacts } = state;
+  const published = projections.versions.state.get(run);
+  const metrics = projections.progress.state.get(run)?.at(-1);
+  const waiting = waitingOf(state, projections);
+  const self = locationOf(run);
+  return {
+    ...summaryOf(state, projections),
+    ...(config && { config }),
+    ...(artifacts && { artifacts }),
+    ...(published && {
+      policy: { version: published.version, step: published.step, artifact: published.artifact },
+    }),
+    ...(metrics && { metrics }),
+    ...(waiting && { waiting }),
+    links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },
+  };
+}
+
+function waitingOf(state: RunState, { progress }: Projections): z.output<typeof Waiting> | undefined {
+  const { waiting, waitingFor } = state;
+  if (!waiting || !waitingFor || hasEnded(state)) return undefined;
+  if (waiting.step < stepsDone(progress.state.get(state.run))) return undefined;
+  const { step, sinceMs, deadlineMs } = waiting;
+  return { step, waitingFor, sinceMs, deadlineMs };
+}
+
+export const locationOf = (run: string): string => `/v1/runs/${run}`;

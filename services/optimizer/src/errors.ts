@@ -1,0 +1,12 @@
+export type OptimizerErrorCode = 'RUN_STALLED';
+
+/** A run that cannot be trained on. */
+export class OptimizerError extends Error {
+  override readonly name = 'OptimizerError';
+  readonly code: OptimizerErrorCode;
+
+  constructor(code: OptimizerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

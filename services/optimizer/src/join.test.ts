@@ -1,0 +1,318 @@
+import type { DataFor } from '@rlhf-streams/events';
+import type { Positions } from '@rlhf-streams/log';
+import { itemsOf, type JoinedTopic, parseRunConfig, type RunConfig } from '@rlhf-streams/training/config';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createJoin, type Join, type JoinedEvent, type WholeStep } from './join.js';
+
+const PARTITIONS = 3;
+const STEPS = 3;
+const reference = { uri: 'artifact:r', sha256: '0'.repeat(64) };
+const cause = { code: 'BROKEN', message: 'it broke' };
+
+const ppo = parseRunConfig({
+  run: 'ppo',
+  method: 'ppo',
+  model: 'model',
+  prompts: 'prompts.jsonl',
+  scorers: ['gold:reviews.jsonl'],
+  maxStaleness: 2,
+  steps: STEPS,
+  batchSize: 2,
+  samplesPerPrompt: 2,
+});
+const dpo = parseRunConfig({
+  run: 'dpo',
+  method: 'dpo',
+  model: 'model',
+  data: 'pairs.jsonl',
+  steps: 1,
+  batchSize: 1,
+});
+
+/** An event without its place on the log. */
+type Unplaced = Pick<JoinedEvent, 'topic' | 'type' | 'data'>;
+/** What a topic says of a rollout: that it failed, or something of a policy version. */
+type Outcome = 'failed' | number;
+
+let unique = 0;
+/** An event of a rollout, different from every other. */
+function rolloutEvent(topic: JoinedTopic, rollout: string, outcome: Outcome, run = 'ppo'): Unplaced {
+  const step = Number(rollout.split('/')[1]);
+  const prompt = rollout.slice(0, rollout.lastIndexOf('/'));
+  const stamp = { run, step, prompt, rollout };
+  const number = unique++;
+  if (topic === 'rollouts') {
+    if (outcome === 'failed') return { topic, type: 'rollout.failed', data: { ...stamp, cause } };
+    const said = {
+      promptText: 'p',
+      promptTokens: [1],
+      text: 'c',
+      tokens: [number],
+      logprobs: [-1],
+      temperature: 1,
+    };
+    return {
+      topic,
+      type: 'rollout.generated',
+      data: { ...stamp, ...said, policyVersion: outcome, finishReason: 'stop' },
+    };
+  }
+  if (topic === 'rewards') {
+    if (outcome === 'failed') return { topic, type: 'reward.failed', data: { ...stamp, cause } };
+    return {
+      topic,
+      type: 'reward.scored',
+      data: { ...stamp, policyVersion: outcome, score: number, parts: {} },
+    };
+  }
+  const subject = { run, step, subject: rollout };
+  if (outcome === 'failed')
+    return { topic: 'reference-logprobs', type: 'reference.failed', data: { ...subject, cause } };
+  const data = { ...subject, policyVersion: outcome, logprobs: [[-number]], reference };
+  return { topic: 'reference-logprobs', type: 'reference.scored', data };
+}
+
+const at = ({ topic, type, data }: Unplaced, partition: number, offset: number) =>
+  ({ topic, type, data, partition, offset, id: `${topic}/${offset}`, time: 0, key: '' }) as JoinedEvent;
+
+/** Queues as one list, each queue's order kept; `picks` says whose turn it is. */
+function merge<T>(queues: readonly (readonly T[])[], picks: readonly number[]): T[] {
+  const left = queues.filter(({ length }) => length > 0).map((queue) => [...queue]);
+  const merged: T[] = [];
+  for (let turn = 0; left.length > 0; turn++) {
+    const which = picks[turn % picks.length]! % left.length;
+    merged.push(left[which]!.shift()!);
+    if (left[which]!.length === 0) left.splice(which, 1);
+  }
+  return merged;
+}
+
+const topics = ['rollouts', 'rewards', 'reference-logprobs'] as const;
+interface History {
+  readonly rollouts: readonly Outcome[];
+  readonly rewards: readonly Outcome[];
+  readonly 'reference-logprobs': readonly Outcome[];
+}
+
+const outcome: fc.Arbitrary<Outcome> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant('failed' as const) },
+  { weight: 5, arbitrary: fc.nat({ max: 2 }) },
+);
+/** Work may be done twice, under different versions, and fail; what the first rollout needs comes in the end. */
+const history: fc.Arbitrary<History> = fc
+  .record({
+    rollouts: fc.array(outcome, { minLength: 1, maxLength: 3 }),
+    rewards: fc.array(outcome, { maxLength: 3 }),
+    'reference-logprobs': fc.array(outcome, { maxLength: 3 }),
+  })
+  .map(({ rollouts, rewards, 'reference-logprobs': logprobs }) => {
+    const [accepted] = rollouts as [Outcome];
+    return { rollouts, rewards: [...rewards, accepted], 'reference-logprobs': [...logprobs, accepted] };
+  });
+
+const ids = Array.from({ length: STEPS }, (_, step) => itemsOf(ppo, step, 0)).flat();
+const picks = fc.array(fc.nat({ max: 100 }), { minLength: 1, maxLength: 50 });
+
+/** The log's partitions: samples of a prompt share one in every topic, beside events of another run. */
+function logOf(histories: readonly History[], order: readonly number[]): JoinedEvent[][] {
+  return topics.flatMap((topic) =>
+    Array.from({ length: PARTITIONS }, (_, partition) => {
+      const queues = ids.map((id, i) =>
+        Number(id.split('/')[2]) % PARTITIONS === partition
+          ? histories[i]![topic].map((outcome) => rolloutEvent(topic, id, outcome))
+          : [],
+      );
+      const other = [
+        rolloutEvent(topic, 'ppo/0/0/0', 7, 'other'),
+        rolloutEvent(topic, 'ppo/0/1/0', 'failed', 'other'),
+      ];
+      return merge([...queues, other], order).map((event, offset) => at(event, partition, offset));
+    }),
+  );
+}
+
+const log = fc
+  .tuple(fc.array(history, { minLength: ids.length, maxLength: ids.length }), picks)
+  .map(([h, o]) => logOf(h, o));
+
+/** The specification: the first rollout, and the first of its scores and log-probs, unless a failure came before. */
+function specified(log: readonly (readonly JoinedEvent[])[], step: number): WholeStep {
+  const events = log.flat().filter(({ data }) => data.run === 'ppo');
+  const items = itemsOf(ppo, step, 0).map((id) => {
+    const [rollout, ...others] = topics.map((topic) => {
+      const own = events.filter((event) => event.topic === topic && Object.values(event.data).includes(id));
+      return (version?: number) =>
+        own.find(
+          ({ type, data }) =>
+            version === undefined ||
+            type.endsWith('failed') ||
+            (data as { policyVersion?: number }).policyVersion === version,
+        )!;
+    });
+    const first = rollout!();
+    if (first.type !== 'rollout.generated') return undefined;
+    const [reward, logprobs] = others.map((find) => find(first.data.policyVersion));
+    if (reward!.type === 'reward.failed' || logprobs!.type === 'reference.failed') return undefined;
+    return { id, rollout: first.data, reward: reward!.data, reference: logprobs!.data };
+  });
+  const whole = items.filter((item) => item !== undefined) as unknown as WholeStep['items'];
+  return { items: whole, failed: items.length - whole.length };
+}
+
+/** Reads events as the optimizer does: whole steps as soon as they are, and the positions after each. */
+function read(join: Join, events: readonly JoinedEvent[], from = 0) {
+  const steps: { readonly whole: WholeStep; readonly positions: Positions }[] = [];
+  join.forget(from);
+  for (const event of events) {
+    join.add(event);
+    for (let step = from + steps.length; ; step++) {
+      const whole = join.whole(step);
+      if (!whole) break;
+      join.forget(step + 1);
+      steps.push({ whole, positions: join.positions() });
+    }
+  }
+  return steps;
+}
+
+describe('rollouts with their scores and log-probs', () => {
+  it('come out as the same steps in whatever order partitions are read, and however often', () => {
+    fc.assert(
+      fc.property(log, picks, fc.array(fc.boolean(), { minLength: 1 }), (log, order, twice) => {
+        const reading = merge(log, order).flatMap((event, i) =>
+          twice[i % twice.length] ? [event, event] : [event],
+        );
+        const steps = read(createJoin(ppo, 0), reading).map(({ whole }) => whole);
+        expect(steps).toEqual(Array.from({ length: STEPS }, (_, step) => specified(log, step)));
+      }),
+    );
+  });
+
+  it('come out again from the positions of any step on', () => {
+    fc.assert(
+      fc.property(log, picks, picks, (log, order, again) => {
+        const steps = read(createJoin(ppo, 0), merge(log, order));
+        steps.forEach(({ positions }, done) => {
+          const rest = log.map((partition) =>
+            partition.filter(
+              ({ topic, partition, offset }) => offset >= (positions[topic]?.[partition] ?? 0),
+            ),
+          );
+          const resumed = read(createJoin(ppo, 0, positions), merge(rest, again), done + 1);
+          expect(resumed.map(({ whole }) => whole)).toEqual(steps.slice(done + 1).map(({ whole }) => whole));
+        });
+      }),
+    );
+  });
+
+  it('are told missing until the step is whole', () => {
+    fc.assert(
+      fc.property(log, picks, (log, order) => {
+        const join = createJoin(ppo, 0);
+        for (const event of merge(log, order)) {
+          const missing = Object.values(join.missing(1)).reduce((sum, count) => sum + count, 0);
+          expect(join.whole(1) === undefined).toBe(missing > 0);
+          join.add(event);
+        }
+        expect(join.missing(1)).toEqual({});
+      }),
+    );
+  });
+});
+
+describe('one item', () => {
+  const [first, second, third, fourth] = itemsOf(ppo, 0, 0) as [string, string, string, string];
+  const feed = (join: Join, events: readonly Unplaced[]) => {
+    for (const [offset, event] of events.entries()) join.add(at(event, 0, offset));
+  };
+  const complete = (id: string, version = 0) => topics.map((topic) => rolloutEvent(topic, id, version));
+
+  it('does not take the score of another policy version', () => {
+    const join = createJoin(ppo, 0);
+    const own = rolloutEvent('rewards', first, 1);
+    feed(join, [
+      rolloutEvent('rollouts', first, 1),
+      rolloutEvent('rewards', first, 0),
+      rolloutEvent('reference-logprobs', first, 1),
+      ...[second, third, fourth].flatMap((id) => complete(id)),
+    ]);
+    expect(join.whole(0)).toBeUndefined();
+    expect(join.missing(0)).toEqual({ rewards: 1 });
+    feed(join, [own]);
+    expect(join.whole(0)!.items[0]!.reward).toEqual(own.data);
+  });
+
+  it('that failed leaves its step whole without it, and still fails after a restart', () => {
+    const failure = [rolloutEvent('rollouts', first, 0), rolloutEvent('rewards', first, 'failed')];
+    const join = createJoin(ppo, 0);
+    feed(join, failure);
+    const resumed = createJoin(ppo, 0, join.positions());
+    expect(join.positions()).toEqual({ rollouts: [0], rewards: [1] });
+    feed(resumed, failure);
+    feed(
+      resumed,
+      [second, third, fourth].flatMap((id) => complete(id)),
+    );
+    expect(resumed.whole(0)).toMatchObject({
+      failed: 1,
+      items: [{ id: second }, { id: third }, { id: fourth }],
+    });
+  });
+
+  it('said again after its step holds no position back', () => {
+    const join = createJoin(ppo, 0);
+    const said = complete(first);
+    feed(join, said);
+    join.forget(1);
+    for (const [i, event] of said.entries()) join.add(at(event, 0, 10 + i));
+    expect(join.positions()).toEqual({ rollouts: [11], rewards: [12], 'reference-logprobs': [13] });
+  });
+
+  it('of no known step or place is nothing', () => {
+    const join = createJoin(ppo, 0);
+    feed(join, [...complete('ppo/0/99/0'), ...complete('ppo/0/0/99'), ...complete(`ppo/${STEPS}/0/0`)]);
+    expect(join.missing(0)).toEqual({ rollouts: 4, rewards: 4, 'reference-logprobs': 4 });
+    expect(join.whole(STEPS)).toBeUndefined();
+  });
+});
+
+it('the step after the last joins the held-out items', () => {
+  const comparison = (config: RunConfig, index: number): Unplaced => {
+    const id = `${config.run}/1/${index}`;
+    const completions = [
+      { text: 'a', tokens: [1] },
+      { text: 'b', tokens: [2] },
+    ];
+    const said = { promptText: 'p', promptTokens: [0], completions, ranks: [1, 2], labeler: 'dataset' };
+    const data: DataFor<'comparison.recorded'> = {
+      run: config.run,
+      step: 1,
+      comparison: id,
+      split: 'test',
+      ...said,
+    };
+    return { topic: 'comparisons', type: 'comparison.recorded', data };
+  };
+  const logprobs = (index: number): Unplaced => ({
+    topic: 'reference-logprobs',
+    type: 'reference.scored',
+    data: { run: 'dpo', step: 1, subject: `dpo/1/${index}`, logprobs: [[-1], [-2]], reference },
+  });
+  const join = createJoin(dpo, 2);
+  // The second item's log-probs are read before the item.
+  join.add(at(logprobs(1), 0, 0));
+  expect(join.missing(1)).toEqual({ comparisons: 2, 'reference-logprobs': 2 });
+  join.add(at(comparison(dpo, 0), 0, 0));
+  join.add(at(comparison(dpo, 1), 0, 1));
+  expect(join.missing(1)).toEqual({ 'reference-logprobs': 1 });
+  join.add(at(logprobs(0), 0, 1));
+  expect(
+    join
+      .whole(1)!
+      .items.map(({ id, comparison, reference }) => [id, comparison?.comparison, reference?.subject]),
+  ).toEqual([
+    ['dpo/1/0', 'dpo/1/0', 'dpo/1/0'],
+    ['dpo/1/1', 'dpo/1/1', 'dpo/1/1'],
+  ]);
+});

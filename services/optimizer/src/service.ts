@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os';
+import { defineService, driveOwned, type ServiceContext } from '@rlhf-streams/runtime';
+import { spawn } from '@rlhf-streams/threads';
+import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
+import { z } from 'zod';
+import type { OptimizerThread, ThreadOptions } from './thread.js';
+import { train } from './train.js';
+
+/** Trains the runs it owns: joins events into batches, computes updates, publishes policy versions. */
+export const optimizer = defineService({
+  name: 'optimizer',
+  settings: z.object({
+    RLHF_OPTIMIZER_WORKERS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(256)
+      .default(availableParallelism())
+      .describe('threads that compute micro-batches; any number gives the same weights'),
+  }),
+  async start(context) {
+    const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
+    const thread = spawn<OptimizerThread>(new URL('./thread.js', import.meta.url), {
+      name: 'optimizer',
+      data: { workers: context.settings.RLHF_OPTIMIZER_WORKERS } satisfies ThreadOptions,
+    });
+    thread.died.catch(context.fail);
+    context.onStop(() => thread.close(), 'compute thread optimizer');
+    await runs.caughtUp;
+    await driveOwned(context, {
+      group: 'optimizer',
+      topic: 'runs',
+      projection: runs,
+      wanted: ({ status }) => status === 'running',
+      drive: (run, signal) => driveToItsEnd(context, thread.call, runs.state, run, signal),
+    });
+  },
+});
+
+/** Trains until the run ends, however it ends; a run that cannot be trained fails with the reason. */
+async function driveToItsEnd(
+  context: ServiceContext,
+  compute: OptimizerThread,
+  runs: ReadonlyMap<string, RunView>,
+  run: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { logger, events } = context;
+  try {
+    await train({ context, compute }, runs.get(run)!, signal);
+  } catch (error) {
+    const { code = 'OPTIMIZER_FAILED', message } = error as { code?: string; message: string };
+    // Another owner is at work, or we are going down: the run goes on elsewhere, or later.
+    if (signal.aborted || context.signal.aborted || code === 'LOG_FENCED' || code === 'RUNTIME_STOPPED')
+      return;
+    logger.error({ err: error, run }, 'the run cannot go on');
+    await events.publish([
+      { type: 'run.failed', id: `${run}/failed`, data: { run, cause: { code, message } } },
+    ]);
+  }
+}

@@ -1,0 +1,59 @@
+/** The optimizer's compute thread: sessions of the runs this replica owns, over one pool of workers. */
+import { workerData } from 'node:worker_threads';
+import { onnxPool } from '@rlhf-streams/tensor';
+import { serve } from '@rlhf-streams/threads';
+import {
+  type Item,
+  type Metrics,
+  openSession,
+  type RunConfig,
+  type Session,
+  type StepResult,
+} from '@rlhf-streams/training';
+
+export interface ThreadOptions {
+  /** One-thread workers that compute micro-batches. */
+  readonly workers: number;
+}
+
+export interface OpenRun {
+  readonly config: RunConfig;
+  /** Folders of the models it starts from. */
+  readonly models: { readonly policy: string; readonly value?: string | undefined };
+  /** Folder of the checkpoint to go on from. */
+  readonly checkpoint?: string | undefined;
+}
+
+type Positions = Readonly<Record<string, readonly number[]>>;
+
+const { workers } = workerData as ThreadOptions;
+const engine = onnxPool({ workers });
+const sessions = new Map<string, Session>();
+
+const api = {
+  async open({ config, models, checkpoint }: OpenRun): Promise<{ step: number; positions: Positions }> {
+    const { session, positions } = await openSession({ config, models, checkpoint, engine, lanes: workers });
+    sessions.set(config.run, session);
+    return { step: session.step, positions };
+  },
+  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'memory'>> =>
+    sessionOf(run).update(items),
+  evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
+  savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),
+  saveCheckpoint: (run: string, directory: string, positions: Positions) =>
+    sessionOf(run).saveCheckpoint(directory, positions),
+  async close(run: string): Promise<void> {
+    const session = sessions.get(run);
+    sessions.delete(run);
+    await session?.close();
+  },
+};
+
+function sessionOf(run: string): Session {
+  const session = sessions.get(run);
+  if (!session) throw new Error(`run ${run} is not open`);
+  return session;
+}
+
+export type OptimizerThread = typeof api;
+serve(api);

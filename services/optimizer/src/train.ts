@@ -1,0 +1,216 @@
+/**
+ * Drives one run: joins its events step by step, computes, and publishes what came of it. Everything a step changes
+ * on the log is one transaction of the run's only writer; killed anywhere, the run goes on from its newest checkpoint
+ * and does the steps since again, to the same bits, from the same events.
+ */
+import type { DataFor } from '@rlhf-streams/events';
+import type { Positions } from '@rlhf-streams/log';
+import type { NewEvent, ServiceContext, TransactionalEvents } from '@rlhf-streams/runtime';
+import {
+  artifactRoles,
+  type JoinedTopic,
+  type RunConfig,
+  type RunView,
+  stepsOf,
+  workOf,
+} from '@rlhf-streams/training/config';
+import { OptimizerError } from './errors.js';
+import { createJoin, type Join, type WholeStep } from './join.js';
+import { type Published, readPublished } from './published.js';
+import { store } from './saving.js';
+import { watchForStall } from './stall.js';
+import type { OptimizerThread } from './thread.js';
+
+export interface TrainDependencies {
+  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'logger'>;
+  readonly compute: OptimizerThread;
+}
+
+type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
+
+/** A run as its driver sees it. */
+interface Driven {
+  readonly config: RunConfig;
+  readonly testItems: number;
+  readonly writer: TransactionalEvents;
+  readonly published: Published;
+  checkpoint: Checkpoint | undefined;
+}
+
+/** Works until the run's last step is published, or `signal` aborts. */
+export async function train(
+  { context, compute }: TrainDependencies,
+  view: RunView,
+  signal: AbortSignal,
+): Promise<void> {
+  const { events } = context;
+  const config = view.config!;
+  const writer = await events.transactional(`optimizer/${view.run}`);
+  try {
+    // Earlier writers are fenced: what the log says of the run now is all it will say but through us.
+    const published = await readPublished(events, view, signal);
+    const initial = view.artifacts![artifactRoles.policy]!;
+    const driven: Driven = {
+      config,
+      testItems: view.testItems,
+      writer,
+      published,
+      checkpoint: published.policy?.checkpoint,
+    };
+    const { step, positions } = await open({ context, compute }, view, published);
+    if (!published.policy) {
+      await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, artifact: initial })]);
+    }
+    const from = published.policy?.checkpoint ? positions : view.from;
+    await follow({ context, compute }, driven, step, from, signal);
+  } finally {
+    await compute.close(view.run);
+    await writer.close();
+  }
+}
+
+async function open(
+  { context, compute }: TrainDependencies,
+  { config, artifacts: used }: RunView,
+  { policy }: Published,
+) {
+  const { artifacts } = context;
+  const value = used![artifactRoles.value];
+  return compute.open({
+    config: config!,
+    models: {
+      policy: await artifacts.fetch(used![artifactRoles.policy]!),
+      value: value && (await artifacts.fetch(value)),
+    },
+    checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
+  });
+}
+
+async function follow(
+  { context, compute }: TrainDependencies,
+  driven: Driven,
+  firstStep: number,
+  from: Positions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { config, testItems } = driven;
+  const last = stepsOf(config, testItems);
+  let step = firstStep;
+  if (step >= last) return;
+  const join = createJoin(config, testItems, from);
+  join.forget(step);
+
+  const stalled = new AbortController();
+  const watch = watchForStall({
+    deadlineMs: config.stallTimeoutMs,
+    report: (wait) => {
+      const data = { run: config.run, step, waitingFor: join.missing(step), ...wait };
+      context.logger.warn(data, 'waiting');
+      // The next report, or the run's end, will tell if this one cannot be published.
+      context.events
+        .publish([{ type: 'run.waiting', id: `${config.run}/waiting/${step}/${wait.sinceMs}`, data }])
+        .catch((err) => {
+          context.logger.error({ err, run: config.run }, 'could not report what the run waits for');
+        });
+    },
+    giveUp: () => stalled.abort(new OptimizerError('RUN_STALLED', stallMessage(config, step, join))),
+  });
+  try {
+    const topics = workOf(config).joins as readonly JoinedTopic[];
+    for await (const event of context.events.follow({
+      topics,
+      from,
+      signal: AbortSignal.any([signal, stalled.signal]),
+    })) {
+      join.add(event);
+      for (let whole = join.whole(step); whole; whole = join.whole(step)) {
+        watch.pause();
+        join.forget(step + 1);
+        await complete({ context, compute }, driven, step, whole, join.positions());
+        step++;
+        if (step === last) return;
+        watch.progress();
+      }
+    }
+    stalled.signal.throwIfAborted();
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Computes a step and publishes it, unless it was published before a crash. */
+async function complete(
+  { context, compute }: TrainDependencies,
+  driven: Driven,
+  step: number,
+  { items, failed }: WholeStep,
+  positions: Positions,
+): Promise<void> {
+  const { config, writer, published } = driven;
+  const { run } = config;
+  const begun = performance.now();
+  const training = step < config.steps;
+  const { metrics, comparisons = [] } = training
+    ? await compute.update(run, items)
+    : { metrics: await compute.evaluate(run, items) };
+  const updated = performance.now();
+  if (step < published.stepsCompleted) return;
+
+  const done = step + 1;
+  const { publishEvery, onPolicy } = workOf(config);
+  const trains = config.method !== 'sample';
+  const isLast = done === config.steps;
+  const release: NewEvent[] = [];
+  if (training && trains && (done % publishEvery === 0 || isLast)) {
+    const artifact = await store(context.artifacts, (directory) => compute.savePublished(run, directory));
+    if (done % config.checkpointEvery === 0 || isLast) {
+      const saved = await store(context.artifacts, (directory) =>
+        compute.saveCheckpoint(run, directory, positions),
+      );
+      driven.checkpoint = { step: done, artifact: saved };
+    }
+    release.push(
+      policyEvent({
+        run,
+        version: done,
+        step: done,
+        artifact,
+        ...(driven.checkpoint && { checkpoint: driven.checkpoint }),
+      }),
+    );
+  }
+  const timing = {
+    'timing_s/update': (updated - begun) / 1000,
+    'timing_s/publish': (performance.now() - updated) / 1000,
+  };
+  await writer.publish([
+    ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
+    ...release,
+    {
+      type: 'step.completed',
+      id: `${run}/${step}`,
+      data: {
+        run,
+        step,
+        policyVersion: onPolicy && training ? done : trains ? Math.min(done, config.steps) : 0,
+        split: training ? 'train' : 'test',
+        metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
+      },
+    },
+  ]);
+}
+
+const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
+  type: 'policy.published',
+  id: `${data.run}/version/${data.version}`,
+  data,
+});
+
+/** JSON has no infinities: a metric that is none says nothing. */
+const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
+
+function stallMessage(config: RunConfig, step: number, join: Join): string {
+  const missing = Object.entries(join.missing(step)).map(([topic, count]) => `${count} from ${topic}`);
+  return `expected the items of step ${step} within ${config.stallTimeoutMs} ms, still missing: ${missing.join(', ')}. Are the services that publish them up?`;
+}

@@ -1,0 +1,43 @@
+/** POST /v1/logprobs: a text's token log-probs under a run's reference. */
+import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
+import { artifactRoles, type RunView } from '@rlhf-streams/training/config';
+import { z } from 'zod';
+import type { References } from './references.js';
+
+const LogprobRequest = z.strictObject({
+  run: z.string().min(1).describe('whose reference'),
+  texts: z.array(z.string().min(1)).min(1).max(256),
+  temperature: z.number().positive().max(10).default(1),
+});
+
+export function serveLogprobs(
+  { http }: ServiceContext,
+  runs: Projection<RunView>,
+  references: References,
+): void {
+  http.post('/v1/logprobs', validated('json', LogprobRequest), async (c) => {
+    const { run, texts, temperature } = c.req.valid('json');
+    const artifact = runs.state.get(run)?.artifacts?.[artifactRoles.reference];
+    if (!artifact) {
+      throw problem(
+        404,
+        'REFERENCE_NOT_FOUND',
+        'No such reference',
+        `expected run to be a started run with a reference, got ${run}`,
+      );
+    }
+    const reference = await references.of(artifact);
+    const results = await Promise.all(
+      texts.map(async (text) => {
+        const tokens = await reference.encode(text);
+        const logprobs = [...(await reference.logprobs(tokens, temperature))];
+        return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
+      }),
+    ).catch((error: Error & { code?: string }) => {
+      if (error.code === 'MODEL_SEQUENCE_LENGTH')
+        throw problem(400, error.code, 'A text is too long', error.message);
+      throw error;
+    });
+    return c.json({ run, reference: artifact, results });
+  });
+}

@@ -1,0 +1,68 @@
+/** The reference service's compute thread: frozen models in memory. */
+import {
+  loadTokenizer,
+  logprobScorer,
+  type ModelConfig,
+  readCheckpoint,
+  type Scorer,
+  shapeKey,
+  type Tokenizer,
+} from '@rlhf-streams/model';
+import { type Buffers, onnxEngine } from '@rlhf-streams/tensor';
+import { serve } from '@rlhf-streams/threads';
+
+interface Reference {
+  readonly config: ModelConfig;
+  readonly parameters: Buffers;
+  readonly tokenizer?: Tokenizer;
+}
+
+const engine = onnxEngine();
+const models = new Map<string, Reference>();
+/** Models of one shape share programs, one set a temperature. */
+const scorers = new Map<string, Scorer<Float32Array>>();
+
+function scorerFor(config: ModelConfig, temperature: number): Scorer<Float32Array> {
+  const key = `${temperature} ${shapeKey(config)}`;
+  const scorer = scorers.get(key) ?? logprobScorer(engine, config, temperature);
+  scorers.set(key, scorer);
+  return scorer;
+}
+
+const api = {
+  /** Reads the model in a folder and keeps it under `key`; resolves to the length of its context. */
+  async load(key: string, directory: string): Promise<number> {
+    const { config, tensors, tokenizer } = await readCheckpoint(directory);
+    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+    models.set(key, {
+      config,
+      parameters,
+      ...(tokenizer && { tokenizer: loadTokenizer(tokenizer.json, tokenizer.config) }),
+    });
+    return config.contextLength;
+  },
+  /** Log-probs of tokens 1 .. length - 1 of each sequence. */
+  async logprobs(
+    key: string,
+    temperature: number,
+    sequences: readonly (readonly number[])[],
+  ): Promise<Float32Array[]> {
+    const { config, parameters } = modelOf(key);
+    return scorerFor(config, temperature).score(parameters, sequences);
+  },
+  /** The tokens of a text, after the token that begins one. */
+  async encode(key: string, text: string): Promise<number[]> {
+    const { tokenizer } = modelOf(key);
+    if (!tokenizer) throw new Error(`reference ${key} has no tokenizer.json`);
+    return [tokenizer.eosId, ...tokenizer.encode(text)];
+  },
+};
+
+function modelOf(key: string): Reference {
+  const model = models.get(key);
+  if (!model) throw new Error(`reference ${key} is not loaded`);
+  return model;
+}
+
+export type ReferenceThread = typeof api;
+serve(api);

@@ -1,0 +1,1 @@
+export { reward } from './service.js';

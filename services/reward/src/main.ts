@@ -1,0 +1,4 @@
+import { main } from '@rlhf-streams/runtime';
+import { reward } from './service.js';
+
+await main(reward);

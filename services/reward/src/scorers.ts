@@ -1,0 +1,93 @@
+/** Scorers by artifact: reward models in the compute thread, gold rewards here. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
+import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ServiceContext } from '@rlhf-streams/runtime';
+import { spawn } from '@rlhf-streams/threads';
+import { artifactRoles, type RunView, scorerName, scorersOf } from '@rlhf-streams/training/config';
+import DataLoader from 'dataloader';
+import type { RewardThread } from './thread.js';
+
+/** What is scored: a scorer reads the text or the tokens. */
+export interface Scored {
+  readonly text: string;
+  readonly tokens: readonly number[];
+}
+
+export interface Scorer {
+  score(scored: Scored): Promise<number>;
+}
+
+export interface Scorers {
+  /** The scorer an artifact holds: a gold reward (`gold-reward.json`) or a reward model. */
+  of(artifact: ArtifactRef): Promise<Scorer>;
+}
+
+/** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */
+export async function scoreBy(
+  scorers: Scorers,
+  run: RunView,
+  subject: Scored,
+): Promise<{ score: number; parts: Record<string, number> }> {
+  const parts = await Promise.all(
+    scorersOf(run.config!).map(async (source, index) => {
+      const scorer = await scorers.of(run.artifacts![artifactRoles.scorer(index)]!);
+      return [scorerName(source), await scorer.score(subject)] as const;
+    }),
+  );
+  return { score: parts[0]![1], parts: Object.fromEntries(parts) };
+}
+
+/** The file that makes an artifact a gold reward. */
+const GOLD_FILE = 'gold-reward.json';
+
+export function createScorers(context: ServiceContext): Scorers {
+  const thread = spawn<RewardThread>(new URL('./thread.js', import.meta.url), { name: 'reward' });
+  thread.died.catch(context.fail);
+  context.onStop(() => thread.close(), 'compute thread reward');
+  const scorers = new Map<string, Promise<Scorer>>();
+
+  const load = async (artifact: ArtifactRef): Promise<Scorer> => {
+    const directory = await context.artifacts.fetch(artifact);
+    const gold = await readIfThere(join(directory, GOLD_FILE));
+    if (gold !== undefined) {
+      const reward = parseGoldReward(gold);
+      return { score: async ({ text }) => scoreGold(reward, text) };
+    }
+    const contextLength = await thread.call.load(artifact.sha256, directory);
+    const scoreAll = (sequences: readonly (readonly number[])[]) =>
+      thread.call.score(artifact.sha256, sequences);
+    // Requests made together are computed together.
+    const batches = new DataLoader<readonly number[], number>(scoreAll, {
+      cache: false,
+      maxBatchSize: 64,
+      batchScheduleFn: (dispatch) => setImmediate(dispatch),
+    });
+    // A sequence that is too long fails by itself, not those it would be computed with.
+    return {
+      score: async ({ tokens }) =>
+        tokens.length > contextLength ? (await scoreAll([tokens]))[0]! : batches.load(tokens),
+    };
+  };
+
+  return {
+    of(artifact) {
+      const known = scorers.get(artifact.sha256);
+      if (known) return known;
+      const loading = load(artifact);
+      scorers.set(artifact.sha256, loading);
+      loading.catch(() => scorers.delete(artifact.sha256));
+      return loading;
+    },
+  };
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,33 @@
+/** The models that are measured: GPT-2 in two small sizes, with initial weights. */
+import { gpt2TensorShapes, initialiseWeights, type ModelConfig } from '@rlhf-streams/model';
+import { type Buffers, sizeOf } from '@rlhf-streams/tensor';
+
+const shape = (layers: number, width: number, heads: number, vocabSize: number): ModelConfig => ({
+  architecture: 'gpt2',
+  layers,
+  width,
+  heads,
+  vocabSize,
+  contextLength: 64,
+  mlpWidth: 4 * width,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+});
+
+/** 0.87 million parameters. */
+export const small = shape(4, 128, 4, 512);
+/** 11.5 million parameters. */
+export const big = shape(6, 384, 6, 2048);
+
+export const nameOf = (config: ModelConfig): string => {
+  const parameters = [...gpt2TensorShapes(config).values()].reduce((sum, dims) => sum + sizeOf(dims), 0);
+  const millions = parameters / 1e6;
+  return `${millions.toFixed(millions < 10 ? 2 : 1)} M`;
+};
+
+export const initialParameters = (config: ModelConfig): Buffers =>
+  Object.fromEntries([...initialiseWeights(config, 0)].map(([name, { data }]) => [name, data]));
+
+/** `count` token ids without a pattern that matters. */
+export const someTokens = (count: number, { vocabSize }: ModelConfig): Int32Array =>
+  Int32Array.from({ length: count }, (_, i) => (i * 7 + ((i * i) % 5)) % vocabSize);

@@ -1,0 +1,76 @@
+import type { RunConfigInput } from '@rlhf-streams/training/config';
+import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import type { Measurement, Row } from '../measurement.js';
+import { inTemporaryFolder } from '../temporary-folder.js';
+import { median } from '../timing.js';
+import { type Stage, type StepTimes, stages, stepTimes } from './step-times.js';
+import { watch } from './watched-log.js';
+
+const WARM_UP = 2;
+const STEPS = 4;
+const LIMIT_MS = 5 * 60_000;
+
+/** A fresh policy of 0.87 million parameters and a value model of the same size, against a gold reward. */
+const run = {
+  run: 'bench',
+  method: 'ppo',
+  model: { layers: 4, width: 128, heads: 4, contextLength: 64, vocabSize: 512 },
+  prompts: 'bundled',
+  // About 16 tokens.
+  promptWords: 7,
+  scorers: ['gold:bundled'],
+  steps: WARM_UP + STEPS,
+  batchSize: 64,
+  microBatchSize: 16,
+  checkpointEvery: 2,
+  sampling: { temperature: 1, maxNewTokens: 48 },
+  ppo: { numPpoEpochs: 4 },
+} satisfies RunConfigInput;
+
+export const ppo: Measurement = {
+  name: 'ppo',
+  about: `a PPO step end to end on the embedded log: ${run.batchSize} prompts, ${run.sampling.maxNewTokens} new tokens, ${run.ppo.numPpoEpochs} epochs`,
+  async run() {
+    const steps = await inTemporaryFolder(measuredSteps);
+    const typical = (of: (step: StepTimes) => number) => median(steps.map(of));
+    const row = (stage: string, of: (step: StepTimes) => number): Row => ({
+      stage,
+      'median ms': typical(of),
+      '% of the step': typical((step) => (100 * of(step)) / step.total),
+    });
+    return {
+      rows: [
+        ...(Object.keys(stages) as Stage[]).map((stage) => row(stages[stage], (step) => step.stages[stage])),
+        row('a step', (step) => step.total),
+        row('- waiting for the log', (step) => step.log),
+        row('- a write to the log under way', (step) => step.writing),
+      ],
+      figures: {
+        'rollouts/s': typical(({ rollouts, total }) => (rollouts / total) * 1000),
+        'tokens/s': typical(({ tokens, total }) => (tokens / total) * 1000),
+        'prompt tokens': typical(({ promptTokens, rollouts }) => promptTokens / rollouts),
+        'new tokens': typical(({ tokens, rollouts }) => tokens / rollouts),
+      },
+      notes: [
+        `Medians of ${STEPS} steps after ${WARM_UP}; a checkpoint every ${run.checkpointEvery} steps.`,
+        'Waiting for the log: the four events that follow upon one another in a step (completion, last prompt, last',
+        'rollout, last score or log-prob), each from the call that writes it until a reader has it. A consumer that',
+        'commits the batch before may add a sync to each. Other writes are under way while something computes.',
+      ],
+    };
+  },
+};
+
+async function measuredSteps(directory: string): Promise<StepTimes[]> {
+  const platform = await startPlatform({ directory });
+  const log = watch(platform.log);
+  try {
+    await requestRun(platform, run);
+    await followRun(platform, run.run, {}, AbortSignal.timeout(LIMIT_MS));
+    const writes = log.writes();
+    return Array.from({ length: STEPS }, (_, i) => stepTimes(writes, log.arrival, WARM_UP + i));
+  } finally {
+    await log.close();
+    await platform.close();
+  }
+}

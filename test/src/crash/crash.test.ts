@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { seededRandom } from '@rlhf-streams/data';
+import type { RunConfigInput } from '@rlhf-streams/training/config';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { outcomeIn } from '../platform/outcome.js';
+import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
+import { type Fact, type LifeOptions, live, versionsIn } from './life.js';
+
+const KILLS = 10;
+const MOST_DELAY_MS = 500;
+const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
+
+let folder: string;
+let runs: RunConfigInput[];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'crash-'));
+  const data = await writeReviews(folder);
+  const ppo = { ...tinyPpo(data, 'run:sft'), steps: 8, checkpointEvery: 4 };
+  runs = [tinySft(data), ppo, { ...tinyComparisons(data), steps: 2 }, tinyDpo()];
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+/**
+ * Each fifth of a run of so many facts is met by two kills: one while the process still comes back from the kill
+ * before, and one at a random fact.
+ */
+function killsOf(total: number): NonNullable<LifeOptions['end']>[] {
+  const random = seededRandom(seed);
+  const part = (0.95 * total) / (KILLS / 2);
+  return Array.from({ length: KILLS }, (_, i) => ({
+    signal: 'SIGKILL',
+    ...(i % 2 === 0
+      ? { facts: 1, delayMs: random.below(MOST_DELAY_MS) }
+      : { facts: Math.ceil(part * ((i - 1) / 2 + random.float())), delayMs: 0 }),
+  }));
+}
+
+describe('a pipeline whose process is killed', () => {
+  it(`ends in the same bits as one that nobody killed (CRASH_SEED=${seed})`, async () => {
+    const whole = { directory: join(folder, 'whole'), runs, facts: new Map<string, Fact>() };
+    expect(await live(whole)).toBe('completed');
+
+    const killed = { directory: join(folder, 'killed'), runs, facts: new Map<string, Fact>() };
+    for (const end of killsOf(whole.facts.size)) expect(await live({ ...killed, end })).toBe('SIGKILL');
+    expect(await live(killed)).toBe('completed');
+
+    expect(versionsIn(killed.facts)).toEqual(versionsIn(whole.facts));
+    const outcome = await outcomeIn(killed.directory);
+    expect(outcome).toEqual(await outcomeIn(whole.directory));
+    expect(Object.keys(outcome.weights).sort()).toEqual(['comparisons', 'dpo', 'ppo', 'sft']);
+    expect(outcome.deadLetters).toEqual([]);
+  }, 120_000);
+});

@@ -1,0 +1,39 @@
+/**
+ * Run as a process by tests that end it: does the runs it is given one after another, going on with what its folder
+ * holds of them, and writes a line for each event of the log, also for those of earlier lives. SIGTERM stops it.
+ */
+import { type TopicName, topics } from '@rlhf-streams/events';
+import type { Received } from '@rlhf-streams/runtime';
+import type { RunConfigInput } from '@rlhf-streams/training/config';
+import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import type { Fact } from './life.js';
+
+const [directory, configs] = process.argv.slice(2) as [string, string];
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
+
+const platform = await startPlatform({
+  directory,
+  environment: { RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1' },
+});
+const every = Object.keys(topics) as TopicName[];
+const telling = (async () => {
+  for await (const event of platform.events.follow({ topics: every })) tell(event);
+})();
+try {
+  for (const config of JSON.parse(configs) as RunConfigInput[]) {
+    await requestRun(platform, config);
+    await followRun(platform, config.run, {}, stop.signal);
+  }
+} catch (error) {
+  if (!stop.signal.aborted) throw error;
+}
+for await (const event of platform.events.readAll(every)) tell(event);
+await platform.close();
+await telling;
+
+function tell({ type, topic, partition, offset, data }: Received): void {
+  const version = type === 'policy.published' && `${data.run} ${data.version} ${data.artifact.sha256}`;
+  const fact: Fact = { place: `${topic}/${partition}/${offset}`, type, ...(version && { version }) };
+  process.stdout.write(`${JSON.stringify(fact)}\n`);
+}

@@ -1,0 +1,147 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DataFor } from '@rlhf-streams/events';
+import type { RunConfigInput } from '@rlhf-streams/training/config';
+import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tinyPpo, writeReviews } from './tiny-runs.js';
+
+let folder: string;
+let data: string;
+let platform: Platform;
+/** Without the reward service. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'platform-'));
+  data = await writeReviews(folder);
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'silent',
+    replicas: { reward: 0 },
+  });
+});
+afterAll(async () => {
+  await platform.close();
+  await rm(folder, { recursive: true });
+});
+
+/** The cause a run fails with. */
+async function causeOf(config: RunConfigInput): Promise<DataFor<'run.failed'>['cause']> {
+  await requestRun(platform, config);
+  for await (const { type, data } of platform.events.follow({ topics: ['runs'] })) {
+    if (data.run !== config.run) continue;
+    if (type === 'run.failed') return data.cause;
+    if (type === 'run.completed') break;
+  }
+  throw new Error(`expected run ${config.run} to fail`);
+}
+
+const complete = async (config: RunConfigInput) => {
+  await requestRun(platform, config);
+  return followRun(platform, config.run, {});
+};
+
+const stepsOf = async (run: string) => {
+  const steps: number[] = [];
+  for await (const { data } of platform.events.readAll(['training-metrics'])) {
+    if (data.run === run) steps.push(data.step);
+  }
+  return steps;
+};
+
+const urlOf = (service: string) => platform.services.find(({ name }) => name === service)!.url;
+
+describe('a run that cannot start', () => {
+  it('names the run that does not exist', async () => {
+    expect(await causeOf({ ...tinyPpo(data, 'run:nowhere'), run: 'orphan' })).toEqual({
+      code: 'RUN_SOURCE_UNKNOWN',
+      message: expect.stringContaining('nowhere'),
+    });
+  });
+
+  it('names the run that failed before it', async () => {
+    expect(await causeOf({ ...tinyPpo(data, 'run:orphan'), run: 'orphan-of-orphan' })).toEqual({
+      code: 'RUN_SOURCE_FAILED',
+      message: expect.stringMatching(/orphan.* failed: .*nowhere/),
+    });
+  });
+
+  it('names the file that does not exist', async () => {
+    const missing = join(folder, 'missing.jsonl');
+    expect(await causeOf({ ...tinyPpo(missing), run: 'no-data' })).toEqual({
+      code: 'DATA_NOT_FOUND',
+      message: expect.stringContaining(missing),
+    });
+  });
+
+  it('names every mistake of its configuration', async () => {
+    const config = { ...tinyPpo(data), run: 'mistaken', steps: 0, sampling: { topP: 2 } };
+    const { code, message } = await causeOf(config);
+    expect(code).toBe('TRAINING_CONFIG_INVALID');
+    expect(message).toMatch(/steps/);
+    expect(message).toMatch(/sampling\.topP/);
+  });
+});
+
+describe('a run that waits for a service that is down', () => {
+  it('says what it waits for, and at its deadline fails with the reason', async () => {
+    const waits: DataFor<'run.waiting'>[] = [];
+    const config = { ...tinyPpo(data), run: 'stalled', stallTimeoutMs: 2000 };
+    await requestRun(platform, config);
+    await expect(
+      followRun(platform, config.run, { waiting: (wait) => void waits.push(wait) }),
+    ).rejects.toThrow(/run stalled failed: expected the items of step 0 within 2000 ms, .*8 from rewards/);
+    expect(waits[0]).toMatchObject({ step: 0, waitingFor: { rewards: 8 }, deadlineMs: 2000 });
+  });
+
+  it('completes when the service comes before the deadline', async () => {
+    const config = { ...tinyPpo(data), run: 'patient', steps: 2, stallTimeoutMs: 50_000 };
+    await requestRun(platform, config);
+    const waiting = new Set<string>();
+    for await (const { type, data } of platform.events.follow({ topics: ['reference-logprobs'] })) {
+      if (type === 'reference.scored' && data.run === config.run) waiting.add(data.subject);
+      if (waiting.size === config.batchSize) break;
+    }
+    expect(await stepsOf(config.run)).toEqual([]);
+    await platform.start('reward');
+    await expect(followRun(platform, config.run, {})).resolves.toMatchObject({ policyVersion: 2 });
+  });
+});
+
+describe('a run that goes on', () => {
+  it('leaves every service answering, and ends when it is cancelled', async () => {
+    const config = { ...tinyPpo(data), run: 'long', steps: 1_000_000 };
+    await requestRun(platform, config);
+    const cancelled = followRun(platform, config.run, {
+      step: ({ step }) => {
+        if (step === 1) answered = Promise.all(operations.map(async (url) => (await fetch(url)).status));
+      },
+    });
+    const operations = platform.services.flatMap(({ url }) =>
+      ['/healthz', '/readyz', '/metrics'].map((path) => `${url}${path}`),
+    );
+    let answered: Promise<number[]> | undefined;
+    const isOver = expect(cancelled).rejects.toThrow('run long was cancelled: enough');
+    for await (const { data } of platform.events.follow({ topics: ['training-metrics'] })) {
+      if (data.run === config.run && data.step === 2) break;
+    }
+    expect(await answered).toEqual(operations.map(() => 200));
+
+    const runUrl = `${urlOf('gateway')}/v1/runs/${config.run}`;
+    expect(await (await fetch(runUrl)).json()).toMatchObject({ status: 'running' });
+    const cancellation = await fetch(`${runUrl}/cancel`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"reason": "enough"}',
+    });
+    expect(cancellation.status).toBe(202);
+    await isOver;
+
+    // While others are trained, nothing more comes of it.
+    await complete({ ...tinyPpo(data), run: 'next', steps: 1 });
+    const steps = await stepsOf(config.run);
+    await complete({ ...tinyPpo(data), run: 'after', steps: 2 });
+    expect(await stepsOf(config.run)).toEqual(steps);
+    expect(steps.length).toBeLessThan(config.steps);
+  });
+});

@@ -1,0 +1,55 @@
+/** What came of the runs on a log, without the times they took. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { filesystemArtifacts } from '@rlhf-streams/artifacts';
+import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import { createEvents, openLog } from '@rlhf-streams/runtime';
+import type { Platform } from 'rlhf-streams';
+
+export interface Outcome {
+  /** SHA-256 of the model.safetensors of each run's newest version. */
+  readonly weights: Readonly<Record<string, string>>;
+  /** Every `step.completed`, in the order of its run. */
+  readonly steps: readonly DataFor<'step.completed'>[];
+  readonly deadLetters: readonly DataFor<'record.rejected'>[];
+}
+
+export async function outcomeOf({
+  events,
+  artifacts,
+}: Pick<Platform, 'events' | 'artifacts'>): Promise<Outcome> {
+  const newest = new Map<string, { readonly version: number; readonly artifact: ArtifactRef }>();
+  const steps: DataFor<'step.completed'>[] = [];
+  const deadLetters: DataFor<'record.rejected'>[] = [];
+  for await (const { type, data } of events.readAll([
+    'policy-versions',
+    'training-metrics',
+    'dead-letters',
+  ])) {
+    if (type === 'record.rejected') deadLetters.push(data);
+    else if (type === 'step.completed') steps.push({ ...data, metrics: untimed(data.metrics) });
+    else if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
+  }
+  const weights: Record<string, string> = {};
+  for (const [run, { artifact }] of newest) {
+    const bytes = await readFile(join(await artifacts.fetch(artifact), 'model.safetensors'));
+    weights[run] = createHash('sha256').update(bytes).digest('hex');
+  }
+  steps.sort((a, b) => (a.run < b.run ? -1 : Number(a.run > b.run)));
+  return { weights, steps, deadLetters };
+}
+
+/** The same, of a folder that no process has open. */
+export async function outcomeIn(directory: string): Promise<Outcome> {
+  const log = await openLog({ RLHF_DATA_DIR: directory });
+  try {
+    const artifacts = filesystemArtifacts({ directory: join(directory, 'artifacts') });
+    return await outcomeOf({ events: createEvents({ log, source: 'test' }), artifacts });
+  } finally {
+    await log.close();
+  }
+}
+
+const untimed = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith('timing_s/')));
