@@ -1,14 +1,51 @@
 import { defineConfig } from 'vitest/config';
 
+const kafka = '**/*.kafka.test.js';
+const docker = '**/*.docker.test.js';
+const containers = 'test/dist/containers/**/*.test.js';
+
+/** Of every package, and of the tests that cross packages. */
+const everywhere = (files) => [`{libs,services,infra}/*/dist/${files}`, `test/dist/${files}`];
+
+/** Files one after another, for each keeps a small machine busy; its setup only runs when some of them do. */
+const shared = (setup) => ({ fileParallelism: false, globalSetup: `infra/kafka/dist/vitest/${setup}.js` });
+
 /** Tests run as they ship: compiled by `tsc -b` into each package's `dist`. */
 export default defineConfig({
   test: {
-    include: ['{libs,services}/*/dist/**/*.test.js', 'test/dist/**/*.test.js'],
-    exclude: ['**/node_modules/**'],
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     /** Programs a test starts print plain text, wherever the tests run (a CI has `CI` or `FORCE_COLOR` set). */
     env: { NO_COLOR: '1', FORCE_COLOR: '' },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: everywhere('**/*.test.js'),
+          exclude: ['**/node_modules/**', kafka, docker, containers],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'kafka',
+          include: everywhere(kafka),
+          exclude: ['**/node_modules/**', containers],
+          ...shared('kafka'),
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'docker',
+          include: everywhere(docker),
+          exclude: ['**/node_modules/**', containers],
+          ...shared('docker'),
+        },
+      },
+      { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
+    ],
   },
 });

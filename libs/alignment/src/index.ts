@@ -4,6 +4,7 @@ export * from './clip.js';
 export * from './dpo.js';
 export * from './errors.js';
 export * from './gae.js';
+export * from './importance-sampling.js';
 export * from './kl.js';
 export * from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser, pairwiseSum } from './masked.js';

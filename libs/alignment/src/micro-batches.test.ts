@@ -46,6 +46,16 @@ const losses: Record<string, LossOfRows> = {
   sft: (logprobs, _, mask, { tokens }) => sftLoss({ logprobs, mask, normaliser: tokens }),
   'ppo policy': (logprobs, [oldLogprobs, advantages], mask, { tokens }) =>
     ppoPolicyLoss({ logprobs, oldLogprobs, advantages, mask, cliprange: 0.2, normaliser: tokens }),
+  'ppo policy, weighted': (logprobs, [oldLogprobs, advantages], mask, { tokens }) =>
+    ppoPolicyLoss({
+      logprobs,
+      oldLogprobs,
+      advantages,
+      weights: tf.exp(advantages),
+      mask,
+      cliprange: 0.2,
+      normaliser: tokens,
+    }),
   'ppo value': (values, [oldValues, returns], mask, { tokens }) =>
     ppoValueLoss({ values, oldValues, returns, mask, cliprangeValue: 0.2, normaliser: tokens }),
   'reward model': (x, [margin], _, { rows }) =>

@@ -5,10 +5,12 @@ import { indicator, type Loss, maskedMean, type Normaliser, zeroOutside } from '
 export interface PpoPolicyBatch {
   /** log pi of each response token, differentiable. */
   logprobs: tf.Tensor;
-  /** log pi_old: the same tokens under the policy that generated them. */
+  /** log pi_old: the same tokens under the policy that generated them; with `weights`, log pi_prox. */
   oldLogprobs: tf.Tensor;
   /** A, a constant. */
   advantages: tf.Tensor;
+  /** w, constants: what each token counts. Default 1. */
+  weights?: tf.Tensor;
   /** 1 for response tokens, 0 for padding. */
   mask: tf.Tensor;
   /** eps, how far rho may leave 1. */
@@ -23,6 +25,10 @@ export interface PpoPolicyBatch {
  *   rho_t = exp(log pi(a_t) - log pi_old(a_t))
  *   L = mean_m max(-A_t rho_t, -A_t clip(rho_t, 1 - eps, 1 + eps))
  *
+ * With `weights` it is the decoupled objective of Hilton et al. 2022 for rollouts of an older policy: pi_old is then
+ * pi_prox, the policy as the update begins, and each token counts w_t = pi_prox(a_t) / pi_behav(a_t), truncated
+ * (`truncatedImportanceWeights`): L = mean_m w_t max(...). Where the policies are one, so are the objectives.
+ *
  * Statistics, means over the mask: `clipfrac`, where the clipped term is the larger; `approxKl`, of
  * (log rho)^2 / 2; `ratio` and `ratioSquared`, of rho and rho^2: var(rho) = ratioSquared - ratio^2.
  */
@@ -30,6 +36,7 @@ export function ppoPolicyLoss({
   logprobs,
   oldLogprobs,
   advantages: A,
+  weights: w,
   mask,
   cliprange: eps,
   normaliser,
@@ -41,8 +48,9 @@ export function ppoPolicyLoss({
   const clipped = tf.neg(tf.mul(A, tf.clipByValue(rho, 1 - eps, 1 + eps)));
 
   const mean = (x: tf.Tensor) => maskedMean(x, mask, normaliser);
+  const surrogate = tf.maximum(unclipped, clipped);
   return {
-    loss: mean(tf.maximum(unclipped, clipped)),
+    loss: mean(w === undefined ? surrogate : tf.mul(w, surrogate)),
     stats: {
       clipfrac: mean(indicator(tf.greater(clipped, unclipped))),
       approxKl: mean(tf.div(tf.square(logratio), 2)),

@@ -7,6 +7,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { adamw, biasCorrections } from './adamw.js';
 import { dpoLoss } from './dpo.js';
 import { type Matrix, read } from './golden.test.support.js';
+import { truncatedImportanceWeights } from './importance-sampling.js';
 import { categoricalKl } from './kl.js';
 import { ppoPolicyLoss } from './ppo.js';
 import { rlhfReward } from './rewards.js';
@@ -28,19 +29,35 @@ const completions = rewards[0]!.length;
 const klToOptimum = (logits: tf.Tensor) =>
   categoricalKl(logits, tf.tensor2d(optimal_logprobs)).arraySync() as number[];
 
-test('PPO', () => {
-  // Outer iteration: the "batch" is every completion y, each one token long, weighted by pi_old(y). Since the
+test.each([
+  ['on-policy', 0],
+  ['from rollouts of a policy 4 iterations old, by importance', 4],
+])('PPO, %s', (_, lag) => {
+  // Outer iteration: the "batch" is every completion y, each one token long, weighted by pi_behav(y). Since the
   // surrogate is positively homogeneous in A, the weight goes into the advantage, and the normaliser is the
   // number of prompts.
   const mask = tf.ones([prompts, completions]);
   const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
+  const policies: Matrix[] = [];
   let mostClipped = 0;
+  let mostTruncated = 0;
   for (let iteration = 0; iteration < 300; iteration++) {
     const oldLogprobs = tf.logSoftmax(optimizer.logits());
-    const advantages = tf.tensor2d(weightedAdvantages(oldLogprobs.arraySync() as Matrix));
+    policies.push(oldLogprobs.arraySync() as Matrix);
+    const behaviour = policies[Math.max(0, iteration - lag)]!;
+    const advantages = tf.tensor2d(weightedAdvantages(behaviour));
+    const importance = behaviour.map((behaviourLogprobs, x) =>
+      truncatedImportanceWeights(
+        { proximalLogprobs: policies[iteration]![x]!, behaviourLogprobs },
+        { cap: 1.5 },
+      ),
+    );
+    mostTruncated = Math.max(mostTruncated, ...importance.map(({ truncated }) => truncated));
+    const weights = tf.tensor2d(importance.map(({ weights }) => [...weights]));
     const surrogate = (logits: tf.Tensor) => {
       const logprobs = tf.logSoftmax(logits);
-      return ppoPolicyLoss({ logprobs, oldLogprobs, advantages, mask, cliprange: 0.2, normaliser: prompts });
+      const options = { mask, cliprange: 0.2, normaliser: prompts };
+      return ppoPolicyLoss({ logprobs, oldLogprobs, advantages, weights, ...options });
     };
     for (let epoch = 0; epoch < 4; epoch++) {
       optimizer.step(0.1 * (1 - iteration / 300), (logits) => surrogate(logits).loss);
@@ -49,6 +66,7 @@ test('PPO', () => {
     mostClipped = Math.max(mostClipped, clipfrac.arraySync());
   }
   expect(mostClipped, 'the clip must have been in force on the way').toBeGreaterThan(0);
+  expect(mostTruncated > 0, 'the cap must have been in force on the way, off-policy only').toBe(lag > 0);
   expectOptimal(optimizer.logits());
 });
 

@@ -14,7 +14,7 @@ const HOUR_MS = 60 * 60 * 1000;
 export async function collectGarbage(
   layout: Layout,
   live: ReadonlySet<string>,
-  { graceMs = HOUR_MS }: CollectOptions,
+  { graceMs = HOUR_MS, dryRun = false }: CollectOptions,
 ): Promise<Collected> {
   const doomed: string[] = [];
   const named = new Set<string>();
@@ -33,16 +33,19 @@ export async function collectGarbage(
   await mkdir(layout.temporary, { recursive: true });
   let artifacts = 0;
   for (const sha256 of doomed) {
-    if ((await removeIfOld(layout, layout.manifest(sha256), graceMs)) !== undefined) artifacts++;
+    if ((await removeIfOld(layout, layout.manifest(sha256), graceMs, dryRun)) !== undefined) artifacts++;
   }
   let blobs = 0;
   let bytes = 0;
   for (const sha256 of await layout.list('blob')) {
-    const size = named.has(sha256) ? undefined : await removeIfOld(layout, layout.blob(sha256), graceMs);
+    const size = named.has(sha256)
+      ? undefined
+      : await removeIfOld(layout, layout.blob(sha256), graceMs, dryRun);
     if (size === undefined) continue;
     blobs++;
     bytes += size;
   }
+  if (dryRun) return { artifacts, blobs, bytes };
   const kept = new Set(await layout.list('manifest'));
   await sweep(layout.folders, graceMs, (name) => !kept.has(name));
   await sweep(layout.temporary, graceMs, () => true);
@@ -50,12 +53,18 @@ export async function collectGarbage(
 }
 
 /**
- * Removes a file and returns its size, unless it is young. It is moved away before its age is believed:
- * a concurrent put may replace it between a look and a removal.
+ * Removes a file, unless it is a dry run, and returns its size, unless it is young. It is moved away before its age is
+ * believed: a concurrent put may replace it between a look and a removal.
  */
-async function removeIfOld(layout: Layout, path: string, graceMs: number): Promise<number | undefined> {
+async function removeIfOld(
+  layout: Layout,
+  path: string,
+  graceMs: number,
+  dryRun: boolean,
+): Promise<number | undefined> {
   const before = await unlessMissing(stat(path));
   if (!before || !olderThan(before.mtimeMs, graceMs)) return undefined;
+  if (dryRun) return before.size;
   const aside = layout.newTemporary();
   if ((await unlessMissing(rename(path, aside).then(() => true))) === undefined) return undefined;
   const moved = await unlessMissing(stat(aside));
@@ -67,7 +76,12 @@ async function removeIfOld(layout: Layout, path: string, graceMs: number): Promi
   return before.size;
 }
 
-async function sweep(folder: string, graceMs: number, unneeded: (name: string) => boolean): Promise<void> {
+/** Removes what in a folder is old and not needed. */
+export async function sweep(
+  folder: string,
+  graceMs: number,
+  unneeded: (name: string) => boolean,
+): Promise<void> {
   for (const name of (await unlessMissing(readdir(folder))) ?? []) {
     const path = join(folder, name);
     const found = unneeded(name) ? await unlessMissing(stat(path)) : undefined;

@@ -1,15 +1,16 @@
 /** Writing so that a crash leaves the old or the new, never a part. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { FileEntry } from './manifest.js';
 
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
-/** Writes and syncs a new file; returns what went into it. */
-export async function writeSynced(
+/** Writes a new file, and syncs it where asked to; returns what went into it. */
+export async function writeHashed(
   path: string,
   content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  sync: boolean,
 ): Promise<FileEntry> {
   await mkdir(dirname(path), { recursive: true });
   const hash = createHash('sha256');
@@ -24,7 +25,7 @@ export async function writeSynced(
   const file = await open(path, 'wx', 0o444);
   try {
     await writeFile(file, observed());
-    await file.sync();
+    if (sync) await file.sync();
   } finally {
     await file.close();
   }
@@ -100,6 +101,12 @@ export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined>
     throw error;
   }
 }
+
+export const exists = async (path: string): Promise<boolean> =>
+  (await unlessMissing(access(path).then(() => true))) ?? false;
+
+export const isFile = async (path: string): Promise<boolean> =>
+  (await unlessMissing(stat(path)))?.isFile() ?? false;
 
 export const hasCode = (error: unknown, ...codes: string[]): boolean =>
   codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');

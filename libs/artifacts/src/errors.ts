@@ -1,10 +1,25 @@
+/**
+ * What went wrong, for code to branch on:
+ * - `ARTIFACT_NOT_FOUND`: no such artifact is stored, or there is no such folder to store.
+ * - `ARTIFACT_CORRUPT`: stored bytes are not what the reference, or the manifest, says.
+ * - `ARTIFACT_TIMEOUT`: the time was up; what was waited for is named.
+ * - `ARTIFACT_BAD_NAME`: a file name that is not a safe relative path.
+ * - `ARTIFACT_BAD_REF`: a reference without a SHA-256.
+ * - `ARTIFACT_BAD_OPTION`: an option an adapter cannot work with.
+ * - `ARTIFACT_EMPTY`: an artifact without files.
+ * - `ARTIFACT_STORE_UNAVAILABLE`: the store could not be reached, or went on failing; later it may work.
+ * - `ARTIFACT_STORE_REFUSED`: the store answered no (bucket, credentials, region); settings must change first.
+ */
 export type ArtifactErrorCode =
   | 'ARTIFACT_NOT_FOUND'
   | 'ARTIFACT_CORRUPT'
   | 'ARTIFACT_TIMEOUT'
   | 'ARTIFACT_BAD_NAME'
   | 'ARTIFACT_BAD_REF'
-  | 'ARTIFACT_EMPTY';
+  | 'ARTIFACT_BAD_OPTION'
+  | 'ARTIFACT_EMPTY'
+  | 'ARTIFACT_STORE_UNAVAILABLE'
+  | 'ARTIFACT_STORE_REFUSED';
 
 export class ArtifactError extends Error {
   override readonly name = 'ArtifactError';
@@ -15,3 +30,6 @@ export class ArtifactError extends Error {
     this.code = code;
   }
 }
+
+export const isCorrupt = (error: unknown): boolean =>
+  error instanceof ArtifactError && error.code === 'ARTIFACT_CORRUPT';

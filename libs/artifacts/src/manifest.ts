@@ -1,6 +1,7 @@
 /** The list of an artifact's files, in the one form whose SHA-256 is the artifact's id. */
 import { createHash } from 'node:crypto';
 import { ArtifactError } from './errors.js';
+import type { ArtifactRef } from './port.js';
 
 export interface FileEntry {
   readonly sha256: string;
@@ -19,16 +20,41 @@ export const sha256Of = (bytes: Uint8Array | string): string =>
 
 export const isSha256 = (text: string): boolean => SHA256.test(text);
 
+/** The reference of the artifact whose manifest these bytes are. */
+export function refOf(manifest: Uint8Array): ArtifactRef {
+  const sha256 = sha256Of(manifest);
+  return { uri: `artifact:${sha256}`, sha256 };
+}
+
+/** @throws ArtifactError ARTIFACT_BAD_REF. */
+export function checkRef(ref: ArtifactRef): void {
+  if (typeof ref.sha256 === 'string' && isSha256(ref.sha256)) return;
+  throw new ArtifactError(
+    'ARTIFACT_BAD_REF',
+    `expected an artifact's sha256 as 64 hexadecimal digits, got ${JSON.stringify(ref.sha256)}`,
+  );
+}
+
+/** @throws ArtifactError ARTIFACT_BAD_REF. */
+export function hashesOf(refs: Iterable<ArtifactRef>): Set<string> {
+  const hashes = new Set<string>();
+  for (const ref of refs) {
+    checkRef(ref);
+    hashes.add(ref.sha256);
+  }
+  return hashes;
+}
+
 /**
  * Canonical JSON: names in the order of their UTF-16 code units, no white space.
  * Written by hand because objects put integer-like keys first.
  */
-export function serialiseManifest(manifest: Manifest): string {
+export function serialiseManifest(manifest: Manifest): Buffer {
   const entries = [...manifest].sort(([a], [b]) => (a < b ? -1 : 1));
   const members = entries.map(
     ([name, { sha256, size }]) => `${JSON.stringify(name)}:{"sha256":"${sha256}","size":${size}}`,
   );
-  return `{${members.join(',')}}`;
+  return Buffer.from(`{${members.join(',')}}`);
 }
 
 /**

@@ -18,12 +18,15 @@ export interface FetchOptions {
 export interface CollectOptions {
   /**
    * What was written within so many milliseconds stays, live or not. It must be longer than the longest put,
-   * and than any wait between a put and the announcement of its reference. Default one hour.
+   * and than any wait between a put and the announcement of its reference. An adapter may keep files for longer.
+   * Default one hour.
    */
   readonly graceMs?: number;
+  /** Only tells what would go. */
+  readonly dryRun?: boolean;
 }
 
-/** What a collection removed; `bytes` are those of the blobs. */
+/** What a collection removed, or would; `bytes` are those of the blobs. */
 export interface Collected {
   readonly artifacts: number;
   readonly blobs: number;

@@ -69,3 +69,34 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
+
+/**
+ * Runs `work` for every item, `limit` at a time; an item is taken when its turn comes. When one fails, the others are
+ * told by their signal and waited for, and the first error is thrown.
+ */
+export async function inParallel<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  limit: number,
+  signal: AbortSignal,
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const errors: unknown[] = [];
+  const queue = (async function* () {
+    yield* items;
+  })();
+  const worker = async () => {
+    try {
+      for await (const item of queue) {
+        either.throwIfAborted();
+        await work(item, either);
+      }
+    } catch (error) {
+      errors.push(error);
+      failed.abort(error);
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  if (errors.length > 0) throw errors[0];
+}

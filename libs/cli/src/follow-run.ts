@@ -1,8 +1,8 @@
 /** Requests runs and watches them to their end. */
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { Client } from './client.js';
 import { CliError, serviceFailed } from './errors.js';
-import type { Platform } from './platform.js';
 
 export interface RunObserver {
   started?(run: DataFor<'run.started'>): void;
@@ -10,12 +10,19 @@ export interface RunObserver {
   waiting?(wait: DataFor<'run.waiting'>): void;
 }
 
-/** Requests a run, unless the log has it already. */
-export async function requestRun(
-  { events }: Pick<Platform, 'events'>,
-  config: RunConfigInput,
-): Promise<void> {
-  for await (const { data } of events.readAll(['runs'])) if (data.run === config.run) return;
+/**
+ * Requests a run, unless the log has it already.
+ * @throws CliError CLI_RUN_EXISTS when it has another of the name.
+ */
+export async function requestRun({ events }: Pick<Client, 'events'>, config: RunConfigInput): Promise<void> {
+  for await (const { type, data } of events.readAll(['runs'])) {
+    if (type !== 'run.requested' || data.run !== config.run) continue;
+    if (JSON.stringify(data.config) === JSON.stringify(config)) return;
+    throw new CliError(
+      'CLI_RUN_EXISTS',
+      `run ${config.run} exists with another configuration: give this one another name`,
+    );
+  }
   await events.publish([
     {
       type: 'run.requested',
@@ -30,7 +37,7 @@ export async function requestRun(
  * @throws CliError CLI_RUN_FAILED with the run's cause when it fails or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
  */
 export async function followRun(
-  { events, failed }: Pick<Platform, 'events' | 'failed'>,
+  { events, failed }: Pick<Client, 'events' | 'failed'>,
   run: string,
   observer: RunObserver,
   signal?: AbortSignal,

@@ -28,7 +28,7 @@ describe('rlhf-streams', () => {
   it('--help names every command', async () => {
     const { code, stdout } = await rlhfStreams('--help');
     expect(code).toBe(0);
-    for (const command of ['quickstart', 'run', 'serve'])
+    for (const command of ['quickstart', 'run', 'serve', 'topics'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
@@ -38,6 +38,7 @@ describe('rlhf-streams', () => {
     ['a missing argument', ['run'], "missing required argument 'file'"],
     ['a bad value', ['quickstart', '--seed', '-1.5'], 'expected a whole number of at least 0'],
     ['a missing file', ['run', 'no.yaml'], 'no.yaml to be a readable file'],
+    ['a missing file of topics', ['topics', 'apply', '--file', 'no.yaml'], 'to be a readable file'],
     [
       'no experiment to go on with',
       ['quickstart', '--resume', '--directory', 'new'],
@@ -60,5 +61,14 @@ describe('rlhf-streams', () => {
     expect(stderr).not.toContain('    at ');
     expect(code).toBe(2);
     expect(await readdir(folder)).toEqual(['runs.yaml']);
+  });
+
+  it('topics: 3 while they differ from what is wanted, 0 once they do not', async () => {
+    for (const [action, code] of [
+      ['plan', 3],
+      ['apply', 0],
+      ['plan', 0],
+    ] as const)
+      expect(await rlhfStreams('topics', action, '--directory', 'here')).toMatchObject({ code });
   });
 });

@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import color from 'picocolors';
+import { parseDuration } from './duration.js';
 import { CliError } from './errors.js';
+import { type ServiceName, serviceNames } from './service-names.js';
 
 const wholeNumber = (text: string): number => {
   const value = Number(text);
@@ -9,43 +11,133 @@ const wholeNumber = (text: string): number => {
   return value;
 };
 
-/** Exit codes: 0 done; 1 failed; 2 asked for what cannot be; 3 done, but alignment did not work; 130 interrupted. */
+const duration = (text: string): number => {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError('expected a time such as 90s, 30m, 1h or 2d');
+  return ms;
+};
+
+/** `policy=2,reward=2` */
+const replicaCounts = (text: string): Partial<Record<ServiceName, number>> =>
+  Object.fromEntries(
+    text.split(',').map((part) => {
+      const [, name, count] = /^(\w+)=(\d+)$/.exec(part.trim()) ?? [];
+      if (!serviceNames.includes(name as ServiceName))
+        throw new InvalidArgumentError(`expected service=number, of ${serviceNames.join(', ')}`);
+      return [name, Number(count)];
+    }),
+  );
+
+/** Options of commands that need services. */
+const services = (command: Command): Command =>
+  command
+    .option(
+      '--brokers <list>',
+      'a Kafka log, as host:port,host:port: every service becomes a process of its own',
+    )
+    .option('--replicas <counts>', 'of services, as policy=2,reward=2; one where not named', replicaCounts);
+const attachable = (command: Command): Command =>
+  services(command).option('--attach', 'start no services: use those that run on the log already', false);
+
+/**
+ * Exit codes: 0 done; 1 failed; 2 asked for what cannot be; 3 done, but alignment did not work or topics still differ;
+ * 130 interrupted.
+ */
 const program = new Command('rlhf-streams')
   .description('Align language models from preferences, as a stream of events')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .showHelpAfterError();
 
-program
-  .command('quickstart')
+attachable(program.command('quickstart'))
   .description('SFT, reward model, PPO and DPO on review sentences, in a few minutes on two cores')
   .option('--data <file>', 'labelled text ({text, label} as .jsonl, .jsonl.gz, .json or .parquet)', 'bundled')
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
   .option('--directory <folder>', 'where everything is written', 'runs/quickstart')
   .option('--resume', 'go on with what an interruption left', false)
   .option('--short', 'a tenth of the work: shows that everything runs, learns little', false)
-  .action(async ({ data, seed, directory, resume, short }) => {
+  .action(async (options) => {
     const { quickstart } = await import('./quickstart/quickstart.js');
-    const verdict = await quickstart({ data, seed, short, directory, resume, signal: interrupted() });
-    if (!verdict.ok && !short) process.exitCode = 3;
+    const verdict = await quickstart({ ...options, signal: interrupted() });
+    if (!verdict.ok && !options.short) process.exitCode = 3;
   });
 
-program
-  .command('run')
-  .description('start the runs of a YAML file, on the embedded log, and follow them to their end')
+attachable(program.command('run'))
+  .description('start the runs of a YAML file and follow them to their end')
   .argument('<file>', 'one document a run')
   .option('--directory <folder>', 'where everything is written', 'runs/default')
-  .action(async (file, { directory }) => {
+  .action(async (file, options) => {
     const { run } = await import('./commands/run.js');
-    await run(file, { directory, signal: interrupted() });
+    await run(file, { ...options, signal: interrupted() });
+  });
+
+attachable(program.command('replay'))
+  .description(
+    'train again on what a run logged: every policy version comes out the same, or the first that does not is named',
+  )
+  .argument('<run>', 'a run that has ended')
+  .option('--as <name>', 'name of the replay, a run of its own (default: RUN-replay-1, the next is -2)')
+  .option(
+    '--set <path=value>',
+    'with another hyperparameter, as ppo.klCoef=.1; may be repeated',
+    (change: string, before: string[]) => [...before, change],
+    [],
+  )
+  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .action(async (run, options) => {
+    const { replay } = await import('./commands/replay.js');
+    await replay(run, { ...options, signal: interrupted() });
   });
 
 program
-  .command('serve')
-  .description('start all services in one process, on the embedded log, and wait')
+  .command('artifacts')
+  .description('models and checkpoints of the runs')
+  .command('gc')
+  .description(
+    'remove what no run needs any more; newest versions, their checkpoints and what runs started from stay',
+  )
+  .option('--dry-run', 'only tell what would go', false)
+  .option(
+    '--grace <time>',
+    'what was written within this time stays; longer than any run takes to publish what it wrote',
+    duration,
+    3_600_000,
+  )
+  .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
   .option('--directory <folder>', 'where everything is written', 'runs/default')
-  .action(async ({ directory }) => {
+  .action(async ({ grace, ...options }) => {
+    const { collectArtifacts } = await import('./commands/artifacts.js');
+    await collectArtifacts({ ...options, graceMs: grace });
+  });
+
+const topicsCommand = program
+  .command('topics')
+  .description('how the topics of a log are kept: partitions, copies, retention, settings');
+for (const [name, description] of [
+  ['plan', 'tell how they differ from what is wanted'],
+  ['apply', 'make them so: nothing is ever removed, and what a log cannot change is named'],
+] as const) {
+  topicsCommand
+    .command(name, { isDefault: name === 'plan' })
+    .description(description)
+    .option('--file <file>', 'what is wanted, as YAML (default: RLHF_TOPICS_FILE)')
+    .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
+    .option('--directory <folder>', 'folder of an embedded log', 'runs/default')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 they are as wanted; 2 the wanted cannot be; 3 they still differ.\n',
+    )
+    .action(async (options) => {
+      const { topics } = await import('./commands/topics.js');
+      if (!(await topics({ ...options, apply: name === 'apply' }))) process.exitCode = 3;
+    });
+}
+
+services(program.command('serve'))
+  .description('start all services and wait')
+  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .action(async (options) => {
     const { serve } = await import('./commands/serve.js');
-    await serve({ directory, signal: interrupted() });
+    await serve({ ...options, signal: interrupted() });
   });
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */
@@ -62,7 +154,8 @@ function interrupted(): AbortSignal {
   return controller.signal;
 }
 
-const REFUSALS = /^CLI_(FILE_|RUN_EXISTS|DIRECTORY_FOREIGN|NOTHING_TO_RESUME)/;
+const REFUSALS =
+  /^CLI_(FILE_|RUN_EXISTS|REPLAY_REFUSED|GRACE_TOO_SHORT|DIRECTORY_FOREIGN|NOTHING_TO_RESUME)|^RUNTIME_SETTINGS$/;
 
 try {
   await program.parseAsync();

@@ -44,6 +44,16 @@ describe('on a file or a pipe', () => {
     );
   });
 
+  it('counts the steps that the run was started with', async () => {
+    const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };
+    const output = await shown(undefined, (line) => {
+      line.started!(started);
+      line.step!(step(0, { loss: 0.7 }));
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toContain(' 1/1 steps ');
+  });
+
   it('tells at once of a wait, and for what', async () => {
     const output = await shown(undefined, (line) => line.waiting!(waiting));
     expect(stripVTControlCharacters(output)).toBe('4/5 DPO:  waiting 15 s for 3 rewards, 1 rollouts\n');

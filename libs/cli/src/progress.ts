@@ -48,13 +48,14 @@ export function progressLine(
   const begun = performance.now();
   const live = out.isTTY === true;
   let done = 0;
+  let total = about.steps;
   let train: Record<string, number> = {};
   let test: Record<string, number> = {};
   let note = '';
 
   const text = () => {
     const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
-    const steps = `${Math.min(done, about.steps)}/${about.steps}`.padStart(9);
+    const steps = `${Math.min(done, total)}/${total}`.padStart(9);
     const numbers = [...pick(shown[about.method], train), ...pick(heldOut[about.method] ?? [], test)].join(
       '  ',
     );
@@ -66,6 +67,9 @@ export function progressLine(
   const finish = (mark: string) => out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
   draw();
   return {
+    started({ steps }) {
+      total = steps;
+    },
     step({ step, split, metrics }: DataFor<'step.completed'>) {
       note = '';
       if (split === 'train') {

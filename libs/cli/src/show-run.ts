@@ -1,19 +1,19 @@
 import type { RunConfig, RunConfigInput } from '@rlhf-streams/training/config';
+import type { Client } from './client.js';
 import { followRun, requestRun } from './follow-run.js';
-import type { Platform } from './platform.js';
 import { progressLine } from './progress.js';
 
 /** Requests a run, unless the log has it, and shows its progress under `label` until it has completed. */
 export async function showRun(
-  platform: Platform,
+  client: Pick<Client, 'events' | 'failed'>,
   config: RunConfig | RunConfigInput,
   label: string,
   signal: AbortSignal,
 ): Promise<void> {
   const line = progressLine({ label, method: config.method, steps: config.steps });
   try {
-    await requestRun(platform, config);
-    await followRun(platform, config.run, line, signal);
+    await requestRun(client, config);
+    await followRun(client, config.run, line, signal);
     line.done();
   } catch (error) {
     line.abandon();

@@ -14,6 +14,7 @@ const logprob = number.map((x) => 0 - Math.abs(x));
 const logprobs = fc.array(logprob, { maxLength: 5 });
 const split = fc.constantFrom('train' as const, 'test' as const);
 const cause = fc.record({ code: fc.string({ minLength: 1 }), message: text });
+const replica = fc.string({ minLength: 1, maxLength: 200 });
 const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
 const artifact = fc.record({ uri: fc.string({ minLength: 1 }), sha256 });
 const names = fc.stringMatching(/^[a-z][a-z/_]{0,10}$/);
@@ -49,6 +50,10 @@ const completion = fc.record(
 );
 const ranking = fc
   .array(fc.tuple(completion, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 })
+  .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
+
+const opinion = fc
+  .array(fc.tuple(text, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 })
   .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
@@ -102,9 +107,9 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       temperature: number.map(Math.abs),
     }),
   ),
-  'rollout.failed': and(rollout, fc.record({ cause })),
+  'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),
   'reward.scored': and(rollout, fc.record({ policyVersion: count, score: number, parts: metrics })),
-  'reward.failed': and(rollout, fc.record({ cause })),
+  'reward.failed': and(rollout, fc.record({ policyVersion: count, cause })),
   'reference.scored': and(
     subject,
     fc.record(
@@ -112,7 +117,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       { requiredKeys: ['logprobs', 'reference'] },
     ),
   ),
-  'reference.failed': and(subject, fc.record({ cause })),
+  'reference.failed': and(subject, fc.record({ policyVersion: count, cause }, { requiredKeys: ['cause'] })),
   'demonstration.recorded': and(
     item.map(({ run, step, id }) => ({ run, step, demonstration: id })),
     fc.record({ split, promptTokens: tokens, tokens: someTokens }),
@@ -134,13 +139,37 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       { requiredKeys: ['split', 'promptText', 'promptTokens', 'labeler'] },
     ),
   ),
+  'feedback.recorded': and(
+    opinion,
+    fc.record(
+      {
+        feedback: fc.string({ minLength: 1, maxLength: 200 }),
+        collection: run,
+        prompt: text,
+        labeler: fc.string({ minLength: 1, maxLength: 200 }),
+        margin: number,
+        metadata: byName(json),
+      },
+      { requiredKeys: ['feedback', 'collection', 'prompt', 'labeler'] },
+    ),
+  ),
   'policy.published': runAnd(
     fc.record(
       { version: count, step: count, artifact, checkpoint: fc.record({ step: count, artifact }) },
       { requiredKeys: ['version', 'step', 'artifact'] },
     ),
   ),
-  'step.completed': fc.record({ run, step: count, policyVersion: count, split, metrics }),
+  'replica.applied': runAnd(fc.record({ replica, version: count, fetchMs: number.map(Math.abs) })),
+  'replica.behind': runAnd(
+    fc.record(
+      { replica, version: count, applied: count, cause },
+      { requiredKeys: ['replica', 'version', 'cause'] },
+    ),
+  ),
+  'step.completed': fc.record(
+    { run, step: count, policyVersion: count, published: artifact, split, metrics },
+    { requiredKeys: ['run', 'step', 'policyVersion', 'split', 'metrics'] },
+  ),
   'record.rejected': fc.record({
     service: text,
     source: fc.record({ topic: text, partition: count, offset: count }),

@@ -57,7 +57,7 @@ describe('events of every type', () => {
   it.each(types)('%s without any one of its required fields is refused by the name of the field', (type) => {
     fc.assert(
       fc.property(dataOf[type] as fc.Arbitrary<Record<string, unknown>>, fc.nat(), (data, n) => {
-        const optional = ['policyVersion', 'margin', 'metadata', 'checkpoint'];
+        const optional = ['policyVersion', 'margin', 'metadata', 'checkpoint', 'published', 'applied'];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;
         const { [missing]: _, ...rest } = data;
@@ -90,6 +90,41 @@ describe('headers', () => {
       traceparent: '00-1-2-01',
     });
     expect(encodeEvent('run.paused', { run: 'r' }, about).headers).not.toHaveProperty('traceparent');
+  });
+});
+
+describe('an event of a plain client', () => {
+  it('needs no header but its type, and no field but those of its schema', () => {
+    const { value } = encode('rollout.generated', generated);
+    const extended = JSON.stringify({ ...JSON.parse(value), mine: 1 });
+    for (const text of [value, extended])
+      expect(
+        decodeEvent('rollouts', { value: Buffer.from(text), headers: { ce_type: 'rollout.generated' } }),
+      ).toEqual({ type: 'rollout.generated', data: generated });
+  });
+});
+
+describe('feedback', () => {
+  const feedback = {
+    feedback: 'ticket-1',
+    collection: 'support',
+    prompt: 'How?',
+    completions: ['So.', 'No.', 'Perhaps.'],
+    ranks: [1, 2, 2],
+    labeler: 'agent-7',
+  };
+  it.each([
+    ['without an id', { feedback: '' }, 'feedback'],
+    ['of a collection no run could name', { collection: 'a b' }, 'collection'],
+    ['of one completion', { completions: ['So.'], ranks: [1] }, 'completions'],
+    ['with a completion that is no text', { completions: ['So.', 7, 'x'] }, 'completions[1]'],
+    ['with text that no tokenizer takes', { prompt: 'a\ud800' }, 'well-formed'],
+    ['with too few ranks', { ranks: [1, 2] }, 'one rank a completion'],
+    ['ranked from 0', { ranks: [0, 1, 2] }, 'ranks[0]'],
+  ])('%s is refused', (_, change, said) => {
+    const error = errorOf(() => encode('feedback.recorded', { ...feedback, ...change }));
+    expect(error.code).toBe('EVENT_INVALID');
+    expect(error.message).toContain(said);
   });
 });
 

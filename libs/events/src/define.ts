@@ -28,6 +28,8 @@ export interface TopicDefinition<Events extends readonly EventDefinition[] = rea
   readonly cleanup: 'delete' | 'compact';
   /** Milliseconds; undefined keeps records forever. */
   readonly retentionMs?: number;
+  /** Services know what they know from this topic as a whole: none of it may go, whatever is configured. */
+  readonly state?: true;
 }
 
 export function defineTopic<const Events extends readonly EventDefinition[]>(

@@ -18,6 +18,17 @@ export const Logprobs = z
   .array(z.number().max(1e-6))
   .describe('natural log-probabilities, one a token, float32 precision');
 
+/** Text that a tokenizer takes and JSON gives back: lone surrogates have no UTF-8. */
+export const Text = z.string().refine((text) => !/\p{Surrogate}/u.test(text), 'expected well-formed text');
+
+/** Names what people publish together, to be trained on together. */
+export const CollectionName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+    'a collection is 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+  );
+
 /** A content-addressed artifact: `uri` says where, `sha256` what. */
 export const ArtifactRef = z.object({
   uri: z.string().min(1),

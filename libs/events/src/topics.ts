@@ -3,6 +3,7 @@ import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js
 import {
   ArtifactRef,
   Cause,
+  CollectionName,
   LogPositions,
   Logprobs,
   PolicyVersion,
@@ -11,6 +12,7 @@ import {
   Split,
   Step,
   StepStamp,
+  Text,
   Tokens,
 } from './schemas.js';
 
@@ -28,6 +30,7 @@ export const runs = defineTopic({
   key: (data) => data.run,
   partitions: PARTITIONS,
   cleanup: 'delete',
+  state: true,
   events: [
     defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
     defineEvent(
@@ -40,7 +43,9 @@ export const runs = defineTopic({
         steps: z.int().min(1).describe('training steps'),
         testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
         artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
-        from: LogPositions.describe('ends of the topics when the run started: nothing of it stands before'),
+        from: LogPositions.describe(
+          'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
+        ),
       }),
     ),
     defineEvent(
@@ -122,7 +127,12 @@ export const rollouts = defineTopic({
         temperature: z.number().min(0),
       }).refine((r) => r.logprobs.length === r.tokens.length, 'expected one log-prob a token'),
     ),
-    defineEvent('rollout.failed', 1, 'No completion will come', RolloutStamp.extend({ cause: Cause })),
+    defineEvent(
+      'rollout.failed',
+      2,
+      'No completion will come of this policy version',
+      RolloutStamp.extend({ policyVersion: PolicyVersion, cause: Cause }),
+    ),
   ],
 });
 
@@ -144,12 +154,18 @@ export const rewards = defineTopic({
         parts: z.record(z.string(), z.number()).describe('score by scorer'),
       }),
     ),
-    defineEvent('reward.failed', 1, 'No score will come', RolloutStamp.extend({ cause: Cause })),
+    defineEvent(
+      'reward.failed',
+      2,
+      'No score will come for the rollout of this policy version',
+      RolloutStamp.extend({ policyVersion: PolicyVersion, cause: Cause }),
+    ),
   ],
 });
 
 const ReferenceStamp = StepStamp.extend({
   subject: z.string().describe('rollout id or comparison id'),
+  policyVersion: PolicyVersion.optional().describe('of the rollout'),
 });
 
 export const referenceLogprobs = defineTopic({
@@ -165,12 +181,11 @@ export const referenceLogprobs = defineTopic({
       1,
       'Per-token log-probs: one row for a rollout, one a completion for a comparison',
       ReferenceStamp.extend({
-        policyVersion: PolicyVersion.optional().describe('of the rollout'),
         logprobs: z.array(Logprobs),
         reference: ArtifactRef,
       }),
     ),
-    defineEvent('reference.failed', 1, 'No log-probs will come', ReferenceStamp.extend({ cause: Cause })),
+    defineEvent('reference.failed', 2, 'No log-probs will come', ReferenceStamp.extend({ cause: Cause })),
   ],
 });
 
@@ -228,6 +243,36 @@ export const comparisons = defineTopic({
   ],
 });
 
+export const feedback = defineTopic({
+  name: 'feedback',
+  description: 'Preferences that anybody publishes, as texts; a run takes a collection of them as its data',
+  key: (data) => data.feedback,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  events: [
+    defineEvent(
+      'feedback.recorded',
+      1,
+      'Somebody ranked K completions of a prompt. Of equal ids the first counts',
+      z
+        .object({
+          feedback: z.string().min(1).max(200).describe('id of this feedback, as its publisher names it'),
+          collection: CollectionName,
+          prompt: Text,
+          completions: z.array(Text).min(2).max(100),
+          ranks: z.array(z.int().min(1)).describe('one a completion; 1 is the best; equal ranks are ties'),
+          margin: z
+            .number()
+            .optional()
+            .describe('by how much the best should score above the worst, in reward units'),
+          labeler: z.string().min(1).max(200).describe('who ranked: a person, a product, a model'),
+          metadata: z.record(z.string(), z.unknown()).optional(),
+        })
+        .refine((f) => f.ranks.length === f.completions.length, 'expected one rank a completion'),
+    ),
+  ],
+});
+
 export const policyVersions = defineTopic({
   name: 'policy-versions',
   description: 'The newest policy of each run, by reference',
@@ -253,12 +298,47 @@ export const policyVersions = defineTopic({
   ],
 });
 
+const ReplicaStamp = z.object({
+  replica: z.string().min(1).max(200).describe('a process that samples: its setting RLHF_REPLICA'),
+  run: RunId,
+});
+
+export const policyReplicas = defineTopic({
+  name: 'policy-replicas',
+  description: 'Which version of a run each policy replica samples from; the last word of each',
+  key: (data) => `${data.replica}/${data.run}`,
+  partitions: PARTITIONS,
+  cleanup: 'compact',
+  events: [
+    defineEvent(
+      'replica.applied',
+      1,
+      'The replica fetched and verified these weights, and samples from them',
+      ReplicaStamp.extend({
+        version: PolicyVersion,
+        fetchMs: z.number().min(0).describe('from the start of the fetch until the weights were in use'),
+      }),
+    ),
+    defineEvent(
+      'replica.behind',
+      1,
+      'The replica could not apply the newest version, and goes on trying',
+      ReplicaStamp.extend({
+        version: PolicyVersion.describe('wanted'),
+        applied: PolicyVersion.optional().describe('what it samples from meanwhile, if it may'),
+        cause: Cause,
+      }),
+    ),
+  ],
+});
+
 export const trainingMetrics = defineTopic({
   name: 'training-metrics',
   description: 'What each step measured',
   key: (data) => data.run,
   partitions: PARTITIONS,
   cleanup: 'delete',
+  state: true,
   events: [
     defineEvent(
       'step.completed',
@@ -266,6 +346,7 @@ export const trainingMetrics = defineTopic({
       'A step is done',
       StepStamp.extend({
         policyVersion: PolicyVersion.describe('after the step'),
+        published: ArtifactRef.optional().describe('the policy version that was published with the step'),
         split: Split.describe('test: an evaluation after the last training step'),
         metrics: z.record(z.string(), z.number()),
       }),
@@ -306,7 +387,9 @@ export const topics = {
   'reference-logprobs': referenceLogprobs,
   demonstrations,
   comparisons,
+  feedback,
   'policy-versions': policyVersions,
+  'policy-replicas': policyReplicas,
   'training-metrics': trainingMetrics,
   'dead-letters': deadLetters,
 } as const;

@@ -2,24 +2,28 @@
  * What went wrong, for code to branch on:
  * - `LOG_CLOSED`: the log, or the producer, was closed.
  * - `LOG_CORRUPT`: the folder of an embedded log holds something else, or damaged data.
+ * - `LOG_DENIED`: the brokers do not know this user, or do not allow it what it asked for.
  * - `LOG_FENCED`: a newer producer with the same transactional id exists.
  * - `LOG_INVALID`: an option or record the log cannot take.
  * - `LOG_LOCKED`: another process, or this one, has the embedded log open.
  * - `LOG_RECORD_TOO_LARGE`: a record over `MAX_RECORD_BYTES`.
  * - `LOG_REVOKED`: a commit for a partition that belongs to another member by now.
  * - `LOG_REVOKE_TIMEOUT`: a handler ran on past `revokeTimeoutMs`; its partition was handed over without it.
+ * - `LOG_UNAVAILABLE`: no broker answered within the deadline. The call may be made again.
  * - `LOG_UNKNOWN_TOPIC`: a topic or partition that `ensureTopics` was never asked for.
- * - `LOG_WRITE_FAILED`: the disk refused a write; nothing of it was kept.
+ * - `LOG_WRITE_FAILED`: the disk, or a broker, refused a write; nothing of it was kept.
  */
 export type LogErrorCode =
   | 'LOG_CLOSED'
   | 'LOG_CORRUPT'
+  | 'LOG_DENIED'
   | 'LOG_FENCED'
   | 'LOG_INVALID'
   | 'LOG_LOCKED'
   | 'LOG_RECORD_TOO_LARGE'
   | 'LOG_REVOKED'
   | 'LOG_REVOKE_TIMEOUT'
+  | 'LOG_UNAVAILABLE'
   | 'LOG_UNKNOWN_TOPIC'
   | 'LOG_WRITE_FAILED';
 

@@ -12,6 +12,23 @@ export interface TopicSpec {
   readonly cleanup: 'delete' | 'compact';
   /** Milliseconds a record is kept; undefined keeps it forever. Only for `cleanup: 'delete'`. */
   readonly retentionMs?: number;
+  /** Copies of each partition. Default the brokers'; logs of one process keep one. */
+  readonly replication?: number;
+  /** Further settings in Kafka's names; logs of one process have none. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** How a topic differs from its specification. */
+export interface TopicChange {
+  readonly topic: string;
+  readonly kind: 'create' | 'partitions' | 'replication' | 'setting';
+  /** The setting's name, in Kafka's. */
+  readonly setting?: string;
+  readonly from?: string;
+  readonly to: string;
+  /** false: the log will not change that; `note` says why. */
+  readonly applies: boolean;
+  readonly note?: string;
 }
 
 /**
@@ -133,8 +150,13 @@ export interface TransactionalProducer {
 
 /** Methods reject with LogError LOG_UNKNOWN_TOPIC for topics never ensured, and LOG_CLOSED once closed. */
 export interface EventLog {
-  /** Creates what is missing, adds partitions; never removes. */
-  ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
+  /**
+   * Creates what is missing, adds partitions; never removes. With `settings` also sets retention, cleanup and further
+   * settings of topics that exist.
+   */
+  ensureTopics(topics: readonly TopicSpec[], options?: { readonly settings?: boolean }): Promise<void>;
+  /** What `ensureTopics` with settings would change, and what differs that it would not. */
+  planTopics(topics: readonly TopicSpec[]): Promise<readonly TopicChange[]>;
   /** Resolves when every record is durable. Records of one call keep their order within a partition. */
   publish(records: readonly NewRecord[]): Promise<void>;
   transactional(id: string): Promise<TransactionalProducer>;

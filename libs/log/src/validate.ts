@@ -11,7 +11,8 @@ function invalid(message: string): never {
 }
 
 /** Kafka's rules for topic names, so that what one adapter takes all take. */
-export function checkTopic({ name, partitions, cleanup, retentionMs }: TopicSpec): void {
+export function checkTopic(spec: TopicSpec): void {
+  const { name, partitions, cleanup, retentionMs, replication, settings = {} } = spec;
   if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..')
     invalid(`Topic names are 1 to 249 letters, digits, ".", "_" and "-"; got ${JSON.stringify(name)}.`);
   if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS)
@@ -22,6 +23,14 @@ export function checkTopic({ name, partitions, cleanup, retentionMs }: TopicSpec
     invalid(
       `Topic ${name}: retentionMs must be positive and goes with cleanup "delete"; got ${retentionMs}.`,
     );
+  if (replication !== undefined && (!Number.isInteger(replication) || replication < 1))
+    invalid(`Topic ${name}: replication must be an integer of at least 1; got ${replication}.`);
+  for (const [setting, value] of Object.entries(settings)) {
+    if (setting === 'cleanup.policy' || setting === 'retention.ms')
+      invalid(`Topic ${name}: ${setting} goes by the topic's cleanup and retentionMs, not by its settings.`);
+    if (typeof value !== 'string')
+      invalid(`Topic ${name}: setting ${setting} must be text; got ${JSON.stringify(value)}.`);
+  }
 }
 
 /** Names of groups and transactional ids. */

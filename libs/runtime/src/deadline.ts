@@ -1,5 +1,6 @@
 /** Waits that end: deadlines and bounded retries. */
 import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EventError } from '@rlhf-streams/events';
 import pRetry from 'p-retry';
 import { z } from 'zod';
@@ -46,6 +47,13 @@ export function linkSignal(signal: AbortSignal | undefined, controller: AbortCon
   if (signal?.aborted) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
   return () => signal?.removeEventListener('abort', onAbort);
+}
+
+/** Resolves after `ms`, or at once when the signal aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { signal }).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
 export interface RetryOptions {

@@ -6,7 +6,9 @@ export type RuntimeErrorCode =
   | 'RUNTIME_STOP_TIMEOUT'
   | 'RUNTIME_STOP_FAILED'
   | 'RUNTIME_STOPPED'
-  | 'RUNTIME_PROJECTION';
+  | 'RUNTIME_PROJECTION'
+  /** What the work needs is out of reach for now: it is tried again, however long that takes. */
+  | 'RUNTIME_UNAVAILABLE';
 
 export class RuntimeError extends Error {
   override readonly name = 'RuntimeError';

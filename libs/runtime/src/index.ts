@@ -1,6 +1,6 @@
-export { type RetryOptions, retry, withDeadline } from './deadline.js';
+export { pause, type RetryOptions, retry, withDeadline } from './deadline.js';
 export { type DriveOptions, driveOwned } from './drive.js';
-export { main } from './entry.js';
+export { main, type ReadyMessage } from './entry.js';
 export { RuntimeError, type RuntimeErrorCode } from './errors.js';
 export type { ConsumeOptions, Consumer, HandlerContext } from './events/consume.js';
 export {
@@ -13,6 +13,7 @@ export {
 export type { FollowOptions, ReadAllOptions } from './events/follow.js';
 export { advance, type Received } from './events/received.js';
 export { topicSpecs } from './events/topics.js';
+export { type FetchArtifactOptions, fetchArtifact } from './fetch-artifact.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {
   type FieldError,
@@ -26,7 +27,10 @@ export type { OpenStreams } from './http/streams.js';
 export { validated } from './http/validated.js';
 export type { ServiceState } from './lifecycle.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
-export { dataSettings, openLog } from './open-log.js';
+export { dataSettings } from './logs/embedded.js';
+export { kafkaSettings } from './logs/kafka.js';
+export { artifactSettings, openArtifacts } from './open-artifacts.js';
+export { type LogAdapterModule, logSettings, openLog } from './open-log.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
 export {
   defineService,
@@ -39,3 +43,6 @@ export {
 } from './service.js';
 export { describeSettings, type Environment, runtimeSettings, type SettingDescription } from './settings.js';
 export { noTelemetry, type Telemetry } from './telemetry/port.js';
+export { type TemporaryFolders, temporaryFolders } from './temporary.js';
+export { topicSettings, topicSpecsFor } from './topics/specs.js';
+export { isUnavailable, type UntilAvailableOptions, untilAvailable } from './unavailable.js';

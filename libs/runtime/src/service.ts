@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Meter, Tracer } from '@opentelemetry/api';
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { TopicName } from '@rlhf-streams/events';
@@ -13,9 +14,11 @@ import { listen } from './http/server.js';
 import { createStreams, type OpenStreams } from './http/streams.js';
 import { runStopSteps, type ServiceState, type StopStep } from './lifecycle.js';
 import { createLogger, type Logger } from './logger.js';
+import { dataSettings } from './logs/embedded.js';
 import { createProjection, type Projection, type ProjectionOptions } from './projection.js';
 import { describeSettings, type Environment, readSettings, runtimeSettings } from './settings.js';
 import { noTelemetry, type Telemetry } from './telemetry/port.js';
+import { type TemporaryFolders, temporaryFolders } from './temporary.js';
 
 /** What a service is given to work with. */
 export interface ServiceContext<Settings = unknown> {
@@ -24,6 +27,8 @@ export interface ServiceContext<Settings = unknown> {
   readonly log: EventLog;
   readonly events: Events;
   readonly artifacts: ArtifactStore;
+  /** In RLHF_DATA_DIR. */
+  readonly temporary: TemporaryFolders;
   /** The service adds its routes here, while it starts. Errors become problem details. */
   readonly http: Hono;
   /** For server-sent events: `streams.sse(c, write)`. */
@@ -106,7 +111,7 @@ export async function startService<Schema extends z.ZodObject>(
 ): Promise<RunningService> {
   const { name } = definition;
   const { log, artifacts, environment, telemetry = noTelemetry, stopTimeoutMs = 10_000 } = options;
-  const [own, shared] = readSettings(environment, definition.settings, runtimeSettings);
+  const [own, shared, data] = readSettings(environment, definition.settings, runtimeSettings, dataSettings);
   const logger = (options.logger ?? createLogger({ level: shared.LOG_LEVEL })).child({ service: name });
   const { meter, tracer } = telemetry;
 
@@ -115,6 +120,7 @@ export async function startService<Schema extends z.ZodObject>(
   const hooks: StopStep[] = [];
   const events = createEvents({ log, source: name, meter, tracer, logger });
   const streams = createStreams(logger);
+  const temporary = temporaryFolders(join(data.RLHF_DATA_DIR, 'tmp'));
   const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
   const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => state });
   const server = await listen(outer, { host: shared.HOST, port: options.port ?? shared.PORT });
@@ -162,6 +168,7 @@ export async function startService<Schema extends z.ZodObject>(
     log,
     events,
     artifacts,
+    temporary,
     http: app,
     streams,
     logger,
@@ -182,7 +189,10 @@ export async function startService<Schema extends z.ZodObject>(
     fail,
   };
   try {
-    const begin = async () => definition.start(context);
+    const begin = async () => {
+      await temporary.sweep();
+      await definition.start(context);
+    };
     await withDeadline(begin, shared.START_TIMEOUT_MS, `${name} to start`, draining.signal);
     draining.signal.throwIfAborted();
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Conducts one run from its request to its end. */
 import type { TopicName } from '@rlhf-streams/events';
 import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { type RunView, stepsOf } from '@rlhf-streams/training/config';
+import { applyRunEvent, hasEnded, type RunView, stepsOf, TrainingError } from '@rlhf-streams/training/config';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
 import { issuable, stepEvents } from './steps.js';
@@ -13,7 +13,7 @@ export interface RunProgress {
 }
 
 export interface ConductDependencies extends Omit<PrepareDependencies, 'context'> {
-  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'log'>;
+  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'log'>;
   readonly progress: Projection<RunProgress>;
 }
 
@@ -31,18 +31,25 @@ const RUN_TOPICS = [
 /** The optimizer keeps the deadline of a stalled run; here a wait only must not be endless. */
 const STEP_TIMEOUT_MS = 2 ** 31 - 1;
 
+/**
+ * Issues the steps of a run until it is completed. Called again, by this owner or the next, it goes on from what the
+ * log says: steps done are counted anew, and those under way are issued again, which is harmless.
+ */
 export async function conduct(
   dependencies: ConductDependencies,
   run: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { context, runs, progress } = dependencies;
+  const { context, progress } = dependencies;
   const writer = await context.events.transactional(`coordinator/${run}`);
   try {
-    const view = await started(dependencies, runs.state.get(run)!, writer, signal);
+    const logged = await loggedView(context, run, signal);
+    if (hasEnded(logged)) return;
+    if (!logged.config) throw new TrainingError('TRAINING_CONFIG_INVALID', logged.cause!.message);
+    const view = await started(dependencies, logged, writer, signal);
     const { config, testItems } = view;
     const items = await readItems(context, view);
-    const last = stepsOf(config!, testItems);
+    const last = stepsOf(config!, testItems, view.steps);
     await progress.caughtUp;
     let completed = progress.state.get(run)?.completed ?? 0;
     let issued = completed;
@@ -63,11 +70,27 @@ export async function conduct(
     }
     const { policyVersion } = progress.state.get(run)!;
     await writer.publish([
-      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: config!.steps, policyVersion } },
+      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: view.steps!, policyVersion } },
     ]);
   } finally {
     await writer.close();
   }
+}
+
+/**
+ * What the log says of the run now that earlier writers are fenced. A projection may not have come so far: a run that
+ * the owner before has started must not be started again.
+ */
+async function loggedView(
+  { events }: Pick<ServiceContext, 'events'>,
+  run: string,
+  signal: AbortSignal,
+): Promise<RunView> {
+  const views = new Map<string, RunView>();
+  for await (const event of events.readAll(['runs'], { signal })) {
+    if (event.data.run === run) applyRunEvent(views, event);
+  }
+  return views.get(run)!;
 }
 
 /** The run with its sources resolved; that is done once, and `run.started` tells everybody. */
@@ -81,15 +104,15 @@ async function started(
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const { artifacts, testItems } = await prepare(dependencies, config!, signal);
+  const { artifacts, steps, testItems, from: before } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,
-    steps: config!.steps,
+    steps,
     testItems,
     artifacts,
-    from,
+    from: { ...from, ...before },
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
-  return { ...view, artifacts, testItems, from };
+  return { ...view, artifacts, steps, testItems, from: data.from };
 }

@@ -9,6 +9,7 @@ import {
   minPolicyVersion,
   type PromptItem,
   type RunConfig,
+  replayed,
   stepsOf,
   workOf,
 } from '@rlhf-streams/training/config';
@@ -27,8 +28,12 @@ export interface Progress {
   readonly completed: number;
 }
 
-/** Steps that may be issued now: as far ahead of the step under way as the method allows, which bounds staleness. */
+/**
+ * Steps that may be issued now: as far ahead of the step under way as the method allows, which bounds staleness. Of a
+ * replay none: its events are there.
+ */
 export function issuable(config: RunConfig, testItems: number, { issued, completed }: Progress): number[] {
+  if (replayed(config) !== undefined) return [];
   const end = Math.min(stepsOf(config, testItems), completed + workOf(config).ahead + 1);
   return Array.from({ length: Math.max(0, end - issued) }, (_, i) => issued + i);
 }

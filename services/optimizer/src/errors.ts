@@ -1,4 +1,4 @@
-export type OptimizerErrorCode = 'RUN_STALLED';
+export type OptimizerErrorCode = 'RUN_STALLED' | 'REPLAY_INCOMPLETE';
 
 /** A run that cannot be trained on. */
 export class OptimizerError extends Error {

@@ -32,8 +32,10 @@ const dpo = parseRunConfig({
 
 /** An event without its place on the log. */
 type Unplaced = Pick<JoinedEvent, 'topic' | 'type' | 'data'>;
-/** What a topic says of a rollout: that it failed, or something of a policy version. */
-type Outcome = 'failed' | number;
+/** What a topic says of a rollout of a policy version: something, or that it failed. */
+type Outcome = number | { readonly failed: number };
+
+const versionOf = (outcome: Outcome): number => (typeof outcome === 'number' ? outcome : outcome.failed);
 
 let unique = 0;
 /** An event of a rollout, different from every other. */
@@ -42,8 +44,10 @@ function rolloutEvent(topic: JoinedTopic, rollout: string, outcome: Outcome, run
   const prompt = rollout.slice(0, rollout.lastIndexOf('/'));
   const stamp = { run, step, prompt, rollout };
   const number = unique++;
+  const policyVersion = versionOf(outcome);
+  const failed = typeof outcome !== 'number';
   if (topic === 'rollouts') {
-    if (outcome === 'failed') return { topic, type: 'rollout.failed', data: { ...stamp, cause } };
+    if (failed) return { topic, type: 'rollout.failed', data: { ...stamp, policyVersion, cause } };
     const said = {
       promptText: 'p',
       promptTokens: [1],
@@ -55,21 +59,16 @@ function rolloutEvent(topic: JoinedTopic, rollout: string, outcome: Outcome, run
     return {
       topic,
       type: 'rollout.generated',
-      data: { ...stamp, ...said, policyVersion: outcome, finishReason: 'stop' },
+      data: { ...stamp, ...said, policyVersion, finishReason: 'stop' },
     };
   }
   if (topic === 'rewards') {
-    if (outcome === 'failed') return { topic, type: 'reward.failed', data: { ...stamp, cause } };
-    return {
-      topic,
-      type: 'reward.scored',
-      data: { ...stamp, policyVersion: outcome, score: number, parts: {} },
-    };
+    if (failed) return { topic, type: 'reward.failed', data: { ...stamp, policyVersion, cause } };
+    return { topic, type: 'reward.scored', data: { ...stamp, policyVersion, score: number, parts: {} } };
   }
-  const subject = { run, step, subject: rollout };
-  if (outcome === 'failed')
-    return { topic: 'reference-logprobs', type: 'reference.failed', data: { ...subject, cause } };
-  const data = { ...subject, policyVersion: outcome, logprobs: [[-number]], reference };
+  const subject = { run, step, subject: rollout, policyVersion };
+  if (failed) return { topic: 'reference-logprobs', type: 'reference.failed', data: { ...subject, cause } };
+  const data = { ...subject, logprobs: [[-number]], reference };
   return { topic: 'reference-logprobs', type: 'reference.scored', data };
 }
 
@@ -96,7 +95,7 @@ interface History {
 }
 
 const outcome: fc.Arbitrary<Outcome> = fc.oneof(
-  { weight: 1, arbitrary: fc.constant('failed' as const) },
+  { weight: 1, arbitrary: fc.nat({ max: 2 }).map((failed) => ({ failed })) },
   { weight: 5, arbitrary: fc.nat({ max: 2 }) },
 );
 /** Work may be done twice, under different versions, and fail; what the first rollout needs comes in the end. */
@@ -107,7 +106,7 @@ const history: fc.Arbitrary<History> = fc
     'reference-logprobs': fc.array(outcome, { maxLength: 3 }),
   })
   .map(({ rollouts, rewards, 'reference-logprobs': logprobs }) => {
-    const [accepted] = rollouts as [Outcome];
+    const accepted = versionOf(rollouts[0]!);
     return { rollouts, rewards: [...rewards, accepted], 'reference-logprobs': [...logprobs, accepted] };
   });
 
@@ -125,7 +124,7 @@ function logOf(histories: readonly History[], order: readonly number[]): JoinedE
       );
       const other = [
         rolloutEvent(topic, 'ppo/0/0/0', 7, 'other'),
-        rolloutEvent(topic, 'ppo/0/1/0', 'failed', 'other'),
+        rolloutEvent(topic, 'ppo/0/1/0', { failed: 0 }, 'other'),
       ];
       return merge([...queues, other], order).map((event, offset) => at(event, partition, offset));
     }),
@@ -136,7 +135,7 @@ const log = fc
   .tuple(fc.array(history, { minLength: ids.length, maxLength: ids.length }), picks)
   .map(([h, o]) => logOf(h, o));
 
-/** The specification: the first rollout, and the first of its scores and log-probs, unless a failure came before. */
+/** The specification: the first rollout, and the first that its topic says of its version, unless that is a failure. */
 function specified(log: readonly (readonly JoinedEvent[])[], step: number): WholeStep {
   const events = log.flat().filter(({ data }) => data.run === 'ppo');
   const items = itemsOf(ppo, step, 0).map((id) => {
@@ -144,10 +143,8 @@ function specified(log: readonly (readonly JoinedEvent[])[], step: number): Whol
       const own = events.filter((event) => event.topic === topic && Object.values(event.data).includes(id));
       return (version?: number) =>
         own.find(
-          ({ type, data }) =>
-            version === undefined ||
-            type.endsWith('failed') ||
-            (data as { policyVersion?: number }).policyVersion === version,
+          ({ data }) =>
+            version === undefined || (data as { policyVersion?: number }).policyVersion === version,
         )!;
     });
     const first = rollout!();
@@ -243,8 +240,21 @@ describe('one item', () => {
     expect(join.whole(0)!.items[0]!.reward).toEqual(own.data);
   });
 
+  it.each(topics)('is not dropped for the failure of an older attempt: %s', (topic) => {
+    const join = createJoin(ppo, 0);
+    const attempt = topics.map((topic) => rolloutEvent(topic, first, 2));
+    const older = rolloutEvent(topic, first, { failed: 1 });
+    // Of two attempts at the rollout itself the first counts, whichever it is.
+    feed(join, topic === 'rollouts' ? [...attempt, older] : [older, ...attempt]);
+    feed(
+      join,
+      [second, third, fourth].flatMap((id) => complete(id)),
+    );
+    expect(join.whole(0)).toMatchObject({ failed: 0, items: [{ id: first }, {}, {}, {}] });
+  });
+
   it('that failed leaves its step whole without it, and still fails after a restart', () => {
-    const failure = [rolloutEvent('rollouts', first, 0), rolloutEvent('rewards', first, 'failed')];
+    const failure = [rolloutEvent('rollouts', first, 0), rolloutEvent('rewards', first, { failed: 0 })];
     const join = createJoin(ppo, 0);
     feed(join, failure);
     const resumed = createJoin(ppo, 0, join.positions());

@@ -1,6 +1,7 @@
 /**
  * Joins the events of a run into the items of its steps, by id. What came first counts: an event delivered or made
- * twice changes nothing. Scores and log-probs belong to a rollout only if they are of the policy version it is of.
+ * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they are of the policy
+ * version it is of.
  */
 import type { Positions } from '@rlhf-streams/log';
 import { advance, type Received } from '@rlhf-streams/runtime';
@@ -8,6 +9,7 @@ import {
   type Item,
   itemsOf,
   type JoinedTopic,
+  loggedBy,
   type RunConfig,
   stepsOf,
   type Work,
@@ -46,6 +48,7 @@ interface OpenStep {
 
 export function createJoin(config: RunConfig, testItems: number, from: Positions = {}): Join {
   const { joins } = workOf(config);
+  const logged = loggedBy(config);
   const end = stepsOf(config, testItems);
   const steps = new Map<number, OpenStep>();
   let positions = from;
@@ -64,7 +67,7 @@ export function createJoin(config: RunConfig, testItems: number, from: Positions
     add(event) {
       positions = advance(positions, event);
       const { run, step } = event.data;
-      if (run !== config.run || step < first || step >= end || !joins.includes(event.topic)) return;
+      if (run !== logged || step < first || step >= end || !joins.includes(event.topic)) return;
       const opened = openStep(step);
       const entry = opened.entries.get(subjectOf(event));
       if (!entry) return;
@@ -120,7 +123,7 @@ function subjectOf({ data }: JoinedEvent): string {
 const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
 
 /**
- * The event that counts for a topic: the first; of a rollout's scores and log-probs the first failure or the first of
+ * The event that counts for a topic: the first; of a rollout's scores and log-probs, failures included, the first of
  * its version. It depends on the order within partitions alone, so that every reading of the log decides alike.
  */
 function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): JoinedEvent | undefined {
@@ -129,10 +132,7 @@ function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): Joine
   const events = entry.get(topic);
   if (!('policyVersion' in subject.data)) return events?.[0];
   const { policyVersion } = subject.data;
-  return events?.find(
-    (event) =>
-      isFailure(event) || ('policyVersion' in event.data && event.data.policyVersion === policyVersion),
-  );
+  return events?.find(({ data }) => 'policyVersion' in data && data.policyVersion === policyVersion);
 }
 
 const hasFailed = (entry: Entry, joins: Work['joins']): boolean =>

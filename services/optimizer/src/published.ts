@@ -1,11 +1,10 @@
 /** What the log already holds of a run's training. */
-import type { DataFor } from '@rlhf-streams/events';
 import type { Events } from '@rlhf-streams/runtime';
-import type { RunView } from '@rlhf-streams/training/config';
+import { applyVersion, type PublishedVersion, type RunView } from '@rlhf-streams/training/config';
 
 export interface Published {
   /** The newest version, if any. */
-  readonly policy?: DataFor<'policy.published'>;
+  readonly policy?: PublishedVersion;
   /** Steps whose completion is recorded: what is done again up to here is not published again. */
   readonly stepsCompleted: number;
 }
@@ -16,15 +15,13 @@ export async function readPublished(
   { run, from }: Pick<RunView, 'run' | 'from'>,
   signal: AbortSignal,
 ): Promise<Published> {
-  let policy: DataFor<'policy.published'> | undefined;
+  const versions = new Map<string, PublishedVersion>();
   let stepsCompleted = 0;
-  for await (const { type, data } of events.readAll(['policy-versions', 'training-metrics'], {
-    from,
-    signal,
-  })) {
-    if (data.run !== run) continue;
-    if (type === 'policy.published') policy = !policy || data.version >= policy.version ? data : policy;
-    else stepsCompleted = Math.max(stepsCompleted, data.step + 1);
+  for await (const event of events.readAll(['policy-versions', 'training-metrics'], { from, signal })) {
+    if (event.data.run !== run) continue;
+    if (event.type === 'policy.published') applyVersion(versions, event);
+    else stepsCompleted = Math.max(stepsCompleted, event.data.step + 1);
   }
+  const policy = versions.get(run);
   return { stepsCompleted, ...(policy && { policy }) };
 }

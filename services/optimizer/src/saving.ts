@@ -1,21 +1,15 @@
 /** From the compute thread's memory into the artifact store. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ServiceContext } from '@rlhf-streams/runtime';
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
-export async function store(
-  artifacts: ArtifactStore,
+export const store = (
+  { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
   write: (directory: string) => Promise<void>,
-): Promise<ArtifactRef> {
-  const parent = await mkdtemp(join(tmpdir(), 'rlhf-streams-'));
-  try {
-    const directory = join(parent, 'artifact');
+): Promise<ArtifactRef> =>
+  temporary.use(async (folder) => {
+    const directory = join(folder, 'artifact');
     await write(directory);
-    return await artifacts.putDirectory(directory);
-  } finally {
-    await rm(parent, { recursive: true, force: true });
-  }
-}
+    return artifacts.putDirectory(directory);
+  });

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { defineService, driveOwned, type ServiceContext } from '@rlhf-streams/runtime';
+import { defineService, driveOwned } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
 import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
@@ -32,30 +32,9 @@ export const optimizer = defineService({
       topic: 'runs',
       projection: runs,
       wanted: ({ status }) => status === 'running',
-      drive: (run, signal) => driveToItsEnd(context, thread.call, runs.state, run, signal),
+      drive: (run, signal) => train({ context, compute: thread.call }, runs.state.get(run)!, signal),
+      fail: (run, cause) =>
+        context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });
   },
 });
-
-/** Trains until the run ends, however it ends; a run that cannot be trained fails with the reason. */
-async function driveToItsEnd(
-  context: ServiceContext,
-  compute: OptimizerThread,
-  runs: ReadonlyMap<string, RunView>,
-  run: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const { logger, events } = context;
-  try {
-    await train({ context, compute }, runs.get(run)!, signal);
-  } catch (error) {
-    const { code = 'OPTIMIZER_FAILED', message } = error as { code?: string; message: string };
-    // Another owner is at work, or we are going down: the run goes on elsewhere, or later.
-    if (signal.aborted || context.signal.aborted || code === 'LOG_FENCED' || code === 'RUNTIME_STOPPED')
-      return;
-    logger.error({ err: error, run }, 'the run cannot go on');
-    await events.publish([
-      { type: 'run.failed', id: `${run}/failed`, data: { run, cause: { code, message } } },
-    ]);
-  }
-}

@@ -1,16 +1,22 @@
 /**
  * Drives one run: joins its events step by step, computes, and publishes what came of it. Everything a step changes
  * on the log is one transaction of the run's only writer; killed anywhere, the run goes on from its newest checkpoint
- * and does the steps since again, to the same bits, from the same events.
+ * and does the steps since again, to the same bits, from the same events. A replay is driven like any other run, by
+ * the events of the run that it replays.
  */
 import type { DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import type { NewEvent, ServiceContext, TransactionalEvents } from '@rlhf-streams/runtime';
 import {
+  applyRunEvent,
   artifactRoles,
+  type Item,
   type JoinedTopic,
+  loggedBy,
   type RunConfig,
   type RunView,
+  replayed,
+  reproduces,
   stepsOf,
   workOf,
 } from '@rlhf-streams/training/config';
@@ -22,7 +28,7 @@ import { watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 
 export interface TrainDependencies {
-  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'logger'>;
+  readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'logger'>;
   readonly compute: OptimizerThread;
 }
 
@@ -31,10 +37,14 @@ type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 /** A run as its driver sees it. */
 interface Driven {
   readonly config: RunConfig;
+  /** Training steps. */
+  readonly steps: number;
   readonly testItems: number;
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
+  /** Whether it replays a run as that was. */
+  readonly reproduces: boolean;
 }
 
 /** Works until the run's last step is published, or `signal` aborts. */
@@ -52,10 +62,12 @@ export async function train(
     const initial = view.artifacts![artifactRoles.policy]!;
     const driven: Driven = {
       config,
+      steps: view.steps ?? config.steps,
       testItems: view.testItems,
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
+      reproduces: await reproducesRun(events, config, signal),
     };
     const { step, positions } = await open({ context, compute }, view, published);
     if (!published.policy) {
@@ -93,8 +105,9 @@ async function follow(
   from: Positions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, testItems } = driven;
-  const last = stepsOf(config, testItems);
+  const { config, steps, testItems } = driven;
+  const last = stepsOf(config, testItems, steps);
+  const isReplay = replayed(config) !== undefined;
   let step = firstStep;
   if (step >= last) return;
   const join = createJoin(config, testItems, from);
@@ -117,11 +130,12 @@ async function follow(
   });
   try {
     const topics = workOf(config).joins as readonly JoinedTopic[];
-    for await (const event of context.events.follow({
-      topics,
-      from,
-      signal: AbortSignal.any([signal, stalled.signal]),
-    })) {
+    const either = AbortSignal.any([signal, stalled.signal]);
+    // What a replay needs was logged before it: what is not there will not come.
+    const logged = isReplay
+      ? context.events.readAll(topics, { from, signal: either })
+      : context.events.follow({ topics, from, signal: either });
+    for await (const event of logged) {
       join.add(event);
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
@@ -133,6 +147,7 @@ async function follow(
       }
     }
     stalled.signal.throwIfAborted();
+    if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
   }
@@ -146,38 +161,30 @@ async function complete(
   { items, failed }: WholeStep,
   positions: Positions,
 ): Promise<void> {
-  const { config, writer, published } = driven;
+  const { config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
-  const training = step < config.steps;
+  const training = step < steps;
+  const own = driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
   const { metrics, comparisons = [] } = training
-    ? await compute.update(run, items)
-    : { metrics: await compute.evaluate(run, items) };
+    ? await compute.update(run, own)
+    : { metrics: await compute.evaluate(run, own) };
   const updated = performance.now();
   if (step < published.stepsCompleted) return;
 
   const done = step + 1;
   const { publishEvery, onPolicy } = workOf(config);
   const trains = config.method !== 'sample';
-  const isLast = done === config.steps;
-  const release: NewEvent[] = [];
+  const isLast = done === steps;
+  let release: DataFor<'policy.published'> | undefined;
   if (training && trains && (done % publishEvery === 0 || isLast)) {
-    const artifact = await store(context.artifacts, (directory) => compute.savePublished(run, directory));
+    const artifact = await store(context, (directory) => compute.savePublished(run, directory));
     if (done % config.checkpointEvery === 0 || isLast) {
-      const saved = await store(context.artifacts, (directory) =>
-        compute.saveCheckpoint(run, directory, positions),
-      );
+      const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
       driven.checkpoint = { step: done, artifact: saved };
     }
-    release.push(
-      policyEvent({
-        run,
-        version: done,
-        step: done,
-        artifact,
-        ...(driven.checkpoint && { checkpoint: driven.checkpoint }),
-      }),
-    );
+    const { checkpoint } = driven;
+    release = { run, version: done, step: done, artifact, ...(checkpoint && { checkpoint }) };
   }
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
@@ -185,20 +192,41 @@ async function complete(
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
-    ...release,
+    ...(release ? [policyEvent(release)] : []),
     {
       type: 'step.completed',
       id: `${run}/${step}`,
       data: {
         run,
         step,
-        policyVersion: onPolicy && training ? done : trains ? Math.min(done, config.steps) : 0,
+        policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
+        ...(release && { published: release.artifact }),
         split: training ? 'train' : 'test',
         metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
       },
     },
   ]);
 }
+
+/** Whether a run is a replay with the configuration of what it replays. */
+async function reproducesRun(
+  events: ServiceContext['events'],
+  config: RunConfig,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const replay = replayed(config);
+  if (replay === undefined) return false;
+  const runs = new Map<string, RunView>();
+  for await (const event of events.readAll(['runs'], { signal })) {
+    if (event.data.run === replay) applyRunEvent(runs, event);
+  }
+  const source = runs.get(replay)?.config;
+  return source !== undefined && reproduces(config, source);
+}
+
+/** An item of a run whose policies are the same, to the bit: what they sampled counts as this run's own. */
+const sampledBy = (run: string, item: Item): Item =>
+  item.rollout ? { ...item, rollout: { ...item.rollout, run } } : item;
 
 const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   type: 'policy.published',
@@ -210,7 +238,13 @@ const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
 const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 
-function stallMessage(config: RunConfig, step: number, join: Join): string {
-  const missing = Object.entries(join.missing(step)).map(([topic, count]) => `${count} from ${topic}`);
-  return `expected the items of step ${step} within ${config.stallTimeoutMs} ms, still missing: ${missing.join(', ')}. Are the services that publish them up?`;
-}
+const stallMessage = ({ stallTimeoutMs }: RunConfig, step: number, join: Join): string =>
+  `expected the items of step ${step} within ${stallTimeoutMs} ms, still missing: ${missingAt(join, step)}. Are the services that publish them up?`;
+
+const incompleteMessage = (config: RunConfig, step: number, join: Join): string =>
+  `expected the log to hold what run ${loggedBy(config)} was trained on in step ${step}, missing: ${missingAt(join, step)}. Is the run older than its topics keep events?`;
+
+const missingAt = (join: Join, step: number): string =>
+  Object.entries(join.missing(step))
+    .map(([topic, count]) => `${count} from ${topic}`)
+    .join(', ');

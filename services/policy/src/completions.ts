@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
 import { z } from 'zod';
+import type { LoadedPolicy } from './held.js';
 import type { Policies } from './policies.js';
 
 const CompletionRequest = z.strictObject({
@@ -14,6 +15,7 @@ const CompletionRequest = z.strictObject({
   n: z.int().min(1).max(128).default(1),
   seed: z.int().min(0).optional(),
 });
+type CompletionRequest = z.output<typeof CompletionRequest>;
 
 const TIMEOUT_MS = 120_000;
 
@@ -39,51 +41,57 @@ export function serveCompletions({ http, signal }: ServiceContext, policies: Pol
         `expected model to be one of GET /v1/models, got ${request.model}`,
       );
     }
-    const policy = await policies.newest(request.model, 0, TIMEOUT_MS, signal);
-    const { tokens, stopToken } = await policy.encode(request.prompt);
-    const id = `cmpl-${randomUUID()}`;
     const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
-    const choices = await Promise.all(
-      Array.from({ length: request.n }, async (_, index) => {
-        const {
-          text,
-          tokens: generated,
-          finishReason,
-        } = await policy.generate({
-          promptTokens: tokens,
-          sampling: {
-            temperature: request.temperature,
-            topP: request.top_p,
-            topK: request.top_k,
-            maxNewTokens: request.max_tokens,
-            stopTokens: [stopToken],
-          },
-          seed,
-          draws: `completion/${index}`,
-          timeoutMs: TIMEOUT_MS,
-        });
-        return {
-          choice: { index, text, finish_reason: finishReason, logprobs: null },
-          count: generated.length,
-        };
-      }),
-    ).catch(asProblem);
-    const completionTokens = choices.reduce((sum, { count }) => sum + count, 0);
+    const completed = await policies
+      .useNewest(request.model, { timeoutMs: TIMEOUT_MS, signal }, (policy) =>
+        complete(policy, request, seed),
+      )
+      .catch(asProblem);
     return c.json({
-      id,
+      id: `cmpl-${randomUUID()}`,
       object: 'text_completion',
       created: Math.floor(Date.now() / 1000),
       model: request.model,
-      policy_version: policy.version,
       seed,
-      choices: choices.map(({ choice }) => choice),
-      usage: {
-        prompt_tokens: tokens.length,
-        completion_tokens: completionTokens,
-        total_tokens: tokens.length + completionTokens,
-      },
+      ...completed,
     });
   });
+}
+
+async function complete(policy: LoadedPolicy, request: CompletionRequest, seed: number) {
+  const { tokens, stopToken } = await policy.encode(request.prompt);
+  const generated = await Promise.all(
+    Array.from({ length: request.n }, (_, index) =>
+      policy.generate({
+        promptTokens: tokens,
+        sampling: {
+          temperature: request.temperature,
+          topP: request.top_p,
+          topK: request.top_k,
+          maxNewTokens: request.max_tokens,
+          stopTokens: [stopToken],
+        },
+        seed,
+        draws: `completion/${index}`,
+        timeoutMs: TIMEOUT_MS,
+      }),
+    ),
+  );
+  const completionTokens = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  return {
+    policy_version: policy.version,
+    choices: generated.map(({ text, finishReason }, index) => ({
+      index,
+      text,
+      finish_reason: finishReason,
+      logprobs: null,
+    })),
+    usage: {
+      prompt_tokens: tokens.length,
+      completion_tokens: completionTokens,
+      total_tokens: tokens.length + completionTokens,
+    },
+  };
 }
 
 function asProblem(error: Error & { code?: string }): never {

@@ -1,95 +1,191 @@
-/** Policies by reference: which version of a run is the newest, and its weights in every compute thread. */
-import type { DataFor } from '@rlhf-streams/events';
-import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { spawn, type Thread } from '@rlhf-streams/threads';
-import type { PolicyThread, Sampled, ThreadOptions, Work } from './thread.js';
-
-export type PublishedPolicy = DataFor<'policy.published'>;
+/** Policies by reference: the versions of every run that this replica samples from, in memory. */
+import { isUnavailable, type Projection, RuntimeError, type ServiceContext } from '@rlhf-streams/runtime';
+import {
+  applyRunEvent,
+  applyVersion,
+  hasEnded,
+  type PublishedVersion,
+  type RunView,
+} from '@rlhf-streams/training/config';
+import { type Follower, followVersions, type Trouble } from './follower.js';
+import { type Held, hold, type LoadedPolicy } from './held.js';
+import type { Models } from './models.js';
+import { createReports, projectReplicas } from './replicas.js';
+import { createWatch } from './watch.js';
 
 export interface Policies {
-  readonly versions: Projection<PublishedPolicy>;
-  /** Waits for version `least` of a run, or a newer one, and for its weights to be loaded. */
-  newest(run: string, least: number, timeoutMs: number, signal: AbortSignal): Promise<LoadedPolicy>;
+  readonly runs: Projection<RunView>;
+  /** The newest version of each run. */
+  readonly versions: Projection<PublishedVersion>;
+  /**
+   * Works with the newest version of a run that is applied, which is `least` or later. From the first call until the
+   * run ends, its versions are fetched as they are published.
+   * @throws RuntimeError RUNTIME_DEADLINE when `least` is not published in time; RUNTIME_UNAVAILABLE when it cannot
+   * be applied for now.
+   */
+  use<T>(run: string, least: number, options: UseOptions, work: Use<T>): Promise<T>;
+  /**
+   * Works with the newest version published, of runs that have ended too; with an older one when that cannot be
+   * applied for now.
+   * @throws as `use` does; for a run that has ended, what fetching or loading its version threw.
+   */
+  useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
+  /** Runs whose newest version could not be applied. */
+  troubles(): Trouble[];
+  /** Resolves when another replica has a newer version than this one, which failed to follow it `failures` times. */
+  outrun(failures: number, signal: AbortSignal): Promise<void>;
+  /** Resolves when no other replica has a newer version than this one that fails to follow it. */
+  recovered(signal: AbortSignal): Promise<void>;
 }
 
-export interface LoadedPolicy {
-  readonly version: number;
-  generate(work: Work): Promise<Sampled>;
-  encode(text: string): ReturnType<PolicyThread['encode']>;
+type Use<T> = (policy: LoadedPolicy) => Promise<T>;
+
+export interface UseOptions {
+  /** Milliseconds to wait for a version to be published. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
 }
 
-/** Versions of a run kept in memory: the newest, and one that requests may still be using. */
-const KEPT_VERSIONS = 2;
+export interface PoliciesOptions {
+  readonly models: Models;
+  /** The id of this replica. */
+  readonly replica: string;
+  /** Milliseconds that fetching and loading a version may take. */
+  readonly fetchTimeoutMs: number;
+  /** Milliseconds between a failed attempt and the next, doubled each time. */
+  readonly pauseMs?: number;
+}
 
-export function createPolicies(
-  context: ServiceContext,
-  options: ThreadOptions & { threads: number },
-): Policies {
-  const versions = context.project<'policy-versions', PublishedPolicy>({
-    topics: ['policy-versions'],
-    apply: (state, { data }) => {
-      if (data.version >= (state.get(data.run)?.version ?? 0)) state.set(data.run, data);
+/** Ended runs with a version in memory, for completions: those used last. */
+const KEPT_ENDED = 2;
+/** Node's longest timer: the signal of the hold ends the fetch. */
+const FOREVER_MS = 2 ** 31 - 1;
+
+export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
+  const { artifacts, fail, project, signal: stopping } = context;
+  const { models, replica, fetchTimeoutMs } = options;
+  const followers = new Map<string, Follower>();
+  const ended = new Map<string, Held>();
+  const watch = createWatch();
+
+  const runs = project<'runs', RunView>({
+    topics: ['runs'],
+    apply: (state, event) => {
+      applyRunEvent(state, event);
+      const { run } = event.data;
+      if (followers.has(run) && isOver(state.get(run))) leave(run);
     },
   });
-  const threads = Array.from({ length: options.threads }, (_, i) => {
-    const thread = spawn<PolicyThread>(new URL('./thread.js', import.meta.url), {
-      name: `policy-${i}`,
-      data: { slots: options.slots } satisfies ThreadOptions,
-    });
-    thread.died.catch(context.fail);
-    context.onStop(() => thread.close(), `compute thread policy-${i}`);
-    return { thread, pending: 0 };
+  const versions = project<'policy-versions', PublishedVersion>({
+    topics: ['policy-versions'],
+    apply: applyVersion,
   });
-  const loads = new Map<string, Promise<LoadedPolicy>>();
+  const replicas = projectReplicas(context, watch.changed);
+  const report = createReports(context, replica);
 
-  const load = async (policy: PublishedPolicy): Promise<LoadedPolicy> => {
-    const key = `${policy.run}@${policy.version}`;
-    const directory = await context.artifacts.fetch(policy.artifact);
-    await Promise.all(threads.map(({ thread }) => thread.call.load(key, directory)));
-    context.logger.debug({ run: policy.run, version: policy.version }, 'policy loaded');
-    return {
-      version: policy.version,
-      generate: async (work) => {
-        const least = threads.reduce((a, b) => (b.pending < a.pending ? b : a));
-        least.pending++;
-        try {
-          return await least.thread.call.generate(key, work);
-        } finally {
-          least.pending--;
-        }
+  const holdVersion = (policy: PublishedVersion, signal: AbortSignal): Held =>
+    hold(policy, {
+      models,
+      fetch: ({ artifact }, deadline) =>
+        artifacts.fetch(artifact, { signal: deadline, timeoutMs: FOREVER_MS }),
+      timeoutMs: fetchTimeoutMs,
+      signal,
+      onError: (error) => {
+        if (!stopping.aborted) fail(error);
       },
-      encode: (text) => (threads[0]!.thread as Thread<PolicyThread>).call.encode(key, text),
-    };
+    });
+
+  const follow = (run: string): Follower => {
+    const known = followers.get(run);
+    if (known) return known;
+    if (isOver(runs.state.get(run))) throw new RuntimeError('RUNTIME_UNAVAILABLE', `run ${run} has ended`);
+    const { pauseMs } = options;
+    const follower = followVersions({
+      run,
+      versions,
+      hold: holdVersion,
+      report,
+      onChange: watch.changed,
+      signal: stopping,
+      fail,
+      ...(pauseMs !== undefined && { pauseMs }),
+    });
+    followers.set(run, follower);
+    return follower;
+  };
+  const leave = (run: string) => {
+    const follower = followers.get(run);
+    followers.delete(run);
+    follower?.stop();
   };
 
-  const loaded = (policy: PublishedPolicy): Promise<LoadedPolicy> => {
-    const key = `${policy.run}@${policy.version}`;
-    const known = loads.get(key);
-    if (known) return known;
-    const loading = load(policy);
-    loads.set(key, loading);
-    loading.catch(() => loads.delete(key));
-    const older = [...loads.keys()]
-      .filter((other) => other.startsWith(`${policy.run}@`))
-      .slice(0, -KEPT_VERSIONS);
-    for (const old of older) {
-      loads.delete(old);
-      for (const { thread } of threads) thread.call.unload(old).catch(context.fail);
+  /** The last version of a run that has ended, while it is among those used last. */
+  const lastOf = (policy: PublishedVersion): Held => {
+    const { run, version } = policy;
+    const forget = (held: Held) => {
+      if (ended.get(run) === held) ended.delete(run);
+      held.retire();
+    };
+    const known = ended.get(run);
+    if (known && known.version !== version) forget(known);
+    const held = ended.get(run) ?? holdVersion(policy, stopping);
+    // The last in the map is the one used last.
+    ended.delete(run);
+    ended.set(run, held);
+    held.loaded.catch(() => forget(held));
+    const [oldest] = ended;
+    if (ended.size > KEPT_ENDED && oldest) {
+      ended.delete(oldest[0]);
+      oldest[1].retire();
     }
-    return loading;
+    return held;
   };
+
+  const published = (run: string, least: number, { timeoutMs, signal }: UseOptions) =>
+    versions.waitFor(
+      (state) => {
+        const newest = state.get(run);
+        return newest && newest.version >= least && newest;
+      },
+      { timeoutMs, what: `version ${least} of run ${run} on policy-versions`, signal },
+    );
+
+  const troubles = () => [...followers.values()].flatMap(({ trouble }) => trouble ?? []);
+  const isOutrun = ({ run, applied = -1 }: Trouble) =>
+    [...replicas.state.values()].some(
+      (other) => other.replica !== replica && other.run === run && (other.applied ?? -1) > applied,
+    );
 
   return {
+    runs,
     versions,
-    newest: async (run, least, timeoutMs, signal) => {
-      const policy = await versions.waitFor(
-        (state) => {
-          const newest = state.get(run);
-          return newest !== undefined && newest.version >= least && newest;
-        },
-        { timeoutMs, what: `version ${least} of run ${run} on policy-versions`, signal },
-      );
-      return loaded(policy);
+    async use(run, least, useOptions, work) {
+      await published(run, least, useOptions);
+      return follow(run).use(least, useOptions.signal, work);
+    },
+    async useNewest(run, useOptions, work) {
+      const { version } = await published(run, 0, useOptions);
+      try {
+        if (!isOver(runs.state.get(run))) {
+          const follower = follow(run);
+          const least = follower.trouble?.applied ?? version;
+          return await follower.use(least, useOptions.signal, work);
+        }
+      } catch (error) {
+        // It may have ended meanwhile.
+        if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
+      }
+      return lastOf(versions.state.get(run)!).use(work);
+    },
+    troubles,
+    outrun: async (failures, signal) => {
+      const isLost = (trouble: Trouble) => trouble.failures >= failures && isOutrun(trouble);
+      await watch.until(() => troubles().some(isLost), signal);
+    },
+    recovered: async (signal) => {
+      await watch.until(() => !troubles().some(isOutrun), signal);
     },
   };
 }
+
+const isOver = (view: RunView | undefined): boolean => view !== undefined && hasEnded(view);

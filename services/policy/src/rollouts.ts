@@ -1,35 +1,72 @@
 import { type DataFor, rolloutId } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
-import type { NewEvent, ServiceContext } from '@rlhf-streams/runtime';
-import type { LoadedPolicy, Policies } from './policies.js';
+import { type NewEvent, type ServiceContext, untilAvailable } from '@rlhf-streams/runtime';
+import { hasEnded, startedRun } from '@rlhf-streams/training/config';
+import type { LoadedPolicy } from './held.js';
+import type { Policies } from './policies.js';
 
 type Prompt = DataFor<'prompt.issued'>;
 
-/** Answers every prompt with its samples, under the newest policy of its run. */
-export async function answerPrompts(
-  { events, logger, onStop }: ServiceContext,
-  policies: Policies,
-): Promise<void> {
-  const consumer = await events.consume({
-    group: 'policy',
-    topics: ['prompts'],
-    async handle({ data: prompt }, { signal }) {
-      const policy = await policies.newest(prompt.run, prompt.minPolicyVersion, prompt.timeoutMs, signal);
-      // A version after the prompt's step exists only when that step is done: its rollouts were used.
-      if (policy.version > prompt.step)
-        return logger.debug({ prompt: prompt.prompt }, 'step is done: prompt skipped');
-      const samples = Array.from({ length: prompt.samples }, (_, sample) =>
-        sampleOne(policy, prompt, sample),
-      );
-      await events.publish(await Promise.all(samples));
-    },
-  });
+/** Failed attempts to follow a run after which its prompts are left to replicas that have come further. */
+const MOST_FAILURES = 2;
+
+/**
+ * Answers every prompt with its samples, under the newest policy of its run. A prompt whose version cannot be applied
+ * waits, and is delivered again; while another replica has come further, this one leaves the prompts to it.
+ */
+export async function answerPrompts(context: ServiceContext, policies: Policies): Promise<void> {
+  const { events, logger, onStop, signal: stopping, fail } = context;
+  const join = () =>
+    events.consume({
+      group: 'policy',
+      topics: ['prompts'],
+      handle: ({ data }, { signal }) => answer(context, policies, data, signal),
+    });
+  let consumer = await join();
   onStop(() => consumer.close(), 'consumer of prompts');
+
+  const takeTurns = async () => {
+    while (!stopping.aborted) {
+      await policies.outrun(MOST_FAILURES, stopping);
+      logger.warn({ troubles: policies.troubles() }, 'behind: leaves the prompts to other replicas');
+      await consumer.close();
+      await policies.recovered(stopping);
+      logger.info({ group: 'policy' }, 'caught up: takes prompts again');
+      consumer = await untilAvailable(join, { signal: stopping });
+    }
+  };
+  takeTurns().catch((error) => {
+    if (!stopping.aborted) fail(error);
+  });
+}
+
+async function answer(
+  { events, logger }: Pick<ServiceContext, 'events' | 'logger'>,
+  policies: Policies,
+  prompt: Prompt,
+  signal: AbortSignal,
+): Promise<void> {
+  const { run, step, minPolicyVersion, timeoutMs } = prompt;
+  if (hasEnded(await startedRun(policies.runs, run, signal))) return;
+  // A version after the prompt's step exists only when that step is done: its rollouts were used.
+  const isDone = (version: number) => version > step;
+  const rollouts = isDone(policies.versions.state.get(run)?.version ?? 0)
+    ? undefined
+    : await policies.use(run, minPolicyVersion, { timeoutMs, signal }, async (policy) => {
+        if (isDone(policy.version)) return undefined;
+        const samples = Array.from({ length: prompt.samples }, (_, sample) =>
+          sampleOne(policy, prompt, sample),
+        );
+        return Promise.all(samples);
+      });
+  if (!rollouts) return logger.debug({ prompt: prompt.prompt }, 'step is done: prompt skipped');
+  await events.publish(rollouts);
 }
 
 async function sampleOne(policy: LoadedPolicy, prompt: Prompt, sample: number): Promise<NewEvent> {
   const rollout = rolloutId(prompt.prompt, sample);
-  const stamp = { run: prompt.run, step: prompt.step, prompt: prompt.prompt, rollout };
+  const { run, step } = prompt;
+  const stamp = { run, step, prompt: prompt.prompt, rollout, policyVersion: policy.version };
   try {
     const { text, tokens, logprobs, finishReason } = await policy.generate({
       promptTokens: prompt.tokens,
@@ -48,7 +85,6 @@ async function sampleOne(policy: LoadedPolicy, prompt: Prompt, sample: number): 
         text,
         tokens: [...tokens],
         logprobs: logprobs.map(toFloat32Text),
-        policyVersion: policy.version,
         finishReason,
         temperature: prompt.sampling.temperature,
       },

@@ -1,8 +1,10 @@
-import { availableParallelism } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { availableParallelism, hostname } from 'node:os';
 import { defineService } from '@rlhf-streams/runtime';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
-import { createPolicies } from './policies.js';
+import { createModels } from './models.js';
+import { createPolicies, type Policies } from './policies.js';
 import { answerPrompts } from './rollouts.js';
 
 /** Generates rollouts for the prompts of every run, and completions over HTTP. */
@@ -23,12 +25,44 @@ export const policy = defineService({
       .max(1024)
       .default(32)
       .describe('sequences a thread generates side by side'),
+    RLHF_REPLICA: z
+      .string()
+      .max(200)
+      .default('')
+      .describe('id of this replica among all policy replicas; by default its host and a random number'),
+    RLHF_FETCH_TIMEOUT_MS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1)
+      .default(120_000)
+      .describe('fetching and loading a policy version may take so long; then it is tried again'),
   }),
   async start(context) {
-    const { RLHF_POLICY_THREADS, RLHF_POLICY_SLOTS } = context.settings;
-    const policies = createPolicies(context, { threads: RLHF_POLICY_THREADS, slots: RLHF_POLICY_SLOTS });
+    const { settings, readiness } = context;
+    const models = createModels(context, {
+      threads: settings.RLHF_POLICY_THREADS,
+      slots: settings.RLHF_POLICY_SLOTS,
+    });
+    const policies = createPolicies(context, {
+      models,
+      replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
+      fetchTimeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
+    });
+    readiness.check('policies', () => isFollowing(policies));
     serveCompletions(context, policies);
-    await policies.versions.caughtUp;
+    await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
     await answerPrompts(context, policies);
   },
 });
+
+/** true, or which versions could not be applied, and why. */
+function isFollowing(policies: Policies): true | string {
+  const behind = policies
+    .troubles()
+    .map(
+      ({ run, version, applied, cause }) =>
+        `run ${run}: expected version ${version}, got ${applied ?? 'none'}: ${cause.code}: ${cause.message}`,
+    );
+  return behind.length === 0 || behind.join('; ');
+}

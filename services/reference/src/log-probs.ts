@@ -33,11 +33,11 @@ export async function scoreUnderReference(
 async function scored(reference: Reference, artifact: ArtifactRef, subject: Subject): Promise<NewEvent> {
   const rollout = subject.type === 'rollout.generated' ? subject.data : undefined;
   const id = subject.type === 'rollout.generated' ? subject.data.rollout : subject.data.comparison;
-  const stamp = { run: subject.data.run, step: subject.data.step, subject: id };
+  const { run, step } = subject.data;
+  const stamp = { run, step, subject: id, ...(rollout && { policyVersion: rollout.policyVersion }) };
   try {
     const logprobs = await logprobsOf(reference, subject);
-    const version = rollout && { policyVersion: rollout.policyVersion };
-    return { type: 'reference.scored', id, data: { ...stamp, ...version, logprobs, reference: artifact } };
+    return { type: 'reference.scored', id, data: { ...stamp, logprobs, reference: artifact } };
   } catch (error) {
     if (!isModelError(error)) throw error;
     return {

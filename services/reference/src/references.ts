@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '@rlhf-streams/events';
-import type { ServiceContext } from '@rlhf-streams/runtime';
+import { fetchArtifact, type ServiceContext } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
 import DataLoader from 'dataloader';
 import type { ReferenceThread } from './thread.js';
@@ -11,6 +11,7 @@ export interface Reference {
 }
 
 export interface References {
+  /** @throws RuntimeError RUNTIME_UNAVAILABLE while the artifact cannot be fetched. */
   of(artifact: ArtifactRef): Promise<Reference>;
 }
 
@@ -22,7 +23,11 @@ export function createReferences(context: ServiceContext): References {
   const references = new Map<string, Promise<Reference>>();
 
   const load = async (artifact: ArtifactRef): Promise<Reference> => {
-    const contextLength = await thread.call.load(artifact.sha256, await context.artifacts.fetch(artifact));
+    const directory = await fetchArtifact(context.artifacts, artifact, {
+      what: `reference ${artifact.sha256}`,
+      signal: context.signal,
+    });
+    const contextLength = await thread.call.load(artifact.sha256, directory);
     const logprobsOf = (temperature: number, sequences: readonly (readonly number[])[]) =>
       thread.call.logprobs(artifact.sha256, temperature, sequences);
     const byTemperature = new Map<number, DataLoader<readonly number[], Float32Array>>();

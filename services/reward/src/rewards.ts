@@ -34,7 +34,7 @@ async function scored(
   const failed = (code: string, message: string): NewEvent => ({
     type: 'reward.failed',
     id: rolloutId,
-    data: { ...stamp, cause: { code, message } },
+    data: { ...stamp, policyVersion, cause: { code, message } },
   });
   try {
     const subject = {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import type { ServiceContext } from '@rlhf-streams/runtime';
+import { fetchArtifact, type ServiceContext } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
 import { artifactRoles, type RunView, scorerName, scorersOf } from '@rlhf-streams/training/config';
 import DataLoader from 'dataloader';
@@ -20,7 +20,10 @@ export interface Scorer {
 }
 
 export interface Scorers {
-  /** The scorer an artifact holds: a gold reward (`gold-reward.json`) or a reward model. */
+  /**
+   * The scorer an artifact holds: a gold reward (`gold-reward.json`) or a reward model.
+   * @throws RuntimeError RUNTIME_UNAVAILABLE while the artifact cannot be fetched.
+   */
   of(artifact: ArtifactRef): Promise<Scorer>;
 }
 
@@ -49,7 +52,10 @@ export function createScorers(context: ServiceContext): Scorers {
   const scorers = new Map<string, Promise<Scorer>>();
 
   const load = async (artifact: ArtifactRef): Promise<Scorer> => {
-    const directory = await context.artifacts.fetch(artifact);
+    const directory = await fetchArtifact(context.artifacts, artifact, {
+      what: `scorer ${artifact.sha256}`,
+      signal: context.signal,
+    });
     const gold = await readIfThere(join(directory, GOLD_FILE));
     if (gold !== undefined) {
       const reward = parseGoldReward(gold);

@@ -3,6 +3,10 @@
 export interface BenchOptions {
   /** Larger models too. */
   readonly big: boolean;
+  /** How long the soak lasts. */
+  readonly minutes: number;
+  /** Brokers to measure Kafka at; undefined where none can be had. */
+  readonly brokers: () => Promise<string | undefined>;
 }
 
 /** Columns by title, units included. Every row of a table has the same. */
@@ -18,6 +22,8 @@ export interface Report {
 
 export interface Measurement {
   readonly name: string;
+  /** Measured only when asked for by name. */
+  readonly onlyByName?: boolean;
   readonly about: string;
   run(options: BenchOptions): Promise<Report>;
 }

@@ -51,5 +51,5 @@ describe('a pipeline whose process is killed', () => {
     expect(outcome).toEqual(await outcomeIn(whole.directory));
     expect(Object.keys(outcome.weights).sort()).toEqual(['comparisons', 'dpo', 'ppo', 'sft']);
     expect(outcome.deadLetters).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 });

@@ -24,7 +24,7 @@ export interface LifeOptions {
   readonly end?: { readonly facts: number; readonly delayMs: number; readonly signal: NodeJS.Signals };
 }
 
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 240_000;
 const trainer = fileURLToPath(new URL('./train.child.js', import.meta.url));
 
 /**

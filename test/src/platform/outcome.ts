@@ -51,5 +51,5 @@ export async function outcomeIn(directory: string): Promise<Outcome> {
   }
 }
 
-const untimed = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
+export const untimed = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith('timing_s/')));

@@ -88,6 +88,11 @@ describe('a run ends in the same bits', () => {
     expect(await train('replaced', { disturb })).toEqual(expected);
   });
 
+  it('when its optimizer is fenced and still the owner, as by a broker that a transaction took too long', async () => {
+    const disturb = async ({ log }: Platform) => (await log.transactional(`optimizer/${run.run}`)).close();
+    expect(await train('fenced', { disturb })).toEqual(expected);
+  });
+
   it('when its topics hold records that are no events; these are dead letters with their cause', async () => {
     const poison: NewRecord[] = ['prompts', 'rollouts'].flatMap((topic) => {
       const type = topic === 'prompts' ? 'prompt.issued' : 'rollout.generated';

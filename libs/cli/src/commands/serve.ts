@@ -1,5 +1,6 @@
-import { serviceFailed } from '../errors.js';
-import { type Platform, type ServiceName, startPlatform } from '../platform.js';
+import { CliError, serviceFailed } from '../errors.js';
+import type { ServiceName } from '../service-names.js';
+import { openPlace, type Where } from '../where.js';
 
 const ports: Readonly<Record<ServiceName, number>> = {
   gateway: 8080,
@@ -11,25 +12,21 @@ const ports: Readonly<Record<ServiceName, number>> = {
 };
 
 /** Starts all services and waits for the signal. */
-export async function serve(options: { directory: string; signal: AbortSignal }): Promise<void> {
-  const platform = await startPlatform({
-    directory: options.directory,
-    environment: process.env,
-    ports,
-    logLevel: 'info',
-  });
+export async function serve(
+  options: Omit<Where, 'attach'> & { readonly signal: AbortSignal },
+): Promise<void> {
+  const place = await openPlace({ ...options, ports, logLevel: 'info' });
   try {
-    for (const { name, url } of platform.services) console.log(`${name.padEnd(12)}${url}`);
-    await untilStopped(platform, options.signal);
+    console.log(place.description);
+    for (const { name, url } of place.addresses()) console.log(`${name.padEnd(12)}${url}`);
+    await new Promise<void>((resolve, reject) => {
+      options.signal.addEventListener('abort', () => resolve(), { once: true });
+      if (options.signal.aborted) resolve();
+      void place.failed.then(({ service, error }) =>
+        reject(error instanceof CliError ? error : serviceFailed(service, error)),
+      );
+    });
   } finally {
-    await platform.close();
+    await place.close();
   }
-}
-
-function untilStopped({ failed }: Platform, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    if (signal.aborted) resolve();
-    void failed.then(({ service, error }) => reject(serviceFailed(service, error)));
-  });
 }

@@ -1,17 +1,17 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
-import type { ArtifactRef } from '@rlhf-streams/events';
-import { type Platform, startPlatform } from '../platform.js';
+import { newestVersions } from '@rlhf-streams/training/config';
+import type { Client } from '../client.js';
 import { showRun } from '../show-run.js';
+import { isShared, openPlace, type Where } from '../where.js';
 import { openDirectory } from './directory.js';
 import { type RecipeOptions, recipe } from './recipe.js';
 import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
 import { type Verdict, verdictOf } from './verdict.js';
 
-export interface QuickstartOptions extends RecipeOptions {
-  readonly directory: string;
+export interface QuickstartOptions extends RecipeOptions, Where {
   readonly resume: boolean;
   readonly signal: AbortSignal;
 }
@@ -21,21 +21,31 @@ export async function quickstart({
   directory,
   resume,
   signal,
+  brokers,
+  attach,
+  replicas,
   ...options
 }: QuickstartOptions): Promise<Verdict> {
   const begun = performance.now();
-  await openDirectory(directory, options, resume);
-  const platform = await startPlatform({ directory });
+  const where: Where = {
+    directory,
+    ...(brokers && { brokers }),
+    ...(attach && { attach }),
+    ...(replicas && { replicas }),
+  };
+  // A log that is shared keeps its runs, and they their artifacts.
+  if (isShared(where)) await mkdir(directory, { recursive: true });
+  else await openDirectory(directory, options, resume);
+  const place = await openPlace(where);
   try {
     console.log(
       `rlhf-streams: controlled sentiment on ${options.data === 'bundled' ? 'the bundled corpus' : options.data}, seed ${options.seed}`,
     );
-    const gateway = platform.services.find(({ name }) => name === 'gateway')!;
-    console.log(`Six services on the embedded log in ${directory}; watch at ${gateway.url}/v1/runs\n`);
-    await runStages(platform, options, signal);
-    const results = await readResults(platform.events);
+    console.log(`${place.description}\n`);
+    await runStages(place, options, signal);
+    const results = await readResults(place.events);
     const verdict = verdictOf(results.policies);
-    const checkpoints = await exportCheckpoints(platform, directory);
+    const checkpoints = await exportCheckpoints(place, directory);
 
     const seconds = (performance.now() - begun) / 1000;
     const report = join(directory, 'report.html');
@@ -48,26 +58,23 @@ export async function quickstart({
     console.log(`Took ${seconds.toFixed(0)} s.`);
     return verdict;
   } finally {
-    await platform.close();
+    await place.close();
   }
 }
 
-async function runStages(platform: Platform, options: RecipeOptions, signal: AbortSignal): Promise<void> {
+async function runStages(client: Client, options: RecipeOptions, signal: AbortSignal): Promise<void> {
   const stages = recipe(options);
   for (const [index, { title, runs }] of stages.entries()) {
     for (const config of runs) {
       const name = runs.length > 1 ? `${title}: ${config.run}` : title;
-      await showRun(platform, config, `${index + 1}/${stages.length} ${name}`, signal);
+      await showRun(client, config, `${index + 1}/${stages.length} ${name}`, signal);
     }
   }
 }
 
 /** The trained models as plain folders in the Hugging Face layout. */
-async function exportCheckpoints({ events, artifacts }: Platform, directory: string) {
-  const newest = new Map<string, { version: number; artifact: ArtifactRef }>();
-  for await (const { data } of events.readAll(['policy-versions'])) {
-    if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
-  }
+async function exportCheckpoints({ events, artifacts }: Client, directory: string) {
+  const newest = await newestVersions(events.readAll(['policy-versions']));
   return Promise.all(
     ['sft', 'reward', 'ppo', 'dpo'].map(async (name) => {
       const path = resolve(directory, 'checkpoints', name);

@@ -38,7 +38,7 @@ export function recipe({ data, seed, short = false }: RecipeOptions): Stage[] {
     batchSize: 32,
     testFraction: 0.1,
     checkpointEvery: 50,
-    optimizer: { learningRate: 6e-3, warmupSteps: scale(40), schedule: 'cosine', weightDecay: 0.01 },
+    optimizer: { learningRate: 4e-3, warmupSteps: scale(40), schedule: 'cosine', weightDecay: 0.01 },
   };
   const comparisons: RunConfigInput = {
     ...common,
@@ -78,7 +78,7 @@ export function recipe({ data, seed, short = false }: RecipeOptions): Stage[] {
     batchSize: 64,
     sampling,
     optimizer: { learningRate: 3e-4 },
-    ppo: { klCoef: 0.08, numPpoEpochs: 4, vfCoef: 0.1, missingEosPenalty: 1 },
+    ppo: { klCoef: 0.05, numPpoEpochs: 4, vfCoef: 0.1, missingEosPenalty: 1 },
   };
   const dpo: RunConfigInput = {
     ...common,

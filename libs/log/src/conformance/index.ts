@@ -6,6 +6,7 @@ import { lifeCycleTests } from './life-cycle.js';
 import { publishingTests } from './publishing.js';
 import { readingTests } from './reading.js';
 import { rebalancingTests } from './rebalancing.js';
+import { topicTests } from './topics.js';
 import { transactionTests } from './transactions.js';
 
 export type { ConformanceOptions, LogUnderTest } from './harness.js';
@@ -54,6 +55,7 @@ export function logConformance(name: string, { create, timing = {} }: Conformanc
       until: (what, fact) => until(what, fact, deadlineMs),
     };
 
+    topicTests(harness);
     publishingTests(harness);
     readingTests(harness);
     groupTests(harness);

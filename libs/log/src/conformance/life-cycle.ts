@@ -54,6 +54,7 @@ export function lifeCycleTests(harness: Harness): void {
       await expect(log.lag('any', [topic])).rejects.toMatchObject(refusal);
       await expect(log.transactional('any')).rejects.toMatchObject(refusal);
       await expect(log.ensureTopics([])).rejects.toMatchObject(refusal);
+      await expect(log.planTopics([])).rejects.toMatchObject(refusal);
       await expect(producer.transact({ records: numbered(topic, 1) })).rejects.toMatchObject(refusal);
       await expect(readAll(log, [topic])).rejects.toMatchObject(refusal);
       await cleanup();

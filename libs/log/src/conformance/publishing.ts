@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { partitionOf } from '../local/murmur2.js';
+import { partitionOf } from '../murmur2.js';
 import type { LogRecord } from '../port.js';
 import { MAX_RECORD_BYTES } from '../validate.js';
 import { type Harness, numbered, readAll, textOf } from './harness.js';
@@ -110,36 +110,6 @@ export function publishingTests(harness: Harness): void {
         code: 'LOG_RECORD_TOO_LARGE',
       });
       expect(await readAll(log, [topic])).toEqual([]);
-    });
-  });
-
-  describe('topics', () => {
-    it('are created once, and only grow', async () => {
-      const topic = await harness.topic(2);
-      const { log } = harness;
-      await log.publish(numbered(topic, 20));
-      const shape = async () => (await log.positions([topic])).latest[topic]?.length;
-      await log.ensureTopics([{ name: topic, partitions: 2, cleanup: 'delete' }]);
-      expect(await shape()).toBe(2);
-      await log.ensureTopics([{ name: topic, partitions: 5, cleanup: 'delete' }]);
-      await harness.until('the topic has grown', async () => (await shape()) === 5);
-      await log.ensureTopics([{ name: topic, partitions: 1, cleanup: 'delete' }]);
-      expect(await shape()).toBe(5);
-      expect(await readAll(log, [topic])).toHaveLength(20);
-    });
-
-    it('have names and settings that Kafka would take', async () => {
-      const good = { name: 'good', partitions: 1, cleanup: 'delete' } as const;
-      for (const bad of [
-        { name: 'a b' },
-        { name: '' },
-        { name: '..' },
-        { partitions: 0 },
-        { retentionMs: -1 },
-      ])
-        await expect(harness.log.ensureTopics([{ ...good, ...bad }])).rejects.toMatchObject({
-          code: 'LOG_INVALID',
-        });
     });
   });
 }

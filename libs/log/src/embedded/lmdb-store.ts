@@ -1,7 +1,9 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import type { Database, RootDatabase } from 'lmdb';
 import { LogError } from '../errors.js';
-import { type Bounds, fenced, partitionKey, type RecordStore } from '../local/store.js';
+import { type Bounds, fenced, type RecordStore } from '../local/store.js';
+import { ensured } from '../local/topics.js';
+import { partitionKey } from '../partition.js';
 import type { LogRecord, TopicPartition, TopicSpec } from '../port.js';
 import { createCleanup } from './cleanup.js';
 import { decodeRecord, encodeRecord } from './codec.js';
@@ -130,13 +132,17 @@ async function openStore(
   return {
     topic: (name) => topics.get(name),
 
-    async ensureTopics(specs) {
-      const merged = specs.map((spec) => {
-        const partitions = Math.max(spec.partitions, topics.get(spec.name)?.partitions ?? 0);
-        return { ...spec, partitions };
-      });
-      await writer.submit(() => merged.forEach((spec) => void tables.topics.put(spec.name, spec)), 0);
-      for (const spec of merged) {
+    async ensureTopics(specs, options) {
+      const written = await writer.submit(
+        () =>
+          specs.map((wanted) => {
+            const spec = ensured(tables.topics.get(wanted.name), wanted, options);
+            tables.topics.put(spec.name, spec);
+            return spec;
+          }),
+        0,
+      );
+      for (const spec of written) {
         topics.set(spec.name, spec);
         await cleanUp(spec);
       }

@@ -1,9 +1,9 @@
+import { assign } from '../assignment.js';
 import { LogError, warn } from '../errors.js';
+import { partitionKey } from '../partition.js';
 import type { Batch, SubscribeOptions, Subscription, TopicPartition } from '../port.js';
 import { within } from '../waiting.js';
-import { assign } from './assignment.js';
 import { type Delivery, type DeliveryContext, report, startDelivery } from './delivery.js';
-import { partitionKey } from './store.js';
 
 export type MemberOptions = Omit<Required<SubscribeOptions>, 'onBatch'> & Pick<SubscribeOptions, 'onBatch'>;
 

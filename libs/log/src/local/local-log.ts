@@ -1,4 +1,5 @@
 import { LogError, warn } from '../errors.js';
+import { partitionOf } from '../murmur2.js';
 import type {
   EventLog,
   GroupCommit,
@@ -11,9 +12,9 @@ import type {
 import { checkName, checkNumber, checkOffset, checkTopic, recordBytes } from '../validate.js';
 import type { DeliveryFaults } from './faults.js';
 import { createGroup, type Group, type MemberOptions } from './group.js';
-import { partitionOf } from './murmur2.js';
 import { readBatches } from './reader.js';
 import type { Append, PlacedRecord, RecordStore } from './store.js';
+import { localChanges } from './topics.js';
 import { createWakeups } from './wakeups.js';
 
 const DEFAULT_BATCH_RECORDS = 500;
@@ -103,12 +104,18 @@ export function createLocalLog(store: RecordStore, faults?: DeliveryFaults): Eve
   }
 
   return {
-    async ensureTopics(topics) {
+    async ensureTopics(topics, { settings = false } = {}) {
       assertOpen();
       topics.forEach(checkTopic);
-      await store.ensureTopics(topics);
+      await store.ensureTopics(topics, { settings });
       for (const group of groups.values()) group.reconcile();
       wakeups.wake(topics.map(({ name }) => name));
+    },
+
+    async planTopics(topics) {
+      assertOpen();
+      topics.forEach(checkTopic);
+      return topics.flatMap((spec) => localChanges(store.topic(spec.name), spec));
     },
 
     async publish(records) {

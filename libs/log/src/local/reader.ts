@@ -1,7 +1,7 @@
+import { partitionKey } from '../partition.js';
 import type { Batch, Positions, ReadOptions, TopicPartition } from '../port.js';
 import { turn } from '../waiting.js';
 import { type DeliveryContext, MAX_BATCH_BYTES } from './delivery.js';
-import { partitionKey } from './store.js';
 
 export interface ReadPlan extends Pick<ReadOptions, 'topics' | 'partitions' | 'follow'> {
   readonly from: Positions;

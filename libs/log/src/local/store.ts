@@ -1,5 +1,6 @@
 import { LogError } from '../errors.js';
 import type { GroupCommit, LogRecord, TopicPartition, TopicSpec } from '../port.js';
+import type { EnsureOptions } from './topics.js';
 
 /** A record whose partition is known and whose bytes nobody else holds. */
 export interface PlacedRecord extends TopicPartition {
@@ -29,8 +30,8 @@ export interface Bounds {
  */
 export interface RecordStore {
   topic(name: string): TopicSpec | undefined;
-  /** Creates, grows and cleans up (retention, compaction) the topics. */
-  ensureTopics(specs: readonly TopicSpec[]): Promise<void>;
+  /** Makes each topic what `ensured` says, then cleans it up (retention, compaction). */
+  ensureTopics(specs: readonly TopicSpec[], options: EnsureOptions): Promise<void>;
   append(write: Append): Promise<void>;
   /** Records from offset `from` on: at most `maxRecords`, and no more than `maxBytes` unless the first is larger. */
   read(at: TopicPartition, from: number, maxRecords: number, maxBytes: number): LogRecord[];
@@ -41,9 +42,6 @@ export interface RecordStore {
   openProducer(id: string): Promise<number>;
   close(): Promise<void>;
 }
-
-/** A partition as a map key. */
-export const partitionKey = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 /** What a store throws for an append of an older producer. */
 export const fenced = (id: string): LogError =>

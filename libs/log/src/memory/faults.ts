@@ -1,6 +1,6 @@
 import { LogError } from '../errors.js';
 import type { Attempt, DeliveryFaults } from '../local/faults.js';
-import { murmur2 } from '../local/murmur2.js';
+import { murmur2 } from '../murmur2.js';
 import { turn } from '../waiting.js';
 
 /**

@@ -1,4 +1,6 @@
-import { fenced, partitionKey, type RecordStore } from '../local/store.js';
+import { fenced, type RecordStore } from '../local/store.js';
+import { ensured } from '../local/topics.js';
+import { partitionKey } from '../partition.js';
 import type { LogRecord, TopicSpec } from '../port.js';
 
 interface Partition {
@@ -41,15 +43,15 @@ export function memoryStore(now: () => number): RecordStore {
   return {
     topic: (name) => topics.get(name),
 
-    async ensureTopics(specs) {
-      for (const spec of specs) {
-        const count = Math.max(spec.partitions, topics.get(spec.name)?.partitions ?? 0);
-        topics.set(spec.name, { ...spec, partitions: count });
-        for (let partition = 0; partition < count; partition++) {
+    async ensureTopics(specs, options) {
+      for (const wanted of specs) {
+        const spec = ensured(topics.get(wanted.name), wanted, options);
+        topics.set(spec.name, spec);
+        for (let partition = 0; partition < spec.partitions; partition++) {
           const key = partitionKey({ topic: spec.name, partition });
           if (!partitions.has(key)) partitions.set(key, { records: [], earliest: 0, latest: 0 });
         }
-        cleanUp(topics.get(spec.name)!);
+        cleanUp(spec);
       }
     },
 

@@ -4,6 +4,7 @@ import type { Batch, BatchContext, EventLog, LogRecord, TopicPartition } from '@
 import { linkSignal, retry, withDeadline } from '../deadline.js';
 import { RuntimeError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { untilAvailable } from '../unavailable.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { EventMetrics, Outcome } from './metrics.js';
 import { type Received, receive } from './received.js';
@@ -22,7 +23,11 @@ export interface ConsumeOptions<Name extends TopicName, Type extends Received<Na
   readonly handle: (event: Extract<Received<Name>, { type: Type }>, context: HandlerContext) => Promise<void>;
   /** Events of a batch handled at the same time. Default all; 1 keeps the order of a partition. */
   readonly concurrency?: number;
-  /** Attempts after the first, with exponential delays; then the record goes to the dead letters. Default 3. */
+  /**
+   * Attempts after the first, with exponential delays; then the record goes to the dead letters. Default 3. What fails
+   * because something is out of reach (`isUnavailable`) is no fault of the record: that is tried again until it
+   * succeeds, and is no attempt.
+   */
   readonly retries?: number;
   /** Milliseconds before the first retry. Default 100. */
   readonly retryDelayMs?: number;
@@ -159,9 +164,8 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
   };
   let attempts = 0;
   let handled = false;
-  const attempt = async () => {
-    attempts++;
-    await withDeadline(
+  const once = () =>
+    withDeadline(
       async (deadline) => {
         // The handler is told of the drain and awaited; only its own deadline leaves it behind.
         const either = new AbortController();
@@ -176,6 +180,11 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
       timeoutMs,
       `group ${group} to handle ${event.type} ${event.id}`,
     );
+  const onWait = (err: Error) =>
+    logger.warn({ err, group, type: event.type, id: event.id }, 'an event waits for what is out of reach');
+  const attempt = () => {
+    attempts++;
+    return untilAvailable(once, { minDelayMs: retryDelayMs, signal, onWait });
   };
   const onRetry = (err: Error) =>
     logger.warn({ err, group, type: event.type, id: event.id, attempts }, 'an event will be tried again');

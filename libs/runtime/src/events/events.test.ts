@@ -36,7 +36,14 @@ function scored(sample: number, score = sample): NewEvent {
 
 const failed: NewEvent = {
   type: 'reward.failed',
-  data: { run: 'r', step: 0, prompt: 'r/0/0', rollout: 'r/0/0/9', cause: { code: 'SCORER', message: 'no' } },
+  data: {
+    run: 'r',
+    step: 0,
+    prompt: 'r/0/0',
+    rollout: 'r/0/0/9',
+    policyVersion: 0,
+    cause: { code: 'SCORER', message: 'no' },
+  },
   id: 'reward/r/0/0/9',
 };
 
@@ -196,6 +203,39 @@ describe('consume', () => {
     });
     await committed();
     expect(attempts).toBe(3);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('never gives up an event for want of what is out of reach', async () => {
+    await events.publish([scored(1)]);
+    let attempts = 0;
+    const handle = async () => {
+      attempts++;
+      if (attempts <= 5) throw Object.assign(new Error('no broker'), { code: 'LOG_UNAVAILABLE' });
+      if (attempts === 6) throw new Error('a first failure of its own');
+    };
+    await consume({ retries: 1, retryDelayMs: 1, handle });
+    await committed();
+    expect(attempts).toBe(7);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('delivers an event that waits for what is out of reach to the next member', async () => {
+    await events.publish([scored(1)]);
+    const waiting = latch();
+    const first = await consume({
+      retryDelayMs: 60_000,
+      handle: async () => {
+        waiting.open();
+        throw Object.assign(new Error('no weights'), { code: 'RUNTIME_UNAVAILABLE' });
+      },
+    });
+    await waiting.opened;
+    await first.close();
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/1']);
     expect(await rejections()).toEqual([]);
   });
 

@@ -20,6 +20,9 @@ app.get('/missing', () => {
 app.get('/broken', () => {
   throw new Error('password is hunter2');
 });
+app.get('/unavailable', () => {
+  throw Object.assign(new Error('broker-3.internal does not answer'), { code: 'LOG_UNAVAILABLE' });
+});
 app.get('/teapot', (c) => c.text('own answer', 418));
 
 const json = (body: string) => ({ method: 'POST', body, headers: { 'content-type': 'application/json' } });
@@ -77,6 +80,14 @@ describe('problem details', () => {
     expect(response.status).toBe(405);
     expect(response.headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'POST']);
     expect(body.code).toBe('METHOD_NOT_ALLOWED');
+  });
+
+  it('tells a client to come again when something is out of reach, and not what', async () => {
+    const { response, body } = await ask('/unavailable');
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toBe('5');
+    expect(body).toMatchObject({ code: 'LOG_UNAVAILABLE' });
+    expect(JSON.stringify(body)).not.toContain('broker');
   });
 
   it('says nothing of the inside, and logs it', async () => {

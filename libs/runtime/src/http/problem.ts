@@ -2,6 +2,8 @@
 import { STATUS_CODES } from 'node:http';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
+import { codeOf } from '../errors.js';
+import { isUnavailable } from '../unavailable.js';
 
 /** One mistake in what a client sent: `path` as in `config.beta` or `prompts[2].text`. */
 export interface FieldError {
@@ -80,7 +82,10 @@ export function validationHook(result: { success: boolean; error?: unknown; targ
   if (!result.success) throw invalidRequest(result.error as z.ZodError, result.target ?? 'request');
 }
 
-/** What a client may know of anything thrown. Unforeseen errors become a 500 that says nothing of the inside. */
+/**
+ * What a client may know of anything thrown. What is out of reach becomes a 503 with its code, and unforeseen errors a
+ * 500; both say nothing of the inside.
+ */
 export function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;
   if (thrown instanceof HTTPException) {
@@ -93,6 +98,10 @@ export function toProblem(thrown: unknown): ProblemError {
     return problem(status, `HTTP_${status}`, STATUS_CODES[status] ?? 'Error', message || undefined, {
       cause: thrown,
     });
+  }
+  if (isUnavailable(thrown)) {
+    const options = { cause: thrown, headers: { 'retry-after': '5' } };
+    return problem(503, codeOf(thrown), 'What the answer needs is out of reach', undefined, options);
   }
   return problem(500, 'INTERNAL', 'Internal error', undefined, { cause: thrown });
 }

@@ -16,6 +16,14 @@ export function observeProcess(meter: Meter): () => void {
   const lag = meter.createObservableGauge('nodejs_eventloop_lag_seconds', {
     description: '99th percentile since the last scrape',
   });
+  const resources = meter.createObservableGauge('nodejs_active_resources', {
+    description: 'What keeps the event loop alive, by kind: timers, sockets, worker ports',
+  });
+  resources.addCallback((result) => {
+    const counts = new Map<string, number>();
+    for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
+    for (const [type, count] of counts) result.observe(count, { type });
+  });
   memory.addCallback((result) => result.observe(process.memoryUsage.rss()));
   cpu.addCallback((result) => {
     const { user, system } = process.cpuUsage();

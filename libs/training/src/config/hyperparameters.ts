@@ -54,6 +54,18 @@ export const PpoConfig = z
     lam: z.number().min(0).max(1).default(0.95),
     whitenRewards: z.boolean().default(false),
     missingEosPenalty: z.number().min(0).default(0),
+    importanceSampling: z
+      .strictObject({
+        mode: z
+          .literal('token_truncate')
+          .default('token_truncate')
+          .describe('each token counts the ratio of the two policies, at most the cap'),
+        cap: z.number().min(1).max(1e6).default(2),
+      })
+      .optional()
+      .describe(
+        'corrects for rollouts of an older version than the one that is trained; changes nothing where there are none',
+      ),
   })
   .prefault({});
 

@@ -9,6 +9,16 @@ export {
   itemSchemas,
   type PromptItem,
 } from './items-file.js';
+export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export {
+  type Change,
+  type ReplayExtent,
+  type ReplaySource,
+  replayConfig,
+  replayExtent,
+  reproduces,
+  stepsCompleted,
+} from './replay.js';
 export { artifactRoles, scorerName, scorersOf } from './roles.js';
 export {
   type ConfigOf,
@@ -19,4 +29,14 @@ export {
 } from './run-config.js';
 export { applyRunEvent, hasEnded, type RunStatus, type RunView, startedRun } from './runs.js';
 export { type ModelSource, NewModel } from './sources.js';
-export { itemsOf, type JoinedTopic, minPolicyVersion, stepsOf, type Work, workOf } from './work.js';
+export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
+export {
+  itemsOf,
+  type JoinedTopic,
+  loggedBy,
+  minPolicyVersion,
+  replayed,
+  stepsOf,
+  type Work,
+  workOf,
+} from './work.js';

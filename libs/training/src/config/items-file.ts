@@ -18,6 +18,7 @@ export const ComparisonItem = z.object({
   ranks: z.array(z.int().min(1)),
   margin: z.number().optional(),
   labeler: z.string(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
 });
 
 export type DemonstrationItem = z.output<typeof DemonstrationItem>;

@@ -73,6 +73,12 @@ describe('defaults', () => {
     });
   });
 
+  it('of importance sampling hold where it is asked for', () => {
+    expect(parseRunConfig({ ...least.ppo, ppo: { importanceSampling: {} } })).toMatchObject({
+      ppo: { importanceSampling: { mode: 'token_truncate', cap: 2 } },
+    });
+  });
+
   it('of a new model make a small one', () => {
     const model = {
       architecture: 'gpt2',
@@ -120,13 +126,21 @@ describe('a mistake', () => {
     ['a missing key', { ...least.ppo, scorers: undefined }, /expected array.*\n.*at scorers/],
     ['an empty list', { ...least.ppo, scorers: [] }, /at scorers/],
     ['a wrong type', { ...least.sft, steps: '5' }, /expected number, received string\n.*at steps/],
+    ['no collection', { ...least.dpo, data: 'feedback:a b' }, /expected feedback:COLLECTION.*\n.*at data/],
     ['a fraction', { ...least.sft, batchSize: 1.5 }, /expected int.*\n.*at batchSize/],
     ['too small', { ...least.sft, steps: 0 }, />=1\n.*at steps/],
     ['too large', { ...least.sft, microBatchSize: 5000 }, /<=4096\n.*at microBatchSize/],
     ['an unknown word', { ...least.dpo, dpo: { lossType: 'exotic' } }, /"sigmoid".*\n.*at dpo\.lossType/],
+    [
+      'a cap below on-policy weights',
+      { ...least.ppo, ppo: { importanceSampling: { cap: 0.5 } } },
+      />=1\n.*at ppo\.importanceSampling\.cap/,
+    ],
     ['no number at all', { ...least.ppo, ppo: { klCoef: Number.NaN } }, /NaN\n.*at ppo\.klCoef/],
     ['a wrong run id', { ...least.sft, run: '../up' }, /a run id is.*\n.*at run/],
     ['a new model that is too small', { ...least.sft, model: { vocabSize: 10 } }, /at model/],
+    ['a replay that trains nothing', { ...least.sample, replay: 'r' }, /Unrecognized key: "replay"/],
+    ['a replay of no run', { ...least.sft, replay: '../up' }, /a run id is.*\n.*at replay/],
     ['an unknown method', { ...least.sft, method: 'grpo' }, /at method/],
     ['no method', { run: 'r' }, /at method/],
     ['nothing', null, /expected object/],

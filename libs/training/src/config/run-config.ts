@@ -27,6 +27,13 @@ const common = {
     .describe('a run that waits longer for events fails and says for which'),
 };
 
+/** Runs that train. */
+const trained = {
+  replay: RunId.optional().describe(
+    'a run that has ended: trains on the events it logged, issues none, and may differ only in how it learns',
+  ),
+};
+
 /** Runs over a fixed dataset. */
 const dataset = {
   data: DataSource,
@@ -54,6 +61,7 @@ const sampled = {
 
 export const SftRun = z.strictObject({
   ...common,
+  ...trained,
   ...dataset,
   method: z.literal('sft'),
   model: ModelSource,
@@ -63,6 +71,7 @@ export const SftRun = z.strictObject({
 
 export const RewardRun = z.strictObject({
   ...common,
+  ...trained,
   ...dataset,
   method: z.literal('reward'),
   model: ModelSource.describe('the body to start from; the scoring head is new'),
@@ -72,6 +81,7 @@ export const RewardRun = z.strictObject({
 
 export const PpoRun = z.strictObject({
   ...common,
+  ...trained,
   ...sampled,
   method: z.literal('ppo'),
   model: ModelSource,
@@ -92,6 +102,7 @@ export const PpoRun = z.strictObject({
 
 export const DpoRun = z.strictObject({
   ...common,
+  ...trained,
   ...dataset,
   method: z.literal('dpo'),
   model: ModelSource,

@@ -45,7 +45,7 @@ const request = {
   from: {},
   requestedAt: 100,
 };
-const running = { ...request, status: 'running', artifacts, testItems: 5, from };
+const running = { ...request, status: 'running', artifacts, steps: 2, testItems: 5, from };
 
 describe('a run', () => {
   it('begins with its request, its defaults said', () => {

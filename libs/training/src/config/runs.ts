@@ -13,8 +13,10 @@ export interface RunView {
   readonly config?: RunConfig;
   /** From `run.started` on. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
+  /** Training steps, from `run.started` on. */
+  readonly steps?: number;
   readonly testItems: number;
-  /** Ends of the topics when the run started: nothing of it stands before. */
+  /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
   readonly from: Readonly<Record<string, readonly number[]>>;
   readonly cause?: Cause;
   /** What it waited for when it last said so; forgotten at the next step. */
@@ -86,6 +88,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         ...rest,
         status: 'running',
         artifacts: event.data.artifacts,
+        steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,
       };

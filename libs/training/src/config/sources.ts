@@ -1,4 +1,5 @@
 /** Where a run takes its models and data from. */
+import { CollectionName } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 /** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
@@ -18,11 +19,21 @@ export const ModelSource = z.union([z.string().min(1), NewModel], {
 });
 export type ModelSource = z.output<typeof ModelSource>;
 
+const FEEDBACK = 'feedback:';
+
 /**
  * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
- * `artifact:SHA256` a stored dataset, anything else a .jsonl, .jsonl.gz, .json or .parquet file.
+ * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, `artifact:SHA256` a stored dataset,
+ * anything else a .jsonl, .jsonl.gz, .json or .parquet file.
  */
-export const DataSource = z.string().min(1);
+export const DataSource = z
+  .string()
+  .min(1)
+  .refine(
+    (source) =>
+      !source.startsWith(FEEDBACK) || CollectionName.safeParse(source.slice(FEEDBACK.length)).success,
+    'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
+  );
 
 /** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text. */
 export const ScorerSource = z.string().min(1);

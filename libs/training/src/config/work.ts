@@ -62,21 +62,31 @@ const overDataset = (
 export const workOf = (config: RunConfig): Work =>
   (byMethod[config.method] as (config: RunConfig) => Work)(config);
 
+/** The run that a replay trains on the events of. */
+export const replayed = (config: RunConfig): string | undefined =>
+  'replay' in config ? config.replay : undefined;
+
+/** The run whose events a run is trained on: itself, but for a replay. */
+export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
+
 /**
  * Ids of the items a step is made of, in the order they are computed. Step `config.steps`, after the last training
  * step, evaluates the `testItems` held-out items.
  */
 export function itemsOf(config: RunConfig, step: number, testItems: number): string[] {
   const count = step < config.steps ? config.batchSize : testItems;
-  const ids = Array.from({ length: count }, (_, index) => itemId(config.run, step, index));
+  const ids = Array.from({ length: count }, (_, index) => itemId(loggedBy(config), step, index));
   if (workOf(config).issues !== 'prompts') return ids;
   const samples = (config as ConfigOf<'ppo' | 'sample'>).samplesPerPrompt;
   return ids.flatMap((prompt) => Array.from({ length: samples }, (_, sample) => rolloutId(prompt, sample)));
 }
 
-/** Training steps, and one more where there are held-out items. */
-export const stepsOf = (config: RunConfig, testItems: number): number =>
-  config.steps + (testItems > 0 ? 1 : 0);
+/**
+ * Training steps, and one more where there are held-out items. `steps` are the training steps as `run.started` says
+ * them: a replay of a run that ended early has fewer than its configuration.
+ */
+export const stepsOf = (config: RunConfig, testItems: number, steps = config.steps): number =>
+  steps + (testItems > 0 ? 1 : 0);
 
 /** The oldest policy version that may generate the prompts of a step: the staleness bound. */
 export const minPolicyVersion = (config: RunConfig, step: number): number =>

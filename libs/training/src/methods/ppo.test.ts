@@ -63,59 +63,164 @@ describe('the first update, when the policy is the one that generated', () => {
 
   it('goes where REINFORCE goes, with GAE of the rewards as its advantages', async () => {
     const temperature = 0.7;
-    const config = runOf('ppo', { ppo: { ...ONCE, vfCoef: 0, klCoef: 0.2 }, sampling: { temperature } });
-    const ppo = await begin(config, pool);
-    const rollouts = await onPolicy(ppo, temperature);
-    await ppo.update(asItems(rollouts));
+    const ppo = { ...ONCE, vfCoef: 0, klCoef: 0.2 };
+    const run = await begin(runOf('ppo', { ppo, sampling: { temperature } }), pool);
+    const rollouts = await onPolicy(run, temperature);
+    await run.update(asItems(rollouts));
+    const expected = await reinforce(rollouts, { temperature, klCoef: 0.2 });
+    expect(distance(expected, direction(gradientOf(run)))).toBeLessThan(1e-4);
+    await run.trainer.close();
+  });
+});
 
-    const reinforce = await begin(config, pool);
-    const sequences = rollouts.map(({ sequence }) => sequence);
-    const shape = { rows: ROLLOUTS, T: paddedLength(sequences, language.contextLength) };
-    const [output] = await reinforce.trainer.infer(
-      { key: 'test values', infer: ({ value }, { ids }) => ({ values: stateValues(scalar, value, ids!) }) },
-      [sequenceBatch(sequences, shape)],
+/** The first gradient of the policy: the optimizer's first moment after one update. */
+const gradientOf = ({ trainer }: TinyRun) => partOf(trainer.layout, trainer.state().m, 'policy');
+
+function direction(vector: readonly number[]): number[] {
+  const length = Math.hypot(...vector);
+  expect(length).toBeGreaterThan(1e-4);
+  return vector.map((x) => x / length);
+}
+
+/** The direction of the policy gradient of REINFORCE, each token's advantage times its weight. */
+async function reinforce(
+  rollouts: Awaited<ReturnType<typeof onPolicy>>,
+  options: { temperature: number; klCoef: number; weights?: readonly (readonly number[])[] },
+): Promise<number[]> {
+  const { temperature, klCoef, weights } = options;
+  const run = await begin(runOf('ppo'), pool);
+  const sequences = rollouts.map(({ sequence }) => sequence);
+  const shape = { rows: ROLLOUTS, T: paddedLength(sequences, language.contextLength) };
+  const [output] = await run.trainer.infer(
+    { key: 'test values', infer: ({ value }, { ids }) => ({ values: stateValues(scalar, value, ids!) }) },
+    [sequenceBatch(sequences, shape)],
+  );
+  const estimates = rollouts.map(({ logprobs, reference, score, sequence }, row) => {
+    const { rewards } = rlhfReward(
+      { logprobs, refLogprobs: reference, score, endedWithEos: true },
+      { klCoef },
     );
-    const estimates = rollouts.map(({ logprobs, reference, score, sequence }, row) => {
-      const { rewards } = rlhfReward(
-        { logprobs, refLogprobs: reference, score, endedWithEos: true },
-        { klCoef: 0.2 },
-      );
-      return gae(
-        { rewards, values: completionPart(output!.values!, row, shape.T, sequence) },
-        { gamma: 1, lam: 0.95 },
-      );
-    });
-    const advantages = whiten(estimates.map(({ advantages }) => advantages));
-    await reinforce.trainer.update(
-      {
-        key: 'reinforce',
-        loss: ({ policy, value }, { ids, mask, advantages }, normaliser) => {
-          const logprobs = selectiveLogSoftmax(
-            nextTokenLogits(language, policy, ids!),
-            nextTokens(ids!),
-            temperature,
-          );
-          const gain = tf.div(tf.sum(tf.mul(tf.mul(logprobs, advantages!), mask!)), normaliser);
-          // tfjs insists on a gradient for every parameter.
-          const unused = Object.values(value).map((tensor) => tf.mul(0, tf.sum(tensor)));
-          return {
-            loss: unused.reduce((sum, zero) => tf.add(sum, zero), tf.neg(gain)) as tf.Scalar,
-            stats: {},
-          };
-        },
+    const values = completionPart(output!.values!, row, shape.T, sequence);
+    return gae({ rewards, values }, { gamma: 1, lam: 0.95 });
+  });
+  const advantages = whiten(estimates.map(({ advantages }) => advantages)).map((row, i) =>
+    row.map((advantage, t) => advantage * (weights ? weights[i]![t]! : 1)),
+  );
+  await run.trainer.update(
+    {
+      key: 'reinforce',
+      loss: ({ policy, value }, { ids, mask, advantages }, normaliser) => {
+        const logprobs = selectiveLogSoftmax(
+          nextTokenLogits(language, policy, ids!),
+          nextTokens(ids!),
+          temperature,
+        );
+        const gain = tf.div(tf.sum(tf.mul(tf.mul(logprobs, advantages!), mask!)), normaliser);
+        // tfjs insists on a gradient for every parameter.
+        const unused = Object.values(value).map((tensor) => tf.mul(0, tf.sum(tensor)));
+        return {
+          loss: unused.reduce((sum, zero) => tf.add(sum, zero), tf.neg(gain)) as tf.Scalar,
+          stats: {},
+        };
       },
-      [sequenceBatch(sequences, shape, { advantages })],
-      { normaliser: tokenCount(sequences), learningRate: 1e-3 },
+    },
+    [sequenceBatch(sequences, shape, { advantages })],
+    { normaliser: tokenCount(sequences), learningRate: 1e-3 },
+  );
+  const gradient = direction(gradientOf(run));
+  await run.trainer.close();
+  return gradient;
+}
+
+describe('importance sampling', () => {
+  const RATIO = 'sampling/importance_sampling_ratio';
+  const CAP = 1.25;
+  const importanceSampling = { cap: CAP };
+
+  /** As an older version, or another run, would have sampled them: with log-probs that are not quite the policy's. */
+  function asSampledBefore(items: readonly Item[], from: { run?: string; policyVersion?: number }): Item[] {
+    const source = tokenSource(11);
+    return items.map((item) => {
+      const logprobs = item.rollout!.logprobs.map((lp) => Math.min(0, lp + 0.8 * (source.float() - 0.5)));
+      return { ...item, rollout: { ...item.rollout!, ...from, logprobs } };
+    });
+  }
+
+  it('changes no bit of a step whose rollouts are all of the policy that is trained', async () => {
+    const ends = [];
+    for (const more of [{}, { importanceSampling }]) {
+      const ppo = { numPpoEpochs: 3, numMiniBatches: 2, ...more };
+      const run = await begin(runOf('ppo', { ppo }), pool);
+      const metrics = await run.update(itemsFor('ppo', ROLLOUTS));
+      ends.push(bitsOf(run));
+      const one = {
+        [`${RATIO}/min`]: 1,
+        [`${RATIO}/mean`]: 1,
+        [`${RATIO}/max`]: 1,
+        [`${RATIO}/truncated`]: 0,
+      };
+      if ('importanceSampling' in ppo) expect(metrics).toMatchObject(one);
+      else expect(Object.keys(metrics).filter((name) => name.startsWith('sampling/'))).toEqual([]);
+      await run.trainer.close();
+    }
+    expect(ends[1]).toEqual(ends[0]);
+  });
+
+  it.each([
+    ['an older version', { policyVersion: -1 }],
+    ['the run that it replays', { run: 'replayed' }],
+  ])('of rollouts by %s clips around the policy itself, and weighs the gradient', async (_, from) => {
+    const ppo = { ...ONCE, vfCoef: 0, klCoef: 0.2, importanceSampling };
+    const run = await begin(runOf('ppo', { ppo, sampling: { temperature: 0.7 } }), pool);
+    const rollouts = await onPolicy(run, 0.7);
+    const items = asSampledBefore(asItems(rollouts), from);
+    const metrics = await run.update(items);
+
+    const ratios = rollouts.map(({ logprobs }, i) =>
+      logprobs.map((lp, t) => Math.exp(lp - items[i]!.rollout!.logprobs[t]!)),
     );
-    const gradient = ({ trainer }: TinyRun) => partOf(trainer.layout, trainer.state().m, 'policy');
-    const direction = (vector: readonly number[]) => {
-      const length = Math.hypot(...vector);
-      return vector.map((x) => x / length);
-    };
-    expect(Math.hypot(...gradient(reinforce))).toBeGreaterThan(1e-4);
-    expect(distance(direction(gradient(reinforce)), direction(gradient(ppo)))).toBeLessThan(1e-4);
-    await ppo.trainer.close();
-    await reinforce.trainer.close();
+    const weights = ratios.map((row) => row.map((ratio) => Math.min(ratio, CAP)));
+    const mean = (rows: readonly number[][]) => rows.flat().reduce((a, b) => a + b) / rows.flat().length;
+    expect(metrics[`${RATIO}/mean`]).toBeCloseTo(mean(weights), 5);
+    expect(metrics[`${RATIO}/min`]).toBeCloseTo(Math.min(...weights.flat()), 5);
+    expect(metrics[`${RATIO}/max`]).toBe(CAP);
+    const truncated = mean(ratios.map((row) => row.map((ratio) => Number(ratio > CAP))));
+    expect(truncated).toBeGreaterThan(0);
+    expect(metrics[`${RATIO}/truncated`]).toBeCloseTo(truncated, 12);
+    expect(metrics['val/ratio']).toBeCloseTo(1, 5);
+    expect(metrics['policy/clipfrac_avg']).toBe(0);
+
+    const said = rollouts.map((rollout, i) => ({ ...rollout, logprobs: items[i]!.rollout!.logprobs }));
+    const expected = await reinforce(said, { temperature: 0.7, klCoef: 0.2, weights });
+    expect(distance(expected, direction(gradientOf(run)))).toBeLessThan(1e-4);
+    await run.trainer.close();
+  });
+
+  it('leaves the rollouts of the policy itself as they are among those of older ones', async () => {
+    const run = await begin(runOf('ppo', { ppo: { ...ONCE, importanceSampling } }), pool);
+    const items = asItems(await onPolicy(run, 0.7));
+    const [older] = asSampledBefore(items, { policyVersion: -1 });
+    const metrics = await run.update([older!, ...items.slice(1)]);
+    const lengths = items.map(({ rollout }) => rollout!.tokens.length);
+    const weights = older!.rollout!.logprobs.map((lp, t) =>
+      Math.min(CAP, Math.exp(items[0]!.rollout!.logprobs[t]! - lp)),
+    );
+    const tokens = lengths.reduce((a, b) => a + b);
+    const expected = (tokens - lengths[0]! + weights.reduce((a, b) => a + b)) / tokens;
+    expect(metrics[`${RATIO}/mean`]).toBeCloseTo(expected, 6);
+    expect(metrics['val/ratio']).toBeCloseTo(1, 5);
+    await run.trainer.close();
+  });
+
+  it('ends in the same bits on any number of workers', async () => {
+    const ends = [];
+    for (const lanes of [1, 2]) {
+      const run = await begin(runOf('ppo', { ppo: { importanceSampling } }), pool, { lanes });
+      await run.update(asSampledBefore(itemsFor('ppo', ROLLOUTS), { policyVersion: -1 }));
+      ends.push(bitsOf(run));
+      await run.trainer.close();
+    }
+    expect(ends[1]).toEqual(ends[0]);
   });
 });
 
@@ -175,6 +280,7 @@ describe('metrics of the rollouts', () => {
       'val/num_eos_tokens': 1,
       'rollout/length': 1.5,
       'rollout/staleness': 0,
+      'rollout/staleness_max': 0,
       'scores/model': 2,
       'scores/gold': 0.5,
       episode: 2,
@@ -185,8 +291,11 @@ describe('metrics of the rollouts', () => {
 
   it('count versions between a rollout and its step', async () => {
     const run = await begin(runOf('ppo', { ppo: ONCE }), pool);
-    const stale = two.map((item) => ({ ...item, rollout: { ...item.rollout!, step: 5, policyVersion: 3 } }));
-    expect(await run.update(stale)).toMatchObject({ 'rollout/staleness': 2 });
+    const stale = two.map((item, i) => ({
+      ...item,
+      rollout: { ...item.rollout!, step: 5, policyVersion: 4 - 2 * i },
+    }));
+    expect(await run.update(stale)).toMatchObject({ 'rollout/staleness': 2, 'rollout/staleness_max': 3 });
     await run.trainer.close();
   });
 });

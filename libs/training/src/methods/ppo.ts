@@ -8,6 +8,7 @@ import {
   ppoValueLoss,
   rlhfReward,
   selectiveLogSoftmax,
+  truncatedImportanceWeights,
   whiten,
 } from '@rlhf-streams/alignment';
 import { epochOrder } from '@rlhf-streams/data';
@@ -17,7 +18,7 @@ import { TrainingError } from '../errors.js';
 import { type Joined, joined } from '../item.js';
 import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
-import { nextTokenLogits, nextTokens, stateValues } from './forward.js';
+import { nextTokenLogits, nextTokenLogprobs, nextTokens, stateValues } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { type Method, type Metrics, modelOf } from './method.js';
 import {
@@ -35,7 +36,9 @@ type Config = ConfigOf<'ppo'>;
 /** A rollout with everything its update needs, one number a completion token. */
 interface Experience {
   readonly sequence: Sequence;
-  readonly oldLogprobs: readonly number[];
+  readonly oldLogprobs: ArrayLike<number>;
+  /** What each token counts, in a step that corrects for older policies. */
+  readonly weights?: Float64Array;
   readonly oldValues: Float32Array;
   readonly advantages: Float64Array;
   readonly returns: Float64Array;
@@ -57,7 +60,7 @@ export const ppo: Method<'ppo'> = {
     const episodes = joined(items, 'rollout', 'reward', 'reference');
     const { numPpoEpochs, numMiniBatches, adaptiveKl } = config.ppo;
     const klCoef = memory.klCoef!;
-    const { experiences, metrics } = await prepare(trainer, episodes, config, klCoef);
+    const { experiences, metrics } = await prepare(trainer, episodes, config, step, klCoef);
 
     const lr = learningRate(config, step);
     const updates: Record<string, number>[] = [];
@@ -69,9 +72,8 @@ export const ppo: Method<'ppo'> = {
       for (const miniBatch of split(order, numMiniBatches)) {
         const normaliser = tokenCount(miniBatch.map(({ sequence }) => sequence));
         const batches = layOut(trainer, miniBatch, config.microBatchSize);
-        updates.push(
-          await trainer.update(lossProgram(trainer, config), batches, { normaliser, learningRate: lr }),
-        );
+        const program = lossProgram(trainer, config, miniBatch[0]!.weights !== undefined);
+        updates.push(await trainer.update(program, batches, { normaliser, learningRate: lr }));
       }
     }
 
@@ -90,11 +92,13 @@ async function prepare(
   trainer: Trainer,
   episodes: readonly Joined<'rollout' | 'reward' | 'reference'>[],
   config: Config,
+  step: number,
   klCoef: number,
 ) {
   const { gamma, lam, whitenRewards, klEstimator, missingEosPenalty } = config.ppo;
   const sequences = episodes.map(({ rollout }) => rollout as Sequence);
   const values = await valuesOf(trainer, sequences, config.microBatchSize);
+  const correction = await correctionFor(trainer, episodes, config, step);
 
   const rlhf = episodes.map(({ rollout, reward, reference }) =>
     rlhfReward(
@@ -125,19 +129,67 @@ async function prepare(
     'val/num_eos_tokens': episodes.filter(({ rollout }) => rollout.finishReason === 'stop').length,
     'val/var_explained': explainedVariance(values, returns),
     'rollout/length': mean((i) => episodes[i]!.rollout.tokens.length),
-    'rollout/staleness': mean((i) => episodes[i]!.rollout.step - episodes[i]!.rollout.policyVersion),
+    'rollout/staleness': mean((i) => stalenessOf(episodes[i]!)),
+    'rollout/staleness_max': Math.max(...episodes.map(stalenessOf)),
     ...meanParts(episodes),
+    ...correction.metrics,
   };
   const experiences = episodes.map(
     ({ rollout }, i): Experience => ({
       sequence: sequences[i]!,
       oldLogprobs: rollout.logprobs,
+      ...correction.of?.[i],
       oldValues: values[i]!,
       advantages: advantages[i]!,
       returns: returns[i]!,
     }),
   );
   return { experiences, metrics };
+}
+
+/** Versions of the policy between the one that sampled and the one that is trained. */
+const stalenessOf = ({ rollout }: Joined<'rollout'>): number => rollout.step - rollout.policyVersion;
+
+interface Correction {
+  /** By rollout; absent where the policy that is trained sampled them all, or nothing is to be corrected. */
+  readonly of?: readonly (Required<Pick<Experience, 'oldLogprobs' | 'weights'>> & { truncated: number })[];
+  readonly metrics: Metrics;
+}
+
+/**
+ * The decoupled objective for rollouts of older policies: what the clip is around is the policy as the step begins,
+ * and importance weights make up for the one that sampled. Of the policy's own rollouts both are one, by the log-probs
+ * that came with them: their weights are 1.
+ */
+async function correctionFor(
+  trainer: Trainer,
+  episodes: readonly Joined<'rollout'>[],
+  config: Config,
+  step: number,
+): Promise<Correction> {
+  const { importanceSampling } = config.ppo;
+  if (!importanceSampling) return { metrics: {} };
+  // A replay with other hyperparameters trains a policy that sampled none of its rollouts.
+  const older = episodes.filter(
+    ({ rollout }) => rollout.run !== config.run || rollout.policyVersion !== step,
+  );
+  const sequences = older.map(({ rollout }) => rollout as Sequence);
+  const logprobs = await logprobsOf(trainer, sequences, config);
+  const proximal = new Map(older.map((episode, i) => [episode, logprobs[i]!]));
+  const of = episodes.map((episode) => {
+    const oldLogprobs = proximal.get(episode) ?? episode.rollout.logprobs;
+    const tokens = { proximalLogprobs: oldLogprobs, behaviourLogprobs: episode.rollout.logprobs };
+    return { oldLogprobs, ...truncatedImportanceWeights(tokens, importanceSampling) };
+  });
+  const weights = of.flatMap(({ weights }) => [...weights]);
+  const metrics = {
+    'sampling/importance_sampling_ratio/min': weights.reduce((a, b) => Math.min(a, b)),
+    'sampling/importance_sampling_ratio/mean': weights.reduce((a, b) => a + b) / weights.length,
+    'sampling/importance_sampling_ratio/max': weights.reduce((a, b) => Math.max(a, b)),
+    'sampling/importance_sampling_ratio/truncated':
+      of.reduce((sum, { truncated }) => sum + truncated, 0) / weights.length,
+  };
+  return { metrics, ...(older.length > 0 && { of }) };
 }
 
 /** The mean of every scorer, also of those that only report. */
@@ -152,12 +204,30 @@ function meanParts(episodes: readonly Joined<'reward'>[]): Metrics {
 }
 
 /** V of every completion token's state, in the order of the sequences. */
-async function valuesOf(
+const valuesOf = (trainer: Trainer, sequences: readonly Sequence[], rows: number): Promise<Float32Array[]> =>
+  inferPerToken(trainer, valueProgram(trainer), sequences, {
+    rows,
+    contextLength: modelOf(trainer, 'value').contextLength,
+  });
+
+/** Log-probs of completion tokens under the policy as it is, in the order of the sequences. */
+const logprobsOf = (
   trainer: Trainer,
   sequences: readonly Sequence[],
-  rows: number,
+  { microBatchSize, sampling }: Config,
+): Promise<Float32Array[]> =>
+  inferPerToken(trainer, logprobProgram(trainer, sampling), sequences, {
+    rows: microBatchSize,
+    contextLength: modelOf(trainer, 'policy').contextLength,
+  });
+
+/** A program's one output, a number a prediction, for every completion token in the order of the sequences. */
+async function inferPerToken(
+  trainer: Trainer,
+  program: InferenceProgram,
+  sequences: readonly Sequence[],
+  { rows, contextLength }: { readonly rows: number; readonly contextLength: number },
 ): Promise<Float32Array[]> {
-  const { contextLength } = modelOf(trainer, 'value');
   const groups = microBatchesOf(
     sequences.map((sequence, index) => ({ sequence, index })),
     rows,
@@ -175,25 +245,27 @@ async function valuesOf(
       { rows, T },
     ),
   );
-  const outputs = await trainer.infer(valueProgram(trainer), batches);
-  const values: Float32Array[] = [];
+  const outputs = await trainer.infer(program, batches);
+  const numbers: Float32Array[] = [];
   groups.forEach(({ members, T }, k) => {
     members.forEach(({ sequence, index }, row) => {
-      values[index] = completionPart(outputs[k]!.values!, row, T, sequence);
+      numbers[index] = completionPart(outputs[k]!.perToken!, row, T, sequence);
     });
   });
-  return values;
+  return numbers;
 }
 
 function layOut(trainer: Trainer, experiences: readonly Experience[], rows: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   return microBatchesOf(experiences, rows, ({ sequence }) => lengthOf(sequence)).map((group) => {
     const sequences = group.map(({ sequence }) => sequence);
+    const weights = group.flatMap(({ weights }) => (weights ? [weights] : []));
     return sequenceBatch(
       sequences,
       { rows, T: paddedLength(sequences, contextLength) },
       {
         oldLogprobs: group.map(({ oldLogprobs }) => oldLogprobs),
+        ...(weights.length > 0 && { weights }),
         oldValues: group.map(({ oldValues }) => oldValues),
         advantages: group.map(({ advantages }) => advantages),
         returns: group.map(({ returns }) => returns),
@@ -204,19 +276,29 @@ function layOut(trainer: Trainer, experiences: readonly Experience[], rows: numb
 
 const valueProgram = (trainer: Trainer): InferenceProgram => ({
   key: 'values',
-  infer: ({ value }, { ids }) => ({ values: stateValues(modelOf(trainer, 'value'), value, ids!) }),
+  infer: ({ value }, { ids }) => ({ perToken: stateValues(modelOf(trainer, 'value'), value, ids!) }),
 });
 
-const lossProgram = (trainer: Trainer, { ppo, sampling }: Config): LossProgram => ({
-  key: `ppo ${ppo.cliprange} ${ppo.cliprangeValue} ${ppo.vfCoef} ${sampling.temperature}`,
-  loss({ policy, value }, { ids, mask, oldLogprobs, oldValues, advantages, returns }, normaliser) {
-    // The policy that sampled is the one with its logits divided by the temperature; greedy log-probs are undivided.
-    const temperature = sampling.temperature || 1;
+const logprobProgram = (trainer: Trainer, sampling: Config['sampling']): InferenceProgram => ({
+  key: `logprobs ${sampling.temperature}`,
+  infer: ({ policy }, { ids }) => ({
+    perToken: nextTokenLogprobs(modelOf(trainer, 'policy'), policy, ids!, divisorOf(sampling)),
+  }),
+});
+
+/** The policy that sampled is the one with its logits divided by the temperature; greedy log-probs are undivided. */
+const divisorOf = ({ temperature }: Config['sampling']): number => temperature || 1;
+
+const lossProgram = (trainer: Trainer, { ppo, sampling }: Config, weighted: boolean): LossProgram => ({
+  key: `ppo ${ppo.cliprange} ${ppo.cliprangeValue} ${ppo.vfCoef} ${sampling.temperature} ${weighted}`,
+  loss({ policy, value }, { ids, mask, oldLogprobs, weights, oldValues, advantages, returns }, normaliser) {
+    const temperature = divisorOf(sampling);
     const logits = nextTokenLogits(modelOf(trainer, 'policy'), policy, ids!);
     const pi = ppoPolicyLoss({
       logprobs: selectiveLogSoftmax(logits, nextTokens(ids!), temperature),
       oldLogprobs: oldLogprobs!,
       advantages: advantages!,
+      ...(weighted && { weights: weights! }),
       mask: mask!,
       cliprange: ppo.cliprange,
       normaliser,

@@ -2,7 +2,7 @@ import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
 import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/training/config';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
-import { itemsOf, recordedItems } from './items.js';
+import { feedbackItems, itemsOf, recordedItems } from './items.js';
 
 const END = 0;
 /** A token a letter, so that lengths can be read. */
@@ -163,6 +163,60 @@ describe.each([
   });
 });
 
+describe.each([
+  ['reward', reward],
+  ['dpo', dpo],
+] as const)('feedback as comparisons of a %s run', (method, config) => {
+  const feedback = {
+    feedback: 'ticket-1',
+    collection: 'support',
+    prompt: 'ab',
+    completions: ['x', 'yy', 'x'],
+    ranks: [2, 1, 2],
+    margin: 0.5,
+    labeler: 'agent-7',
+    metadata: { seconds: 3 },
+  };
+
+  it('is tokenised, and known by its id and who ranked', () => {
+    const items = feedbackItems(config, [feedback], encoder);
+    expect(items).toEqual([
+      {
+        split: 'train',
+        promptText: 'ab',
+        promptTokens: [END, ...letters('ab')],
+        completions: [
+          { text: 'x', tokens: [...letters('x'), END] },
+          { text: 'yy', tokens: [...letters('yy'), END] },
+          { text: 'x', tokens: [...letters('x'), END] },
+        ],
+        ranks: [2, 1, 2],
+        margin: 0.5,
+        labeler: 'agent-7',
+        metadata: { feedback: 'ticket-1' },
+      },
+    ]);
+    for (const item of items)
+      expect(itemSchemas.comparisons.parse(JSON.parse(JSON.stringify(item)))).toEqual(item);
+  });
+
+  it('is split like any data, and held out as configured', () => {
+    const many = Array.from({ length: 50 }, (_, i) => ({ ...feedback, feedback: `ticket-${i}` }));
+    const half = parseRunConfig({ ...common, method, data: 'd', testFraction: 0.5, maxTestItems: 7 });
+    const items = feedbackItems(half, many, encoder);
+    expect(items.filter(({ split }) => split === 'test')).toHaveLength(7);
+    expect(feedbackItems(half, many, encoder)).toEqual(items);
+  });
+
+  it('is left out where the model or the log could not take it', () => {
+    const long = { ...feedback, prompt: 'a'.repeat(20) };
+    expect(feedbackItems(config, [long, feedback], encoder)).toHaveLength(1);
+    const roomy = { ...encoder, contextLength: 1000 };
+    const wide = { ...feedback, completions: Array(60).fill('x'.repeat(900)), ranks: Array(60).fill(1) };
+    expect(feedbackItems(config, [wide, feedback], roomy)).toHaveLength(1);
+  });
+});
+
 describe('every item', () => {
   it.each([
     [sft, [texts, labelled, completions]],
@@ -227,8 +281,9 @@ describe('data that does not fit', () => {
     ['sft', sft],
     ['ppo', ppo],
     ['sample', sample],
-  ])('recorded comparisons are no data of a %s run', (_, config) => {
+  ])('recorded comparisons and feedback are no data of a %s run', (_, config) => {
     expect(failure(() => recordedItems(config, [], encoder))).toMatchObject({ code: 'RUN_SOURCE_UNFIT' });
+    expect(failure(() => feedbackItems(config, [], encoder))).toMatchObject({ code: 'RUN_SOURCE_UNFIT' });
   });
 
   it('nothing to train on is an error', () => {

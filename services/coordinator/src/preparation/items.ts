@@ -1,8 +1,10 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
-import { type Dataset, promptOf, type Ranking, splitTrainTest, textOf } from '@rlhf-streams/data';
+import { type Dataset, promptOf, splitTrainTest, textOf } from '@rlhf-streams/data';
+import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
 import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
 import type { ComparisonItem, DemonstrationItem, PromptItem, RunConfig } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
+import type { Feedback } from './feedback.js';
 
 export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
 type Unsplit<T> = Omit<T, 'split'>;
@@ -36,13 +38,13 @@ export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): 
       );
     case 'reward':
       return split(
-        comparisons(dataset, encoder, config.reward.maxLength),
+        comparisons(rankings(dataset), encoder, config.reward.maxLength),
         config.testFraction,
         config.maxTestItems,
       );
     case 'dpo':
       return split(
-        comparisons(dataset, encoder, config.dpo.maxLength),
+        comparisons(rankings(dataset), encoder, config.dpo.maxLength),
         config.testFraction,
         config.maxTestItems,
       );
@@ -62,23 +64,55 @@ export function recordedItems(
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
 ): RunItem[] {
-  if (config.method !== 'reward' && config.method !== 'dpo') {
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `expected a ${config.method} run to name data other than run:ID, which is recorded comparisons`,
-    );
-  }
-  const { maxLength } = config.method === 'dpo' ? config.dpo : config.reward;
-  const fitting = recorded.filter((comparison) =>
-    fits(comparison, Math.min(encoder.contextLength, maxLength)),
+  const { testFraction, maxTestItems, maxLength } = comparing(
+    config,
+    'run:ID, which is recorded comparisons',
   );
-  return split(fitting, config.testFraction, config.maxTestItems);
+  const limit = Math.min(encoder.contextLength, maxLength);
+  const fitting = recorded.filter((comparison) => fits(comparison, limit));
+  return split(fitting, testFraction, maxTestItems);
 }
 
-const fits = (
-  { promptTokens, completions }: Pick<ComparisonItem, 'promptTokens' | 'completions'>,
-  limit: number,
-): boolean => completions.every(({ tokens }) => promptTokens.length + tokens.length <= limit);
+/** Preferences that anybody published, whose ids go with them. */
+export function feedbackItems(config: RunConfig, feedback: readonly Feedback[], encoder: Encoder): RunItem[] {
+  const { testFraction, maxTestItems, maxLength } = comparing(
+    config,
+    'feedback:COLLECTION, which is comparisons',
+  );
+  const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
+    prompt,
+    completions: completions.map((text) => ({ text })),
+    ranks,
+    margin,
+    labeler,
+    metadata: { feedback },
+  }));
+  return split(comparisons(ranked, encoder, maxLength), testFraction, maxTestItems);
+}
+
+/** What a run that compares takes of its data. @throws CoordinatorError RUN_SOURCE_UNFIT for other methods. */
+function comparing(config: RunConfig, source: string) {
+  if (config.method === 'dpo') return { ...config, maxLength: config.dpo.maxLength };
+  if (config.method === 'reward') return { ...config, maxLength: config.reward.maxLength };
+  throw new CoordinatorError(
+    'RUN_SOURCE_UNFIT',
+    `expected a ${config.method} run to name data other than ${source}`,
+  );
+}
+
+/** A log-prob of single precision as JSON, with its comma. */
+const LOGPROB_BYTES = 22;
+/** What records hold beside a comparison, or its log-probs. */
+const OVERHEAD_BYTES = 10_000;
+
+/** Whether the model takes a comparison, and the log what is said of it. */
+function fits(comparison: Unsplit<ComparisonItem>, limit: number): boolean {
+  const { promptTokens, completions } = comparison;
+  if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit)) return false;
+  const logprobs = completions.reduce((sum, { tokens }) => sum + tokens.length, 0) * LOGPROB_BYTES;
+  const bytes = Buffer.byteLength(JSON.stringify(comparison));
+  return Math.max(bytes, logprobs) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
+}
 
 function split<T extends object>(items: readonly T[], testFraction: number, maxTestItems: number) {
   if (items.length === 0) {
@@ -147,48 +181,70 @@ function promptTexts(dataset: Dataset, words: number): string[] {
   }
 }
 
-function comparisons(dataset: Dataset, encoder: Encoder, maxLength: number): Unsplit<ComparisonItem>[] {
-  const { begin, encode, end, contextLength } = encoder;
+/** Completions of a prompt as somebody ranked them; 1 is the best. */
+interface RankedTexts {
+  readonly prompt: string;
+  readonly completions: readonly { readonly text: string; readonly score?: number }[];
+  readonly ranks: readonly number[];
+  readonly margin?: number | undefined;
+  readonly labeler: string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+function comparisons(
+  ranked: readonly RankedTexts[],
+  { begin, encode, end, contextLength }: Encoder,
+  maxLength: number,
+): Unsplit<ComparisonItem>[] {
   const limit = Math.min(contextLength, maxLength);
-  return rankings(dataset).flatMap((ranking, row) => {
-    const promptText = textOf(ranking.prompt, at(row, 'prompt'));
-    const promptTokens = [...begin, ...encode(promptText)];
-    const completions = ranking.completions.map((completion, i) => {
-      const text = textOf(completion, at(row, `completions[${i}]`));
-      const score = ranking.rewards?.[i];
-      return { text, tokens: [...encode(text), end], ...(score !== undefined && { score }) };
-    });
-    if (!fits({ promptTokens, completions }, limit)) return [];
-    const { margin } = ranking;
-    const ranks = ranking.ranks ?? ranksOf(ranking.rewards);
-    return [
-      {
-        promptText,
-        promptTokens,
-        completions,
-        ranks,
-        ...(margin !== undefined && { margin }),
-        labeler: 'dataset',
-      },
-    ];
-  });
+  return ranked
+    .map(({ prompt, completions, ranks, margin, labeler, metadata }) => ({
+      promptText: prompt,
+      promptTokens: [...begin, ...encode(prompt)],
+      completions: completions.map(({ text, ...rest }) => ({
+        text,
+        tokens: [...encode(text), end],
+        ...rest,
+      })),
+      ranks: [...ranks],
+      ...(margin !== undefined && { margin }),
+      labeler,
+      ...(metadata && { metadata }),
+    }))
+    .filter((comparison) => fits(comparison, limit));
 }
 
 /** 1 is the best; equal rewards are ties. */
 const ranksOf = (rewards: readonly number[]): number[] =>
   rewards.map((reward) => 1 + rewards.filter((other) => other > reward).length);
 
-function rankings(dataset: Dataset): (Ranking & { margin?: number | undefined })[] {
-  if (dataset.kind === 'ranking') return dataset.rows;
-  if (dataset.kind !== 'preference') {
-    throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
+function rankings(dataset: Dataset): RankedTexts[] {
+  const labeler = 'dataset';
+  switch (dataset.kind) {
+    case 'ranking':
+      return dataset.rows.map(({ prompt, completions, ranks, rewards }, row) => ({
+        prompt: textOf(prompt, at(row, 'prompt')),
+        completions: completions.map((completion, i) => ({
+          text: textOf(completion, at(row, `completions[${i}]`)),
+          ...(rewards && { score: rewards[i]! }),
+        })),
+        ranks: ranks ?? ranksOf(rewards),
+        labeler,
+      }));
+    case 'preference':
+      return dataset.rows.map(({ prompt, chosen, rejected, margin }, row) => ({
+        prompt: textOf(prompt, at(row, 'prompt')),
+        completions: [
+          { text: textOf(chosen, at(row, 'chosen')) },
+          { text: textOf(rejected, at(row, 'rejected')) },
+        ],
+        ranks: [1, 2],
+        margin,
+        labeler,
+      }));
+    default:
+      throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
   }
-  return dataset.rows.map(({ prompt, chosen, rejected, margin }) => ({
-    prompt,
-    completions: [chosen, rejected],
-    ranks: [1, 2],
-    margin,
-  }));
 }
 
 const at = (row: number, column: string) => `row ${row + 1}, ${column}`;

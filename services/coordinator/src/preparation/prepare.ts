@@ -1,24 +1,32 @@
 /** From a run's configuration to what `run.started` says: every name resolved to an artifact. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ServiceContext } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
   type ModelSource,
   type RunConfig,
+  replayed,
   scorersOf,
   workOf,
 } from '@rlhf-streams/training/config';
-import { recordedComparisons, type SourceDependencies, storedModel } from './sources.js';
-import type { PreparationThread } from './thread.js';
+import { collectionOf, readFeedback } from './feedback.js';
+import { prepareReplay } from './replay.js';
+import { completed, recordedComparisons, type SourceDependencies, storedModel } from './sources.js';
+import type { PreparationThread, RunData } from './thread.js';
 
 export interface Preparation {
   readonly artifacts: Record<string, ArtifactRef>;
+  /** Training steps. */
+  readonly steps: number;
   readonly testItems: number;
+  /** Where the run's events begin, if they were there before it. */
+  readonly from?: Record<string, number[]>;
 }
 
 export interface PrepareDependencies extends SourceDependencies {
+  readonly context: Pick<ServiceContext, 'artifacts' | 'events' | 'temporary'>;
   readonly thread: PreparationThread;
 }
 
@@ -29,8 +37,13 @@ export async function prepare(
   signal: AbortSignal,
 ): Promise<Preparation> {
   const { context, thread } = dependencies;
-  const folders = await mkdtemp(join(tmpdir(), 'rlhf-streams-'));
-  try {
+  const replay = replayed(config);
+  if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
+
+  // All waits come before the first put: until the run is started, nothing on the log names what is put.
+  await Promise.all(sourceRuns(config).map((run) => completed(dependencies.runs, run, signal)));
+  const data = await resolveData(dependencies, dataOf(config), signal);
+  return context.temporary.use(async (folders) => {
     const make = async (name: string, fill: (directory: string) => Promise<void>): Promise<ArtifactRef> => {
       const directory = join(folders, name);
       await fill(directory);
@@ -66,18 +79,37 @@ export async function prepare(
     }
 
     const directory = await context.artifacts.fetch(policy);
-    const source = dataOf(config);
-    const data = source.startsWith('run:') ? await recordedComparisons(dependencies, source, signal) : source;
     let heldOut = 0;
     artifacts[artifactRoles.items] = await make('items', async (out) => {
       await mkdir(out);
       ({ test: heldOut } = await thread.makeItems(config, data, directory, out));
     });
     // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-    return { artifacts, testItems: workOf(config).issues === 'prompts' ? 0 : heldOut };
-  } finally {
-    await rm(folders, { recursive: true, force: true });
-  }
+    const testItems = workOf(config).issues === 'prompts' ? 0 : heldOut;
+    return { artifacts, steps: config.steps, testItems };
+  });
+}
+
+/** Data as they stand when the run starts. */
+async function resolveData(
+  dependencies: PrepareDependencies,
+  source: string,
+  signal: AbortSignal,
+): Promise<RunData> {
+  const collection = collectionOf(source);
+  if (collection !== undefined)
+    return { feedback: await readFeedback(dependencies.context, collection, signal) };
+  if (source.startsWith('run:')) return { recorded: await recordedComparisons(dependencies, source, signal) };
+  return { source };
+}
+
+/** Runs that a run builds on. */
+function sourceRuns(config: RunConfig): string[] {
+  const { model, reference, value } = config as { [Name in 'model' | 'reference' | 'value']?: ModelSource };
+  const sources = [model, reference, value, ...scorersOf(config), dataOf(config)];
+  return sources.flatMap((source) =>
+    typeof source === 'string' && source.startsWith('run:') ? [source.slice('run:'.length)] : [],
+  );
 }
 
 const dataOf = (config: RunConfig): string => ('data' in config ? config.data : config.prompts);

@@ -1,7 +1,7 @@
 /** What other runs left: models and comparisons by the run's name. */
 import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
 import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { type ComparisonItem, hasEnded, type RunView } from '@rlhf-streams/training/config';
+import { type ComparisonItem, hasEnded, newestVersions, type RunView } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
 
 export interface SourceDependencies {
@@ -22,10 +22,7 @@ export async function storedModel(
   if (!source.startsWith('run:')) return context.artifacts.putDirectory(source);
   const run = source.slice('run:'.length);
   await completed(runs, run, signal);
-  let newest: DataFor<'policy.published'> | undefined;
-  for await (const { data } of context.events.readAll(['policy-versions'], { signal })) {
-    if (data.run === run && data.version >= (newest?.version ?? 0)) newest = data;
-  }
+  const newest = (await newestVersions(context.events.readAll(['policy-versions'], { signal }))).get(run);
   if (!newest)
     throw new CoordinatorError('RUN_SOURCE_UNFIT', `expected run ${run} to have published a model, got none`);
   return newest.artifact;
@@ -64,20 +61,26 @@ export async function recordedComparisons(
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
   Number(comparison.split('/').at(-1));
 
-async function completed(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<void> {
+/** A run when it has ended, however it ended. */
+export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {
   if (!runs.state.has(run)) {
     throw new CoordinatorError(
       'RUN_SOURCE_UNKNOWN',
       `expected run ${run}, which this one builds on, to exist; it does not`,
     );
   }
-  const view = await runs.waitFor(
+  return runs.waitFor(
     (state) => {
       const view = state.get(run);
       return view && hasEnded(view) ? view : undefined;
     },
-    { timeoutMs: DEPENDENCY_TIMEOUT_MS, what: `run ${run} to complete`, signal },
+    { timeoutMs: DEPENDENCY_TIMEOUT_MS, what: `run ${run} to end`, signal },
   );
+}
+
+/** Waits for a run to end. @throws CoordinatorError RUN_SOURCE_UNKNOWN, or RUN_SOURCE_FAILED when it has not completed. */
+export async function completed(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<void> {
+  const view = await ended(runs, run, signal);
   if (view.status === 'completed') return;
   const why = view.cause?.message ?? 'no cause given';
   throw new CoordinatorError(

@@ -19,7 +19,14 @@ import {
   type RunConfig,
 } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
-import { encoderOf, itemsOf, recordedItems } from './items.js';
+import { collectionOf, type Feedback } from './feedback.js';
+import { encoderOf, feedbackItems, itemsOf, type RunItem, recordedItems } from './items.js';
+
+/** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
+export type RunData =
+  | { readonly source: string }
+  | { readonly recorded: readonly Omit<ComparisonItem, 'split'>[] }
+  | { readonly feedback: readonly Feedback[] };
 
 type NewModel = Exclude<ModelSource, string>;
 
@@ -51,18 +58,9 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out` and counts those held out. `data` is a source, or comparisons recorded before. */
-  async makeItems(
-    config: RunConfig,
-    data: string | readonly Omit<ComparisonItem, 'split'>[],
-    model: string,
-    out: string,
-  ): Promise<{ test: number }> {
-    const encoder = await encoderAt(model);
-    const items =
-      typeof data === 'string'
-        ? itemsOf(config, await datasetOf(data), encoder)
-        : recordedItems(config, data, encoder);
+  /** Writes the run's items into `out` and counts those held out. */
+  async makeItems(config: RunConfig, data: RunData, model: string, out: string): Promise<{ test: number }> {
+    const items = await itemsFrom(config, data, await encoderAt(model));
     await writeFile(join(out, ITEMS_FILE), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
     return { test: items.filter(({ split }) => split === 'test').length };
   },
@@ -80,8 +78,25 @@ const api = {
   },
 };
 
-const datasetOf = async (source: string): Promise<Dataset> =>
-  source === 'bundled' ? detectFormat(bundledCorpus(), { source }) : loadDataset(source);
+async function itemsFrom(
+  config: RunConfig,
+  data: RunData,
+  encoder: ReturnType<typeof encoderOf>,
+): Promise<RunItem[]> {
+  if ('recorded' in data) return recordedItems(config, data.recorded, encoder);
+  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
+  return itemsOf(config, await datasetOf(data.source), encoder);
+}
+
+async function datasetOf(source: string): Promise<Dataset> {
+  if (source.startsWith('run:') || collectionOf(source) !== undefined) {
+    throw new CoordinatorError(
+      'RUN_SOURCE_UNFIT',
+      `expected texts to train a tokenizer or a classifier on, got ${source}, which is comparisons: name a model that has a tokenizer`,
+    );
+  }
+  return source === 'bundled' ? detectFormat(bundledCorpus(), { source }) : loadDataset(source);
+}
 
 /** Every text of a dataset, to learn a vocabulary from. */
 function textsOf(dataset: Dataset): string[] {

@@ -19,6 +19,7 @@ export const streamTopics = [
   'reference-logprobs',
   'demonstrations',
   'comparisons',
+  'policy-replicas',
 ] as const satisfies readonly TopicName[];
 export type StreamTopic = (typeof streamTopics)[number];
 

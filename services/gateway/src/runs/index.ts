@@ -1,6 +1,7 @@
-/** The resource /v1/runs: one file a route, over three projections of the log. */
+/** The resource /v1/runs: one file a route, over projections of the log. */
 import type { EventLog } from '@rlhf-streams/log';
 import type { Events, OpenStreams, Projection, ServiceContext } from '@rlhf-streams/runtime';
+import { applyVersion, type PublishedVersion } from '@rlhf-streams/training/config';
 import type { Api } from '../api.js';
 import { addCancelRun } from './cancel.js';
 import { addCreateRun } from './create.js';
@@ -8,9 +9,9 @@ import { addRunEvents } from './events.js';
 import { addListRuns } from './list.js';
 import { addRunMetrics } from './metrics.js';
 import { applyStep, type StepMetrics } from './progress.js';
+import { applyReplica, type Replica } from './replicas.js';
 import { applyRun, type RunState } from './runs.js';
 import { addShowRun } from './show.js';
-import { applyVersion, type Published } from './versions.js';
 
 /** What the routes of runs work with. */
 export interface RunsContext {
@@ -19,7 +20,8 @@ export interface RunsContext {
   readonly streams: OpenStreams;
   readonly runs: Projection<RunState>;
   readonly progress: Projection<StepMetrics[]>;
-  readonly versions: Projection<Published>;
+  readonly versions: Projection<PublishedVersion>;
+  readonly replicas: Projection<Replica[]>;
   /** Milliseconds a request may wait for the log. */
   readonly timeoutMs: number;
   /** Aborted when the service begins to drain. */
@@ -37,9 +39,13 @@ export async function addRuns(
     topics: ['training-metrics'],
     apply: applyStep,
   });
-  const versions = project<'policy-versions', Published>({
+  const versions = project<'policy-versions', PublishedVersion>({
     topics: ['policy-versions'],
     apply: applyVersion,
+  });
+  const replicas = project<'policy-replicas', Replica[]>({
+    topics: ['policy-replicas'],
+    apply: applyReplica,
   });
   const context: RunsContext = {
     log,
@@ -48,6 +54,7 @@ export async function addRuns(
     runs,
     progress,
     versions,
+    replicas,
     timeoutMs,
     draining: signal,
   };
@@ -57,5 +64,5 @@ export async function addRuns(
   addRunMetrics(api, context);
   addCancelRun(api, context);
   addRunEvents(api, context);
-  await Promise.all([runs.caughtUp, progress.caughtUp, versions.caughtUp]);
+  await Promise.all([runs, progress, versions, replicas].map(({ caughtUp }) => caughtUp));
 }

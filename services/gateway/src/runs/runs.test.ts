@@ -108,6 +108,30 @@ describe('POST /v1/runs', () => {
 });
 
 describe('GET /v1/runs/{run}', () => {
+  it('shows which version each policy replica samples from', async () => {
+    await gateway.events.publish([facts.requested('r1')]);
+    const cause = { code: 'ARTIFACT_TIMEOUT', message: 'too slow' };
+    const applied = (replica: string, version: number): NewEvent => ({
+      type: 'replica.applied',
+      id: `${replica}/${version}`,
+      data: { replica, run: 'r1', version, fetchMs: 12 },
+    });
+    const behind: NewEvent = {
+      type: 'replica.behind',
+      id: 'a/behind',
+      data: { replica: 'a', run: 'r1', version: 2, applied: 1, cause },
+    };
+    const time = '2026-03-02T09:00:00.000Z';
+    await tell('r1', [applied('b', 1), applied('b', 2), applied('a', 1), behind], {
+      replicas: [
+        { replica: 'a', applied: 1, behind: { version: 2, cause }, time },
+        { replica: 'b', applied: 2, time },
+      ],
+    });
+    const { replicas } = await tell('r1', [applied('a', 2)], { replicas: [{ applied: 2 }, { applied: 2 }] });
+    expect(replicas![0]).toEqual({ replica: 'a', applied: 2, time });
+  });
+
   it('shows how far the run has come', async () => {
     await gateway.events.publish([facts.requested('r1')]);
     const steps = [facts.step('r1', 0), facts.step('r1', 1)];

@@ -9,6 +9,7 @@ import {
 import { z } from 'zod';
 import type { RunsContext } from './index.js';
 import { StepMetrics, stepsDone } from './progress.js';
+import { Replica } from './replicas.js';
 import type { RunState } from './runs.js';
 
 export const RunConfig = RunConfigSchema.meta({
@@ -58,6 +59,7 @@ export const Run = RunSummary.extend({
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
     .describe('the newest published'),
+  replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
   links: z.object({ self: z.string(), metrics: z.string(), events: z.string(), cancel: z.string() }),
@@ -66,12 +68,12 @@ export const Run = RunSummary.extend({
 export type RunSummary = z.output<typeof RunSummary>;
 export type Run = z.output<typeof Run>;
 
-type Projections = Pick<RunsContext, 'progress' | 'versions'>;
+type Projections = Pick<RunsContext, 'progress' | 'versions' | 'replicas'>;
 
 const iso = (time: number): string => new Date(time).toISOString();
 
 export function summaryOf(state: RunState, { progress, versions }: Projections): RunSummary {
-  const { run, config, status, requestedAt, endedAt, testItems, cause } = state;
+  const { run, config, status, requestedAt, endedAt, steps, testItems, cause } = state;
   const policyVersion = versions.state.get(run)?.version;
   return {
     run,
@@ -81,7 +83,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
       done: stepsDone(progress.state.get(run)),
-      ...(config && { total: stepsOf(config, testItems) }),
+      ...(config && { total: stepsOf(config, testItems, steps) }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
@@ -91,6 +93,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
 export function viewOf(state: RunState, projections: Projections): Run {
   const { run, config, artifacts } = state;
   const published = projections.versions.state.get(run);
+  const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
   const waiting = waitingOf(state, projections);
   const self = locationOf(run);
@@ -101,6 +104,7 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),
+    ...(replicas && { replicas }),
     ...(metrics && { metrics }),
     ...(waiting && { waiting }),
     links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type EventLog, embeddedLog, memoryLog } from '@rlhf-streams/log';
+import { type EventLog, embeddedLog, kafkaLog, memoryLog } from '@rlhf-streams/log';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
 import { median, quantile } from '../timing.js';
@@ -8,24 +9,37 @@ import { KB, latencies, publishing, type Rates, type RecordSize, reading, sizes 
 
 const ROUNDS = 3;
 
-const logs = {
-  embedded: (directory: string): Promise<EventLog> => embeddedLog({ directory }),
-  memory: async (): Promise<EventLog> => memoryLog(),
-} as const;
-type LogName = keyof typeof logs;
+type LogName = 'embedded' | 'memory' | 'kafka';
+type Opening = (directory: string) => Promise<EventLog>;
+
+const local: Partial<Record<LogName, Opening>> = {
+  embedded: (directory) => embeddedLog({ directory }),
+  memory: async () => memoryLog(),
+};
+
+/** On Kafka a prefix takes the place of a folder of its own. */
+const onKafka =
+  (brokers: string): Opening =>
+  () =>
+    kafkaLog({ brokers: brokers.split(','), prefix: `bench-${randomUUID()}.` });
 
 export const log: Measurement = {
   name: 'log',
   about: 'records a second, and milliseconds from publish to handler',
-  run: () =>
+  run: ({ brokers }) =>
     inTemporaryFolder(async (folder) => {
+      const cluster = await brokers();
+      const logs: Partial<Record<LogName, Opening>> = {
+        ...local,
+        ...(cluster && { kafka: onKafka(cluster) }),
+      };
       const kinds = Object.keys(logs) as LogName[];
       const measured = new Map<string, Measured[]>();
       for (let round = 0; round < ROUNDS; round++) {
         for (const size of sizes) {
           for (const kind of kinds) {
             const key = `${kind} ${size.bytes}`;
-            const opened = await logs[kind](join(folder, `${key} ${round}`));
+            const opened = await logs[kind]!(join(folder, `${key} ${round}`));
             const results = await measure(opened, size).finally(() => opened.close());
             measured.set(key, [...(measured.get(key) ?? []), results]);
           }
@@ -39,6 +53,11 @@ export const log: Measurement = {
         notes: [
           `One topic of six partitions in ${tmpdir()}; medians of ${ROUNDS} new logs, latency over all their records.`,
           'one by one: each publish awaited before the next; 64 at once: as many publishes of one record under way; latency: an idle log.',
+          ...(cluster
+            ? [
+                `Kafka at ${cluster}, one partition leader for all; its durability is its replicas, not a sync.`,
+              ]
+            : []),
         ],
       };
     }),

@@ -1,5 +1,5 @@
-import type { TopicPartition } from '../port.js';
-import { partitionKey } from './store.js';
+import { partitionKey } from './partition.js';
+import type { TopicPartition } from './port.js';
 
 export interface MemberTopics {
   readonly id: string;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assign } from './assignment.js';
-import { partitionKey } from './store.js';
+import { partitionKey } from './partition.js';
 
 const partitionsOf = (sizes: readonly number[]) =>
   sizes.flatMap((size, topic) =>

@@ -1,0 +1,53 @@
+import type { KafkaCluster } from './cluster.js';
+import { KafkaBrokerError } from './errors.js';
+import { liveNodes } from './ready.js';
+import { startKafka } from './start.js';
+
+/** What decides, as variables of the environment. */
+export interface TestEnvironment {
+  /** Brokers that run already, as host:port,host:port. */
+  readonly KAFKA_BROKERS?: string | undefined;
+  /** `1`: no broker is a failure. */
+  readonly REQUIRE_KAFKA?: string | undefined;
+}
+
+/**
+ * A Kafka for a test run: that of `KAFKA_BROKERS`, else one in Docker, else one of Java and Maven. Where none can be
+ * had: undefined, and a line on stderr.
+ * @throws KafkaBrokerError KAFKA_BROKER_UNAVAILABLE when `KAFKA_BROKERS` does not answer, or `REQUIRE_KAFKA` is 1 and
+ * there is none; KAFKA_BROKER_FAILED.
+ */
+export async function kafkaForTests(
+  environment: TestEnvironment = process.env,
+  start: typeof startKafka = startKafka,
+): Promise<KafkaCluster | undefined> {
+  if (environment.KAFKA_BROKERS)
+    return named(environment.KAFKA_BROKERS.split(',').map((address) => address.trim()));
+  try {
+    return await start();
+  } catch (error) {
+    const skip = environment.REQUIRE_KAFKA !== '1';
+    if (!(error instanceof KafkaBrokerError && error.code === 'KAFKA_BROKER_UNAVAILABLE' && skip))
+      throw error;
+    process.stderr.write(
+      `Kafka suites are skipped (${oneLine(error.message)}). To run them start Docker, install Java 17 and Maven, or set KAFKA_BROKERS=host:port\n`,
+    );
+    return undefined;
+  }
+}
+
+async function named(brokers: string[]): Promise<KafkaCluster> {
+  const answer = await liveNodes(brokers);
+  if ('error' in answer) {
+    throw new KafkaBrokerError(
+      'KAFKA_BROKER_UNAVAILABLE',
+      `expected a broker at KAFKA_BROKERS=${brokers.join()}, but: ${answer.error.message}`,
+      { cause: answer.error },
+    );
+  }
+  return { brokers, source: 'environment', nodes: [], stop: async () => {} };
+}
+
+const MAX_REASON_CHARACTERS = 500;
+
+const oneLine = (text: string) => text.trim().replace(/\s+/g, ' ').slice(0, MAX_REASON_CHARACTERS);

@@ -1,0 +1,50 @@
+import { KafkaBrokerError } from './errors.js';
+
+export interface KafkaOptions {
+  /** 1 (default), or 3: internal topics, and new ones by default, then have 3 replicas of which 2 must be in sync. */
+  readonly nodes?: 1 | 3;
+  /** Default: `docker` where an engine answers and has or can pull the image, else `java` (17 or newer, with Maven). */
+  readonly source?: 'docker' | 'java';
+  /** Clients need TLS and SASL. With `java` alone. Default false. */
+  readonly secure?: boolean;
+  /** More server properties, over those chosen here. Where a broker listens and who it is cannot be set. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Where the first node listens; the others take the ports after it. Default: free ones. */
+  readonly port?: number;
+  /** A folder for the data, which `stop` keeps and a later cluster goes on with. With `java` alone. Default: none. */
+  readonly directory?: string;
+}
+
+const OWNED =
+  /^(node\.id|broker\.id|process\.roles|listeners|advertised\.listeners|controller\.(quorum\.(voters|bootstrap\.servers)|listener\.names)|(inter\.broker\.)?listener\.(name|security\.protocol\.map)\b.*|log\.dirs?|metadata\.log\.dir)$/;
+
+/** @throws KafkaBrokerError KAFKA_BROKER_INVALID naming the option. */
+export function checkOptions(options: KafkaOptions): void {
+  const { nodes = 1, source, settings = {}, port } = options;
+  if (nodes !== 1 && nodes !== 3) throw invalid('nodes', '1 or 3', nodes);
+  if (source !== undefined && source !== 'docker' && source !== 'java') {
+    throw invalid('source', "'docker' or 'java'", source);
+  }
+  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port + nodes - 1 <= 65_535)) {
+    throw invalid('port', `a port with ${nodes - 1} ports after it`, port);
+  }
+  for (const option of ['secure', 'directory'] as const) {
+    if (source === 'docker' && options[option]) {
+      throw invalid('source', `'java', which alone supports the option ${option}`, source);
+    }
+  }
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[a-z][a-z0-9._-]*$/.test(name) || OWNED.test(name)) {
+      throw invalid('settings', 'names of server properties that are not chosen here', name);
+    }
+    if (typeof value !== 'string' || /[\r\n]/.test(value)) {
+      throw invalid('settings', `a text of one line for ${name}`, value);
+    }
+  }
+}
+
+const invalid = (option: string, expected: string, got: unknown) =>
+  new KafkaBrokerError(
+    'KAFKA_BROKER_INVALID',
+    `startKafka: expected ${option} to be ${expected}, got ${String(got)}`,
+  );

@@ -1,0 +1,56 @@
+/** The log and the artifacts as a command sees them, whoever runs the services. */
+import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import type { EventLog } from '@rlhf-streams/log';
+import {
+  createEvents,
+  createLogger,
+  type Environment,
+  type Events,
+  type Logger,
+  type LogLevel,
+  openArtifacts,
+  openLog,
+  topicSpecsFor,
+} from '@rlhf-streams/runtime';
+
+export interface Client {
+  readonly log: EventLog;
+  readonly artifacts: ArtifactStore;
+  readonly events: Events;
+  readonly logger: Logger;
+  /** Resolves, with its name, when a service has failed that this process answers for. */
+  readonly failed: Promise<{ readonly service: string; readonly error: unknown }>;
+  close(): Promise<void>;
+}
+
+export interface ClientOptions {
+  /** Folder of an embedded log, and of artifacts or copies of them. */
+  readonly directory: string;
+  readonly environment?: Environment;
+  readonly logLevel?: LogLevel;
+}
+
+/** Opens what an environment names, with its topics. Services that run elsewhere are not started, nor watched. */
+export async function openClient({
+  directory,
+  environment,
+  logLevel = 'warn',
+}: ClientOptions): Promise<Client> {
+  const settings = { ...environment, RLHF_DATA_DIR: directory };
+  const logger = createLogger({ level: logLevel });
+  const topics = await topicSpecsFor(settings);
+  const artifacts = await openArtifacts(settings);
+  const log = await openLog(settings);
+  const events = createEvents({ log, source: 'cli', logger });
+  const close = async () => {
+    await events.close();
+    await log.close();
+  };
+  try {
+    await log.ensureTopics(topics);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { log, artifacts, events, logger, failed: new Promise(() => {}), close };
+}

@@ -1,0 +1,36 @@
+import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/training/config';
+import { CliError } from '../errors.js';
+import { isShared, openPlace, type Where } from '../where.js';
+
+export interface CollectOptions extends Pick<Where, 'directory' | 'brokers'> {
+  readonly graceMs: number;
+  /** Only tells what would go. */
+  readonly dryRun: boolean;
+}
+
+/** Whoever else uses the log publishes what it put a while ago. */
+const LEAST_SHARED_GRACE_MS = 60_000;
+
+/**
+ * Removes every artifact that the log has no use for.
+ * @throws CliError CLI_GRACE_TOO_SHORT on a log that others may be using.
+ */
+export async function collectArtifacts({ graceMs, dryRun, ...where }: CollectOptions): Promise<void> {
+  if (isShared(where) && graceMs < LEAST_SHARED_GRACE_MS) {
+    throw new CliError(
+      'CLI_GRACE_TOO_SHORT',
+      `expected a grace period of at least 1m on a log that others may be using, got ${graceMs} ms`,
+    );
+  }
+  const place = await openPlace({ ...where, attach: true });
+  try {
+    const live = await liveArtifacts(place.events.readAll(ARTIFACT_TOPICS));
+    const { artifacts, blobs, bytes } = await place.artifacts.collect(live, { graceMs, dryRun });
+    const gone = `${artifacts} artifacts and ${blobs} files of ${megabytes(bytes)}`;
+    console.log(`${dryRun ? 'Would remove' : 'Removed'} ${gone}; ${live.length} artifacts are in use.`);
+  } finally {
+    await place.close();
+  }
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -1,0 +1,82 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { topics as registry } from '@rlhf-streams/events';
+import { embeddedLog } from '@rlhf-streams/log';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { topics } from './topics.js';
+
+const COUNT = Object.keys(registry).length;
+
+let directory: string;
+let printed: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'topics-'));
+  printed = '';
+  vi.spyOn(console, 'log').mockImplementation((text: string) => {
+    printed += `${text}\n`;
+  });
+  for (const name of [
+    'KAFKA_BROKERS',
+    'RLHF_LOG',
+    'RLHF_TOPICS_FILE',
+    'RLHF_TOPIC_PARTITIONS',
+    'RLHF_TOPIC_REPLICATION',
+  ])
+    vi.stubEnv(name, '');
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  await rm(directory, { recursive: true });
+});
+
+/** What `topics` says, and whether all is as wanted. */
+async function run(apply: boolean, yaml?: string): Promise<[asWanted: boolean, printed: string]> {
+  printed = '';
+  const file = join(directory, 'topics.yaml');
+  if (yaml !== undefined) await writeFile(file, yaml);
+  const asWanted = await topics({ directory, apply, ...(yaml !== undefined && { file }) });
+  return [asWanted, printed];
+}
+
+it('tells what is missing, creates it, and then has nothing to do', async () => {
+  const [planned, plan] = await run(false);
+  expect(planned).toBe(false);
+  expect(plan).toMatch(/^dead-letters +create +- +partitions=1, cleanup\.policy=delete, retention\.ms=-1$/m);
+  expect(plan).toContain(`${COUNT} topics, ${COUNT} changes to make`);
+  expect(await run(false)).toEqual([false, plan]);
+
+  const [applied, made] = await run(true);
+  expect(applied).toBe(true);
+  expect(made).toBe(plan.replace('to make', 'made'));
+  expect(await run(false)).toEqual([true, `${COUNT} topics, all as wanted\n`]);
+  expect(await run(true)).toEqual([true, `${COUNT} topics, all as wanted\n`]);
+});
+
+it('makes what can be made, and names what stays', async () => {
+  await run(true);
+  const yaml = `
+topics:
+  rollouts: { partitions: 8, retention: 1d }
+  rewards: { partitions: 2 }
+`;
+  const [planned, plan] = await run(false, yaml);
+  expect(planned).toBe(false);
+  expect(plan).toBe(`topic     what          is         wanted
+rollouts  partitions    6          8
+rollouts  retention.ms  604800000  86400000
+rewards   partitions    6          2         stays: partitions are never removed: their records would be lost
+
+${COUNT} topics, 2 changes to make, 1 that will not be made
+`);
+  expect(await run(true, yaml)).toEqual([false, plan.replace('to make', 'made')]);
+  const [left, rest] = await run(true, yaml);
+  expect(left).toBe(false);
+  expect(rest).toContain(`${COUNT} topics, 1 that will not be made`);
+
+  const log = await embeddedLog({ directory: join(directory, 'log') });
+  const { latest } = await log.positions(['rollouts', 'rewards']);
+  await log.close();
+  expect([latest.rollouts?.length, latest.rewards?.length]).toEqual([8, 6]);
+});

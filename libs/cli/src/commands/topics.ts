@@ -1,0 +1,42 @@
+import { openLog, topicSpecsFor } from '@rlhf-streams/runtime';
+import { topicTable } from '../topic-table.js';
+import type { Where } from '../where.js';
+
+export interface TopicsOptions extends Pick<Where, 'directory' | 'brokers'> {
+  /** YAML file of how topics are kept; default RLHF_TOPICS_FILE, and without it the environment and the registry. */
+  readonly file?: string;
+  /** Makes the topics so; otherwise only tells what would be done. */
+  readonly apply: boolean;
+}
+
+/** Shows how the log's topics differ from what is wanted. Returns whether they are, in the end, as wanted. */
+export async function topics({ directory, brokers, file, apply }: TopicsOptions): Promise<boolean> {
+  const environment = {
+    ...process.env,
+    RLHF_DATA_DIR: directory,
+    ...(brokers && { KAFKA_BROKERS: brokers }),
+    ...(file && { RLHF_TOPICS_FILE: file }),
+  };
+  const wanted = await topicSpecsFor(environment);
+  const log = await openLog(environment);
+  try {
+    const changes = await log.planTopics(wanted);
+    const possible = changes.filter(({ applies }) => applies);
+    const staying = changes.length - possible.length;
+    if (changes.length > 0) console.log(`${topicTable(changes)}\n`);
+    if (apply && possible.length > 0) await log.ensureTopics(wanted, { settings: true });
+    console.log(
+      [
+        `${wanted.length} topics`,
+        ...(changes.length === 0 ? ['all as wanted'] : []),
+        ...(possible.length > 0 ? [`${changesOf(possible.length)} ${apply ? 'made' : 'to make'}`] : []),
+        ...(staying > 0 ? [`${staying} that will not be made`] : []),
+      ].join(', '),
+    );
+    return apply ? staying === 0 : changes.length === 0;
+  } finally {
+    await log.close();
+  }
+}
+
+const changesOf = (count: number): string => `${count} change${count === 1 ? '' : 's'}`;

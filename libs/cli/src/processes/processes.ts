@@ -1,0 +1,82 @@
+/** Every service as a process of its own, on a log that processes can share. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Client, openClient } from '../client.js';
+import { CliError } from '../errors.js';
+import { type ServiceName, serviceNames } from '../service-names.js';
+import { type Supervised, supervise } from './supervised.js';
+
+export interface ProcessesOptions {
+  /** Folder of artifacts, or of copies of them, and of what the services write. */
+  readonly directory: string;
+  /** Names the log: KAFKA_BROKERS and so on. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Ports by service; free ones where none is given. */
+  readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Replicas by service; 0 leaves it out. Default 1. */
+  readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+}
+
+export interface Processes extends Client {
+  readonly services: readonly Supervised[];
+  /** Starts one more replica of a service, and waits until it is ready. */
+  start(service: ServiceName): Promise<Supervised>;
+}
+
+/** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
+export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
+  const { directory, ports = {}, replicas = {} } = options;
+  const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };
+  if (!environment.KAFKA_BROKERS && !environment.RLHF_LOG)
+    throw new CliError(
+      'CLI_LOG_PRIVATE',
+      'expected a log that processes can share, such as --brokers host:port; the embedded log is of one process',
+    );
+  const logs = join(directory, 'logs');
+  await mkdir(logs, { recursive: true });
+  const client = await openClient({ directory, environment });
+  const services: Supervised[] = [];
+  let tellFailed: (failure: Awaited<Client['failed']>) => void;
+  const failed: Client['failed'] = new Promise((resolve) => {
+    tellFailed = resolve;
+  });
+
+  const begin = (name: ServiceName, port = 0): Supervised => {
+    const replica = services.filter(({ service }) => service === name).length + 1;
+    const service = supervise({
+      service: name,
+      environment: { ...environment, PORT: String(port), RLHF_REPLICA: `${name}-${replica}` },
+      logFile: join(logs, `${name}-${replica}.log`),
+    });
+    services.push(service);
+    void service.failed.then((error) => tellFailed({ service: name, error }));
+    return service;
+  };
+  const close = async () => {
+    await Promise.all(services.map((service) => service.stop()));
+    await client.close();
+  };
+
+  try {
+    const begun = serviceNames.flatMap((name) =>
+      Array.from({ length: replicas[name] ?? 1 }, (_, replica) =>
+        begin(name, replica === 0 ? ports[name] : 0),
+      ),
+    );
+    await Promise.all(begun.map((service) => service.ready()));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    ...client,
+    services,
+    failed,
+    close,
+    async start(name) {
+      const service = begin(name);
+      await service.ready();
+      return service;
+    },
+  };
+}

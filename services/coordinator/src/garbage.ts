@@ -1,0 +1,60 @@
+/** Collects what the log has no use for any more, every so often. */
+import { own } from '@rlhf-streams/log';
+import { pause, type ServiceContext } from '@rlhf-streams/runtime';
+import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/training/config';
+import { z } from 'zod';
+
+/** Node's longest timer. */
+const MOST_MS = 2 ** 31 - 1;
+
+export const garbageSettings = z.object({
+  RLHF_GC_INTERVAL_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MOST_MS)
+    .default(0)
+    .describe('artifacts that no run needs any more are collected every so many milliseconds; 0 never'),
+  RLHF_GC_GRACE_MS: z.coerce
+    .number()
+    .int()
+    .min(60_000)
+    .max(MOST_MS)
+    .default(3_600_000)
+    .describe(
+      'what was written within so many milliseconds is not collected; longer than a step takes to be published, and a collection',
+    ),
+});
+
+/** One replica collects: the one that owns the first partition of `runs`. */
+export async function collectRegularly({
+  settings,
+  log,
+  events,
+  artifacts,
+  logger,
+  onStop,
+}: Pick<
+  ServiceContext<z.output<typeof garbageSettings>>,
+  'settings' | 'log' | 'events' | 'artifacts' | 'logger' | 'onStop'
+>): Promise<void> {
+  const { RLHF_GC_INTERVAL_MS: intervalMs, RLHF_GC_GRACE_MS: graceMs } = settings;
+  if (intervalMs === 0) return;
+  const ownership = await own(
+    log,
+    { group: 'garbage-collector', topic: 'runs' },
+    async (partition, signal) => {
+      while (partition === 0) {
+        await pause(intervalMs, signal);
+        if (signal.aborted) return;
+        const live = await liveArtifacts(events.readAll(ARTIFACT_TOPICS, { signal }));
+        logger.info(
+          { live: live.length, ...(await artifacts.collect(live, { graceMs })) },
+          'collected artifacts',
+        );
+      }
+    },
+    { onError: (err) => logger.error({ err }, 'artifacts could not be collected') },
+  );
+  onStop(() => ownership.close(), 'garbage collection');
+}

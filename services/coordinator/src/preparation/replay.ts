@@ -1,0 +1,40 @@
+/** What a replay works with: the models of the run that it replays, and the places of its events. */
+import {
+  type RunConfig,
+  replayExtent,
+  replayed,
+  stepsCompleted,
+  workOf,
+} from '@rlhf-streams/training/config';
+import { CoordinatorError } from '../errors.js';
+import type { Preparation } from './prepare.js';
+import { ended, type SourceDependencies } from './sources.js';
+
+/** @throws CoordinatorError, or TrainingError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so. */
+export async function prepareReplay(
+  dependencies: SourceDependencies,
+  config: RunConfig,
+  source: string,
+  signal: AbortSignal,
+): Promise<Preparation> {
+  if (source === config.run) throw unfit(`expected run ${source} to replay another run, not itself`);
+  const view = await ended(dependencies.runs, source, signal);
+  const original = view.config && replayed(view.config);
+  if (original !== undefined) {
+    throw unfit(`expected a run with events of its own, got ${source}, a replay: name ${original} instead`);
+  }
+  if (!view.config || !view.artifacts) {
+    const why = view.cause?.message ?? 'no cause given';
+    throw unfit(`expected a run that was started; ${source} never was, it is ${view.status}: ${why}`);
+  }
+  // Read from the log itself: a projection may not have come so far.
+  const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
+  const completed = await stepsCompleted(metrics, source);
+  const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });
+  const from = Object.fromEntries(
+    workOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
+  );
+  return { ...extent, artifacts: { ...view.artifacts }, from };
+}
+
+const unfit = (message: string) => new CoordinatorError('RUN_SOURCE_UNFIT', message);

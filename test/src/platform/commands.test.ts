@@ -1,0 +1,63 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
+
+const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'commands-'));
+  const data = await writeReviews(folder);
+  // JSON is YAML.
+  const runs = [tinySft(data), tinyPpo(data, 'run:sft')].map((config) => JSON.stringify(config));
+  await writeFile(join(folder, 'runs.yaml'), runs.join('\n---\n'));
+  expect(await rlhfStreams('run', 'runs.yaml')).toMatchObject({ code: 0 });
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+const rlhfStreams = (...args: string[]) =>
+  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [bin, ...args, '--directory', 'data'],
+      { cwd: folder, timeout: 100_000 },
+      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+it('replay tells of every version that it came out the same, also when what no run needs is collected', async () => {
+  const first = await rlhfStreams('replay', 'ppo');
+  expect(first.code).toBe(0);
+  expect(first.stdout).toContain('replay of ppo as ppo-replay-1');
+  expect(first.stdout.match(/^version +\d+ +[0-9a-f]{64} {2}the same$/gm)).toHaveLength(7);
+  expect(first.stdout).toContain('7 of 7 versions of run ppo compared');
+
+  const told = await rlhfStreams('artifacts', 'gc', '--grace', '0', '--dry-run');
+  const gone = await rlhfStreams('artifacts', 'gc', '--grace', '0');
+  expect(told.stdout).toMatch(/^Would remove [1-9]\d* artifacts and [1-9]\d* files of \d+\.\d MB; /);
+  expect(gone.stdout).toBe(told.stdout.replace('Would remove', 'Removed'));
+  expect((await rlhfStreams('artifacts', 'gc', '--grace', '0')).stdout).toMatch(
+    /^Removed 0 artifacts and 0 files /,
+  );
+
+  const second = await rlhfStreams('replay', 'ppo', '--set', 'steps=2', '--set', 'ppo.klCoef=.1');
+  expect(second.code).toBe(0);
+  expect(second.stdout).toMatch(/replay of ppo as ppo-replay-2 +2\/2 steps/);
+  expect(await readdir(join(folder, 'data', 'tmp'))).toEqual([]);
+}, 120_000);
+
+it.each([
+  [['replay', 'ppo', '--set', 'sampling.temperature=2'], /another sampling\.temperature.*CLI_REPLAY_REFUSED/],
+  [['replay', 'ppo', '--set', 'ppo.klCoef=much'], /expected number.*at ppo\.klCoef.*CLI_REPLAY_REFUSED/s],
+  [['replay', 'ppo', '--set', 'ppo.klCoef'], /path=value/],
+  [['replay', 'nowhere'], /got nowhere; there are: .*ppo/],
+  [['replay', 'sft', '--as', 'ppo'], /CLI_RUN_EXISTS/],
+])('%j is refused with exit code 2', async (args, said) => {
+  const { code, stderr } = await rlhfStreams(...args);
+  expect(stderr).toMatch(said);
+  expect(code).toBe(2);
+});
