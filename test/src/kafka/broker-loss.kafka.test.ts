@@ -79,8 +79,7 @@ describe.skipIf(!inject('kafka'))(`runs end in the same bits (CRASH_SEED=${seed}
     2 * TIMEOUT_MS,
   );
 
-  // Did not end within its time limit when last run on two busy cores: not shown yet, and not claimed.
-  it.skip(
+  it(
     'when one of three brokers is lost for good',
     async () => {
       kafka = await startKafka({ nodes: 3 });

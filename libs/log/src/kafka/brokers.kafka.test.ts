@@ -102,10 +102,20 @@ describe.skipIf(!inject('kafka'))('three brokers', { timeout: TIMEOUT_MS }, () =
     await until('it is handled', () => handled.length >= 50, FACT_TIMEOUT_MS);
 
     // The one that the group cannot do without.
-    const coordinator = await wireTo(cluster.brokers).coordinator('group', group);
+    const wire = wireTo(cluster.brokers);
+    const coordinator = await wire.coordinator('group', group);
     const lost = cluster.nodes.find(({ address }) => address === coordinator.brokerAddress)!;
     const during = round('while it dies');
     await lost.kill();
+    const answers = () =>
+      wire.brokers().then(
+        () => true,
+        () => false,
+      );
+    await until('the others count it out', answers, FACT_TIMEOUT_MS);
+    const find = () => wire.coordinator('group', group);
+    const next = await wire.attempt('find who coordinates now', find, { deadlineMs: FACT_TIMEOUT_MS });
+    expect(next.brokerAddress).not.toBe(lost.address);
     await during;
     await round('with two');
     await until('all is handled', () => new Set(texts(handled)).size === 150, FACT_TIMEOUT_MS);

@@ -207,14 +207,15 @@ export function openCluster(
 
     async coordinator(type, id) {
       const key = `${type} ${id}`;
-      if (!coordinators.has(key)) {
-        const { coordinator } = await askAny((each) =>
-          each.findGroupCoordinator({ groupId: id, coordinatorType: COORDINATOR_TYPES[type] }),
-        );
-        learn([coordinator]);
-        coordinators.set(key, coordinator.nodeId);
-      }
-      return broker(coordinators.get(key)!);
+      const known = coordinators.get(key);
+      // One that has left the cluster coordinates nothing any more.
+      if (known !== undefined && nodes.has(known)) return broker(known);
+      const { coordinator } = await askAny((each) =>
+        each.findGroupCoordinator({ groupId: id, coordinatorType: COORDINATOR_TYPES[type] }),
+      );
+      learn([coordinator]);
+      coordinators.set(key, coordinator.nodeId);
+      return broker(coordinator.nodeId);
     },
 
     async brokers() {
