@@ -123,7 +123,10 @@ export interface ReadOptions {
   readonly from?: Positions;
   /** Only records of these partitions. Default all. */
   readonly partitions?: readonly number[];
-  /** true: wait for new records until `signal` aborts; false: end at the latest positions as of the call. */
+  /**
+   * true: wait for new records until `signal` aborts; false: end with what was written as of the call. A transaction
+   * under way then is waited for: it may hide records that were published after it.
+   */
   readonly follow: boolean;
   readonly signal?: AbortSignal;
   readonly maxBatchRecords?: number;

@@ -117,7 +117,7 @@ function openLog(settings: KafkaSettings): EventLog & { connect(): Promise<void>
     try {
       await checkTopics(topics);
       yield* readBatches(
-        { direct, feed, metadataMaxAgeMs: settings.metadataMaxAgeMs },
+        { direct, feed, metadataMaxAgeMs: settings.metadataMaxAgeMs, deadlineMs: settings.deadlineMs },
         { topics, partitions, follow, from, maxBatchRecords, signal: either.signal },
       );
     } catch (error) {

@@ -2,9 +2,19 @@
 import { LogError } from '../errors.js';
 import type { Positions, TopicPartition } from '../port.js';
 import type { Broker, ByTopic } from './protocol.js';
-import { READ_COMMITTED, type Wire } from './wire.js';
+import { READ_COMMITTED, READ_UNCOMMITTED, type Wire } from './wire.js';
 
-const TIMESTAMPS = { earliest: -2, latest: -1 } as const;
+const EARLIEST = -2;
+const LATEST = -1;
+
+/** Of the first record kept; of the next one that readers can see, as up to there transactions have ended; of the next one. */
+const BOUNDS = {
+  earliest: { timestamp: EARLIEST, isolationLevel: READ_COMMITTED },
+  latest: { timestamp: LATEST, isolationLevel: READ_COMMITTED },
+  written: { timestamp: LATEST, isolationLevel: READ_UNCOMMITTED },
+} as const;
+
+type Bound = keyof typeof BOUNDS;
 
 /** Partitions by topic, as requests name them. */
 export function byTopic<P extends TopicPartition, Q>(
@@ -33,12 +43,7 @@ export async function byLeader<P extends TopicPartition>(
   return found;
 }
 
-/** Offsets of the first record kept, or of the next one: up to there transactions have ended. */
-export async function boundsOf(
-  wire: Wire,
-  topics: readonly string[],
-  bound: keyof typeof TIMESTAMPS,
-): Promise<Positions> {
+export async function boundsOf(wire: Wire, topics: readonly string[], bound: Bound): Promise<Positions> {
   return wire.attempt(`find the ${bound} offsets of ${topics.join(', ')}`, async () => {
     const partitions: TopicPartition[] = [];
     for (const topic of topics)
@@ -56,16 +61,17 @@ interface Offset extends TopicPartition {
 export async function listOffsets(
   wire: Wire,
   partitions: readonly TopicPartition[],
-  bound: keyof typeof TIMESTAMPS,
+  bound: Bound,
 ): Promise<Offset[]> {
+  const { timestamp, isolationLevel } = BOUNDS[bound];
   const led = await byLeader(wire, partitions);
   const answers = await Promise.all(
     [...led].map(async ([nodeId, ofLeader]) => {
       const broker = await wire.broker(nodeId);
       const { responses } = await broker.listOffsets({
         replicaId: -1,
-        isolationLevel: READ_COMMITTED,
-        topics: byTopic(ofLeader, ({ partition }) => ({ partition, timestamp: TIMESTAMPS[bound] })),
+        isolationLevel,
+        topics: byTopic(ofLeader, ({ partition }) => ({ partition, timestamp })),
       });
       return offsetsOf(responses);
     }),

@@ -99,6 +99,44 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
     await until('all is handled', async () => records.length === 6 && (await lag(log, group, topic)) === 0);
   });
 
+  it('to the end wait for a transaction under way, which hides what others have published', async () => {
+    const log = await open();
+    const topic = await newTopic(log);
+    const producer = await otherClient(brokers).producer(uniqueName('producer'));
+    for (const ending of ['commit', 'abort'] as const) {
+      const before = texts(await readAll(log, [topic]));
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, messages: [{ value: `${ending} 1` }] });
+      await log.publish(numbered(topic, 1, `after ${ending} `));
+      let isOver = false;
+      const reading = readAll(log, [topic]).finally(() => {
+        isOver = true;
+      });
+      // Others that began later have ended: this one could have.
+      const fresh = await newTopic(log);
+      await log.publish(numbered(fresh, 1));
+      for (let i = 0; i < 5; i++) await readAll(log, [fresh]);
+      expect(isOver).toBe(false);
+      await transaction[ending]();
+      const visible = [...(ending === 'commit' ? ['commit 1'] : []), `after ${ending} 0`];
+      expect(texts(await reading)).toEqual([...before, ...visible]);
+    }
+  });
+
+  it('to the end fail when nobody ends a transaction', async () => {
+    const topic = await newTopic(await open());
+    const impatient = await openLog({ brokers, deadlineMs: 2_000 });
+    const producer = await otherClient(brokers).producer(uniqueName('producer'));
+    const transaction = await producer.transaction();
+    await transaction.send({ topic, messages: [{ value: 'hidden' }] });
+    await expect(readAll(impatient, [topic])).rejects.toMatchObject({
+      code: 'LOG_UNAVAILABLE',
+      message: expect.stringContaining(`${topic}/0 (at 0, to 1)`),
+    });
+    await transaction.commit();
+    expect(texts(await readAll(impatient, [topic]))).toEqual(['hidden']);
+  });
+
   it('get every record, however many partitions do not fit into one answer', async () => {
     const log = await openLog({ brokers, compression: 'none' });
     const topic = await newTopic(log, 14);

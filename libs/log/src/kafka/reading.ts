@@ -1,4 +1,8 @@
-/** Every record from given positions, without a group. */
+/**
+ * Every record from given positions, without a group. A reading that ends does so at what was written when it began: a
+ * transaction under way then, which hides what others have published after it, is waited for.
+ */
+import { LogError } from '../errors.js';
 import type { Batch, Positions, ReadOptions, TopicPartition } from '../port.js';
 import { turn } from '../waiting.js';
 import { createBell } from './bell.js';
@@ -11,6 +15,8 @@ export interface ReadContext {
   readonly feed: Feed;
   /** How often a topic that is followed is asked whether it has grown. */
   readonly metadataMaxAgeMs: number;
+  /** A reading that is to end fails when nothing more comes for so long. */
+  readonly deadlineMs: number;
 }
 
 export interface ReadPlan extends Pick<ReadOptions, 'topics' | 'partitions' | 'follow'> {
@@ -27,7 +33,7 @@ interface Reading {
 }
 
 export async function* readBatches(
-  { direct, feed, metadataMaxAgeMs }: ReadContext,
+  { direct, feed, metadataMaxAgeMs, deadlineMs }: ReadContext,
   { topics, partitions, follow, from, maxBatchRecords, signal }: ReadPlan,
 ): AsyncGenerator<Batch, void> {
   const readings = new Map<string, Reading>();
@@ -37,16 +43,16 @@ export async function* readBatches(
 
   /** Opens a reader for each partition there is. */
   async function open(names: readonly string[]): Promise<void> {
-    const [earliest, latest] = await Promise.all([
+    const [earliest, written] = await Promise.all([
       boundsOf(direct, names, 'earliest'),
-      follow ? undefined : boundsOf(direct, names, 'latest'),
+      follow ? undefined : boundsOf(direct, names, 'written'),
     ]);
     for (const topic of names) {
       const seen = counts.get(topic) ?? 0;
       for (const [partition, first] of earliest[topic]!.entries()) {
         if (partition < seen || !(partitions?.includes(partition) ?? true)) continue;
         const position = Math.max(first, from[topic]?.[partition] ?? 0);
-        const end = latest ? latest[topic]![partition]! : Number.POSITIVE_INFINITY;
+        const end = written ? written[topic]![partition]! : Number.POSITIVE_INFINITY;
         if (position >= end) continue;
         const at = { topic, partition };
         readings.set(`${topic}/${partition}`, { at, reader: feed.read(at, position, bell.ring), end });
@@ -79,7 +85,10 @@ export async function* readBatches(
   try {
     await open(topics);
     let lookedAt = performance.now();
+    let movedAt = lookedAt;
+    const patienceMs = Math.min(metadataMaxAgeMs, deadlineMs);
     while (!signal.aborted && (follow || readings.size > 0)) {
+      const { size } = readings;
       let found = false;
       for (const [key, reading] of [...readings]) {
         const batch = next(key, reading);
@@ -88,8 +97,11 @@ export async function* readBatches(
         yield batch;
         if (signal.aborted) return;
       }
+      if (found || readings.size < size) movedAt = performance.now();
+      else if (!follow && performance.now() - movedAt > deadlineMs)
+        throw hidden([...readings.values()], deadlineMs);
       if (found) await turn();
-      else if (readings.size > 0 || follow) await bell.rung(metadataMaxAgeMs);
+      else if (readings.size > 0 || follow) await bell.rung(patienceMs);
       if (follow && !signal.aborted && performance.now() - lookedAt > metadataMaxAgeMs) {
         await openGrown();
         lookedAt = performance.now();
@@ -99,4 +111,14 @@ export async function* readBatches(
     signal.removeEventListener('abort', bell.ring);
     for (const { reader } of readings.values()) reader.close();
   }
+}
+
+function hidden(readings: readonly Reading[], ms: number): LogError {
+  const where = readings.map(
+    ({ at, reader, end }) => `${at.topic}/${at.partition} (at ${reader.position}, to ${end})`,
+  );
+  return new LogError(
+    'LOG_UNAVAILABLE',
+    `Kafka showed nothing more of ${where.join(', ')} for ${ms} ms: a transaction is open there that nobody ends. kafka-transactions finds and aborts it.`,
+  );
 }

@@ -11,6 +11,7 @@ import { isPassing, kafkaType, textOf, toLogError } from './errors.js';
 import type { KafkaSettings } from './options.js';
 import { linked, unlessEnded } from './signals.js';
 
+export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;
 
 export interface AttemptOptions {
