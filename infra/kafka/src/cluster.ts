@@ -31,7 +31,7 @@ export interface KafkaNode {
   start(): Promise<void>;
 }
 
-/** Clients connect with TLS and SASL (PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512) as the one user there is. */
+/** Clients connect with TLS and SASL (PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512) as this user. */
 export interface KafkaSecurity {
   /** The certificate to trust, PEM. */
   readonly ca: string;

@@ -23,15 +23,30 @@ export async function kafkaForTests(
 ): Promise<KafkaCluster | undefined> {
   if (environment.KAFKA_BROKERS)
     return named(environment.KAFKA_BROKERS.split(',').map((address) => address.trim()));
+  return unlessUnavailable(
+    start,
+    (reason) =>
+      `Kafka suites are skipped (${reason}). To run them start Docker, install Java 17 and Maven, or set KAFKA_BROKERS=host:port`,
+    environment,
+  );
+}
+
+/**
+ * A cluster of a test's own. Where it cannot be had: undefined, and what `skipped` says on stderr.
+ * @throws KafkaBrokerError KAFKA_BROKER_UNAVAILABLE when `REQUIRE_KAFKA` is 1; KAFKA_BROKER_FAILED.
+ */
+export async function unlessUnavailable(
+  start: () => Promise<KafkaCluster>,
+  skipped: (reason: string) => string,
+  environment: Pick<TestEnvironment, 'REQUIRE_KAFKA'> = process.env,
+): Promise<KafkaCluster | undefined> {
   try {
     return await start();
   } catch (error) {
     const skip = environment.REQUIRE_KAFKA !== '1';
     if (!(error instanceof KafkaBrokerError && error.code === 'KAFKA_BROKER_UNAVAILABLE' && skip))
       throw error;
-    process.stderr.write(
-      `Kafka suites are skipped (${oneLine(error.message)}). To run them start Docker, install Java 17 and Maven, or set KAFKA_BROKERS=host:port\n`,
-    );
+    process.stderr.write(`${skipped(oneLine(error.message))}\n`);
     return undefined;
   }
 }

@@ -8,6 +8,8 @@ describe('startKafka refuses', () => {
     ['source', { source: 'podman' }],
     ['source', { source: 'docker', secure: true }],
     ['source', { source: 'docker', directory: 'data' }],
+    ['users', { users: ['policy'] }],
+    ['users', { secure: true, users: ['policy="" user_admin'] }],
     ['port', { port: 65_534, nodes: 3 }],
     ['settings', { settings: { listeners: 'PLAINTEXT://:9092' } }],
     ['settings', { settings: { 'node.id': '4' } }],

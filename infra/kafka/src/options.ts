@@ -7,6 +7,8 @@ export interface KafkaOptions {
   readonly source?: 'docker' | 'java';
   /** Clients need TLS and SASL. With `java` alone. Default false. */
   readonly secure?: boolean;
+  /** Of a secure cluster: more users, who log in with PLAIN and the same password. Default none. */
+  readonly users?: readonly string[];
   /** More server properties, over those chosen here. Where a broker listens and who it is cannot be set. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Where the first node listens; the others take the ports after it. Default: free ones. */
@@ -20,7 +22,7 @@ const OWNED =
 
 /** @throws KafkaBrokerError KAFKA_BROKER_INVALID naming the option. */
 export function checkOptions(options: KafkaOptions): void {
-  const { nodes = 1, source, settings = {}, port } = options;
+  const { nodes = 1, source, secure = false, users = [], settings = {}, port } = options;
   if (nodes !== 1 && nodes !== 3) throw invalid('nodes', '1 or 3', nodes);
   if (source !== undefined && source !== 'docker' && source !== 'java') {
     throw invalid('source', "'docker' or 'java'", source);
@@ -33,6 +35,10 @@ export function checkOptions(options: KafkaOptions): void {
       throw invalid('source', `'java', which alone supports the option ${option}`, source);
     }
   }
+  const odd = users.find((user) => !/^[\w.-]+$/.test(user));
+  if (odd !== undefined) throw invalid('users', 'names of letters, digits, "_", "." and "-"', odd);
+  if (users.length > 0 && !secure)
+    throw invalid('users', 'of a secure cluster', 'one that asks nobody who it is');
   for (const [name, value] of Object.entries(settings)) {
     if (!/^[a-z][a-z0-9._-]*$/.test(name) || OWNED.test(name)) {
       throw invalid('settings', 'names of server properties that are not chosen here', name);

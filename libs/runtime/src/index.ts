@@ -13,7 +13,6 @@ export {
 export type { FollowOptions, ReadAllOptions } from './events/follow.js';
 export { advance, type Received } from './events/received.js';
 export { topicSpecs } from './events/topics.js';
-export { type FetchArtifactOptions, fetchArtifact } from './fetch-artifact.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {
   type FieldError,
@@ -26,6 +25,7 @@ export {
 export type { OpenStreams } from './http/streams.js';
 export { validated } from './http/validated.js';
 export type { ServiceState } from './lifecycle.js';
+export { type LoadArtifactsOptions, type LoadedArtifacts, loadArtifacts } from './loaded-artifacts.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { dataSettings } from './logs/embedded.js';
 export { kafkaSettings } from './logs/kafka.js';

@@ -24,7 +24,8 @@ export async function scoreUnderReference(
       const run = await startedRun(runs, subject.data.run, signal);
       const artifact = run.artifacts?.[artifactRoles.reference];
       if (hasEnded(run) || !artifact || !isJoined(run, subject)) return;
-      await events.publish([await scored(await references.of(artifact), artifact, subject)]);
+      const event = await references.use(artifact, (reference) => scored(reference, artifact, subject));
+      await events.publish([event]);
     },
   });
   onStop(() => consumer.close(), 'consumer of rollouts and comparisons');

@@ -2,7 +2,7 @@
 import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
 import { artifactRoles, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
-import type { References } from './references.js';
+import type { Reference, References } from './references.js';
 
 const LogprobRequest = z.strictObject({
   run: z.string().min(1).describe('whose reference'),
@@ -26,14 +26,13 @@ export function serveLogprobs(
         `expected run to be a started run with a reference, got ${run}`,
       );
     }
-    const reference = await references.of(artifact);
-    const results = await Promise.all(
-      texts.map(async (text) => {
-        const tokens = await reference.encode(text);
-        const logprobs = [...(await reference.logprobs(tokens, temperature))];
-        return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
-      }),
-    ).catch((error: Error & { code?: string }) => {
+    const scored = async (reference: Reference, text: string) => {
+      const tokens = await reference.encode(text);
+      const logprobs = [...(await reference.logprobs(tokens, temperature))];
+      return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
+    };
+    const scoreAll = (reference: Reference) => Promise.all(texts.map((text) => scored(reference, text)));
+    const results = await references.use(artifact, scoreAll).catch((error: Error & { code?: string }) => {
       if (error.code === 'MODEL_SEQUENCE_LENGTH')
         throw problem(400, error.code, 'A text is too long', error.message);
       throw error;

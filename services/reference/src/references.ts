@@ -1,6 +1,12 @@
 import type { ArtifactRef } from '@rlhf-streams/events';
-import { fetchArtifact, type ServiceContext } from '@rlhf-streams/runtime';
+import {
+  type LoadedArtifacts,
+  loadArtifacts,
+  type Projection,
+  type ServiceContext,
+} from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
+import { isInUse, type RunView } from '@rlhf-streams/training/config';
 import DataLoader from 'dataloader';
 import type { ReferenceThread } from './thread.js';
 
@@ -10,26 +16,18 @@ export interface Reference {
   encode(text: string): Promise<number[]>;
 }
 
-export interface References {
-  /** @throws RuntimeError RUNTIME_UNAVAILABLE while the artifact cannot be fetched. */
-  of(artifact: ArtifactRef): Promise<Reference>;
-}
+export type References = LoadedArtifacts<Reference>;
 
 /** Frozen models by artifact, in one compute thread. */
-export function createReferences(context: ServiceContext): References {
+export function createReferences(context: ServiceContext, runs: Projection<RunView>): References {
   const thread = spawn<ReferenceThread>(new URL('./thread.js', import.meta.url), { name: 'reference' });
   thread.died.catch(context.fail);
   context.onStop(() => thread.close(), 'compute thread reference');
-  const references = new Map<string, Promise<Reference>>();
 
-  const load = async (artifact: ArtifactRef): Promise<Reference> => {
-    const directory = await fetchArtifact(context.artifacts, artifact, {
-      what: `reference ${artifact.sha256}`,
-      signal: context.signal,
-    });
-    const contextLength = await thread.call.load(artifact.sha256, directory);
+  const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Reference> => {
+    const contextLength = await thread.call.load(sha256, directory);
     const logprobsOf = (temperature: number, sequences: readonly (readonly number[])[]) =>
-      thread.call.logprobs(artifact.sha256, temperature, sequences);
+      thread.call.logprobs(sha256, temperature, sequences);
     const byTemperature = new Map<number, DataLoader<readonly number[], Float32Array>>();
     const batchesAt = (temperature: number) => {
       const known = byTemperature.get(temperature);
@@ -48,18 +46,14 @@ export function createReferences(context: ServiceContext): References {
         tokens.length > contextLength
           ? (await logprobsOf(temperature, [tokens]))[0]!
           : batchesAt(temperature).load(tokens),
-      encode: (text) => thread.call.encode(artifact.sha256, text),
+      encode: (text) => thread.call.encode(sha256, text),
     };
   };
 
-  return {
-    of(artifact) {
-      const known = references.get(artifact.sha256);
-      if (known) return known;
-      const loading = load(artifact);
-      references.set(artifact.sha256, loading);
-      loading.catch(() => references.delete(artifact.sha256));
-      return loading;
-    },
-  };
+  return loadArtifacts(context, {
+    what: 'reference',
+    load,
+    unload: ({ sha256 }) => thread.call.unload(sha256),
+    isWanted: (artifact) => isInUse(runs.state, artifact),
+  });
 }

@@ -11,7 +11,7 @@ export const reference = defineService({
   settings: z.object({}),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const references = createReferences(context);
+    const references = createReferences(context, runs);
     serveLogprobs(context, runs, references);
     await runs.caughtUp;
     await scoreUnderReference(context, runs, references);

@@ -41,6 +41,9 @@ const api = {
     });
     return config.contextLength;
   },
+  async unload(key: string): Promise<void> {
+    models.delete(key);
+  },
   /** Log-probs of tokens 1 .. length - 1 of each sequence. */
   async logprobs(
     key: string,

@@ -3,9 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import { fetchArtifact, type ServiceContext } from '@rlhf-streams/runtime';
+import {
+  type LoadedArtifacts,
+  loadArtifacts,
+  type Projection,
+  type ServiceContext,
+} from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
-import { artifactRoles, type RunView, scorerName, scorersOf } from '@rlhf-streams/training/config';
+import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/training/config';
 import DataLoader from 'dataloader';
 import type { RewardThread } from './thread.js';
 
@@ -19,13 +24,8 @@ export interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 
-export interface Scorers {
-  /**
-   * The scorer an artifact holds: a gold reward (`gold-reward.json`) or a reward model.
-   * @throws RuntimeError RUNTIME_UNAVAILABLE while the artifact cannot be fetched.
-   */
-  of(artifact: ArtifactRef): Promise<Scorer>;
-}
+/** By artifact: a gold reward (`gold-reward.json`) or a reward model. */
+export type Scorers = LoadedArtifacts<Scorer>;
 
 /** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */
 export async function scoreBy(
@@ -35,8 +35,8 @@ export async function scoreBy(
 ): Promise<{ score: number; parts: Record<string, number> }> {
   const parts = await Promise.all(
     scorersOf(run.config!).map(async (source, index) => {
-      const scorer = await scorers.of(run.artifacts![artifactRoles.scorer(index)]!);
-      return [scorerName(source), await scorer.score(subject)] as const;
+      const artifact = run.artifacts![artifactRoles.scorer(index)]!;
+      return [scorerName(source), await scorers.use(artifact, (scorer) => scorer.score(subject))] as const;
     }),
   );
   return { score: parts[0]![1], parts: Object.fromEntries(parts) };
@@ -45,25 +45,19 @@ export async function scoreBy(
 /** The file that makes an artifact a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
 
-export function createScorers(context: ServiceContext): Scorers {
+export function createScorers(context: ServiceContext, runs: Projection<RunView>): Scorers {
   const thread = spawn<RewardThread>(new URL('./thread.js', import.meta.url), { name: 'reward' });
   thread.died.catch(context.fail);
   context.onStop(() => thread.close(), 'compute thread reward');
-  const scorers = new Map<string, Promise<Scorer>>();
 
-  const load = async (artifact: ArtifactRef): Promise<Scorer> => {
-    const directory = await fetchArtifact(context.artifacts, artifact, {
-      what: `scorer ${artifact.sha256}`,
-      signal: context.signal,
-    });
+  const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Scorer> => {
     const gold = await readIfThere(join(directory, GOLD_FILE));
     if (gold !== undefined) {
       const reward = parseGoldReward(gold);
       return { score: async ({ text }) => scoreGold(reward, text) };
     }
-    const contextLength = await thread.call.load(artifact.sha256, directory);
-    const scoreAll = (sequences: readonly (readonly number[])[]) =>
-      thread.call.score(artifact.sha256, sequences);
+    const contextLength = await thread.call.load(sha256, directory);
+    const scoreAll = (sequences: readonly (readonly number[])[]) => thread.call.score(sha256, sequences);
     // Requests made together are computed together.
     const batches = new DataLoader<readonly number[], number>(scoreAll, {
       cache: false,
@@ -77,16 +71,12 @@ export function createScorers(context: ServiceContext): Scorers {
     };
   };
 
-  return {
-    of(artifact) {
-      const known = scorers.get(artifact.sha256);
-      if (known) return known;
-      const loading = load(artifact);
-      scorers.set(artifact.sha256, loading);
-      loading.catch(() => scorers.delete(artifact.sha256));
-      return loading;
-    },
-  };
+  return loadArtifacts(context, {
+    what: 'scorer',
+    load,
+    unload: ({ sha256 }) => thread.call.unload(sha256),
+    isWanted: (artifact) => isInUse(runs.state, artifact),
+  });
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

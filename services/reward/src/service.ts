@@ -11,7 +11,7 @@ export const reward = defineService({
   settings: z.object({}),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const scorers = createScorers(context);
+    const scorers = createScorers(context, runs);
     serveScores(context, runs, scorers);
     await runs.caughtUp;
     await scoreRollouts(context, runs, scorers);

@@ -33,6 +33,9 @@ const api = {
     models.set(key, { scorer: scorerFor(config), parameters });
     return config.contextLength;
   },
+  async unload(key: string): Promise<void> {
+    models.delete(key);
+  },
   /** Scores of whole sequences, prompt and completion. */
   async score(key: string, sequences: readonly (readonly number[])[]): Promise<number[]> {
     const model = models.get(key);

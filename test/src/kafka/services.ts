@@ -49,7 +49,7 @@ export async function withServices<T>(
 const SHOWN_LINES = 25;
 
 /** The end of every service's log. */
-async function logsIn(directory: string): Promise<string> {
+export async function logsIn(directory: string): Promise<string> {
   const logs = join(directory, 'logs');
   const files = (await readdir(logs)).sort();
   const ends = files.map(async (file) => {

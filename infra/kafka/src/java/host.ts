@@ -54,7 +54,12 @@ async function prepareHost(
   const secure =
     identity.password === undefined
       ? undefined
-      : await secureListener(toolchain.keytool, HOST, identity.password, folder.path);
+      : await secureListener(
+          toolchain.keytool,
+          HOST,
+          { password: identity.password, users: options.users ?? [] },
+          folder.path,
+        );
   const brokers = await whenAll(
     plans.map((plan) =>
       prepareBroker(toolchain, {

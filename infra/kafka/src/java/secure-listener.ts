@@ -1,4 +1,4 @@
-/** TLS with a certificate authority made for the occasion, and one user for every SASL mechanism. */
+/** TLS with a certificate authority made for the occasion, one user for every SASL mechanism, and more for PLAIN. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const VALID_DAYS = '30';
 export async function secureListener(
   keytool: string,
   host: string,
-  password: string,
+  { password, users }: { readonly password: string; readonly users: readonly string[] },
   folder: string,
 ): Promise<SecureListener> {
   const keyStore = join(folder, 'broker.p12');
@@ -30,6 +30,7 @@ export async function secureListener(
   await makeCertificates(keytool, host, { keyStore, caFile, password });
 
   const login = 'org.apache.kafka.common.security';
+  const plainUsers = [USERNAME, ...users].map((user) => `user_${user}="${password}"`);
   const scramLogins = SCRAM_MECHANISMS.map((mechanism) => [
     `listener.name.client.${mechanism.toLowerCase()}.sasl.jaas.config`,
     `${login}.scram.ScramLoginModule required;`,
@@ -40,7 +41,7 @@ export async function secureListener(
       'listener.name.client.ssl.keystore.location': keyStore,
       'listener.name.client.ssl.keystore.password': password,
       'listener.name.client.sasl.enabled.mechanisms': ['PLAIN', ...SCRAM_MECHANISMS].join(),
-      'listener.name.client.plain.sasl.jaas.config': `${login}.plain.PlainLoginModule required user_${USERNAME}="${password}";`,
+      'listener.name.client.plain.sasl.jaas.config': `${login}.plain.PlainLoginModule required ${plainUsers.join(' ')};`,
       ...Object.fromEntries(scramLogins),
     },
     scram: SCRAM_MECHANISMS.map((mechanism) => `${mechanism}=[name=${USERNAME},password=${password}]`),

@@ -1,5 +1,5 @@
 import '@rlhf-streams/kafka-broker/vitest';
-import { KafkaBrokerError, type KafkaCluster, startKafka } from '@rlhf-streams/kafka-broker';
+import { type KafkaCluster, startKafka, unlessUnavailable } from '@rlhf-streams/kafka-broker';
 import kafkajs from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { readAll, sum } from '../conformance/harness.js';
@@ -24,25 +24,17 @@ describe.skipIf(!inject('kafka'))('a secure broker', { timeout: TEST_TIMEOUT_MS 
   let cluster: KafkaCluster | undefined;
   let options: KafkaLogOptions & { readonly sasl: KafkaSasl };
   beforeAll(async () => {
-    cluster = await startKafka({
-      secure: true,
-      settings: {
-        // A login lasts so long. It is made again ten seconds before.
-        'connections.max.reauth.ms': '11500',
-        'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-        'allow.everyone.if.no.acl.found': 'true',
-      },
-    }).catch((error: unknown) => {
-      if (
-        error instanceof KafkaBrokerError &&
-        error.code === 'KAFKA_BROKER_UNAVAILABLE' &&
-        process.env.REQUIRE_KAFKA !== '1'
-      ) {
-        process.stderr.write(`Tests of a secure broker are skipped: ${error.message}\n`);
-        return undefined;
-      }
-      throw error;
-    });
+    const start = () =>
+      startKafka({
+        secure: true,
+        settings: {
+          // A login lasts so long. It is made again ten seconds before.
+          'connections.max.reauth.ms': '11500',
+          'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+          'allow.everyone.if.no.acl.found': 'true',
+        },
+      });
+    cluster = await unlessUnavailable(start, (reason) => `Tests of a secure broker are skipped: ${reason}`);
     if (!cluster) return;
     const { ca, username, password } = cluster.security!;
     options = { brokers: cluster.brokers, tls: { ca }, sasl: { mechanism: 'plain', username, password } };

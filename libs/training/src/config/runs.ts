@@ -51,6 +51,14 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
+/** Whether a run that goes on was started with an artifact. */
+export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
+  for (const view of runs.values())
+    if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
+      return true;
+  return false;
+}
+
 /** Applies one event: the first request of a run counts, and nothing after its end. */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
