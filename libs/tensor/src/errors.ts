@@ -4,9 +4,10 @@ export type TensorErrorCode =
   | 'TENSOR_VALUE_DURING_CAPTURE'
   | 'TENSOR_BAD_INPUT'
   | 'TENSOR_BAD_OUTPUT'
-  | 'TENSOR_ENGINE_CLOSED';
+  | 'TENSOR_ENGINE_CLOSED'
+  | 'TENSOR_DEVICE_UNAVAILABLE';
 
-/** A program that cannot be captured, or was run with buffers that do not fit it. */
+/** A program that cannot be captured, was run with buffers that do not fit it, or has nothing here to run on. */
 export class TensorError extends Error {
   override readonly name = 'TensorError';
   readonly code: TensorErrorCode;

@@ -14,6 +14,7 @@ export {
   type TypedBuffer,
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
+export { type Device, requireDevice } from './engines/device.js';
 export { onnxEngine } from './engines/onnx.js';
 export { TensorError, type TensorErrorCode } from './errors.js';
 export { onnxPool } from './pool/pool.js';

@@ -4,6 +4,9 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
+/** Of the call that every thread answers. */
+export const READY = '';
+
 export type Reply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SerialisedError };

@@ -1,6 +1,6 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, type Reply, serialiseError } from './protocol.js';
+import { type Call, READY, type Reply, serialiseError } from './protocol.js';
 
 /** What a thread offers: asynchronous functions over structured-cloneable values. */
 export type Api = { readonly [method: string]: (...args: never[]) => Promise<unknown> };
@@ -21,6 +21,7 @@ export function serve(api: Api, port: MessagePort | null = parentPort): void {
 }
 
 async function answer(api: Api, { id, method, args }: Call): Promise<Reply> {
+  if (method === READY) return { id, value: undefined };
   try {
     const work = Object.hasOwn(api, method) ? api[method] : undefined;
     if (!work)

@@ -1,11 +1,13 @@
 import { Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, type Reply, reviveError } from './protocol.js';
+import { type Call, READY, type Reply, reviveError } from './protocol.js';
 import type { Api } from './serve.js';
 
 /** A running thread whose functions are called like local ones. */
 export interface Thread<T extends Api> {
   readonly call: T;
+  /** Resolves when the module has loaded and serves. Rejects as a call does. */
+  ready(): Promise<void>;
   /** Rejects when the thread dies of itself; never settles otherwise. */
   readonly died: Promise<never>;
   /** Ends the thread; calls under way are rejected with THREAD_CLOSED. Idempotent. */
@@ -75,6 +77,9 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
           ? (...args: unknown[]) => invoke(method, args)
           : undefined,
     }),
+    ready: async () => {
+      await invoke(READY, []);
+    },
     died,
     close: async () => {
       end(new ThreadError('THREAD_CLOSED', `thread ${options.name} is closed`));

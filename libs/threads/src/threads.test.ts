@@ -12,6 +12,10 @@ beforeEach(() => {
 });
 afterEach(() => thread.close());
 
+it('is ready when its module serves', async () => {
+  await expect(thread.ready()).resolves.toBeUndefined();
+});
+
 describe('a call', () => {
   it('gives arguments and brings the result, with the data the thread was spawned with', async () => {
     expect(await thread.call.sum([1, 2, 3])).toBe(6);
@@ -94,6 +98,7 @@ describe('a thread that dies', () => {
 
   it('because its module is missing says so', async () => {
     const lost = spawn<Arithmetic>(new URL('./no-such.js', import.meta.url), { name: 'lost' });
+    await expect(lost.ready()).rejects.toMatchObject({ code: 'THREAD_EXITED' });
     await expect(lost.call.sum([1])).rejects.toMatchObject({
       code: 'THREAD_EXITED',
       message: expect.stringMatching(/lost died: .*no-such\.js/),

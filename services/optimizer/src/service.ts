@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineService, driveOwned } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
-import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
@@ -9,7 +9,7 @@ import { train } from './train.js';
 /** Trains the runs it owns: joins events into batches, computes updates, publishes policy versions. */
 export const optimizer = defineService({
   name: 'optimizer',
-  settings: z.object({
+  settings: computeSettings.extend({
     RLHF_OPTIMIZER_WORKERS: z.coerce
       .number()
       .int()
@@ -22,11 +22,14 @@ export const optimizer = defineService({
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const thread = spawn<OptimizerThread>(new URL('./thread.js', import.meta.url), {
       name: 'optimizer',
-      data: { workers: context.settings.RLHF_OPTIMIZER_WORKERS } satisfies ThreadOptions,
+      data: {
+        workers: context.settings.RLHF_OPTIMIZER_WORKERS,
+        device: context.settings.RLHF_DEVICE,
+      } satisfies ThreadOptions,
     });
     thread.died.catch(context.fail);
     context.onStop(() => thread.close(), 'compute thread optimizer');
-    await runs.caughtUp;
+    await Promise.all([thread.ready(), runs.caughtUp]);
     await driveOwned(context, {
       group: 'optimizer',
       topic: 'runs',

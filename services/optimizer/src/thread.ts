@@ -1,6 +1,6 @@
 /** The optimizer's compute thread: sessions of the runs this replica owns, over one pool of workers. */
 import { workerData } from 'node:worker_threads';
-import { onnxPool } from '@rlhf-streams/tensor';
+import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 import {
   type Item,
@@ -14,6 +14,7 @@ import {
 export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
   readonly workers: number;
+  readonly device: Device;
 }
 
 export interface OpenRun {
@@ -26,8 +27,9 @@ export interface OpenRun {
 
 type Positions = Readonly<Record<string, readonly number[]>>;
 
-const { workers } = workerData as ThreadOptions;
-const engine = onnxPool({ workers });
+const { workers, device } = workerData as ThreadOptions;
+await requireDevice(device);
+const engine = onnxPool({ workers, device });
 const sessions = new Map<string, Session>();
 
 const api = {

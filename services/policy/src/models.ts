@@ -4,6 +4,8 @@ import { spawn } from '@rlhf-streams/threads';
 import type { PolicyThread, Sampled, ThreadOptions, Work } from './thread.js';
 
 export interface Models {
+  /** Resolves when all threads can compute. */
+  ready(): Promise<void>;
   /** Reads the model in a folder and keeps it under `key`. */
   load(key: string, directory: string): Promise<void>;
   unload(key: string): Promise<void>;
@@ -13,18 +15,21 @@ export interface Models {
 
 export function createModels(
   { fail, onStop }: Pick<ServiceContext, 'fail' | 'onStop'>,
-  { threads: count, slots }: ThreadOptions & { readonly threads: number },
+  { threads: count, slots, device }: ThreadOptions & { readonly threads: number },
 ): Models {
   const threads = Array.from({ length: count }, (_, i) => {
     const thread = spawn<PolicyThread>(new URL('./thread.js', import.meta.url), {
       name: `policy-${i}`,
-      data: { slots } satisfies ThreadOptions,
+      data: { slots, device } satisfies ThreadOptions,
     });
     thread.died.catch(fail);
     onStop(() => thread.close(), `compute thread policy-${i}`);
-    return { call: thread.call, pending: 0 };
+    return { call: thread.call, ready: thread.ready, pending: 0 };
   });
   return {
+    ready: async () => {
+      await Promise.all(threads.map(({ ready }) => ready()));
+    },
     load: async (key, directory) => {
       await Promise.all(threads.map(({ call }) => call.load(key, directory)));
     },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import { defineService } from '@rlhf-streams/runtime';
+import { computeSettings } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
 import { createModels } from './models.js';
@@ -10,7 +11,7 @@ import { answerPrompts } from './rollouts.js';
 /** Generates rollouts for the prompts of every run, and completions over HTTP. */
 export const policy = defineService({
   name: 'policy',
-  settings: z.object({
+  settings: computeSettings.extend({
     RLHF_POLICY_THREADS: z.coerce
       .number()
       .int()
@@ -43,6 +44,7 @@ export const policy = defineService({
     const models = createModels(context, {
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
+      device: settings.RLHF_DEVICE,
     });
     const policies = createPolicies(context, {
       models,
@@ -51,7 +53,7 @@ export const policy = defineService({
     });
     readiness.check('policies', () => isFollowing(policies));
     serveCompletions(context, policies);
-    await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
+    await Promise.all([models.ready(), policies.runs.caughtUp, policies.versions.caughtUp]);
     await answerPrompts(context, policies);
   },
 });

@@ -14,12 +14,13 @@ import {
   type Tokenizer,
   type Weights,
 } from '@rlhf-streams/model';
-import { onnxEngine } from '@rlhf-streams/tensor';
+import { type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 
 export interface ThreadOptions {
   /** Sequences generated side by side. */
   readonly slots: number;
+  readonly device: Device;
 }
 
 /** A completion to sample: `draws` names its random numbers together with the seed. */
@@ -41,8 +42,9 @@ interface Model {
   readonly tokenizer: Tokenizer;
 }
 
-const { slots } = workerData as ThreadOptions;
-const engine = onnxEngine();
+const { slots, device } = workerData as ThreadOptions;
+await requireDevice(device);
+const engine = onnxEngine({ device });
 const models = new Map<string, Model>();
 /** Models of one shape share programs, caches and slots. */
 const generators = new Map<string, Generator>();

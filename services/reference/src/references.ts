@@ -6,9 +6,10 @@ import {
   type ServiceContext,
 } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
-import { isInUse, type RunView } from '@rlhf-streams/training/config';
+import { type computeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
 import DataLoader from 'dataloader';
-import type { ReferenceThread } from './thread.js';
+import type { z } from 'zod';
+import type { ReferenceThread, ThreadOptions } from './thread.js';
 
 export interface Reference {
   /** Log-probs of tokens 1 .. length - 1, at a temperature. */
@@ -19,10 +20,17 @@ export interface Reference {
 export type References = LoadedArtifacts<Reference>;
 
 /** Frozen models by artifact, in one compute thread. */
-export function createReferences(context: ServiceContext, runs: Projection<RunView>): References {
-  const thread = spawn<ReferenceThread>(new URL('./thread.js', import.meta.url), { name: 'reference' });
+export async function createReferences(
+  context: ServiceContext<z.output<typeof computeSettings>>,
+  runs: Projection<RunView>,
+): Promise<References> {
+  const thread = spawn<ReferenceThread>(new URL('./thread.js', import.meta.url), {
+    name: 'reference',
+    data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
+  });
   thread.died.catch(context.fail);
   context.onStop(() => thread.close(), 'compute thread reference');
+  await thread.ready();
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Reference> => {
     const contextLength = await thread.call.load(sha256, directory);

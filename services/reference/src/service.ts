@@ -1,6 +1,5 @@
 import { defineService } from '@rlhf-streams/runtime';
-import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
-import { z } from 'zod';
+import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
 import { scoreUnderReference } from './log-probs.js';
 import { serveLogprobs } from './logprobs-api.js';
 import { createReferences } from './references.js';
@@ -8,10 +7,10 @@ import { createReferences } from './references.js';
 /** Log-probs of rollouts and comparisons under the frozen reference of their run, and of texts over HTTP. */
 export const reference = defineService({
   name: 'reference',
-  settings: z.object({}),
+  settings: computeSettings,
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const references = createReferences(context, runs);
+    const references = await createReferences(context, runs);
     serveLogprobs(context, runs, references);
     await runs.caughtUp;
     await scoreUnderReference(context, runs, references);

@@ -1,4 +1,5 @@
 /** The reference service's compute thread: frozen models in memory. */
+import { workerData } from 'node:worker_threads';
 import {
   loadTokenizer,
   logprobScorer,
@@ -8,8 +9,12 @@ import {
   shapeKey,
   type Tokenizer,
 } from '@rlhf-streams/model';
-import { type Buffers, onnxEngine } from '@rlhf-streams/tensor';
+import { type Buffers, type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
+
+export interface ThreadOptions {
+  readonly device: Device;
+}
 
 interface Reference {
   readonly config: ModelConfig;
@@ -17,7 +22,9 @@ interface Reference {
   readonly tokenizer?: Tokenizer;
 }
 
-const engine = onnxEngine();
+const { device } = workerData as ThreadOptions;
+await requireDevice(device);
+const engine = onnxEngine({ device });
 const models = new Map<string, Reference>();
 /** Models of one shape share programs, one set a temperature. */
 const scorers = new Map<string, Scorer<Float32Array>>();

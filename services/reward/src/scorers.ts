@@ -10,9 +10,17 @@ import {
   type ServiceContext,
 } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
-import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/training/config';
+import {
+  artifactRoles,
+  type computeSettings,
+  isInUse,
+  type RunView,
+  scorerName,
+  scorersOf,
+} from '@rlhf-streams/training/config';
 import DataLoader from 'dataloader';
-import type { RewardThread } from './thread.js';
+import type { z } from 'zod';
+import type { RewardThread, ThreadOptions } from './thread.js';
 
 /** What is scored: a scorer reads the text or the tokens. */
 export interface Scored {
@@ -45,10 +53,17 @@ export async function scoreBy(
 /** The file that makes an artifact a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
 
-export function createScorers(context: ServiceContext, runs: Projection<RunView>): Scorers {
-  const thread = spawn<RewardThread>(new URL('./thread.js', import.meta.url), { name: 'reward' });
+export async function createScorers(
+  context: ServiceContext<z.output<typeof computeSettings>>,
+  runs: Projection<RunView>,
+): Promise<Scorers> {
+  const thread = spawn<RewardThread>(new URL('./thread.js', import.meta.url), {
+    name: 'reward',
+    data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
+  });
   thread.died.catch(context.fail);
   context.onStop(() => thread.close(), 'compute thread reward');
+  await thread.ready();
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Scorer> => {
     const gold = await readIfThere(join(directory, GOLD_FILE));

@@ -1,6 +1,5 @@
 import { defineService } from '@rlhf-streams/runtime';
-import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
-import { z } from 'zod';
+import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
 import { scoreRollouts } from './rewards.js';
 import { createScorers } from './scorers.js';
 import { serveScores } from './scores.js';
@@ -8,10 +7,10 @@ import { serveScores } from './scores.js';
 /** Scores rollouts with the reward models and gold rewards their runs name, and texts over HTTP. */
 export const reward = defineService({
   name: 'reward',
-  settings: z.object({}),
+  settings: computeSettings,
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const scorers = createScorers(context, runs);
+    const scorers = await createScorers(context, runs);
     serveScores(context, runs, scorers);
     await runs.caughtUp;
     await scoreRollouts(context, runs, scorers);

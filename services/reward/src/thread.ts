@@ -1,14 +1,21 @@
 /** The reward service's compute thread: reward models in memory. */
+import { workerData } from 'node:worker_threads';
 import { type ModelConfig, readCheckpoint, rewardScorer, type Scorer, shapeKey } from '@rlhf-streams/model';
-import { type Buffers, onnxEngine } from '@rlhf-streams/tensor';
+import { type Buffers, type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
+
+export interface ThreadOptions {
+  readonly device: Device;
+}
 
 interface RewardModel {
   readonly scorer: Scorer<number>;
   readonly parameters: Buffers;
 }
 
-const engine = onnxEngine();
+const { device } = workerData as ThreadOptions;
+await requireDevice(device);
+const engine = onnxEngine({ device });
 const models = new Map<string, RewardModel>();
 /** Models of one shape share programs. */
 const scorers = new Map<string, Scorer<number>>();

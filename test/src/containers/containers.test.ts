@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
-import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import { followRun, recipe, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest';
 import { type Outcome, outcomeIn, outcomeOf } from '../platform/outcome.js';
 import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
@@ -12,6 +12,8 @@ import { createStack, type Stack } from './stack.js';
 
 const BUILD_TIMEOUT_MS = 1_200_000;
 const TEST_TIMEOUT_MS = 600_000;
+/** As `rlhf-streams quickstart --short` does it. */
+const quickstart = recipe({ data: 'bundled', seed: 0, short: true }).flatMap(({ runs }) => runs);
 const services = ['gateway', 'coordinator', 'policy', 'reward', 'reference', 'optimizer'] as const;
 
 /** SFT, PPO, comparisons and DPO; another PPO goes on while the stack is away. */
@@ -41,15 +43,15 @@ describe.skipIf(!inject('docker'))('the containers', () => {
     const data = await writeReviews(folder);
     const yaml = pipeline('/files/reviews.jsonl').map((run) => JSON.stringify(run));
     await writeFile(join(folder, 'runs.yaml'), yaml.join('\n---\n'));
-    expected = await trainHere([...pipeline(data), interrupted(data)]);
+    expected = await trainHere('here', [...pipeline(data), interrupted(data)]);
   }, BUILD_TIMEOUT_MS);
   afterAll(async () => {
     await stack?.remove();
     await rm(folder, { recursive: true, force: true });
   }, TEST_TIMEOUT_MS);
 
-  async function trainHere(runs: RunConfigInput[]): Promise<Outcome> {
-    const platform = await startPlatform({ directory: join(folder, 'here'), logLevel: 'error' });
+  async function trainHere(name: string, runs: RunConfigInput[]): Promise<Outcome> {
+    const platform = await startPlatform({ directory: join(folder, name), logLevel: 'error' });
     try {
       for (const run of runs) {
         await requestRun(platform, run);
@@ -61,7 +63,7 @@ describe.skipIf(!inject('docker'))('the containers', () => {
     }
   }
 
-  const expectedSteps = (run: string) => expected.steps.filter((step) => step.run === run);
+  const expectedSteps = (run: string, from = expected) => from.steps.filter((step) => step.run === run);
   const names = pipeline('').map(({ run }) => run);
   const tellOnFailure = () =>
     onTestFailed(async () => {
@@ -103,6 +105,29 @@ describe.skipIf(!inject('docker'))('the containers', () => {
       );
       const outcome = await outcomeIn(join(data, 'log'));
       expect(outcome.steps).toEqual(expected.steps.filter(({ run }) => names.includes(run)));
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it(
+    'train the quickstart with one command, and print its table, though two of them are killed meanwhile',
+    async () => {
+      tellOnFailure();
+      const same = await trainHere('quickstart', quickstart);
+      await stack.compose('up', '--wait');
+      const gateway = await stack.gateway();
+      const trained = stack.compose('run', '--rm', '-T', 'cli', 'quickstart', '--short', '--attach');
+      trained.catch(() => {});
+      await untilRun(gateway, 'sft', ({ steps }) => steps.done >= 3);
+      await stack.compose('kill', 'coordinator', 'optimizer');
+      expect((await show(gateway, 'sft')).status).toBe('running');
+      await stack.compose('up', '--wait', '--no-recreate');
+      const output = await trained;
+      for (const row of ['policy  gold reward', 'SFT ', 'PPO ', 'DPO ', 'Checkpoints'])
+        expect(output).toMatch(new RegExp(`^${row}`, 'm'));
+      for (const { run } of quickstart) expect(await stepsOf(gateway, run)).toEqual(expectedSteps(run, same));
+      // Its runs have the names of those that come next.
+      await stack.compose('down', '--volumes');
     },
     TEST_TIMEOUT_MS,
   );

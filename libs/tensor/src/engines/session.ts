@@ -1,5 +1,13 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { allocate, type Buffers, type Specs, type TypedBuffer } from '../engine.js';
+import type { Device } from './device.js';
+
+export interface SessionOptions {
+  /** ONNX Runtime's own, within an operator. Default 1. */
+  readonly threads?: number;
+  /** Default `cpu`. */
+  readonly device?: Device;
+}
 
 /** An ONNX Runtime session over buffers. `run` blocks its thread for as long as the program takes. */
 export interface Session {
@@ -10,9 +18,11 @@ export interface Session {
 export async function openSession(
   model: Uint8Array,
   specs: { inputs: Specs; outputs: Specs },
-  threads: number,
+  { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
   const session = await InferenceSession.create(model, {
+    // What a device has no kernel for is computed by the CPU.
+    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',

@@ -2,7 +2,7 @@ import { spawn, type Thread } from '@rlhf-streams/threads';
 import { capture } from '../capture/capture.js';
 import { type Buffers, checkInputs, checkOutputs, type Engine } from '../engine.js';
 import { TensorError } from '../errors.js';
-import type { PoolApi } from './thread.js';
+import type { PoolApi, ThreadOptions } from './thread.js';
 
 interface PoolWorker {
   readonly thread: Thread<PoolApi>;
@@ -16,16 +16,16 @@ interface PoolWorker {
  * (`allocate(spec, { shared: true })`) reach the workers without a copy through the message channel;
  * outputs meant for private buffers are copied back.
  */
-export function onnxPool(options: { readonly workers: number }): Engine {
-  if (!Number.isInteger(options.workers) || options.workers < 1) {
+export function onnxPool({ workers: count, ...data }: { readonly workers: number } & ThreadOptions): Engine {
+  if (!Number.isInteger(count) || count < 1) {
     throw new TensorError(
       'TENSOR_BAD_INPUT',
-      `expected workers to be a whole number of at least 1, got ${options.workers}`,
+      `expected workers to be a whole number of at least 1, got ${count}`,
     );
   }
   const idle: PoolWorker[] = [];
-  const workers = Array.from({ length: options.workers }, (_, i) => {
-    const thread = spawn<PoolApi>(new URL('./thread.js', import.meta.url), { name: `onnx-${i}` });
+  const workers = Array.from({ length: count }, (_, i) => {
+    const thread = spawn<PoolApi>(new URL('./thread.js', import.meta.url), { name: `onnx-${i}`, data });
     const worker: PoolWorker = { thread, opened: new Map() };
     idle.push(worker);
     return worker;

@@ -1,12 +1,17 @@
+import { workerData } from 'node:worker_threads';
 import { serve } from '@rlhf-streams/threads';
 import type { Buffers, Specs } from '../engine.js';
-import { openSession, type Session } from '../engines/session.js';
+import { openSession, type Session, type SessionOptions } from '../engines/session.js';
 
+/** Of every session. */
+export type ThreadOptions = Pick<SessionOptions, 'device'>;
+
+const options = workerData as ThreadOptions;
 const sessions = new Map<number, Promise<Session>>();
 
 const api = {
   async open(program: number, model: Uint8Array, specs: { inputs: Specs; outputs: Specs }): Promise<void> {
-    const session = openSession(model, specs, 1);
+    const session = openSession(model, specs, options);
     sessions.set(program, session);
     await session;
   },

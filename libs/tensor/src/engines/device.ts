@@ -1,0 +1,23 @@
+import * as tf from '@tensorflow/tfjs';
+import { float32 } from '../engine.js';
+import { TensorError } from '../errors.js';
+import { onnxEngine } from './onnx.js';
+
+/** What ONNX Runtime computes on. Bits are those of the CPU alone. */
+export type Device = 'cpu' | 'cuda';
+
+/** Computes something on the device. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when that cannot be done here. */
+export async function requireDevice(device: Device): Promise<void> {
+  if (device === 'cpu') return;
+  try {
+    const square = await onnxEngine({ device }).compile(({ x }) => ({ y: tf.square(x!) }), { x: float32(1) });
+    await square.run({ x: Float32Array.of(2) });
+    await square.dispose();
+  } catch (cause) {
+    throw new TensorError(
+      'TENSOR_DEVICE_UNAVAILABLE',
+      `expected to compute on ${device}, got: ${(cause as Error).message}. It takes an NVIDIA GPU, its driver, CUDA 12 with cuDNN 9, and ONNX Runtime's libraries for it, as in the images built with DEVICE=cuda.`,
+      { cause },
+    );
+  }
+}
