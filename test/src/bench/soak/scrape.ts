@@ -18,24 +18,16 @@ export async function vitalsAt(url: string): Promise<Vitals> {
   return {
     memory: sum(text, 'process_resident_memory_bytes') / MIB,
     resources: sum(text, 'nodejs_active_resources'),
-    lag: sum(text, 'consumer_lag'),
+    lag: text.includes('\nconsumer_lag') ? sum(text, 'consumer_lag') : 0,
   };
 }
 
-/** Of all samples of a metric in Prometheus' text format. */
-function sum(text: string, metric: string): number {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `))
-    .reduce(
-      (total, line) =>
-        total +
-        Number(
-          line
-            .slice(line.lastIndexOf('}') + 1)
-            .trim()
-            .split(' ')[0],
-        ),
-      0,
-    );
+/** Of all samples of a metric in Prometheus' text format. @throws Error when there is none that is a number. */
+export function sum(text: string, metric: string): number {
+  const sample = new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)`, 'gm');
+  const values = [...text.matchAll(sample)].map(([, value]) => Number(value));
+  const total = values.reduce((all, value) => all + value, 0);
+  if (values.length === 0 || Number.isNaN(total))
+    throw new Error(`expected samples of ${metric}, got\n${text}`);
+  return total;
 }
