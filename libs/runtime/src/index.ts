@@ -1,3 +1,4 @@
+export { batched } from './batched.js';
 export { pause, type RetryOptions, retry, withDeadline } from './deadline.js';
 export { type DriveOptions, driveOwned } from './drive.js';
 export { main, type ReadyMessage } from './entry.js';

@@ -1,5 +1,6 @@
 import type { ArtifactRef } from '@rlhf-streams/events';
 import {
+  batched,
   type LoadedArtifacts,
   loadArtifacts,
   type Projection,
@@ -7,7 +8,6 @@ import {
 } from '@rlhf-streams/runtime';
 import { spawn } from '@rlhf-streams/threads';
 import { type computeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
-import DataLoader from 'dataloader';
 import type { z } from 'zod';
 import type { ReferenceThread, ThreadOptions } from './thread.js';
 
@@ -34,26 +34,19 @@ export async function createReferences(
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Reference> => {
     const contextLength = await thread.call.load(sha256, directory);
-    const logprobsOf = (temperature: number, sequences: readonly (readonly number[])[]) =>
-      thread.call.logprobs(sha256, temperature, sequences);
-    const byTemperature = new Map<number, DataLoader<readonly number[], Float32Array>>();
-    const batchesAt = (temperature: number) => {
+    const byTemperature = new Map<number, (tokens: readonly number[]) => Promise<Float32Array>>();
+    const logprobsAt = (temperature: number) => {
       const known = byTemperature.get(temperature);
       if (known) return known;
-      // Requests made together are computed together.
-      const batches = new DataLoader<readonly number[], Float32Array>(
-        (sequences) => logprobsOf(temperature, sequences),
-        { cache: false, maxBatchSize: 64, batchScheduleFn: (dispatch) => setImmediate(dispatch) },
+      const logprobs = batched(
+        (sequences: readonly (readonly number[])[]) => thread.call.logprobs(sha256, temperature, sequences),
+        ({ length }) => length > contextLength,
       );
-      byTemperature.set(temperature, batches);
-      return batches;
+      byTemperature.set(temperature, logprobs);
+      return logprobs;
     };
     return {
-      // A sequence that is too long fails by itself, not those it would be computed with.
-      logprobs: async (tokens, temperature) =>
-        tokens.length > contextLength
-          ? (await logprobsOf(temperature, [tokens]))[0]!
-          : batchesAt(temperature).load(tokens),
+      logprobs: (tokens, temperature) => logprobsAt(temperature)(tokens),
       encode: (text) => thread.call.encode(sha256, text),
     };
   };

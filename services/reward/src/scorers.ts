@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import {
+  batched,
   type LoadedArtifacts,
   loadArtifacts,
   type Projection,
@@ -18,7 +19,6 @@ import {
   scorerName,
   scorersOf,
 } from '@rlhf-streams/training/config';
-import DataLoader from 'dataloader';
 import type { z } from 'zod';
 import type { RewardThread, ThreadOptions } from './thread.js';
 
@@ -72,18 +72,11 @@ export async function createScorers(
       return { score: async ({ text }) => scoreGold(reward, text) };
     }
     const contextLength = await thread.call.load(sha256, directory);
-    const scoreAll = (sequences: readonly (readonly number[])[]) => thread.call.score(sha256, sequences);
-    // Requests made together are computed together.
-    const batches = new DataLoader<readonly number[], number>(scoreAll, {
-      cache: false,
-      maxBatchSize: 64,
-      batchScheduleFn: (dispatch) => setImmediate(dispatch),
-    });
-    // A sequence that is too long fails by itself, not those it would be computed with.
-    return {
-      score: async ({ tokens }) =>
-        tokens.length > contextLength ? (await scoreAll([tokens]))[0]! : batches.load(tokens),
-    };
+    const score = batched(
+      (sequences: readonly (readonly number[])[]) => thread.call.score(sha256, sequences),
+      ({ length }) => length > contextLength,
+    );
+    return { score: ({ tokens }) => score(tokens) };
   };
 
   return loadArtifacts(context, {
