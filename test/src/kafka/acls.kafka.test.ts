@@ -74,6 +74,11 @@ describe.skipIf(!inject('kafka'))('with no permissions but those of infra/kafka/
     await log.ensureTopics(await topicSpecsFor({}), { settings: true });
     expect(await log.planTopics(await topicSpecsFor({}))).toEqual([]);
     await log.close();
+    // Everyone meets records that are no events.
+    const writer = await openLog(as(username));
+    const poison = Object.keys(topics).filter((topic) => topic !== 'dead-letters');
+    await writer.publish(poison.map((topic) => ({ topic, key: 'poison', value: 'no event' })));
+    await writer.close();
   }, TIMEOUT_MS);
   afterAll(async () => {
     await cluster?.stop();
@@ -107,9 +112,13 @@ describe.skipIf(!inject('kafka'))('with no permissions but those of infra/kafka/
         } finally {
           await client.close();
         }
-        const reader = await openClient({ directory, environment: as('rlhf-streams') });
-        expect(await ledgerOf(reader).finally(() => reader.close())).toEqual(expected);
-        expect(expected.deadLetters).toEqual([]);
+        const { username } = cluster!.security!;
+        const reader = await openClient({ directory, environment: as(username) });
+        const { deadLetters, ...came } = await ledgerOf(reader).finally(() => reader.close());
+        expect({ ...came, deadLetters: [] }).toEqual(expected);
+        expect(new Set(deadLetters.map(({ key }) => key))).toEqual(new Set(['poison']));
+        const rejecting = new Set(deadLetters.map(({ service }) => service));
+        expect([...rejecting]).toEqual(expect.arrayContaining(permissions.map(({ user }) => user)));
       } finally {
         await Promise.all(services.map((each) => each.close()));
       }

@@ -57,8 +57,9 @@ export const soak: Measurement = {
 };
 
 const notes = [
-  'First and last: medians over the second tenth of the time and the last one. Memory in MiB, resources: timers and',
-  'sockets that keep an event loop alive, lag: records a group has not committed, the most seen at any time.',
+  'First, middle and last: medians over the second, the sixth and the last tenth of the time. Memory in MiB; resources:',
+  'timers and sockets that keep an event loop alive; lag: records a group has not committed, the most seen at any time.',
+  'The gateway keeps the metrics of every step, and so grows with the log.',
 ];
 
 async function watch({ services, failed }: Processes, totalMs: number): Promise<Sample[]> {
@@ -80,13 +81,19 @@ async function watch({ services, failed }: Processes, totalMs: number): Promise<
 
 function rowsOf(samples: readonly Sample[]): Row[] {
   const tenth = Math.max(1, Math.floor(samples.length / 10));
-  const [early, late] = [samples.slice(tenth, 2 * tenth), samples.slice(-tenth)];
+  const half = Math.floor(samples.length / 2);
+  const [early, middle, late] = [
+    samples.slice(tenth, 2 * tenth),
+    samples.slice(half, half + tenth),
+    samples.slice(-tenth),
+  ];
   return [...samples[0]!.vitals.keys()].map((service) => {
     const typical = (of: readonly Sample[], which: keyof Vitals) =>
       median(of.map(({ vitals }) => vitals.get(service)![which]));
     return {
       service,
       'memory first': Math.round(typical(early, 'memory')),
+      'memory middle': Math.round(typical(middle, 'memory')),
       'memory last': Math.round(typical(late, 'memory')),
       'resources first': typical(early, 'resources'),
       'resources last': typical(late, 'resources'),
