@@ -9,7 +9,7 @@ import { hasKcat, kcat, kcatAll } from '@rlhf-streams/kafka-broker/kcat';
 import '@rlhf-streams/kafka-broker/vitest';
 import { followRun } from 'rlhf-streams';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import { tinyDpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
+import { tinyDpo, tinyModel, tinySft, writeReviews } from '../platform/tiny-runs.js';
 import { complete } from './ledger.js';
 import { environmentOn, withServices } from './services.js';
 
@@ -67,7 +67,8 @@ describe.skipIf(!kafka || !hasKcat())('kcat', () => {
       const data = await writeReviews(folder);
       const dpo = { ...tinyDpo(), data: 'feedback:support', steps: 2, batchSize: 4, testFraction: 0.25 };
       await withServices({ brokers, directory: join(folder, 'kafka'), environment }, async (services) => {
-        await complete(services, { ...tinySft(data), steps: 1 });
+        const model = { ...tinyModel, contextLength: 128 };
+        await complete(services, { ...tinySft(data), model, steps: 1 });
         await promisify(execFile)('sh', ['-c', await documentedCommand()], { timeout: TIMEOUT_MS });
         const [documented] = await eventsOf('feedback');
         for (let i = 0; i < 7; i++)
