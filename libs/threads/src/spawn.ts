@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
 import { type Call, READY, type Reply, reviveError } from './protocol.js';
 import type { Api } from './serve.js';
@@ -25,7 +25,8 @@ export interface Thread<T extends Api> {
  * await thread.call.generate(prompt);
  */
 export function spawn<T extends Api>(url: URL, options: { name: string; data?: unknown }): Thread<T> {
-  const worker = new Worker(url, { name: options.name, workerData: options.data });
+  // What a thread sets in the environment holds for native libraries too: a copy of Node's would not.
+  const worker = new Worker(url, { name: options.name, workerData: options.data, env: SHARE_ENV });
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let next = 0;
   let ended: Error | undefined;

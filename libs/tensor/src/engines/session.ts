@@ -1,3 +1,4 @@
+import './no-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { allocate, type Buffers, type Specs, type TypedBuffer } from '../engine.js';
 import type { Device } from './device.js';
