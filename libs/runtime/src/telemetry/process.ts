@@ -19,8 +19,10 @@ export function observeProcess(meter: Meter): () => void {
   const resources = meter.createObservableGauge('nodejs_active_resources', {
     description: 'What keeps the event loop alive, by kind: timers, sockets, worker ports',
   });
+  const counts = new Map<string, number>();
   resources.addCallback((result) => {
-    const counts = new Map<string, number>();
+    // What is not observed keeps its last value: a kind of which there is none any more is told too.
+    for (const type of counts.keys()) counts.set(type, 0);
     for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
     for (const [type, count] of counts) result.observe(count, { type });
   });
