@@ -43,6 +43,7 @@ export {
   startService,
 } from './service.js';
 export { describeSettings, type Environment, runtimeSettings, type SettingDescription } from './settings.js';
+export { startThread } from './start-thread.js';
 export { noTelemetry, type Telemetry } from './telemetry/port.js';
 export { type TemporaryFolders, temporaryFolders } from './temporary.js';
 export { topicSettings, topicSpecsFor } from './topics/specs.js';

@@ -1,5 +1,4 @@
-import { defineService, driveOwned } from '@rlhf-streams/runtime';
-import { spawn } from '@rlhf-streams/threads';
+import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
 import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
@@ -18,13 +17,10 @@ export const coordinator = defineService({
         if (step >= (state.get(run)?.completed ?? 0)) state.set(run, { completed: step + 1, policyVersion });
       },
     });
-    const thread = spawn<PreparationThread>(new URL('./preparation/thread.js', import.meta.url), {
-      name: 'coordinator',
-    });
-    thread.died.catch(context.fail);
-    context.onStop(() => thread.close(), 'compute thread coordinator');
+    const url = new URL('./preparation/thread.js', import.meta.url);
+    const thread = await startThread<PreparationThread>(context, url, { name: 'coordinator' });
     await runs.caughtUp;
-    const dependencies: ConductDependencies = { context, runs, progress, thread: thread.call };
+    const dependencies: ConductDependencies = { context, runs, progress, thread };
     await collectRegularly(context);
     await driveOwned(context, {
       group: 'coordinator',

@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { defineService, driveOwned } from '@rlhf-streams/runtime';
-import { spawn } from '@rlhf-streams/threads';
+import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
 import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
@@ -20,22 +19,20 @@ export const optimizer = defineService({
   }),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const thread = spawn<OptimizerThread>(new URL('./thread.js', import.meta.url), {
+    const compute = await startThread<OptimizerThread>(context, new URL('./thread.js', import.meta.url), {
       name: 'optimizer',
       data: {
         workers: context.settings.RLHF_OPTIMIZER_WORKERS,
         device: context.settings.RLHF_DEVICE,
       } satisfies ThreadOptions,
     });
-    thread.died.catch(context.fail);
-    context.onStop(() => thread.close(), 'compute thread optimizer');
-    await Promise.all([thread.ready(), runs.caughtUp]);
+    await runs.caughtUp;
     await driveOwned(context, {
       group: 'optimizer',
       topic: 'runs',
       projection: runs,
       wanted: ({ status }) => status === 'running',
-      drive: (run, signal) => train({ context, compute: thread.call }, runs.state.get(run)!, signal),
+      drive: (run, signal) => train({ context, compute }, runs.state.get(run)!, signal),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

@@ -1,11 +1,8 @@
 /** Models in the memory of the compute threads: each thread has them all, and takes its share of the sequences. */
-import type { ServiceContext } from '@rlhf-streams/runtime';
-import { spawn } from '@rlhf-streams/threads';
+import { type ServiceContext, startThread } from '@rlhf-streams/runtime';
 import type { PolicyThread, Sampled, ThreadOptions, Work } from './thread.js';
 
 export interface Models {
-  /** Resolves when all threads can compute. */
-  ready(): Promise<void>;
   /** Reads the model in a folder and keeps it under `key`. */
   load(key: string, directory: string): Promise<void>;
   unload(key: string): Promise<void>;
@@ -13,23 +10,18 @@ export interface Models {
   encode(key: string, text: string): ReturnType<PolicyThread['encode']>;
 }
 
-export function createModels(
-  { fail, onStop }: Pick<ServiceContext, 'fail' | 'onStop'>,
+/** Resolves when all threads can compute. */
+export async function createModels(
+  context: Pick<ServiceContext, 'fail' | 'onStop'>,
   { threads: count, slots, device }: ThreadOptions & { readonly threads: number },
-): Models {
-  const threads = Array.from({ length: count }, (_, i) => {
-    const thread = spawn<PolicyThread>(new URL('./thread.js', import.meta.url), {
-      name: `policy-${i}`,
-      data: { slots, device } satisfies ThreadOptions,
-    });
-    thread.died.catch(fail);
-    onStop(() => thread.close(), `compute thread policy-${i}`);
-    return { call: thread.call, ready: thread.ready, pending: 0 };
-  });
+): Promise<Models> {
+  const start = async (name: string) => {
+    const data: ThreadOptions = { slots, device };
+    const url = new URL('./thread.js', import.meta.url);
+    return { call: await startThread<PolicyThread>(context, url, { name, data }), pending: 0 };
+  };
+  const threads = await Promise.all(Array.from({ length: count }, (_, i) => start(`policy-${i}`)));
   return {
-    ready: async () => {
-      await Promise.all(threads.map(({ ready }) => ready()));
-    },
     load: async (key, directory) => {
       await Promise.all(threads.map(({ call }) => call.load(key, directory)));
     },

@@ -45,7 +45,6 @@ const versionOf = (key: string) => key.split('#')[0]!;
 const inMemory = () => [...loaded].map(versionOf).sort();
 
 const models: Models = {
-  ready: async () => {},
   load: async (key) => void loaded.add(key),
   unload: async (key) => void loaded.delete(key),
   generate: () => Promise.reject(new Error('nothing is generated here')),

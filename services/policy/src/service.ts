@@ -41,7 +41,7 @@ export const policy = defineService({
   }),
   async start(context) {
     const { settings, readiness } = context;
-    const models = createModels(context, {
+    const models = await createModels(context, {
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
       device: settings.RLHF_DEVICE,
@@ -53,7 +53,7 @@ export const policy = defineService({
     });
     readiness.check('policies', () => isFollowing(policies));
     serveCompletions(context, policies);
-    await Promise.all([models.ready(), policies.runs.caughtUp, policies.versions.caughtUp]);
+    await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
     await answerPrompts(context, policies);
   },
 });

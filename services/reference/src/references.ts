@@ -5,8 +5,8 @@ import {
   loadArtifacts,
   type Projection,
   type ServiceContext,
+  startThread,
 } from '@rlhf-streams/runtime';
-import { spawn } from '@rlhf-streams/threads';
 import { type computeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
 import type { z } from 'zod';
 import type { ReferenceThread, ThreadOptions } from './thread.js';
@@ -24,22 +24,19 @@ export async function createReferences(
   context: ServiceContext<z.output<typeof computeSettings>>,
   runs: Projection<RunView>,
 ): Promise<References> {
-  const thread = spawn<ReferenceThread>(new URL('./thread.js', import.meta.url), {
+  const thread = await startThread<ReferenceThread>(context, new URL('./thread.js', import.meta.url), {
     name: 'reference',
     data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
   });
-  thread.died.catch(context.fail);
-  context.onStop(() => thread.close(), 'compute thread reference');
-  await thread.ready();
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Reference> => {
-    const contextLength = await thread.call.load(sha256, directory);
+    const contextLength = await thread.load(sha256, directory);
     const byTemperature = new Map<number, (tokens: readonly number[]) => Promise<Float32Array>>();
     const logprobsAt = (temperature: number) => {
       const known = byTemperature.get(temperature);
       if (known) return known;
       const logprobs = batched(
-        (sequences: readonly (readonly number[])[]) => thread.call.logprobs(sha256, temperature, sequences),
+        (sequences: readonly (readonly number[])[]) => thread.logprobs(sha256, temperature, sequences),
         ({ length }) => length > contextLength,
       );
       byTemperature.set(temperature, logprobs);
@@ -47,14 +44,14 @@ export async function createReferences(
     };
     return {
       logprobs: (tokens, temperature) => logprobsAt(temperature)(tokens),
-      encode: (text) => thread.call.encode(sha256, text),
+      encode: (text) => thread.encode(sha256, text),
     };
   };
 
   return loadArtifacts(context, {
     what: 'reference',
     load,
-    unload: ({ sha256 }) => thread.call.unload(sha256),
+    unload: ({ sha256 }) => thread.unload(sha256),
     isWanted: (artifact) => isInUse(runs.state, artifact),
   });
 }

@@ -9,8 +9,8 @@ import {
   loadArtifacts,
   type Projection,
   type ServiceContext,
+  startThread,
 } from '@rlhf-streams/runtime';
-import { spawn } from '@rlhf-streams/threads';
 import {
   artifactRoles,
   type computeSettings,
@@ -57,13 +57,10 @@ export async function createScorers(
   context: ServiceContext<z.output<typeof computeSettings>>,
   runs: Projection<RunView>,
 ): Promise<Scorers> {
-  const thread = spawn<RewardThread>(new URL('./thread.js', import.meta.url), {
+  const thread = await startThread<RewardThread>(context, new URL('./thread.js', import.meta.url), {
     name: 'reward',
     data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
   });
-  thread.died.catch(context.fail);
-  context.onStop(() => thread.close(), 'compute thread reward');
-  await thread.ready();
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Scorer> => {
     const gold = await readIfThere(join(directory, GOLD_FILE));
@@ -71,9 +68,9 @@ export async function createScorers(
       const reward = parseGoldReward(gold);
       return { score: async ({ text }) => scoreGold(reward, text) };
     }
-    const contextLength = await thread.call.load(sha256, directory);
+    const contextLength = await thread.load(sha256, directory);
     const score = batched(
-      (sequences: readonly (readonly number[])[]) => thread.call.score(sha256, sequences),
+      (sequences: readonly (readonly number[])[]) => thread.score(sha256, sequences),
       ({ length }) => length > contextLength,
     );
     return { score: ({ tokens }) => score(tokens) };
@@ -82,7 +79,7 @@ export async function createScorers(
   return loadArtifacts(context, {
     what: 'scorer',
     load,
-    unload: ({ sha256 }) => thread.call.unload(sha256),
+    unload: ({ sha256 }) => thread.unload(sha256),
     isWanted: (artifact) => isInUse(runs.state, artifact),
   });
 }
