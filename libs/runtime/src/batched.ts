@@ -10,7 +10,7 @@ export function batched<Input, Output>(
   compute: (inputs: readonly Input[]) => Promise<readonly Output[]>,
   mayFail: (input: Input) => boolean,
 ): (input: Input) => Promise<Output> {
-  const batches = new DataLoader<Input, Output>(compute as (inputs: readonly Input[]) => Promise<Output[]>, {
+  const batches = new DataLoader<Input, Output>(compute, {
     cache: false,
     maxBatchSize: MOST,
     batchScheduleFn: (dispatch) => setImmediate(dispatch),

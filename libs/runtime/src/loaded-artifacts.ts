@@ -19,8 +19,6 @@ export interface LoadArtifactsOptions<Loaded> {
   readonly unload: (artifact: ArtifactRef) => Promise<void>;
   /** Whether a run that goes on names it. */
   readonly isWanted: (artifact: ArtifactRef) => boolean;
-  /** Milliseconds that fetching may take. Default two minutes. */
-  readonly timeoutMs?: number;
 }
 
 interface Entry<Loaded> {
@@ -31,11 +29,12 @@ interface Entry<Loaded> {
 
 /** Those that no run needs any more and that were used last: somebody may still ask for them. */
 const KEPT_UNWANTED = 2;
+const FETCH_TIMEOUT_MS = 120_000;
 
 /** /readyz names those that a run needs and that cannot be fetched or loaded, until they can. */
 export function loadArtifacts<Loaded>(
   { artifacts, readiness, signal, fail }: Pick<ServiceContext, 'artifacts' | 'readiness' | 'signal' | 'fail'>,
-  { what, load, unload, isWanted, timeoutMs = 120_000 }: LoadArtifactsOptions<Loaded>,
+  { what, load, unload, isWanted }: LoadArtifactsOptions<Loaded>,
 ): LoadedArtifacts<Loaded> {
   /** By sha256; what was used last is the last. */
   const entries = new Map<string, Entry<Loaded>>();
@@ -48,7 +47,7 @@ export function loadArtifacts<Loaded>(
 
   const fetch = async (artifact: ArtifactRef): Promise<string> => {
     try {
-      return await artifacts.fetch(artifact, { timeoutMs, signal });
+      return await artifacts.fetch(artifact, { timeoutMs: FETCH_TIMEOUT_MS, signal });
     } catch (cause) {
       signal.throwIfAborted();
       const message = `expected ${what} ${artifact.sha256} to be fetched: ${messageOf(cause)}`;

@@ -7,8 +7,7 @@ import {
   type ServiceContext,
   startThread,
 } from '@rlhf-streams/runtime';
-import { type computeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
-import type { z } from 'zod';
+import { type ComputeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
 import type { ReferenceThread, ThreadOptions } from './thread.js';
 
 export interface Reference {
@@ -21,7 +20,7 @@ export type References = LoadedArtifacts<Reference>;
 
 /** Frozen models by artifact, in one compute thread. */
 export async function createReferences(
-  context: ServiceContext<z.output<typeof computeSettings>>,
+  context: ServiceContext<ComputeSettings>,
   runs: Projection<RunView>,
 ): Promise<References> {
   const thread = await startThread<ReferenceThread>(context, new URL('./thread.js', import.meta.url), {

@@ -13,13 +13,12 @@ import {
 } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
-  type computeSettings,
+  type ComputeSettings,
   isInUse,
   type RunView,
   scorerName,
   scorersOf,
 } from '@rlhf-streams/training/config';
-import type { z } from 'zod';
 import type { RewardThread, ThreadOptions } from './thread.js';
 
 /** What is scored: a scorer reads the text or the tokens. */
@@ -54,7 +53,7 @@ export async function scoreBy(
 const GOLD_FILE = 'gold-reward.json';
 
 export async function createScorers(
-  context: ServiceContext<z.output<typeof computeSettings>>,
+  context: ServiceContext<ComputeSettings>,
   runs: Projection<RunView>,
 ): Promise<Scorers> {
   const thread = await startThread<RewardThread>(context, new URL('./thread.js', import.meta.url), {

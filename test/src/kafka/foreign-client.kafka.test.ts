@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type DataFor, decodeEvent, type TopicName } from '@rlhf-streams/events';
+import { decodeEvent, type TopicName } from '@rlhf-streams/events';
 import { hasKcat, kcat, kcatAll } from '@rlhf-streams/kafka-broker/kcat';
 import '@rlhf-streams/kafka-broker/vitest';
 import { followRun } from 'rlhf-streams';
@@ -66,7 +66,8 @@ describe.skipIf(!kafka || !hasKcat())('kcat', () => {
       const { brokers } = kafka!;
       const data = await writeReviews(folder);
       const dpo = { ...tinyDpo(), data: 'feedback:support', steps: 2, batchSize: 4, testFraction: 0.25 };
-      await withServices({ brokers, directory: join(folder, 'kafka'), environment }, async (services) => {
+      const directory = join(folder, 'kafka');
+      const { completions } = await withServices({ brokers, directory, environment }, async (services) => {
         const model = { ...tinyModel, contextLength: 128 };
         await complete(services, { ...tinySft(data), model, steps: 1 });
         await promisify(execFile)('sh', ['-c', await documentedCommand()], { timeout: TIMEOUT_MS });
@@ -78,9 +79,9 @@ describe.skipIf(!kafka || !hasKcat())('kcat', () => {
           });
         await publish('runs', dpo.run, 'run.requested', { run: dpo.run, config: dpo });
         await followRun(services, dpo.run, {}, AbortSignal.timeout(TIMEOUT_MS));
+        return documented!.data;
       });
 
-      const { completions } = documentedFeedback(await eventsOf('feedback'));
       const trained = (await eventsOf('comparisons')).filter(({ data }) => data.run === dpo.run);
       expect(trained.length).toBeGreaterThanOrEqual(dpo.steps * dpo.batchSize);
       for (const { data } of trained) expect(data.completions.map(({ text }) => text)).toEqual(completions);
@@ -91,6 +92,3 @@ describe.skipIf(!kafka || !hasKcat())('kcat', () => {
     TIMEOUT_MS,
   );
 });
-
-const documentedFeedback = (events: readonly { readonly data: DataFor<'feedback.recorded'> }[]) =>
-  events.find(({ data }) => data.feedback === 'ticket-4711')!.data;

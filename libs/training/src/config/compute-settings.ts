@@ -8,3 +8,4 @@ export const computeSettings = z.object({
     .default('cpu')
     .describe('what models run on: cpu, to the same bits everywhere, or cuda, in the images for GPUs'),
 });
+export type ComputeSettings = z.output<typeof computeSettings>;
