@@ -53,6 +53,15 @@ export type Sampling = z.output<typeof Sampling>;
 
 export const Split = z.enum(['train', 'test']).describe('test items are evaluated, never trained on');
 
+/** What became of the rows that a run's data hold: `read` is `used` and all that were dropped. */
+export const DataAccount = z.object({
+  read: z.int().min(0).describe('rows read'),
+  used: z.int().min(0).describe('rows trained on, sampled from or held out, those cut among them'),
+  cut: z.int().min(0).describe('rows used that were shortened to what the model takes'),
+  dropped: z.record(z.string(), z.int().min(1)).describe('rows left out, by the reason'),
+});
+export type DataAccount = z.output<typeof DataAccount>;
+
 /** Everything a step's item carries to be attributed without a lookup. */
 export const StepStamp = z.object({ run: RunId, step: Step });
 

@@ -4,6 +4,7 @@ import {
   ArtifactRef,
   Cause,
   CollectionName,
+  DataAccount,
   LogPositions,
   Logprobs,
   PolicyVersion,
@@ -43,6 +44,7 @@ export const runs = defineTopic({
         steps: z.int().min(1).describe('training steps'),
         testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
         artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
+        data: DataAccount.optional().describe('what became of the rows of its data; of a replay nothing'),
         from: LogPositions.describe(
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
         ),
@@ -60,8 +62,13 @@ export const runs = defineTopic({
         deadlineMs: z.int().min(0).describe('the run fails when it has waited so long'),
       }),
     ),
-    defineEvent('run.paused', 1, 'No further step is issued', z.object({ run: RunId })),
-    defineEvent('run.resumed', 1, 'Steps are issued again', z.object({ run: RunId })),
+    defineEvent(
+      'run.paused',
+      1,
+      'The run waits for something outside of it, such as room on a disk, and goes on by itself when that is there',
+      z.object({ run: RunId, cause: Cause.optional().describe('what it waits for') }),
+    ),
+    defineEvent('run.resumed', 1, 'What the run waited for is there: it goes on', z.object({ run: RunId })),
     defineEvent(
       'run.completed',
       1,

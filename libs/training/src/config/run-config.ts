@@ -4,6 +4,8 @@ import { TrainingError } from '../errors.js';
 import { DpoConfig, optimizerConfig, PpoConfig, RewardConfig, SftConfig } from './hyperparameters.js';
 import { DataSource, ModelSource, SamplingConfig, ScorerSource } from './sources.js';
 
+const share = z.number().min(0).max(1);
+
 /** What every run has. */
 const common = {
   run: RunId.describe('name of the run; ids, folders and events carry it'),
@@ -25,6 +27,13 @@ const common = {
     .min(1000)
     .default(600_000)
     .describe('a run that waits longer for events fails and says for which'),
+  allow: z
+    .strictObject({
+      dropped: share.default(0.05).describe('rows that do not fit the model or the method'),
+      cut: share.default(0.2).describe('rows shortened to what the model takes'),
+    })
+    .prefault({})
+    .describe('shares of the data that may be lost; a run that would lose more is refused'),
 };
 
 /** Runs that train. */
