@@ -1,7 +1,6 @@
 export {
   type Checkpoint,
   readCheckpoint,
-  type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
@@ -19,4 +18,10 @@ export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
-export { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';
+export {
+  loadTokenizer,
+  promptTokens,
+  readTokenizer,
+  type Tokenizer,
+  type TokenizerFiles,
+} from './tokenizer/index.js';
