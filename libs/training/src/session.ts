@@ -1,8 +1,11 @@
 /** A run under training: its method, its trainer, and the way to and from files. */
 import {
+  exportedTokenizer,
   initialiseWeights,
+  loadTokenizer,
   type ModelConfig,
   readCheckpoint,
+  readExtraFiles,
   type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
@@ -50,6 +53,7 @@ export async function openSession(
   const method = methodOf(config.method);
   const published = await readCheckpoint(options.models.policy);
   if (method.trains.length === 0) return { session: measuring(config), positions: {} };
+  const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(method.trains.map((role) => sourceOf(role, options, published)));
   const models: Models = Object.fromEntries(method.trains.map((role, i) => [role, sources[i]!.config]));
@@ -81,7 +85,7 @@ export async function openSession(
       return result;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
-    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer),
+    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
       saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions }),
     close: () => trainer.close(),
@@ -172,6 +176,7 @@ async function publish(
   trainer: Trainer,
   role: Role,
   tokenizer: TokenizerFiles | undefined,
+  extraFiles: ReadonlyMap<string, Uint8Array>,
 ): Promise<void> {
   const config = trainer.layout.models[role]!;
   const shapes = ofRole(role, trainer.layout.specs);
@@ -181,7 +186,23 @@ async function publish(
       { shape: [...shapes[name]!.shape], data: Float32Array.from(data) },
     ]),
   );
-  await writeCheckpoint(directory, { config, tensors, ...(tokenizer && { tokenizer }) });
+  const exported = tokenizer && exportedTokenizer(tokenizer, config);
+  await writeCheckpoint(directory, {
+    config: withoutPaddingAtTheEnd(config, exported),
+    tensors,
+    ...(exported && { tokenizer: exported }),
+    extraFiles,
+  });
+}
+
+/**
+ * transformers reads a score at the last token that is no padding: a reward model whose text ends with the padding token
+ * names none.
+ */
+function withoutPaddingAtTheEnd(config: ModelConfig, tokenizer: TokenizerFiles | undefined): ModelConfig {
+  const { padTokenId, ...rest } = config;
+  if (!tokenizer || padTokenId === undefined) return config;
+  return loadTokenizer(tokenizer.json, tokenizer.config).end.includes(padTokenId) ? rest : config;
 }
 
 const optimizerOf = (config: RunConfig) => {

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { ModelError } from '../errors.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import { type FileContents, writeFolderAtomically } from './atomic.js';
+import { OWN_FILES } from './extra-files.js';
 import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
 import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';
 import { exists, readJson } from './json-file.js';
@@ -25,8 +26,6 @@ export interface Checkpoint {
   tensors: Map<string, WeightTensor>;
   tokenizer?: TokenizerFiles;
 }
-
-const OWN_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'] as const;
 
 /**
  * Reads a checkpoint as transformers or {@link writeCheckpoint} left it; a copy of the token embedding stored as a

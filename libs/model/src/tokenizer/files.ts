@@ -61,7 +61,7 @@ const vocabulary = z.looseObject({
 });
 
 /** Tokens by id; none of what is no tokenizer, which `loadTokenizer` says. */
-function namesOf(json: unknown): Map<number, string> {
+export function namesOf(json: unknown): Map<number, string> {
   const parsed = vocabulary.safeParse(json);
   if (!parsed.success) return new Map();
   const { added_tokens: added, model } = parsed.data;
@@ -77,7 +77,7 @@ function fieldsOf(value: unknown, path: string): Record<string, unknown> | undef
   if (parsed.success) return parsed.data;
   throw new ModelError(
     'MODEL_TOKENIZER_INVALID',
-    `${path}: expected an object, got ${JSON.stringify(value)}.`,
+    `${path}: expected an object, got ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}.`,
   );
 }
 

@@ -1,3 +1,4 @@
+export { exportedTokenizer } from './exported.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { promptTokens } from './prompt.js';
 export { loadTokenizer, type Tokenizer } from './tokenizer.js';

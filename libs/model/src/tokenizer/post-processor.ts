@@ -1,7 +1,4 @@
-/**
- * What a tokenizer puts around a text, as its `tokenizer.json` says under `post_processor`: read with the ids that
- * Python's `tokenizers` takes, and written.
- */
+/** What a tokenizer puts around a text, as its `tokenizer.json` says under `post_processor`: read and written. */
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
@@ -91,6 +88,14 @@ function templateFrame({ single, special_tokens: tokens }: z.output<typeof templ
       return token.ids;
     });
   return { begin: idsOf(single.slice(0, places[0])), end: idsOf(single.slice(places[0]! + 1)) };
+}
+
+/** The processor of offsets that byte-level tokenizers have, alone or before others. */
+export function offsetsOf(postProcessor: unknown): object | undefined {
+  const parsed = processor.safeParse(postProcessor);
+  if (!parsed.success) return undefined;
+  const all = parsed.data.type === 'Sequence' ? parsed.data.processors : [parsed.data];
+  return all.find(({ type }) => type === 'ByteLevel');
 }
 
 /**

@@ -147,18 +147,22 @@ function demonstrations(dataset: Dataset, { begin, encode, end, contextLength }:
   switch (dataset.kind) {
     case 'text':
     case 'labelled':
-      return dataset.rows.map(({ text }) => cut(begin, [...encode(text), end]));
+      return dataset.rows.map(({ text }) => cut(begin, [...encode(text), end])).filter(isLearnable);
     case 'completion':
       return dataset.rows
         .map(({ prompt, completion }, row) => {
           const promptTokens = [...begin, ...encode(textOf(prompt, at(row, 'prompt')))];
           return cut(promptTokens, [...encode(textOf(completion, at(row, 'completion'))), end]);
         })
-        .filter(({ tokens }) => tokens.length > 0);
+        .filter(isLearnable);
     default:
       throw unfit(dataset, 'demonstrations', '{text}, {text, label} or {prompt, completion}');
   }
 }
+
+/** A text's first token is predicted by nothing. */
+const isLearnable = ({ promptTokens, tokens }: Pick<DemonstrationItem, 'promptTokens' | 'tokens'>): boolean =>
+  tokens.length > 0 && promptTokens.length + tokens.length > 1;
 
 function prompts(dataset: Dataset, { prompt, contextLength }: Encoder, words: number): Unsplit<PromptItem>[] {
   return [...new Set(promptTexts(dataset, words))]
