@@ -4,6 +4,7 @@ export {
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
+export { exportedCheckpoint } from './checkpoint/exported.js';
 export { readExtraFiles } from './checkpoint/extra-files.js';
 export { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
 export { type ModelConfig, parseHuggingFaceConfig, shapeKey, toHuggingFace } from './checkpoint/hf-config.js';
@@ -20,7 +21,6 @@ export { type SampledToken, type SamplingOptions, sampleToken } from './sampling
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
 export {
-  exportedTokenizer,
   loadTokenizer,
   promptTokens,
   readTokenizer,

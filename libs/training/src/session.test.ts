@@ -166,12 +166,12 @@ describe('what a run publishes', () => {
 
   it('has the further files of the model that it began with', async () => {
     await writeFile(join(policy, 'chat_template.jinja'), '{{ messages }}');
-    await writeFile(join(policy, 'generation_config.json'), '{"top_k": 7}');
+    await writeFile(join(policy, 'generation_config.json'), '{"eos_token_id": 0}');
     const { session } = await open(runOf('dpo'));
     const directory = fresh();
     await session.savePublished(directory);
     expect(await readFile(join(directory, 'chat_template.jinja'), 'utf8')).toBe('{{ messages }}');
-    expect(await readFile(join(directory, 'generation_config.json'), 'utf8')).toBe('{"top_k": 7}');
+    expect(await readFile(join(directory, 'generation_config.json'), 'utf8')).toBe('{"eos_token_id": 0}');
     await session.close();
   });
 

@@ -1,8 +1,7 @@
 /** A run under training: its method, its trainer, and the way to and from files. */
 import {
-  exportedTokenizer,
+  exportedCheckpoint,
   initialiseWeights,
-  loadTokenizer,
   type ModelConfig,
   readCheckpoint,
   readExtraFiles,
@@ -186,23 +185,7 @@ async function publish(
       { shape: [...shapes[name]!.shape], data: Float32Array.from(data) },
     ]),
   );
-  const exported = tokenizer && exportedTokenizer(tokenizer, config);
-  await writeCheckpoint(directory, {
-    config: withoutPaddingAtTheEnd(config, exported),
-    tensors,
-    ...(exported && { tokenizer: exported }),
-    extraFiles,
-  });
-}
-
-/**
- * transformers reads a score at the last token that is no padding: a reward model whose text ends with the padding token
- * names none.
- */
-function withoutPaddingAtTheEnd(config: ModelConfig, tokenizer: TokenizerFiles | undefined): ModelConfig {
-  const { padTokenId, ...rest } = config;
-  if (!tokenizer || padTokenId === undefined) return config;
-  return loadTokenizer(tokenizer.json, tokenizer.config).end.includes(padTokenId) ? rest : config;
+  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
 }
 
 const optimizerOf = (config: RunConfig) => {

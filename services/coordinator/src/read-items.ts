@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/runtime';
 import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/training/config';
 import { CoordinatorError } from './errors.js';
@@ -23,8 +24,6 @@ export async function readItems(
     );
   }
   const model = await artifacts.fetch(used![artifactRoles.policy]!);
-  const { eos_token_id: end } = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as {
-    eos_token_id?: number;
-  };
-  return { train, test, stopTokens: end === undefined || end === null ? [] : [end] };
+  const tokenizer = await readTokenizer(model);
+  return { train, test, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
 }

@@ -51,7 +51,7 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
   const tensors = new Map<string, WeightTensor>();
   for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
 
-  const tokenizer = await readTokenizerFiles(dir, config);
+  const tokenizer = await readTokenizerFiles(dir);
   return { config, tensors, ...(tokenizer && { tokenizer }) };
 }
 
@@ -59,7 +59,7 @@ export interface CheckpointToWrite {
   config: ModelConfig;
   /** In the names of {@link gpt2TensorShapes}. */
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
-  tokenizer?: TokenizerFiles;
+  tokenizer?: TokenizerFiles | undefined;
   /** Further files of the folder: plain name -> contents. */
   extraFiles?: ReadonlyMap<string, string | Uint8Array>;
 }

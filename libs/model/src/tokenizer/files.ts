@@ -1,7 +1,6 @@
 /** The files of a checkpoint that its tokenizer is read from. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type ModelConfig, parseHuggingFaceConfig } from '../checkpoint/hf-config.js';
 import { readJson } from '../checkpoint/json-file.js';
 import { ModelError } from '../errors.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
@@ -19,39 +18,32 @@ const MAX_TOKENIZER_BYTES = 2 ** 28;
 
 /** The tokenizer of the checkpoint in a folder, without its weights; undefined where it has none. */
 export async function readTokenizer(dir: string): Promise<Tokenizer | undefined> {
-  const path = join(dir, 'config.json');
-  const config = await readJson(path, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
-  const files = await readTokenizerFiles(
-    dir,
-    config === undefined ? {} : parseHuggingFaceConfig(config, path),
-  );
+  const files = await readTokenizerFiles(dir);
   return files && loadTokenizer(files.json, files.config);
 }
-
-type SpecialIds = Pick<ModelConfig, 'bosTokenId' | 'eosTokenId' | 'padTokenId'>;
 
 /**
  * The tokenizer's files; undefined where the folder has none. A special token that `tokenizer_config.json` does not
  * name is the one of `special_tokens_map.json`, else the one whose id `config.json` gives.
  * @throws MODEL_TOKENIZER_INVALID
  */
-export async function readTokenizerFiles(dir: string, ids: SpecialIds): Promise<TokenizerFiles | undefined> {
+export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
   const read = (name: string, maxBytes: number) =>
     readJson(join(dir, name), maxBytes, 'MODEL_TOKENIZER_INVALID');
   const json = await read('tokenizer.json', MAX_TOKENIZER_BYTES);
   if (json === undefined) return undefined;
-  const [config, map] = await Promise.all(
-    ['tokenizer_config.json', 'special_tokens_map.json'].map(async (name) =>
+  const [config, map, model] = await Promise.all(
+    ['tokenizer_config.json', 'special_tokens_map.json', 'config.json'].map(async (name) =>
       fieldsOf(await read(name, MAX_CONFIG_BYTES), join(dir, name)),
     ),
   );
   const names = namesOf(json);
-  const byId = (id: number | undefined) => (id === undefined ? undefined : names.get(id));
-  const named = given({
-    bos_token: config?.bos_token ?? map?.bos_token ?? byId(ids.bosTokenId),
-    eos_token: config?.eos_token ?? map?.eos_token ?? byId(ids.eosTokenId),
-    pad_token: config?.pad_token ?? map?.pad_token ?? byId(ids.padTokenId),
-  });
+  const named = Object.fromEntries(
+    ['bos_token', 'eos_token', 'pad_token'].flatMap((token) => {
+      const value = config?.[token] ?? map?.[token] ?? names.get(model?.[`${token}_id`] as number);
+      return value === undefined ? [] : [[token, value]];
+    }),
+  );
   return { json, ...((config || Object.keys(named).length > 0) && { config: { ...config, ...named } }) };
 }
 
@@ -80,6 +72,3 @@ function fieldsOf(value: unknown, path: string): Record<string, unknown> | undef
     `${path}: expected an object, got ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}.`,
   );
 }
-
-const given = (fields: Record<string, unknown>) =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));

@@ -1,4 +1,3 @@
-export { exportedTokenizer } from './exported.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { promptTokens } from './prompt.js';
 export { loadTokenizer, type Tokenizer } from './tokenizer.js';
