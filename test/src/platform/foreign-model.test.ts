@@ -34,11 +34,15 @@ async function writeForeign(model: string, directory: string): Promise<string> {
 let folder: string;
 let platform: Platform;
 let scorer: string;
+/** The same, without a tokenizer. */
+let bare: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'foreign-'));
   platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
   const model = await writeForeign('gpt2', join(folder, 'model'));
   scorer = await writeForeign('gpt2-seqcls', join(folder, 'scorer'));
+  bare = await writeForeign('gpt2-seqcls', join(folder, 'bare'));
+  await rm(join(bare, 'tokenizer.json'));
   const write = async (name: string, rows: readonly object[]) => {
     await writeFile(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
     return join(folder, name);
@@ -70,7 +74,7 @@ beforeAll(async () => {
       reference: model,
       prompts,
       testFraction: 0,
-      scorers: [scorer, 'run:reward'],
+      scorers: [scorer, 'run:reward', bare],
       steps: 1,
       batchSize: 2,
       sampling,
@@ -166,23 +170,24 @@ it('is sampled from after its prompt alone, and after the beginning of text wher
   }
 });
 
-it('is scored as the tokenizer of each scorer begins and ends texts', async () => {
+it('is scored as the tokenizer of each scorer begins and ends texts, without one as the policy learns them', async () => {
   const text = 'The film is fine.';
   const { scores } = await post<{ scores: { score: number; parts: Record<string, number> }[] }>(
     'reward',
     '/v1/scores',
     { run: 'sample', texts: [text] },
   );
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
   const scoreIn = async (directory: string, end: number[]) => {
     const { config, tensors } = await readCheckpoint(directory);
     const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
-    const { encode } = loadTokenizer(...(await tokenizerIn(directory)));
     const engine = onnxEngine({ threads: 1 });
     const [score] = await rewardScorer(engine, config).score(parameters, [[...encode(text), ...end]]);
     await engine.close();
     return score;
   };
   expect(scores[0]!.score).toBe(await scoreIn(scorer, []));
+  expect(scores[0]!.parts.bare).toBe(await scoreIn(bare, [END]));
   expect(scores[0]!.parts.reward).toBe(await scoreIn(await published('reward'), [END]));
 });
 

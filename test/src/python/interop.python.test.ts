@@ -1,10 +1,17 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadTokenizer, readCheckpoint } from '@rlhf-streams/model';
+import { loadTokenizer, readCheckpoint, readTokenizer } from '@rlhf-streams/model';
 import { type Platform, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CHAT_TEMPLATE, type Experiment, experiment, foreignModel, STEPS } from './models.js';
+import {
+  CHAT_TEMPLATE,
+  type Experiment,
+  experiment,
+  foreignModel,
+  framedTokenizers,
+  STEPS,
+} from './models.js';
 import { askPython, missingForPython } from './python.js';
 
 interface Answer {
@@ -46,6 +53,7 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
   let folder: string;
   let platform: Platform;
   const experiments: Partial<Record<(typeof starts)[number], Experiment>> = {};
+  let framed: Record<string, string>;
   let answer: Answer;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'python-'));
@@ -56,8 +64,12 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
     experiments.foreign = await experiment(platform, join(folder, 'foreign'), 'foreign', foreign);
     const of = <T>(make: (experiment: Experiment) => readonly T[]) =>
       starts.flatMap((start) => make(experiments[start]!));
+    framed = await framedTokenizers(join(folder, 'framed'));
     answer = await askPython<Answer>(folder, {
-      encodings: of(({ folders }) => Object.values(folders).map((folder) => ({ folder, texts }))),
+      encodings: [
+        ...of(({ folders }) => Object.values(folders).map((folder) => ({ folder, texts }))),
+        ...Object.values(framed).map((folder) => ({ folder, texts })),
+      ],
       generations: of(({ folders }) =>
         [folders.sft, folders.dpo].flatMap((folder) =>
           [prompts, ['']].map((prompts) => ({ folder, prompts, tokens: TOKENS })),
@@ -121,8 +133,18 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
     });
   });
 
+  it('puts around a text what the tokenizers of transformers put there', async () => {
+    const places = Object.keys(framed).map((name, i) => [name, 6 + i] as const);
+    for (const [name, place] of places) {
+      const { begin, encode, end } = (await readTokenizer(framed[name]!))!;
+      const ours = texts.map((text) => [...begin, ...encode(text), ...end]);
+      expect(answer.encodings[place]!.ids, name).toEqual(ours);
+    }
+    expect(places).toHaveLength(7);
+  });
+
   it('gets the chat template and the other files of a foreign model back', async () => {
-    for (const { chat } of answer.encodings.slice(3)) expect(chat).toBe(CHAT_TEMPLATE);
+    for (const { chat } of answer.encodings.slice(3, 6)) expect(chat).toBe(CHAT_TEMPLATE);
     for (const made of Object.values(experiments.foreign!.folders)) {
       expect(await readdir(made)).toEqual(
         expect.arrayContaining(['NOTICE', 'chat_template.jinja', 'generation_config.json']),

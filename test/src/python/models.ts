@@ -213,6 +213,46 @@ async function post<Body>(
 const fixture = (path: string) =>
   fileURLToPath(new URL(`../../../libs/model/fixtures/${path}`, import.meta.url));
 
+/** Tokenizers that put tokens around texts in all the ways there are, each in a folder, by what it does. */
+export async function framedTokenizers(directory: string): Promise<Record<string, string>> {
+  const json = JSON.parse(await readFile(fixture('tokenizers/qwen2/tokenizer.json'), 'utf8'));
+  const token = (name: string, id: number) => ({ [name]: { id: name, ids: [id], tokens: [name] } });
+  const [start, close, end] = ['<|im_start|>', '<|im_end|>', '<|endoftext|>'] as const;
+  const special = { ...token(start, 2), ...token(close, 3), ...token(end, 0) };
+  const template = (before: string[], after: string[]) => {
+    const put = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+    const single = [...before.map(put), { Sequence: { id: 'A', type_id: 0 } }, ...after.map(put)];
+    const pair = [...single, { Sequence: { id: 'B', type_id: 0 } }];
+    return { type: 'TemplateProcessing', single, pair, special_tokens: special };
+  };
+  const bert = { cls: [start, 2], sep: [close, 3] };
+  const offsets = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true };
+  const processors: Record<string, object | null> = {
+    'no processor': null,
+    offsets,
+    'a template': template([end, start], [close]),
+    'a template after offsets': { type: 'Sequence', processors: [offsets, template([start], [])] },
+    'templates one around the other': {
+      type: 'Sequence',
+      processors: [template([start], [close]), template([end], [end])],
+    },
+    "BERT's": { type: 'BertProcessing', ...bert },
+    "RoBERTa's": { type: 'RobertaProcessing', ...bert, trim_offsets: true, add_prefix_space: false },
+  };
+  const folders: Record<string, string> = {};
+  for (const [name, post_processor] of Object.entries(processors)) {
+    const folder = join(directory, `${Object.keys(folders).length}`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify({ ...json, post_processor }));
+    // What a model's own settings say beside it: these are heeded by nobody where there is a tokenizer.json.
+    const flags = { add_bos_token: true, add_eos_token: true, bos_token: end, eos_token: end };
+    const config = { tokenizer_class: 'PreTrainedTokenizerFast', ...flags };
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+    folders[name] = folder;
+  }
+  return folders;
+}
+
 export const CHAT_TEMPLATE = '{% for message in messages %}{{ message.content }}\n{% endfor %}';
 
 /** A checkpoint as others publish them: nothing begins a text, the end of text fills batches, further files beside. */

@@ -8,14 +8,19 @@ import { promisify } from 'node:util';
 const python = process.env.RLHF_PYTHON || 'python3';
 const script = fileURLToPath(new URL('../../python/interop.py', import.meta.url));
 
-/** What keeps `npm run test:python` from running, and what to do; undefined where nothing does. */
+/**
+ * What keeps `npm run test:python` from running, and what to do; undefined where nothing does.
+ * @throws when something does and `REQUIRE_PYTHON` is 1
+ */
 export function missingForPython(): string | undefined {
   const libraries = ['torch', 'transformers', 'trl', 'datasets'];
   const find = `import importlib.util as u; print(*[n for n in ${JSON.stringify(libraries)} if u.find_spec(n) is None])`;
   const { status, stdout } = spawnSync(python, ['-c', find], { encoding: 'utf8' });
   const missing = status === 0 ? stdout.trim().replaceAll(' ', ', ') : python;
   if (missing === '') return undefined;
-  return `needs ${missing}: pip install -r test/python/requirements.txt, and name that Python in RLHF_PYTHON`;
+  const needs = `needs ${missing}: pip install -r test/python/requirements.txt, and name that Python in RLHF_PYTHON`;
+  if (process.env.REQUIRE_PYTHON === '1') throw new Error(`Interoperation with Python ${needs}.`);
+  return needs;
 }
 
 /** Runs the script on a request; its files go into `directory`. */

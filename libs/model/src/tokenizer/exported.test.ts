@@ -59,6 +59,7 @@ describe('exportedTokenizer', () => {
       tokenizer_class: 'PreTrainedTokenizerFast',
       chat_template: 'x',
       model_max_length: 64,
+      model_input_names: ['input_ids', 'attention_mask'],
     });
     expect(exportedTokenizer({ json }, policy).config).toMatchObject({ eos_token: '<|endoftext|>' });
   });

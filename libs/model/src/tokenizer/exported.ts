@@ -35,6 +35,8 @@ export function exportedTokenizer(
       pad_token: config.pad_token ?? names.get(padId),
       model_max_length: typeof longest === 'number' ? Math.min(longest, contextLength) : contextLength,
       tokenizer_class: 'PreTrainedTokenizerFast',
+      // transformers 4 would by default give GPT-2 token types, whose embeddings it adds.
+      model_input_names: config.model_input_names ?? ['input_ids', 'attention_mask'],
     },
   };
 }

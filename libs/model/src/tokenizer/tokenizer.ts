@@ -75,6 +75,15 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     );
   }
 
+  const frame = frameOf(json.post_processor);
+  const unknown = [...frame.begin, ...frame.end].find((id) => !ids.has(id));
+  if (unknown !== undefined) {
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `tokenizer.json: its post_processor puts token ${unknown} around texts, which is not in its vocabulary.`,
+    );
+  }
+
   return {
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode(ids, { skipSpecialTokens = false } = {}) {
@@ -88,7 +97,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     },
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
-    ...frameOf(json.post_processor),
+    ...frame,
     eosId,
     padId: padId ?? eosId,
     json: tokenizerJson,
