@@ -8,6 +8,9 @@ export interface RunObserver {
   started?(run: DataFor<'run.started'>): void;
   step?(step: DataFor<'step.completed'>): void;
   waiting?(wait: DataFor<'run.waiting'>): void;
+  /** It waits for something outside of it, which is named. */
+  paused?(cause: string): void;
+  resumed?(): void;
 }
 
 /**
@@ -32,12 +35,15 @@ export async function requestRun({ events }: Pick<Client, 'events'>, config: Run
   ]);
 }
 
+/** A run that nothing is heard of for so long may wait for something outside of it. */
+const QUIET_MS = 5_000;
+
 /**
  * Tells the observer of everything a run did and does, until it has completed.
  * @throws CliError CLI_RUN_FAILED with the run's cause when it fails or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
  */
 export async function followRun(
-  { events, failed }: Pick<Client, 'events' | 'failed'>,
+  { events, failed, troubles }: Pick<Client, 'events' | 'failed' | 'troubles'>,
   run: string,
   observer: RunObserver,
   signal?: AbortSignal,
@@ -50,30 +56,48 @@ export async function followRun(
     if (!told.has(step.step)) observer.step?.(step);
     told.add(step.step);
   };
-  for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
-    if (event.data.run !== run) continue;
-    switch (event.type) {
-      case 'run.started':
-        observer.started?.(event.data);
-        break;
-      case 'run.waiting':
-        observer.waiting?.(event.data);
-        break;
-      case 'step.completed':
-        tell(event.data);
-        break;
-      case 'run.completed':
-        // Topics are read side by side: of a run that ended before, the end may come before its steps.
-        for await (const { data } of events.readAll(['training-metrics'], { signal: either }))
-          if (data.run === run) tell(data);
-        return event.data;
-      case 'run.failed': {
-        const { code, message } = event.data.cause;
-        throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${message} (${code})`);
+  // A log that takes no event does not tell that the run waits: the services do.
+  let seen = performance.now();
+  const looking = setInterval(async () => {
+    if (performance.now() - seen < QUIET_MS) return;
+    const reasons = await troubles();
+    if (reasons.length > 0) observer.paused?.(reasons.join('; '));
+  }, QUIET_MS).unref();
+  try {
+    for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
+      if (event.data.run !== run) continue;
+      seen = performance.now();
+      switch (event.type) {
+        case 'run.started':
+          observer.started?.(event.data);
+          break;
+        case 'run.waiting':
+          observer.waiting?.(event.data);
+          break;
+        case 'step.completed':
+          tell(event.data);
+          break;
+        case 'run.paused':
+          observer.paused?.(event.data.cause?.message ?? 'somebody paused it');
+          break;
+        case 'run.resumed':
+          observer.resumed?.();
+          break;
+        case 'run.completed':
+          // Topics are read side by side: of a run that ended before, the end may come before its steps.
+          for await (const { data } of events.readAll(['training-metrics'], { signal: either }))
+            if (data.run === run) tell(data);
+          return event.data;
+        case 'run.failed': {
+          const { code, message } = event.data.cause;
+          throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${message} (${code})`);
+        }
+        case 'run.cancelled':
+          throw new CliError('CLI_RUN_FAILED', `run ${run} was cancelled: ${event.data.reason}`);
       }
-      case 'run.cancelled':
-        throw new CliError('CLI_RUN_FAILED', `run ${run} was cancelled: ${event.data.reason}`);
     }
+  } finally {
+    clearInterval(looking);
   }
   throw either.reason;
 }

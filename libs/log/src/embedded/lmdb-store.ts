@@ -102,7 +102,7 @@ async function openStore(
   };
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
-  const writer = createGroupCommit(root);
+  const writer = createGroupCommit(root, directory);
   const cleanUp = createCleanup(tables, writer, now);
 
   const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>

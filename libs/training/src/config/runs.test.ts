@@ -77,8 +77,32 @@ describe('a run', () => {
   });
 
   it('may pause and go on', () => {
-    expect(viewAfter(requested, started, paused)).toEqual({ ...running, status: 'paused' });
+    const view = viewAfter(requested, started, paused);
+    expect(view).toMatchObject({ ...running, status: 'paused' });
     expect(viewAfter(requested, started, paused, resumed)).toEqual(running);
+  });
+
+  it('is paused while any service says so, and says what for', () => {
+    const by = (service: string): RunEvent => ({
+      type: 'run.paused',
+      data: { run: 'r', by: service, cause },
+    });
+    const goesOn = (service: string): RunEvent => ({ type: 'run.resumed', data: { run: 'r', by: service } });
+    const both = [requested, started, by('policy'), by('optimizer')];
+    expect(viewAfter(...both)).toEqual({
+      ...running,
+      status: 'paused',
+      paused: { policy: cause, optimizer: cause },
+    });
+    expect(viewAfter(...both, goesOn('policy'))).toMatchObject({
+      status: 'paused',
+      paused: { optimizer: cause },
+    });
+    expect(viewAfter(...both, goesOn('policy'), goesOn('optimizer'))).toEqual(running);
+    expect(viewAfter(...both, resumed)).toEqual(running);
+    expect(viewAfter(requested, by('coordinator'), goesOn('coordinator'))).toEqual(request);
+    expect(viewAfter(requested, by('coordinator'), started)).toEqual(running);
+    expect(viewAfter(...both, completed)).not.toHaveProperty('paused');
   });
 
   it.each<[string, RunEvent, Partial<RunView>]>([
