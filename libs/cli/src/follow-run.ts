@@ -1,6 +1,13 @@
 /** Requests runs and watches them to their end. */
+import { isDeepStrictEqual } from 'node:util';
 import type { DataFor } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import {
+  applyRunEvent,
+  neverStarted,
+  parseRunConfig,
+  type RunConfigInput,
+  type RunView,
+} from '@rlhf-streams/training/config';
 import type { Client } from './client.js';
 import { CliError, serviceFailed } from './errors.js';
 
@@ -14,13 +21,13 @@ export interface RunObserver {
 }
 
 /**
- * Requests a run, unless the log has it already.
+ * Requests a run, unless the log has it already. One that ended before it was started is requested anew.
  * @throws CliError CLI_RUN_EXISTS when it has another of the name.
  */
 export async function requestRun({ events }: Pick<Client, 'events'>, config: RunConfigInput): Promise<void> {
-  for await (const { type, data } of events.readAll(['runs'])) {
-    if (type !== 'run.requested' || data.run !== config.run) continue;
-    if (JSON.stringify(data.config) === JSON.stringify(config)) return;
+  const { view } = await readRun(events, config.run);
+  if (view && !neverStarted(view)) {
+    if (isDeepStrictEqual(view.config, parseRunConfig(config))) return;
     throw new CliError(
       'CLI_RUN_EXISTS',
       `run ${config.run} exists with another configuration: give this one another name`,
@@ -33,6 +40,23 @@ export async function requestRun({ events }: Pick<Client, 'events'>, config: Run
       data: { run: config.run, config: { ...config } },
     },
   ]);
+}
+
+/** A run as the log has it, and the offset of its request. */
+async function readRun(
+  events: Pick<Client, 'events'>['events'],
+  run: string,
+): Promise<{ readonly view?: RunView; readonly requestedAt: number }> {
+  const runs = new Map<string, RunView>();
+  let requestedAt = -1;
+  for await (const event of events.readAll(['runs'])) {
+    if (event.data.run !== run) continue;
+    const before = runs.get(run);
+    applyRunEvent(runs, event);
+    if (event.type === 'run.requested' && runs.get(run) !== before) requestedAt = event.offset;
+  }
+  const view = runs.get(run);
+  return { requestedAt, ...(view && { view }) };
 }
 
 /** A run that nothing is heard of for so long may wait for something outside of it. */
@@ -51,6 +75,8 @@ export async function followRun(
   const over = new AbortController();
   void failed.then(({ service, error }) => over.abort(serviceFailed(service, error)));
   const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  // What is before its request is of one by its name that never started.
+  const { requestedAt } = await readRun(events, run);
   const told = new Set<number>();
   const tell = (step: DataFor<'step.completed'>) => {
     if (!told.has(step.step)) observer.step?.(step);
@@ -65,7 +91,7 @@ export async function followRun(
   }, QUIET_MS).unref();
   try {
     for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
-      if (event.data.run !== run) continue;
+      if (event.data.run !== run || (event.topic === 'runs' && event.offset < requestedAt)) continue;
       seen = performance.now();
       switch (event.type) {
         case 'run.started':

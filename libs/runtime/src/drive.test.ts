@@ -232,6 +232,19 @@ describe('a driver', () => {
     await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), DEADLINE);
   });
 
+  it('drives again what is wanted anew, and once while it is wanted', async () => {
+    const drive = vi.fn(async () => {});
+    await member(drive);
+    await events.publish([requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(1), DEADLINE);
+    await events.publish([requested, requested]);
+    await events.publish([cancelled, requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(2), DEADLINE);
+    await events.publish([cancelled]);
+    await events.publish([requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(3), DEADLINE);
+  });
+
   it('that waits does not hold up the stop of its service', async () => {
     const drive = vi.fn(() => Promise.reject(new LogError('LOG_FENCED', 'another writer took over')));
     const { stop } = await member(drive, { fencedPauseMs: NEVER_MS });

@@ -34,7 +34,7 @@ const MOST_PAUSE_MS = 10_000;
 
 /**
  * Runs one driver for everything wanted in the partitions that this member of the group owns. A driver whose value is
- * no longer wanted is aborted; one that returned by itself is not started again by the same owner.
+ * no longer wanted is aborted; one that returned by itself is not started again while it is still wanted.
  *
  * What a driver throws decides how it goes on, while its partition is this member's and the service is up:
  * - LOG_FENCED: another writer took over. A member that has lost the partition learns so within `fencedPauseMs`; one
@@ -49,28 +49,23 @@ export async function driveOwned<Value extends { readonly partition: number }>(
   const { log, logger, onStop } = context;
   const { group, topic, projection, wanted } = options;
 
+  /** Drives once, and resolves when it is over and the run is no longer wanted, or `signal` aborts. */
   const driveWhileWanted = async (key: string, signal: AbortSignal) => {
-    const ended = new AbortController();
     const unwanted = new AbortController();
     const watching = projection
       .waitFor((state) => !wanted(state.get(key)!), {
         timeoutMs: FOREVER_MS,
         what: `${key} to be no longer wanted`,
-        signal: AbortSignal.any([signal, ended.signal]),
+        signal,
       })
       .then(() => unwanted.abort())
       .catch((error) => {
-        if (!signal.aborted && !ended.signal.aborted && codeOf(error) !== 'RUNTIME_STOPPED') throw error;
+        if (!signal.aborted && codeOf(error) !== 'RUNTIME_STOPPED') throw error;
       });
     // Met below, when the driver has ended.
     watching.catch(() => {});
-    try {
-      await driveToItsEnd(context, options, key, AbortSignal.any([signal, unwanted.signal]));
-    } finally {
-      ended.abort();
-    }
+    await driveToItsEnd(context, options, key, AbortSignal.any([signal, unwanted.signal]));
     await watching;
-    return unwanted.signal.aborted;
   };
 
   const ownership = await own(
@@ -91,9 +86,12 @@ export async function driveOwned<Value extends { readonly partition: number }>(
           if (!signal.aborted && codeOf(error) !== 'RUNTIME_STOPPED') throw error;
         });
         if (key === undefined) break;
-        const driver = driveWhileWanted(key, signal).then((again) => {
-          if (again) drivers.delete(key);
-        });
+        const drive = async () => {
+          do await driveWhileWanted(key, signal);
+          while (!signal.aborted && !context.signal.aborted && wanted(projection.state.get(key)!));
+          drivers.delete(key);
+        };
+        const driver = drive();
         drivers.set(key, driver);
         driver.catch((err) => logger.error({ err, group, key }, `a driver failed: ${messageOf(err)}`));
       }

@@ -121,6 +121,19 @@ describe('a run', () => {
     expect(viewAfter(requested, failed)).toEqual({ ...request, status: 'failed', cause, endedAt: 101 });
   });
 
+  it.each([failed, cancelled])('that ended before it was started may be requested again: %j', (end) => {
+    const other: RunEvent = { type: 'run.requested', data: { run: 'r', config: { ...config, steps: 9 } } };
+    const view = viewAfter(requested, end, started, other);
+    expect(view).toEqual({ ...request, config: parseRunConfig({ ...config, steps: 9 }), requestedAt: 103 });
+    expect(viewAfter(requested, end, other, started)).toMatchObject({
+      status: 'running',
+      config: { steps: 9 },
+    });
+    expect(viewAfter(requested, started, end, other)).toMatchObject({
+      status: expect.stringMatching(/failed|canc/),
+    });
+  });
+
   it('that nobody requested is none', () => {
     expect(given(started, completed).size).toBe(0);
   });
@@ -138,16 +151,16 @@ describe('any sequence of events', () => {
     cancelled,
   );
 
-  it('changes nothing after the end of a run', () => {
+  it('changes nothing after the end of a run that was started', () => {
     fc.assert(
       fc.property(
         fc.array(anyEvent),
         fc.constantFrom(completed, failed, cancelled),
         fc.array(anyEvent),
         (before, end, after) => {
-          const ended = viewAfter(requested, ...before, end)!;
+          const ended = viewAfter(requested, started, ...before, end)!;
           expect(hasEnded(ended)).toBe(true);
-          expect(viewAfter(requested, ...before, end, ...after)).toEqual(ended);
+          expect(viewAfter(requested, started, ...before, end, ...after)).toEqual(ended);
         },
       ),
     );

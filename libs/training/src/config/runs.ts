@@ -32,6 +32,9 @@ type RunEvent = TopicEvent<'runs'> & { readonly partition: number; readonly time
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
 
+/** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
+export const neverStarted = (view: RunView): boolean => hasEnded(view) && view.artifacts === undefined;
+
 /** What waits for a state of runs: a projection of the `runs` topic. */
 interface Runs {
   waitFor(
@@ -61,7 +64,10 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: Artifact
   return false;
 }
 
-/** Applies one event: the first request of a run counts, and nothing after its end. */
+/**
+ * Applies one event: the first request of a run counts, and nothing after its end, but for a run that ended before it
+ * was started: that one's next request counts.
+ */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
   const view = runs.get(run);
@@ -88,7 +94,7 @@ function begin(event: RunEvent): RunView | undefined {
 }
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
-  if (hasEnded(view)) return undefined;
+  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
   const { waitingFor: _, ...rest } = view;
   switch (event.type) {
     case 'run.requested':
