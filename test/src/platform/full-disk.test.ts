@@ -1,9 +1,10 @@
 /** A disk that is full pauses runs, and ends none. Needs to mount a small file system: root on Linux. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { outcomeOf } from './outcome.js';
@@ -61,6 +62,22 @@ const statusesOf = async ({ events }: Platform, run: string) => {
 };
 
 describe.runIf(canMount)('while the disk is full', () => {
+  it('a command says so, and where', async () => {
+    const file = join(folder, 'sft.yaml');
+    await writeFile(file, JSON.stringify(tinySft(data)));
+    const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
+    fill();
+    try {
+      const directory = join(disk, 'command');
+      const args = [bin, 'run', file, '--directory', directory];
+      const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining(directory) });
+      expect(stderr).toMatch(/make room .*LOG_WRITE_FAILED/);
+    } finally {
+      await rm(filler());
+    }
+  });
+
   it.each([
     ['sft', (run: string) => ({ ...tinySft(data), run, steps: 40, checkpointEvery: 1 })],
     ['ppo', (run: string) => ({ ...tinyPpo(data), run, steps: 6, checkpointEvery: 1 })],
