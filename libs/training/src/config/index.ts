@@ -11,6 +11,8 @@ export {
   type PromptItem,
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { type MethodDescription, methods } from './methods.js';
+export { nearest } from './nearest.js';
 export {
   type Change,
   type ReplayExtent,
@@ -27,8 +29,10 @@ export {
   parseRunConfig,
   RunConfig,
   type RunConfigInput,
+  runConfigMistakes,
 } from './run-config.js';
 export { applyRunEvent, hasEnded, isInUse, type RunStatus, type RunView, startedRun } from './runs.js';
+export type { Setting } from './settings.js';
 export { type ModelSource, NewModel } from './sources.js';
 export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
 export {
