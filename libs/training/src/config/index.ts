@@ -34,7 +34,13 @@ export {
 export { applyRunEvent, hasEnded, isInUse, type RunStatus, type RunView, startedRun } from './runs.js';
 export type { Setting } from './settings.js';
 export { type ModelSource, NewModel } from './sources.js';
-export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
+export {
+  applyVersion,
+  newestVersions,
+  type PublishedModel,
+  type PublishedVersion,
+  publishedModel,
+} from './versions.js';
 export {
   itemsOf,
   type JoinedTopic,

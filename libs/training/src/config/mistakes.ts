@@ -38,7 +38,7 @@ export function explainMistakes(
   json: unknown,
   byMethod: SettingsByMethod,
 ): Mistake[] {
-  const settings = byMethod[String(at(json, ['method']))] ?? [];
+  const settings = (at(byMethod, [String(at(json, ['method']))]) ?? []) as readonly Setting[];
   const explained = issues.flatMap((issue) => explain(issue, { json, settings, byMethod }));
   // Who writes `modle` for `model` has made one mistake, though `model` is missing too.
   const meant = new Set(explained.map(({ meant }) => meant));

@@ -212,6 +212,7 @@ describe('a mistake', () => {
     ['an unknown one', { ...least.sft, method: 'grpo' }, "got 'grpo'"],
     ['a misspelt one', { ...least.sft, method: 'PPO' }, "got 'PPO': did you mean ppo?"],
     ['none', { run: 'r' }, 'got nothing'],
+    ['what every object has', { ...least.sft, method: 'constructor' }, "got 'constructor'"],
     ['none, but a key like it', { Method: 'sft' }, 'got nothing: did you mean it by Method?'],
     ['what is no text', { ...least.sft, method: ['sft'] }, "got [ 'sft' ]"],
   ])('in the method names those there are: %s', (_, json, got) => {
