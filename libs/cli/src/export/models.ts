@@ -1,11 +1,11 @@
 /** Which model is meant by `RUN` or `RUN@VERSION`: one that the log tells of, and that is still stored. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import { nearest } from '@rlhf-streams/events';
 import type { Events } from '@rlhf-streams/runtime';
 import {
   ARTIFACT_TOPICS,
   applyRunEvent,
   hasEnded,
-  nearest,
   type PublishedModel,
   publishedModel,
   type RunView,

@@ -12,7 +12,6 @@ export {
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { type MethodDescription, methods } from './methods.js';
-export { nearest } from './nearest.js';
 export {
   type Change,
   type ReplayExtent,

@@ -1,7 +1,7 @@
 /** What is wrong with a run's configuration, in words that say what to write instead. */
 import { inspect } from 'node:util';
+import { nearest, plainName } from '@rlhf-streams/events';
 import type { z } from 'zod';
-import { nearest, plain } from './nearest.js';
 import type { Setting } from './settings.js';
 
 /** One mistake: where it is, and what was expected there and what came. */
@@ -166,7 +166,7 @@ const settingAt = (place: PropertyKey[], settings: readonly Setting[]): Setting 
 const lastName = ({ path }: Setting): string => path.split('.').at(-1)!;
 
 const isCalled = (setting: Setting, key: string): boolean =>
-  [lastName(setting), setting.path, ...setting.names].some((name) => plain(name) === plain(key));
+  [lastName(setting), setting.path, ...setting.names].some((name) => plainName(name) === plainName(key));
 
 const namesOf = (settings: readonly Setting[]): string => settings.map(lastName).join(', ');
 

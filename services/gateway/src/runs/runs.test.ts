@@ -323,7 +323,10 @@ describe('POST /v1/runs/{run}/cancel', () => {
     await expectProblem(await gateway.post('/v1/runs/r9/cancel'), 404, 'RUN_NOT_FOUND');
     const long = await gateway.post('/v1/runs/r1/cancel', { reason: 'x'.repeat(1001) });
     expect((await expectProblem(long, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'reason' }]);
-    await expectProblem(await gateway.post('/v1/runs/r1/cancel', { why: 'x' }), 400, 'INVALID_REQUEST');
+    const unknown = await gateway.post('/v1/runs/r1/cancel', { reasons: 'x' });
+    expect((await expectProblem(unknown, 400, 'INVALID_REQUEST')).errors).toMatchObject([
+      { path: '', message: 'no such key: reasons (did you mean reason?)' },
+    ]);
     await expectProblem(await gateway.post('/v1/runs/r1/cancel', '{'), 400, 'MALFORMED_JSON');
     expect((await show('r1')).status).toBe('requested');
   });
