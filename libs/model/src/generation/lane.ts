@@ -31,7 +31,7 @@ interface Sequence {
 export interface Lane {
   enqueue(pending: Pending): void;
   readonly busy: boolean;
-  /** Admits what fits, then generates one token for every sequence under way. */
+  /** Drops what was aborted, admits what fits, then generates one token for every sequence under way. */
   step(): Promise<void>;
   /** Rejects everything waiting and under way. */
   fail(error: unknown): void;
@@ -121,7 +121,7 @@ export function createLane(
       );
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
-      const stopped = request.stopTokens.includes(token);
+      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, logits) === true;
       const full =
         sequence.tokens.length === request.maxNewTokens ||
         request.promptTokens.length + sequence.tokens.length === config.contextLength;
@@ -137,6 +137,19 @@ export function createLane(
       sequences[slot] = undefined;
       reject(error);
     }
+  };
+
+  /** Lets go of what nobody waits for any more. */
+  const dropAborted = () => {
+    const drop = ({ request: { signal }, reject }: Pending) => {
+      if (!signal?.aborted) return false;
+      reject(signal.reason);
+      return true;
+    };
+    waiting.splice(0, waiting.length, ...waiting.filter((pending) => !drop(pending)));
+    sequences.forEach((sequence, slot) => {
+      if (sequence && drop(sequence.pending)) sequences[slot] = undefined;
+    });
   };
 
   const admit = async () => {
@@ -209,6 +222,7 @@ export function createLane(
       return waiting.length > 0 || sequences.some(Boolean);
     },
     async step() {
+      dropAborted();
       const free = sequences.filter((sequence) => !sequence).length;
       if (waiting.length > 0 && (free === slots || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
         await admit();

@@ -21,6 +21,13 @@ export interface GenerationRequest {
   readonly key: PhiloxKey;
   /** Milliseconds from the request on; then it fails with MODEL_GENERATION_TIMEOUT. Default: none. */
   readonly timeoutMs?: number;
+  /**
+   * Told of every token but a stop token, with the logits [V] it was drawn from, which are another token's after the
+   * call. true ends the completion with this token, as a stop token does.
+   */
+  readonly onToken?: (token: number, logits: Float32Array) => boolean;
+  /** Nobody waits any more: its slot is another's from the next token on. Rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Completion {
