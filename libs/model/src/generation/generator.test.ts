@@ -155,6 +155,22 @@ describe('a generator', () => {
     expect(before).toEqual(whole.tokens.slice(0, whole.tokens.indexOf(stopToken)));
   });
 
+  it('takes given tokens as they are, and tells their log-probs', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const drawn = { sampling: { temperature: 0.9 }, maxNewTokens: 12, stopTokens: [] };
+    const whole = await generator.generate(request(3, drawn));
+    const given = whole.tokens.slice(0, 7);
+    const again = await generator.generate(request(3, { ...drawn, given }));
+    expect(again.tokens).toEqual(whole.tokens);
+    for (const [i, logprob] of again.logprobs.entries()) expect(logprob).toBeCloseTo(whole.logprobs[i]!, 12);
+    const others = await generator.generate(request(3, { ...drawn, given: given.toReversed() }));
+    expect(others.tokens.slice(0, 7)).toEqual(given.toReversed());
+    expect(others.logprobs).not.toEqual(whole.logprobs);
+    await expect(generator.generate(request(3, { ...drawn, given: [97] }))).rejects.toMatchObject({
+      code: 'MODEL_GENERATION_REQUEST',
+    });
+  });
+
   it('lets go of what nobody waits for, under way or waiting, and of nothing else', async () => {
     const generator = createGenerator(onnxEngine(), config, { slots: 2 });
     const left = new AbortController();

@@ -7,8 +7,9 @@ import { allocate, type Buffers, type Engine, type Executable, sizeOf } from '@r
 import type { ModelConfig } from '../checkpoint/hf-config.js';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
+import { tokenLogprobs } from '../sampling/likeliest.js';
 import { uniform } from '../sampling/rollout-draws.js';
-import { sampleToken } from '../sampling/sampler.js';
+import { type SampledToken, sampleToken } from '../sampling/sampler.js';
 import { cacheShape, compileDecode, compilePrefill } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
@@ -114,11 +115,7 @@ export function createLane(
   const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
     const { request, resolve, reject, deadline } = sequence.pending;
     try {
-      const { token, logprob } = sampleToken(
-        logits,
-        request.sampling,
-        uniform(request.key, sequence.tokens.length),
-      );
+      const { token, logprob } = nextToken(request, sequence.tokens.length, logits);
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
       const stopped = request.stopTokens.includes(token) || request.onToken?.(token, logits) === true;
@@ -236,6 +233,17 @@ export function createLane(
       });
     },
   };
+}
+
+function nextToken(
+  { given, sampling, key }: GenerationRequest,
+  position: number,
+  logits: Float32Array,
+): SampledToken {
+  const token = given?.[position];
+  return token === undefined
+    ? sampleToken(logits, sampling, uniform(key, position))
+    : { token, logprob: tokenLogprobs(logits, token, 0, sampling.temperature || 1).logprob };
 }
 
 const timedOut = ({ request }: Pending) =>

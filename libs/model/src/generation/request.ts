@@ -15,6 +15,8 @@ export interface GenerationRequest {
   readonly promptTokens: readonly number[];
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
+  /** The first tokens of the completion, taken as they are in place of drawn ones: to learn their log-probs. */
+  readonly given?: readonly number[];
   /** Generation ends after any of these, which is kept as the last token. */
   readonly stopTokens: readonly number[];
   /** Draws are a function of this key and the token's position alone: `keyFor(seed, rolloutId)`. */
@@ -39,7 +41,7 @@ export interface Completion {
 
 /** @throws ModelError MODEL_GENERATION_REQUEST */
 export function checkRequest(config: ModelConfig, request: GenerationRequest): void {
-  const { promptTokens, maxNewTokens } = request;
+  const { promptTokens, maxNewTokens, given = [] } = request;
   const fail = (message: string): never => {
     throw new ModelError('MODEL_GENERATION_REQUEST', message);
   };
@@ -50,7 +52,7 @@ export function checkRequest(config: ModelConfig, request: GenerationRequest): v
       `expected a prompt shorter than the context of ${config.contextLength} tokens, got ${promptTokens.length}: shorten it`,
     );
   }
-  const alien = promptTokens.find(
+  const alien = [...promptTokens, ...given].find(
     (token) => !Number.isInteger(token) || token < 0 || token >= config.vocabSize,
   );
   if (alien !== undefined)
