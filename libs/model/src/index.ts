@@ -11,7 +11,13 @@ export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export { compileDecode, parameterSpecs } from './generation/programs.js';
-export { bucket, type Completion, type GenerationRequest, type Weights } from './generation/request.js';
+export {
+  bucket,
+  type Completion,
+  checkTokenIds,
+  type GenerationRequest,
+  type Weights,
+} from './generation/request.js';
 export { forward, languageHead, type Parameters, scalarHead } from './gpt2/gpt2.js';
 export { initialiseWeights } from './gpt2/initialise.js';
 export { groupBy } from './group-by.js';

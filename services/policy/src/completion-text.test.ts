@@ -76,6 +76,9 @@ describe('a stop', () => {
 it('places tokens by characters, not by halves of them', () => {
   const { whole } = told(tokenizer.encode('\u{1F3AC}é!'), []);
   expect(whole.tokens.map(({ offset }) => offset)).toEqual([0, 0, 0, 0, 1, 1, 2]);
+  const [first] = tokenizer.encode('é');
+  const broken = told([first!, first!, ...tokenizer.encode('ab')], []).whole;
+  expect([broken.text, ...broken.tokens.map(({ offset }) => offset)]).toEqual(['\ufffd\ufffdab', 0, 1, 2, 3]);
 });
 
 /** Any token, among them special ones and bytes that are no UTF-8, and those that cleaning up looks at more often. */

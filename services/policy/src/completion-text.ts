@@ -43,15 +43,21 @@ export function createCompletionText(
   const placed: PlacedToken[] = [];
   /** Without a character of which bytes are missing. */
   let text = '';
+  let isWhole = true;
   let stop: number | undefined;
   let taken = { text: 0, tokens: 0 };
 
   return {
     add(token, report) {
-      starts.push(text.length);
-      if (report) placed.push({ ...report, offset: [...text].length });
+      const [before, wasWhole] = [text.length, isWhole];
       tokens.push(token);
-      text = decode(tokens).replace(/\ufffd$/, '');
+      const decoded = decode(tokens);
+      isWhole = !decoded.endsWith('\ufffd');
+      text = isWhole ? decoded : decoded.slice(0, -1);
+      // What was not whole and has become no character now is one U+FFFD of its own: the token begins after it.
+      const start = !wasWhole && text[before] === '\ufffd' ? before + 1 : before;
+      starts.push(start);
+      if (report) placed.push({ ...report, offset: [...text.slice(0, start)].length });
       stop = firstStop(text, stops);
       return stop !== undefined;
     },

@@ -4,6 +4,7 @@ import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Sampling } from '@rlhf-streams/events';
 import {
   type Completion,
+  checkTokenIds,
   createGenerator,
   type Generator,
   keyFor,
@@ -191,7 +192,10 @@ const api = {
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
     const { config, tokenizer } = modelOf(key);
     const encoded = prompts.map((prompt) => {
-      if (typeof prompt !== 'string') return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
+      if (typeof prompt !== 'string') {
+        checkTokenIds(config, prompt);
+        return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
+      }
       const tokens = [tokenizer.eosId, ...tokenizer.encode(prompt)];
       return { tokens, text: prompt, begin: tokens.length - tokenizer.encode(prompt).length };
     });

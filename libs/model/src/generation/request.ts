@@ -52,13 +52,22 @@ export function checkRequest(config: ModelConfig, request: GenerationRequest): v
       `expected a prompt shorter than the context of ${config.contextLength} tokens, got ${promptTokens.length}: shorten it`,
     );
   }
-  const alien = [...promptTokens, ...given].find(
-    (token) => !Number.isInteger(token) || token < 0 || token >= config.vocabSize,
-  );
-  if (alien !== undefined)
-    fail(`expected token ids below ${config.vocabSize}, got ${alien}: is this the model's tokenizer?`);
+  checkTokenIds(config, [...promptTokens, ...given]);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     fail(`expected maxNewTokens of at least 1, got ${maxNewTokens}`);
+}
+
+/** @throws ModelError MODEL_GENERATION_REQUEST */
+export function checkTokenIds(
+  { vocabSize }: Pick<ModelConfig, 'vocabSize'>,
+  tokens: readonly number[],
+): void {
+  const alien = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
+  if (alien === undefined) return;
+  throw new ModelError(
+    'MODEL_GENERATION_REQUEST',
+    `expected token ids below ${vocabSize}, got ${alien}: is this the model's tokenizer?`,
+  );
 }
 
 /** Lengths are rounded up to multiples of this, so that few programs serve all. */
