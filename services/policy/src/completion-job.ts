@@ -1,5 +1,5 @@
 /** A request for completions, made ready: its prompts read, and each completion with what it is sampled by. */
-import { problem } from '@rlhf-streams/runtime';
+import { type ProblemError, problem } from '@rlhf-streams/runtime';
 import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
 import type { LoadedPolicy } from './held.js';
@@ -37,7 +37,11 @@ export async function prepareJob(
 ): Promise<CompletionJob> {
   const { prompts, stopToken, contextLength } = await policy.encode(request.prompt);
   const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
-  const lengths = prompts.map(({ tokens }) => lengthOf(request, tokens.length, contextLength));
+  const lengths = prompts.map(({ tokens }, place) => {
+    const length = tokensToGenerate(request, tokens.length, contextLength);
+    if (length === undefined) throw tooLong(request, place, tokens.length, contextLength);
+    return length;
+  });
   const openings = await Promise.all(prompts.map((prompt) => openingOf(policy, request, prompt, signal)));
   const samples = new Map<string, number>();
   const choices = prompts.flatMap(({ tokens, text }, place) =>
@@ -113,16 +117,18 @@ async function openingOf(
   return { text: prompt.text, tokens };
 }
 
-function lengthOf(request: CompletionRequest, promptTokens: number, contextLength: number): number {
-  const length = tokensToGenerate(request, promptTokens, contextLength);
-  if (length !== undefined) return length;
-  const { maxTokens } = request;
-  const wanted = maxTokens === undefined ? '' : ` and ${maxTokens} in max_tokens`;
-  const advice = maxTokens === undefined ? 'shorten it' : 'shorten it, or ask for fewer tokens';
-  const detail = `expected a prompt and its completion to be at most ${contextLength} tokens, the model's context length, got ${promptTokens} in the prompt${wanted}: ${advice}`;
-  throw problem(400, 'CONTEXT_LENGTH_EXCEEDED', 'The request is longer than the context', detail, {
-    errors: [
-      { path: promptTokens < contextLength ? 'max_tokens' : 'prompt', message: detail, code: 'too_big' },
-    ],
+function tooLong(
+  { maxTokens, prompt }: CompletionRequest,
+  place: number,
+  promptTokens: number,
+  contextLength: number,
+): ProblemError {
+  const which = prompt.length > 1 ? `prompt[${place}]` : 'prompt';
+  const [wanted, advice] =
+    maxTokens === undefined ? ['', ''] : [` and ${maxTokens} in max_tokens`, ', or ask for fewer tokens'];
+  const detail = `expected a prompt and its completion to be at most ${contextLength} tokens, the model's context length, got ${promptTokens} in ${which}${wanted}: shorten it${advice}`;
+  const path = promptTokens < contextLength ? 'max_tokens' : which;
+  return problem(400, 'CONTEXT_LENGTH_EXCEEDED', 'The request is longer than the context', detail, {
+    errors: [{ path, message: detail, code: 'too_big' }],
   });
 }

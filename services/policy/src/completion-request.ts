@@ -46,7 +46,7 @@ export const CompletionRequest = z
   .strictObject({
     model: z.string().min(1).describe('a run'),
     prompt: optionalOr(Prompts, ['']),
-    max_tokens: optional(z.int().min(0).max(100_000)),
+    max_tokens: optional(z.int().min(0)),
     temperature: optionalOr(z.number().min(0).max(10), 1),
     top_p: optionalOr(z.number().min(0).max(1), 1),
     top_k: optionalOr(z.int().min(0), 0),

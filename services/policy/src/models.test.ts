@@ -80,6 +80,18 @@ describe('a completion', () => {
     });
   });
 
+  it('may be one of many that one reader waits for', async () => {
+    const warnings: Error[] = [];
+    process.on('warning', (warning) => warnings.push(warning));
+    const { signal } = new AbortController();
+    const sampling = { ...workOf('').sampling, maxNewTokens: 1 };
+    const many = Array.from({ length: 20 }, (_, i) =>
+      models.complete('m', workOf('The', { sampling, draws: `${i}` }), { signal }),
+    );
+    expect(new Set((await Promise.all(many)).map(({ count }) => count))).toEqual(new Set([1]));
+    expect(warnings).toEqual([]);
+  });
+
   it('that nobody waits for leaves its place to others', async () => {
     const left = new AbortController();
     // As many as there are slots, and two that wait for one.

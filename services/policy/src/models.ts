@@ -1,4 +1,5 @@
 /** Models in the memory of the compute threads: each thread has them all, and takes its share of the sequences. */
+import { setMaxListeners } from 'node:events';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ServiceContext, startThread } from '@rlhf-streams/runtime';
 import type { Piece, PlacedToken } from './completion-text.js';
@@ -75,6 +76,8 @@ async function listening<T>(
   work: (port: MessagePort) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
+  // All completions of a request listen to its signal: that many listeners are no leak.
+  setMaxListeners(0, signal);
   const { port1: reading, port2: telling } = new MessageChannel();
   if (onPiece) reading.on('message', onPiece);
   const leave = () => reading.close();

@@ -208,9 +208,15 @@ describe('what cannot be done is said', () => {
       { max_tokens: 100 },
       'context_length_exceeded',
       'max_tokens',
-      /at most 32 tokens.* got \d+ in the prompt and 100/,
+      /at most 32 tokens.* got \d+ in prompt and 100/,
     ],
     [{ prompt: 'a film '.repeat(40) }, 'context_length_exceeded', 'prompt', /at most 32 tokens/],
+    [
+      { prompt: ['A', 'a film '.repeat(40)] },
+      'context_length_exceeded',
+      'prompt[1]',
+      /got \d+ in prompt\[1\]/,
+    ],
   ])('%j', async (more, code, param, message) => {
     const error = { status: 400, code, param, message: expect.stringMatching(message) };
     await expect(complete(more)).rejects.toMatchObject(error);
