@@ -19,6 +19,7 @@ const WAIT = { timeout: 20_000, interval: 2 };
 
 let log: EventLog;
 let service: RunningService;
+let stopping: AbortSignal;
 /** Who waits for completions, and what comes to them. */
 let readers: Reader[];
 let complete: (reader: Reader) => Promise<Completed>;
@@ -71,6 +72,7 @@ beforeEach(async () => {
     name: 'policy',
     settings: z.object({}),
     start: (context) => {
+      stopping = context.signal;
       context.http.use('/v1/*', withOpenAIErrors);
       serveCompletions(context, policies as unknown as Policies);
     },
@@ -150,6 +152,25 @@ describe('what goes wrong', () => {
         code: 'model_generation_timeout',
       },
     });
+  });
+
+  it.each([{ stream: false }, { stream: true }])('because the service stops is said: %j', async (request) => {
+    complete = async (reader) => {
+      reader.onPiece?.({ text: 'x', tokens: [] });
+      // As a thread that is closed under its calls.
+      return new Promise((_, reject) => {
+        stopping.addEventListener('abort', () => reject(new Error('thread is closed')), { once: true });
+      });
+    };
+    const asked = ask(request);
+    await vi.waitFor(() => expect(readers).toHaveLength(1), WAIT);
+    // A stream has begun before; a whole answer has not.
+    if (request.stream) await asked;
+    await service.stop();
+    const response = await asked;
+    expect(response.status).toBe(request.stream ? 200 : 503);
+    expect(await response.text()).toContain('"code":"service_stopping"');
+    expect(logged).toEqual([]);
   });
 
   it('of the inside is not told, but logged', async () => {

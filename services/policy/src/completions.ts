@@ -48,7 +48,8 @@ async function stream(
     await sendChunks(job, signal, (chunk) => send(JSON.stringify(chunk)));
     send('[DONE]');
   } catch (error) {
-    if (signal.aborted) return;
+    // Nobody is there to be told; a service that stops aborts the signal too, and says so.
+    if (sse.aborted) return;
     const told = explained(error);
     send(JSON.stringify({ error: openAIError(told instanceof ProblemError ? told : {}) }));
     if (!(told instanceof ProblemError)) throw error;
