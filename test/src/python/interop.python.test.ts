@@ -140,7 +140,7 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
       const ours = texts.map((text) => [...begin, ...encode(text), ...end]);
       expect(answer.encodings[place]!.ids, name).toEqual(ours);
     }
-    expect(places).toHaveLength(7);
+    expect(places).toHaveLength(6);
   });
 
   it('gets the chat template and the other files of a foreign model back', async () => {

@@ -232,10 +232,6 @@ export async function framedTokenizers(directory: string): Promise<Record<string
     offsets,
     'a template': template([end, start], [close]),
     'a template after offsets': { type: 'Sequence', processors: [offsets, template([start], [])] },
-    'templates one around the other': {
-      type: 'Sequence',
-      processors: [template([start], [close]), template([end], [end])],
-    },
     "BERT's": { type: 'BertProcessing', ...bert },
     "RoBERTa's": { type: 'RobertaProcessing', ...bert, trim_offsets: true, add_prefix_space: false },
   };

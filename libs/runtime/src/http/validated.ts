@@ -1,3 +1,4 @@
+import { explainUnknownKeys } from '@rlhf-streams/events';
 import { validator } from 'hono/validator';
 import type { z } from 'zod';
 import { invalidRequest, problem } from './problem.js';
@@ -21,7 +22,7 @@ export const validated = <Target extends 'json' | 'query', Schema extends z.ZodT
         `expected content-type application/json, got ${came}`,
       );
     }
-    const result = schema.safeParse(value);
+    const result = schema.safeParse(value, { error: explainUnknownKeys });
     if (!result.success) throw invalidRequest(result.error, target === 'json' ? 'body' : 'query');
     return result.data;
   });

@@ -1,4 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
+import { explainUnknownKeys } from '@rlhf-streams/events';
 import { problem } from '@rlhf-streams/runtime';
 import { hasEnded } from '@rlhf-streams/training/config';
 import { z } from 'zod';
@@ -10,9 +11,17 @@ import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 
 const Cancellation = z
-  .strictObject({
-    reason: z.string().min(1).max(1000).default('no reason given').describe('shown as the cause of the end'),
-  })
+  .strictObject(
+    {
+      reason: z
+        .string()
+        .min(1)
+        .max(1000)
+        .default('no reason given')
+        .describe('shown as the cause of the end'),
+    },
+    { error: explainUnknownKeys },
+  )
   .meta({ id: 'Cancellation' });
 
 const route = createRoute({

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createRoute } from '@hono/zod-openapi';
-import { problem } from '@rlhf-streams/runtime';
+import { invalidRequest, problem } from '@rlhf-streams/runtime';
+import { runConfigMistakes } from '@rlhf-streams/training/config';
+import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
 import { publishAndConfirm } from './confirm.js';
@@ -44,18 +46,27 @@ const route = createRoute({
 });
 
 export function addCreateRun(api: Api, context: RunsContext): void {
-  api.openapi(route, async (c) => {
-    const config = asJson(c.req.valid('json'));
-    const { run } = config;
-    const existing = context.runs.state.get(run);
-    if (existing) return c.json(viewOf(same(existing, config), context), 200);
-    const requested = await publishAndConfirm(
-      context,
-      { type: 'run.requested', data: { run, config }, id: `${run}/requested` },
-      () => true,
-    );
-    return c.json(viewOf(same(requested, config), context), 201, { location: locationOf(run) });
-  });
+  api.openapi(
+    route,
+    async (c) => {
+      const config = asJson(c.req.valid('json'));
+      const { run } = config;
+      const existing = context.runs.state.get(run);
+      if (existing) return c.json(viewOf(same(existing, config), context), 200);
+      const requested = await publishAndConfirm(
+        context,
+        { type: 'run.requested', data: { run, config }, id: `${run}/requested` },
+        () => true,
+      );
+      return c.json(viewOf(same(requested, config), context), 201, { location: locationOf(run) });
+    },
+    ({ success }, c) => (success ? undefined : explained(c.req)),
+  );
+}
+
+/** Tells of a body that does not fit its schema what `parseRunConfig` tells. */
+async function explained(request: HonoRequest): Promise<never> {
+  throw invalidRequest({ issues: runConfigMistakes(await request.json()) }, 'body');
 }
 
 /** As it will come back from the log: JSON knows no -0, for example. */

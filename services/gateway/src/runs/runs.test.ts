@@ -1,4 +1,5 @@
 import type { NewEvent } from '@rlhf-streams/runtime';
+import { runConfigMistakes } from '@rlhf-streams/training/config';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { config, expectProblem, facts, startGateway, type TestGateway } from '../gateway.test.support.js';
 import type { Run, RunSummary } from './view.js';
@@ -86,10 +87,31 @@ describe('POST /v1/runs', () => {
   it('names every mistake by its path', async () => {
     const body = { ...config('Not An Id'), steps: 0, optimizer: { beta1: 2 }, betas: 1 };
     const problem = await expectProblem(await gateway.post('/v1/runs', body), 400, 'INVALID_REQUEST');
-    expect(problem.errors?.map(({ path }) => path).sort()).toEqual(['', 'optimizer.beta1', 'run', 'steps']);
+    expect(problem.errors?.map(({ path }) => path).sort()).toEqual([
+      'betas',
+      'optimizer.beta1',
+      'run',
+      'steps',
+    ]);
     const method = await gateway.post('/v1/runs', { ...config('r1'), method: 'reinforce' });
     expect((await expectProblem(method, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'method' }]);
     expect(await requests('r1')).toEqual([]);
+  });
+
+  it('says of every mistake what parseRunConfig says', async () => {
+    const body = { ...config('r1'), steps: '5', optimizer: { learning_rate: 1 } };
+    const problem = await expectProblem(await gateway.post('/v1/runs', body), 400, 'INVALID_REQUEST');
+    expect(problem.errors).toEqual([
+      { path: 'steps', message: "expected integer from 1 to 1000000, got '5'", code: 'invalid_type' },
+      {
+        path: 'optimizer.learning_rate',
+        message: 'no such setting; did you mean learningRate?',
+        code: 'unrecognized_keys',
+      },
+    ]);
+    expect(problem.errors).toEqual(
+      runConfigMistakes(body).map((mistake) => ({ ...mistake, path: mistake.path.join('.') })),
+    );
   });
 
   it.each([
@@ -301,7 +323,10 @@ describe('POST /v1/runs/{run}/cancel', () => {
     await expectProblem(await gateway.post('/v1/runs/r9/cancel'), 404, 'RUN_NOT_FOUND');
     const long = await gateway.post('/v1/runs/r1/cancel', { reason: 'x'.repeat(1001) });
     expect((await expectProblem(long, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'reason' }]);
-    await expectProblem(await gateway.post('/v1/runs/r1/cancel', { why: 'x' }), 400, 'INVALID_REQUEST');
+    const unknown = await gateway.post('/v1/runs/r1/cancel', { reasons: 'x' });
+    expect((await expectProblem(unknown, 400, 'INVALID_REQUEST')).errors).toMatchObject([
+      { path: '', message: 'no such key: reasons (did you mean reason?)' },
+    ]);
     await expectProblem(await gateway.post('/v1/runs/r1/cancel', '{'), 400, 'MALFORMED_JSON');
     expect((await show('r1')).status).toBe('requested');
   });
