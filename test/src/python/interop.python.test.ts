@@ -128,7 +128,7 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
       expect(losses).toHaveLength(STEPS);
       expect(theirs).toHaveLength(STEPS);
       for (const [step, loss] of losses.entries())
-        expect(Math.abs(theirs[step]! / loss - 1)).toBeLessThan(1e-4);
+        expect(Math.abs(theirs[step]! / loss - 1)).toBeLessThan(1e-5);
       expect(Math.min(...losses)).toBeLessThan(0.999 * losses[0]!);
     });
   });

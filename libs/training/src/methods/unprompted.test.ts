@@ -73,6 +73,6 @@ it.each(['sft', 'dpo', 'reward'] as const)(
 it('sft learns nothing of an only token', async () => {
   const run = await begin(runOf('sft'), cpuEngine());
   const items = [prompted.sft, demonstrationItem('tiny/0/1', { promptTokens: [], tokens: [9] })];
-  expect((await run.update(items)).num_tokens).toBe(3);
+  expect((await run.update(items)).completion_tokens).toBe(3);
   await run.trainer.close();
 });
