@@ -71,8 +71,13 @@ it.each(['sft', 'dpo', 'reward'] as const)(
 );
 
 it('sft learns nothing of an only token', async () => {
-  const run = await begin(runOf('sft'), cpuEngine());
-  const items = [prompted.sft, demonstrationItem('tiny/0/1', { promptTokens: [], tokens: [9] })];
-  expect((await run.update(items)).completion_tokens).toBe(3);
-  await run.trainer.close();
+  const only = demonstrationItem('tiny/0/1', { promptTokens: [], tokens: [9] });
+  const lossOf = async (items: readonly Item[]) => {
+    const run = await begin(runOf('sft'), cpuEngine());
+    const { loss } = await run.update(items);
+    await run.trainer.close();
+    return loss;
+  };
+  expect(await lossOf([only])).toBeUndefined();
+  expect(await lossOf([prompted.sft, only])).toBeCloseTo((await lossOf([prompted.sft]))!, 6);
 });
