@@ -29,7 +29,11 @@ const common = {
     .describe('a run that waits longer for events fails and says for which'),
   allow: z
     .strictObject({
-      dropped: share.default(0.05).describe('rows that do not fit the model or the method'),
+      dropped: share
+        .default(0.05)
+        .describe(
+          'rows that do not fit the model or the method; not those without a preference, duplicate prompts, or held out beyond maxTestItems',
+        ),
       cut: share.default(0.2).describe('rows shortened to what the model takes'),
     })
     .prefault({})
