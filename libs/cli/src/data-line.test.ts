@@ -15,9 +15,9 @@ it.each([
   expect(dataLine(account)).toBe(line);
 });
 
-it.each([{}, { 'duplicate prompt': 5, 'held out beyond maxTestItems': 1 }])(
+it.each<Record<string, number>>([{}, { 'duplicate prompt': 5, 'held out beyond maxTestItems': 1 }])(
   'says nothing of rows of which nothing is lost: %j',
-  (dropped: Record<string, number>) => {
+  (dropped) => {
     expect(dataLine({ read: 9, used: 3, cut: 0, dropped })).toBeUndefined();
   },
 );

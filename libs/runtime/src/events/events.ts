@@ -10,6 +10,7 @@ import type { EventLog, GroupCommit } from '@rlhf-streams/log';
 import { RuntimeError } from '../errors.js';
 import { createLogger, type Logger } from '../logger.js';
 import { noTelemetry } from '../telemetry/port.js';
+import type { Waits } from '../waits.js';
 import { type ConsumeOptions, type Consumer, consumeEvents } from './consume.js';
 import { createDeadLetters } from './dead-letters.js';
 import { type FollowOptions, type ReadAllOptions, readEvents } from './follow.js';
@@ -67,10 +68,12 @@ export interface EventsOptions {
   readonly meter?: Meter;
   readonly tracer?: Tracer;
   readonly logger?: Logger;
+  /** Told of events that wait for something outside of the service. */
+  readonly waits?: Waits;
 }
 
 export function createEvents(options: EventsOptions): Events {
-  const { log, source, meter = noTelemetry.meter, tracer = noTelemetry.tracer } = options;
+  const { log, source, meter = noTelemetry.meter, tracer = noTelemetry.tracer, waits } = options;
   const logger = options.logger ?? createLogger({ level: 'silent' });
   const metrics = createEventMetrics(meter, logger);
   const deadLetters = createDeadLetters({ log, service: source, metrics, logger });
@@ -106,7 +109,10 @@ export function createEvents(options: EventsOptions): Events {
     },
     consume: async (consumeOptions) => {
       closing.signal.throwIfAborted();
-      const consumer = await consumeEvents({ log, tracer, logger, metrics, deadLetters }, consumeOptions);
+      const consumer = await consumeEvents(
+        { log, tracer, logger, metrics, deadLetters, ...(waits && { waits }) },
+        consumeOptions,
+      );
       const tracked: Consumer = {
         assignment: consumer.assignment,
         close: async () => {

@@ -12,7 +12,11 @@ export const optimizerConfig = (learningRate: number) =>
       beta2: z.number().min(0).lt(1).default(0.999),
       eps: z.number().positive().default(1e-8),
       weightDecay: z.number().min(0).default(0).describe('not applied to biases and layer norms'),
-      maxGradNorm: z.number().positive().default(1),
+      maxGradNorm: z
+        .number()
+        .positive()
+        .default(1)
+        .describe('the gradient is scaled down to this norm; for PPO too, where TRL does not clip'),
     })
     .prefault({});
 export type OptimizerConfig = z.output<ReturnType<typeof optimizerConfig>>;

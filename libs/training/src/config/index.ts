@@ -29,7 +29,15 @@ export {
   RunConfig,
   type RunConfigInput,
 } from './run-config.js';
-export { applyRunEvent, hasEnded, isInUse, type RunStatus, type RunView, startedRun } from './runs.js';
+export {
+  applyRunEvent,
+  hasEnded,
+  isInUse,
+  neverStarted,
+  type RunStatus,
+  type RunView,
+  startedRun,
+} from './runs.js';
 export { type ModelSource, NewModel } from './sources.js';
 export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
 export {
