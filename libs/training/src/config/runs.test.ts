@@ -73,13 +73,12 @@ describe('a run', () => {
 
   it('says what became of its rows, where its start does', () => {
     const data = { read: 3, used: 2, cut: 1, dropped: { 'empty text': 1 } };
-    expect(viewAfter(requested, { ...started, data: { ...started.data, data } } as RunEvent, paused)).toEqual(
-      {
-        ...running,
-        status: 'paused',
-        data,
-      },
-    );
+    const accounted = { ...started, data: { ...started.data, data } } as RunEvent;
+    expect(viewAfter(requested, accounted, waiting)).toEqual({
+      ...running,
+      data,
+      waitingFor: { rewards: 3 },
+    });
   });
 
   it('says what it waits for until something else happens', () => {
