@@ -123,7 +123,13 @@ export async function startService<Schema extends z.ZodObject>(
   const temporary = temporaryFolders(join(data.RLHF_DATA_DIR, 'tmp'));
   const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
   const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => state });
-  const server = await listen(outer, { host: shared.HOST, port: options.port ?? shared.PORT });
+  const server = await listen(outer, {
+    host: shared.HOST,
+    port: options.port ?? shared.PORT,
+    allowedHosts: shared.HTTP_ALLOWED_HOSTS,
+    stalledMs: shared.HTTP_STALLED_CLIENT_MS,
+    logger,
+  });
 
   let resolveEnded: (end: ServiceEnd) => void;
   const ended = new Promise<ServiceEnd>((resolve) => {
