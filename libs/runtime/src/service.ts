@@ -39,7 +39,7 @@ export interface ServiceContext<Settings = unknown> {
   readonly readiness: Readiness;
   /** A projection that lives as long as the service, which fails if the projection does. */
   project<Name extends TopicName, Value>(
-    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'apply'>,
+    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'from' | 'apply'>,
   ): Projection<Value>;
   /** Runs when the service stops, after its consumers have ended; what was added last runs first. `what` names it in errors. */
   onStop(run: () => void | Promise<void>, what?: string): void;

@@ -11,6 +11,7 @@ export {
   type PromptItem,
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { type NamedSource, namedSources } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,

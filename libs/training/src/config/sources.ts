@@ -2,6 +2,9 @@
 import { CollectionName } from '@rlhf-streams/events';
 import { z } from 'zod';
 
+/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+export const sourceKinds = z.registry<{ readonly kind: 'model' | 'data' | 'scorer' }>();
+
 /** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
 export const NewModel = z.strictObject({
   architecture: z.literal('gpt2').default('gpt2'),
@@ -17,6 +20,7 @@ export const ModelSource = z.union([z.string().min(1), NewModel], {
   error:
     'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
 });
+sourceKinds.add(ModelSource, { kind: 'model' });
 export type ModelSource = z.output<typeof ModelSource>;
 
 const FEEDBACK = 'feedback:';
@@ -35,8 +39,11 @@ export const DataSource = z
     'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
   );
 
+sourceKinds.add(DataSource, { kind: 'data' });
+
 /** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text. */
 export const ScorerSource = z.string().min(1);
+sourceKinds.add(ScorerSource, { kind: 'scorer' });
 
 export const SamplingConfig = z.strictObject({
   temperature: z.number().min(0).max(10).default(0.7).describe('0 is greedy'),

@@ -37,7 +37,7 @@ const MAX_LENGTH = 8000;
 export function encodeEventId(run: string, { positions, ended }: StreamPosition): string {
   const parts = streamTopics.flatMap((topic, index) => {
     const offsets = positions[topic];
-    return offsets ? [`~${[index, ...offsets].map((number) => number.toString(36)).join('.')}`] : [];
+    return offsets?.length ? [`~${[index, ...offsets].map((number) => number.toString(36)).join('.')}`] : [];
   });
   const body = `${ended ? '!' : ''}${parts.join('')}`;
   return `${checkOf(run, body)}${body}`;

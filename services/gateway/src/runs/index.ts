@@ -3,7 +3,9 @@ import type { EventLog } from '@rlhf-streams/log';
 import type { Events, OpenStreams, Projection, ServiceContext } from '@rlhf-streams/runtime';
 import type { PublishedVersion } from '@rlhf-streams/training/config';
 import type { Api } from '../api.js';
+import { type Roots, rootsOf } from './admitted.js';
 import { addCancelRun } from './cancel.js';
+import { type Confirm, createConfirm } from './confirm.js';
 import { addCreateRun } from './create.js';
 import { addRunEvents } from './events.js';
 import { createHistory, type History } from './history.js';
@@ -24,6 +26,9 @@ export interface RunsContext {
   readonly progress: Pick<Projection<StepMetrics[]>, 'state'>;
   readonly versions: Pick<Projection<PublishedVersion>, 'state'>;
   readonly replicas: Projection<Replica[]>;
+  readonly confirm: Confirm;
+  /** Where files may lie that a configuration names. */
+  readonly roots: Roots;
   /** Milliseconds a request may wait for the log. */
   readonly timeoutMs: number;
   /** Aborted when the service begins to drain. */
@@ -34,7 +39,7 @@ export interface RunsContext {
 export async function addRuns(
   api: Api,
   { log, events, streams, project, signal }: ServiceContext,
-  { timeoutMs }: { readonly timeoutMs: number },
+  { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<void> {
   const runs = project<'runs', RunState>({ topics: ['runs'], apply: applyRun });
   const history = createHistory({ events, project, signal });
@@ -51,6 +56,8 @@ export async function addRuns(
     progress: { state: history.progress },
     versions: { state: history.versions },
     replicas,
+    confirm: createConfirm({ events, runs, timeoutMs }),
+    roots: await rootsOf(roots),
     timeoutMs,
     draining: signal,
   };

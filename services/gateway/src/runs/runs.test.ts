@@ -1,3 +1,4 @@
+import type { EventLog } from '@rlhf-streams/log';
 import type { NewEvent } from '@rlhf-streams/runtime';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { config, expectProblem, facts, startGateway, type TestGateway } from '../gateway.test.support.js';
@@ -81,6 +82,42 @@ describe('POST /v1/runs', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
     const won = answers.findIndex(({ status }) => status === 201);
     expect((await show('r1')).config?.steps).toBe(bodies[won]!.steps);
+  });
+
+  it('makes a run once, however many ask for it at once', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => gateway.post('/v1/runs', config('r1'))),
+    );
+    const statuses = answers.map(({ status }) => status).sort();
+    expect(statuses).toEqual([...Array(99).fill(200), 201]);
+    expect(await requests('r1')).toEqual(['r1/requested']);
+    await Promise.all(Array.from({ length: 20 }, () => gateway.post('/v1/runs/r1/cancel')));
+    expect(await requests('r1')).toEqual(['r1/requested', 'r1/cancelled']);
+  });
+
+  it('makes a run once, however many gateways are asked for it at once', async () => {
+    // Neither gateway hears of anything until both have published.
+    let published = 0;
+    let goOn = () => {};
+    const both = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const wrap = (log: EventLog): EventLog => ({
+      ...log,
+      publish: async (records) => {
+        await log.publish(records);
+        if (++published === 2) goOn();
+        await both;
+      },
+    });
+    const gateways = [
+      await startGateway({ log: gateway.log, wrap }),
+      await startGateway({ log: gateway.log, wrap }),
+    ];
+    const answers = await Promise.all(gateways.map(({ post }) => post('/v1/runs', config('r1'))));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 201]);
+    expect(await requests('r1')).toEqual(['r1/requested', 'r1/requested']);
+    for (const each of gateways) await each.close();
   });
 
   it('names every mistake by its path', async () => {

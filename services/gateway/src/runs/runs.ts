@@ -4,13 +4,19 @@ import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
 
 /** What the topic `runs` says of a run. */
 export interface RunState extends RunView {
+  /** Where its first request is, in `partition`. */
+  readonly requestOffset: number;
   /** The newest word of what it waits for: stale without `waitingFor`, and once the step it names is done. */
   readonly waiting?: DataFor<'run.waiting'>;
 }
 
 export function applyRun(runs: Map<string, RunState>, event: Received<'runs'>): void {
-  applyRunEvent(runs, event);
-  const state = runs.get(event.data.run);
-  if (event.type === 'run.waiting' && state?.waitingFor)
-    runs.set(state.run, { ...state, waiting: event.data });
+  const { run } = event.data;
+  const isNew = !runs.has(run);
+  applyRunEvent(runs as Map<string, RunView>, event);
+  const view = runs.get(run);
+  if (!view) return;
+  const state = isNew ? { ...view, requestOffset: event.offset } : view;
+  runs.set(run, state);
+  if (event.type === 'run.waiting' && state.waitingFor) runs.set(run, { ...state, waiting: event.data });
 }
