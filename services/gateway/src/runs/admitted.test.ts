@@ -68,9 +68,9 @@ describe('a configuration over HTTP', () => {
       'scorers[1]',
     ]);
     expect(await refused({ reference: '/a', value: '/b', prompts: '/c' })).toEqual([
+      'prompts',
       'reference',
       'value',
-      'prompts',
     ]);
     const there = await (await post({ model: join(folder, 'secret') })).text();
     const nowhere = await (await post({ model: join(folder, 'nobody') })).text();
