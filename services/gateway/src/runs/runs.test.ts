@@ -131,7 +131,7 @@ describe('POST /v1/runs', () => {
 
   it.each([
     ['no JSON', '{"run": ', { 'content-type': 'application/json' }, 400, 'MALFORMED_JSON'],
-    ['another media type', 'run: r1', { 'content-type': 'application/yaml' }, 415, 'HTTP_415'],
+    ['another media type', 'run: r1', { 'content-type': 'application/yaml' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
     [
       'a configuration that is too large',
       JSON.stringify({ ...config('r1'), data: 'x'.repeat(300_000) }),
