@@ -47,7 +47,7 @@ export function createApi(): Api {
         title: 'rlhf-streams',
         version,
         description:
-          'Alignment training as event streams. Every error is an RFC 9457 problem with a stable `code`.',
+          'Alignment training as event streams. Every error is an RFC 9457 problem with a stable `code`. At a loopback address, requests must name this machine as their Host (403 HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED).',
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
       tags: [
