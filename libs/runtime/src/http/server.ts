@@ -26,8 +26,7 @@ export interface ListenOptions {
 }
 
 /** A request has to come within these; Node answers 408. */
-const HEADERS_MS = 15_000;
-const REQUEST_MS = 60_000;
+const SLOW_REQUESTS = { headersTimeout: 15_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 };
 
 /** @throws RuntimeError RUNTIME_LISTEN when the address cannot be had. */
 export async function listen(app: Hono, options: ListenOptions): Promise<HttpServer> {
@@ -44,7 +43,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<HttpSer
     return problemResponse(toProblem(err), '');
   };
   const server = createServer(
-    { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+    SLOW_REQUESTS,
     getRequestListener(answer, { overrideGlobalObjects: false, errorHandler }),
   );
   const connections = trackConnections(server);

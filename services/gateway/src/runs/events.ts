@@ -1,6 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import type { Positions } from '@rlhf-streams/log';
 import { withDeadline } from '@rlhf-streams/runtime';
+import { hasEnded } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
@@ -12,7 +13,7 @@ import {
   streamTopics,
 } from './event-id.js';
 import { eventsExample } from './examples.js';
-import { beginningOf, followRun, type RunEvent, toldRun } from './follow-run.js';
+import { beginningOf, endedRun, followRun, type RunEvent, toldRun } from './follow-run.js';
 import { toldTopics } from './history.js';
 import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
@@ -60,8 +61,10 @@ const route = createRoute({
 export function addRunEvents(api: Api, context: RunsContext): void {
   const { events, streams, draining, history } = context;
   api.openapi(route, async (c) => {
-    const { run, from: started } = knownRun(c.req.valid('param').run, context);
-    const topics = [...new Set([...toldTopics, ...(c.req.valid('query').topics ?? [])])];
+    const state = knownRun(c.req.valid('param').run, context);
+    const { run } = state;
+    const asked = new Set(c.req.valid('query').topics);
+    const further = [...asked].filter((topic) => !toldTopics.some((always) => always === topic));
     const { positions, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
     if (ended) return c.body(null, 204);
     // Nobody reads the stream that answers HEAD.
@@ -72,15 +75,17 @@ export function addRunEvents(api: Api, context: RunsContext): void {
       signal.addEventListener('abort', () => stream.abort(), { once: true });
       // A first byte tells the client that the stream is open, however long the first event takes.
       await stream.write(': open\n\n');
+      const options = { run, from: positions, signal };
       const told =
-        topics.length === toldTopics.length
-          ? toldRun(history, { run, from: positions, signal })
-          : followRun(events, {
-              run,
-              topics,
-              from: furthest(beginningOf(run, started, history), positions),
-              signal,
-            });
+        further.length === 0
+          ? toldRun(history, options)
+          : hasEnded(state)
+            ? endedRun(context, { ...options, further, start: state.from })
+            : followRun(events, {
+                ...options,
+                topics: [...toldTopics, ...further],
+                from: furthest(beginningOf(run, state.from, history), positions),
+              });
       try {
         for await (const each of told) {
           await stream.writeSSE(messageOf(run, each));

@@ -1,8 +1,9 @@
 import type { Positions } from '@rlhf-streams/log';
 import { advance, type Events, type Received } from '@rlhf-streams/runtime';
-import { runOfLetter } from '../dead-letters/letter.js';
 import type { StreamPosition, StreamTopic } from './event-id.js';
+import type { Extents } from './extents.js';
 import { type History, toldTopics } from './history.js';
+import { runOf } from './run-of.js';
 
 /** An event of the run, and where its reader stands after it. */
 export interface RunEvent extends StreamPosition {
@@ -49,8 +50,54 @@ export async function* toldRun(
 }
 
 /**
- * The same with further topics, which are read from the log for each reader: `topics` are all to be told. `from` should
- * lie where the run begins.
+ * The same of a run that has ended with further topics, of which no more is read from the log than lies between the
+ * run's first and last event. `start` is where they begin.
+ */
+export async function* endedRun(
+  {
+    events,
+    history,
+    extents,
+  }: { readonly events: Events; readonly history: History; readonly extents: Extents },
+  {
+    run,
+    further,
+    start,
+    from,
+    signal,
+  }: FollowRunOptions & {
+    readonly further: readonly StreamTopic[];
+    readonly start: Positions;
+  },
+): AsyncGenerator<RunEvent, void> {
+  let positions = from;
+  let end: Received<StreamTopic> | undefined;
+  for await (const told of toldRun(history, { run, from, signal })) {
+    if (told.ended) end = told.event;
+    else yield told;
+    if (!told.ended) positions = told.positions;
+  }
+  if (!end) return;
+
+  for (const topic of further) {
+    for (const { partition, first, last } of await extents.of(run, topic, start)) {
+      const begin = Math.max(first, from[topic]?.[partition] ?? 0);
+      if (begin > last) continue;
+      const options = { partitions: [partition], maxBatchRecords: Math.min(500, last + 1 - begin), signal };
+      const offsets = Array.from({ length: partition + 1 }, (_, index) => (index === partition ? begin : 0));
+      for await (const event of events.readAll([topic], { from: { [topic]: offsets }, ...options })) {
+        positions = advance(positions, event);
+        if (runOf(event) === run) yield { event, positions, ended: false };
+        if (event.offset >= last) break;
+      }
+    }
+  }
+  yield { event: end, positions: advance(positions, end), ended: true };
+}
+
+/**
+ * The same of a run that goes on with further topics, which are read from the log for each reader: `topics` are all to be
+ * told. `from` should lie where the run begins.
  */
 export async function* followRun(
   events: Pick<Events, 'follow' | 'readAll'>,
@@ -90,9 +137,6 @@ export function beginningOf(run: string, started: Positions, history: History): 
     beginning[topic]![partition] = Math.min(beginning[topic]![partition]!, offset);
   return beginning;
 }
-
-const runOf = (event: Received<StreamTopic>): string | undefined =>
-  event.topic === 'dead-letters' ? runOfLetter(event.data) : event.data.run;
 
 const endsRun = (event: Received<StreamTopic>): event is Received<'runs'> =>
   event.type === 'run.completed' || event.type === 'run.failed' || event.type === 'run.cancelled';

@@ -8,6 +8,7 @@ import { addCancelRun } from './cancel.js';
 import { type Confirm, createConfirm } from './confirm.js';
 import { addCreateRun } from './create.js';
 import { addRunEvents } from './events.js';
+import { createExtents, type Extents } from './extents.js';
 import { createHistory, type History } from './history.js';
 import { addListRuns } from './list.js';
 import { addRunMetrics } from './metrics.js';
@@ -23,6 +24,7 @@ export interface RunsContext {
   readonly streams: OpenStreams;
   readonly runs: Projection<RunState>;
   readonly history: History;
+  readonly extents: Extents;
   readonly progress: Pick<Projection<StepMetrics[]>, 'state'>;
   readonly versions: Pick<Projection<PublishedVersion>, 'state'>;
   readonly replicas: Projection<Replica[]>;
@@ -53,6 +55,7 @@ export async function addRuns(
     streams,
     runs,
     history,
+    extents: createExtents(events, signal),
     progress: { state: history.progress },
     versions: { state: history.versions },
     replicas,
