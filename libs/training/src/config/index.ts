@@ -12,6 +12,7 @@ export {
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { type MethodDescription, methods } from './methods.js';
+export { type NamedSource, namedSources } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,

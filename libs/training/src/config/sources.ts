@@ -3,6 +3,9 @@ import { CollectionName } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from './names.js';
 
+/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+export const sourceKinds = z.registry<{ readonly kind: 'model' | 'data' | 'scorer' }>();
+
 /** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
 export const NewModel = z
   .strictObject({
@@ -46,6 +49,7 @@ export const ModelSource = z
       'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
   })
   .register(named, { as: ['model_name_or_path'] });
+sourceKinds.add(ModelSource, { kind: 'model' });
 export type ModelSource = z.output<typeof ModelSource>;
 
 const FEEDBACK = 'feedback:';
@@ -65,11 +69,14 @@ export const DataSource = z
   )
   .meta({ title: 'bundled, run:ID, feedback:COLLECTION, artifact:SHA256 or a file' });
 
+sourceKinds.add(DataSource, { kind: 'data' });
+
 /** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text. */
 export const ScorerSource = z
   .string()
   .min(1)
   .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
+sourceKinds.add(ScorerSource, { kind: 'scorer' });
 
 export const SamplingConfig = z.strictObject({
   temperature: z
