@@ -2,7 +2,6 @@
 import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { RecordBatchReader } from 'apache-arrow';
 import { z } from 'zod';
 import { requireSaneBatch } from './arrow-checks.js';
 import { messageOf, requireFile } from './bytes.js';
@@ -83,6 +82,8 @@ async function* readArrow(path: string): AsyncGenerator<Row> {
   await requireFile(path);
   try {
     const bytes = await requireEnd(path);
+    // It takes a fifth of a second to load, for which only such a dataset is worth waiting.
+    const { RecordBatchReader } = await import('apache-arrow');
     const reader = await RecordBatchReader.from(createReadStream(path));
     await reader.open();
     const columns = reader.schema.fields.map(({ name }) => name);

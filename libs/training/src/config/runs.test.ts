@@ -62,7 +62,7 @@ describe('a run', () => {
     const view = viewAfter({ type: 'run.requested', data: { run: 'r', config: { ...config, steps: 0 } } });
     expect(view).toMatchObject({
       status: 'requested',
-      cause: { code: 'TRAINING_CONFIG_INVALID', message: expect.stringContaining('at steps') },
+      cause: { code: 'TRAINING_CONFIG_INVALID', message: expect.stringContaining('steps: expected') },
     });
     expect(view).not.toHaveProperty('config');
   });
