@@ -42,7 +42,7 @@ export interface ServiceContext<Settings = unknown> {
   readonly waits: Waits;
   /** A projection that lives as long as the service, which fails if the projection does. */
   project<Name extends TopicName, Value>(
-    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'apply'>,
+    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'from' | 'apply'>,
   ): Projection<Value>;
   /** Runs when the service stops, after its consumers have ended; what was added last runs first. `what` names it in errors. */
   onStop(run: () => void | Promise<void>, what?: string): void;
@@ -133,7 +133,13 @@ export async function startService<Schema extends z.ZodObject>(
   const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
   const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => state });
   readiness.check('runs', () => waits.list().length === 0 || waits.list().join('; '));
-  const server = await listen(outer, { host: shared.HOST, port: options.port ?? shared.PORT });
+  const server = await listen(outer, {
+    host: shared.HOST,
+    port: options.port ?? shared.PORT,
+    allowedHosts: shared.HTTP_ALLOWED_HOSTS,
+    stalledMs: shared.HTTP_STALLED_CLIENT_MS,
+    logger,
+  });
 
   let resolveEnded: (end: ServiceEnd) => void;
   const ended = new Promise<ServiceEnd>((resolve) => {

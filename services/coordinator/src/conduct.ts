@@ -107,7 +107,13 @@ async function started(
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const { artifacts, steps, testItems, from: before } = await prepare(dependencies, config!, signal);
+  const {
+    artifacts,
+    steps,
+    testItems,
+    data: account,
+    from: before,
+  } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,
@@ -115,8 +121,9 @@ async function started(
     testItems,
     artifacts,
     from: { ...from, ...before },
+    ...(account && { data: account }),
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
   goesOn();
-  return { ...view, artifacts, steps, testItems, from: data.from };
+  return { ...view, artifacts, steps, testItems, from: data.from, ...(account && { data: account }) };
 }

@@ -20,7 +20,13 @@ import { activeTraceparent } from './tracing.js';
 
 /** An event to publish. Its id is a function of the work it reports, so that work done twice is dropped by id. */
 export type NewEvent = {
-  [Type in EventType]: { readonly type: Type; readonly data: DataFor<Type>; readonly id: string };
+  [Type in EventType]: {
+    readonly type: Type;
+    readonly data: DataFor<Type>;
+    readonly id: string;
+    /** Of the record, besides those of every event. */
+    readonly headers?: Readonly<Record<string, string>>;
+  };
 }[EventType];
 
 /** The one writer under its id: see TransactionalProducer of `@rlhf-streams/log`. */
@@ -82,9 +88,10 @@ export function createEvents(options: EventsOptions): Events {
 
   const encode = (events: readonly NewEvent[]): EncodedEvent[] => {
     const traceparent = activeTraceparent();
-    return events.map(({ type, data, id }) =>
-      encodeEvent(type, data, { id, source, ...(traceparent && { traceparent }) }),
-    );
+    return events.map(({ type, data, id, headers }) => {
+      const record = encodeEvent(type, data, { id, source, ...(traceparent && { traceparent }) });
+      return headers ? { ...record, headers: { ...headers, ...record.headers } } : record;
+    });
   };
   const count = (records: readonly EncodedEvent[]) => {
     for (const { topic, headers } of records) metrics.published(topic, headers.ce_type!);

@@ -104,6 +104,10 @@ export function toProblem(thrown: unknown): ProblemError {
         cause: thrown,
       });
     }
+    if (status === 415)
+      return problem(415, 'UNSUPPORTED_MEDIA_TYPE', 'The body is not declared as JSON', message, {
+        cause: thrown,
+      });
     return problem(status, `HTTP_${status}`, STATUS_CODES[status] ?? 'Error', message || undefined, {
       cause: thrown,
     });

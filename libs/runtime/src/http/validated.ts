@@ -1,6 +1,7 @@
 import { explainUnknownKeys } from '@rlhf-streams/events';
 import { validator } from 'hono/validator';
 import type { z } from 'zod';
+import { isJson } from './media-type.js';
 import { invalidRequest, problem } from './problem.js';
 
 /**
@@ -13,7 +14,7 @@ export const validated = <Target extends 'json' | 'query', Schema extends z.ZodT
 ) =>
   validator(target, (value, c): z.output<Schema> => {
     const mediaType = c.req.header('content-type');
-    if (target === 'json' && !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(mediaType ?? '')) {
+    if (target === 'json' && !isJson(mediaType)) {
       const came = mediaType ?? 'none';
       throw problem(
         415,

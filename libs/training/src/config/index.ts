@@ -2,6 +2,7 @@ export { TrainingError, type TrainingErrorCode } from '../errors.js';
 export type { Item } from '../item.js';
 export type { StepResult } from '../methods/method.js';
 export { type ComputeSettings, computeSettings } from './compute-settings.js';
+export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export type { OptimizerConfig } from './hyperparameters.js';
 export {
   type ComparisonItem,
@@ -12,6 +13,7 @@ export {
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { type MethodDescription, methods } from './methods.js';
+export { type NamedSource, namedSources } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,

@@ -3,6 +3,9 @@ import { CollectionName } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from './names.js';
 
+/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+export const sourceKinds = z.registry<{ readonly kind: 'model' | 'data' | 'scorer' }>();
+
 /** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
 export const NewModel = z
   .strictObject({
@@ -46,14 +49,15 @@ export const ModelSource = z
       'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
   })
   .register(named, { as: ['model_name_or_path'] });
+sourceKinds.add(ModelSource, { kind: 'model' });
 export type ModelSource = z.output<typeof ModelSource>;
 
 const FEEDBACK = 'feedback:';
 
 /**
  * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
- * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, `artifact:SHA256` a stored dataset,
- * anything else a .jsonl, .jsonl.gz, .json or .parquet file.
+ * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
+ * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
  */
 export const DataSource = z
   .string()
@@ -63,13 +67,16 @@ export const DataSource = z
       !source.startsWith(FEEDBACK) || CollectionName.safeParse(source.slice(FEEDBACK.length)).success,
     'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
   )
-  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, artifact:SHA256 or a file' });
+  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
 
-/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text. */
+sourceKinds.add(DataSource, { kind: 'data' });
+
+/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text, of both labels. */
 export const ScorerSource = z
   .string()
   .min(1)
   .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
+sourceKinds.add(ScorerSource, { kind: 'scorer' });
 
 export const SamplingConfig = z.strictObject({
   temperature: z
