@@ -246,7 +246,7 @@ export const comparisons = defineTopic({
         comparison: z.string().describe('run/step/index'),
         split: Split,
         promptText: z.string(),
-        promptTokens: Tokens.min(1),
+        promptTokens: Tokens.describe('empty where the prompt is, and texts begin with no token'),
         completions: z.array(Completion).min(2),
         ranks: z.array(z.int().min(1)).describe('1 is the best; equal ranks are ties'),
         margin: z.number().optional(),

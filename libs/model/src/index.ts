@@ -1,10 +1,11 @@
 export {
   type Checkpoint,
   readCheckpoint,
-  type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
+export { exportedCheckpoint } from './checkpoint/exported.js';
+export { readExtraFiles } from './checkpoint/extra-files.js';
 export { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
 export { type ModelConfig, parseHuggingFaceConfig, shapeKey, toHuggingFace } from './checkpoint/hf-config.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
@@ -26,5 +27,11 @@ export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
+export {
+  loadTokenizer,
+  promptTokens,
+  readTokenizer,
+  type Tokenizer,
+  type TokenizerFiles,
+} from './tokenizer/index.js';
 export { tokenText } from './tokenizer/token-text.js';
-export { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { trainByteLevelBpe } from '@rlhf-streams/model';
 import { artifactRoles, ITEMS_FILE, parseRunConfig, type RunView } from '@rlhf-streams/training/config';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readItems } from './read-items.js';
@@ -17,7 +18,12 @@ afterAll(() => rm(folder, { recursive: true }));
 async function startedWith(lines: readonly string[]): Promise<RunView> {
   const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data: 'd' });
   const used = {
-    [artifactRoles.policy]: await artifacts.putFiles({ 'config.json': '{"eos_token_id": 0}' }),
+    [artifactRoles.policy]: await artifacts.putFiles({
+      // The end of text is the tokenizer's, with which completions end, whatever generation ends at.
+      'config.json': '{"eos_token_id": 5}',
+      'tokenizer.json': JSON.stringify(tokenizer.json),
+      'tokenizer_config.json': JSON.stringify(tokenizer.config),
+    }),
     [artifactRoles.items]: await artifacts.putFiles({
       [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
     }),
@@ -25,6 +31,8 @@ async function startedWith(lines: readonly string[]): Promise<RunView> {
   const view = { run: 'r', partition: 0, status: 'running', testItems: 0, from: {}, requestedAt: 0 } as const;
   return { ...view, config, artifacts: used };
 }
+
+const tokenizer = trainByteLevelBpe(['a b'], { vocabSize: 258 });
 
 const item = (split: 'train' | 'test', promptText: string) => ({
   split,

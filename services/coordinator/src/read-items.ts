@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
+import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/runtime';
 import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/training/config';
 import type { z } from 'zod';
@@ -28,10 +28,8 @@ export async function readItems(
     items[result.data.split].push(result.data);
   }
   const model = await artifacts.fetch(used![artifactRoles.policy]!);
-  const { eos_token_id: end } = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as {
-    eos_token_id?: number;
-  };
-  return { ...items, stopTokens: end === undefined || end === null ? [] : [end] };
+  const tokenizer = await readTokenizer(model);
+  return { ...items, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
 }
 
 function invalid(run: string, line: number, error: z.ZodError): CoordinatorError {

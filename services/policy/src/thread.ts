@@ -11,6 +11,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  promptTokens,
   readCheckpoint,
   shapeKey,
   type Tokenizer,
@@ -188,7 +189,7 @@ const api = {
     });
     return text.end().tokens;
   },
-  /** Texts as policies see them, after the token that begins a text; tokens as they are. */
+  /** Texts as policies continue them, after what begins a text; tokens as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
     const { config, tokenizer } = modelOf(key);
     const encoded = prompts.map((prompt) => {
@@ -196,7 +197,7 @@ const api = {
         checkTokenIds(config, prompt);
         return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
       }
-      const tokens = [tokenizer.eosId, ...tokenizer.encode(prompt)];
+      const tokens = promptTokens(tokenizer, config, prompt);
       return { tokens, text: prompt, begin: tokens.length - tokenizer.encode(prompt).length };
     });
     return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };

@@ -28,6 +28,10 @@ describe.each(['gpt2', 'qwen2'])('the %s tokenizer', (name) => {
     );
   });
 
+  it('says what its post-processor puts around a text', () => {
+    expect(tokenizer).toMatchObject({ begin: [], end: [] });
+  });
+
   it('knows its special tokens', () => {
     expect(tokenizer).toMatchObject({ vocabSize: golden.vocab_size, eosId: golden.eos, padId: golden.pad });
     expect(tokenizer.idOf('<|pad|>')).toBe(golden.pad);
@@ -85,6 +89,11 @@ describe('loadTokenizer', () => {
     ['an id that is no integer', { ...json, model: { ...json.model, vocab: { a: 0.5 } } }, {}],
     ['an end of text that is no token', json, { eos_token: '</s>' }],
     ['padding that is no token', json, { pad_token: '[PAD]' }],
+    [
+      'a post-processor of no token',
+      { ...json, post_processor: { type: 'BertProcessing', cls: ['[CLS]', 5000], sep: ['a', 64] } },
+      {},
+    ],
   ])('refuses %s', (_, tokenizerJson, config) => {
     expect(() => loadTokenizer(tokenizerJson, config)).toThrow(
       expect.objectContaining({ code: 'MODEL_TOKENIZER_INVALID' }),

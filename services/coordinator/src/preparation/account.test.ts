@@ -7,12 +7,15 @@ import { feedbackItems, itemsOf, type PreparedItems, recordedItems } from './ite
 
 const END = 0;
 /** A token a letter, whatever its case. */
-const encoder = {
+const encode = (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!);
+const beginning = (begin: readonly number[]) => ({
   contextLength: 16,
-  begin: [END],
-  encode: (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!),
+  begin,
+  encode,
+  prompt: (text: string) => (begin.length > 0 || text !== '' ? [...begin, ...encode(text)] : [END]),
   end: END,
-};
+});
+const encoder = beginning([END]);
 
 type Method = 'sft' | 'reward' | 'dpo' | 'ppo' | 'sample';
 const everything = { dropped: 1, cut: 1 };
@@ -348,7 +351,7 @@ describe('every row is accounted for', () => {
         const config = configOf(method, { allow: everything, testFraction, ...over });
         let made: PreparedItems;
         try {
-          made = itemsOf(config, detectFormat(data), { ...encoder, contextLength, begin });
+          made = itemsOf(config, detectFormat(data), { ...beginning(begin), contextLength });
         } catch (error) {
           expect(error).toMatchObject({ code: 'RUN_DATA_EMPTY' });
           return;

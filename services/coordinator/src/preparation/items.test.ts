@@ -6,13 +6,14 @@ import * as prepared from './items.js';
 
 const END = 0;
 /** A token a letter, so that lengths can be read. */
+const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
 const encoder = {
   contextLength: 16,
   begin: [END],
-  encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
+  encode: letters,
+  prompt: (text: string) => [END, ...letters(text)],
   end: END,
 };
-const letters = (text: string) => encoder.encode(text);
 
 const itemsOf = (...from: Parameters<typeof prepared.itemsOf>) => prepared.itemsOf(...from).items;
 const recordedItems = (...from: Parameters<typeof prepared.recordedItems>) =>
@@ -217,6 +218,46 @@ describe.each([
     const completions = [...Array(59).fill('x'.repeat(900)), 'y'];
     const wide = { ...feedback, completions, ranks: [...Array(59).fill(2), 1] };
     expect(feedbackItems(config, [wide, feedback], roomy)).toHaveLength(1);
+  });
+});
+
+describe('items of a model whose texts begin with no token', () => {
+  const START = 1;
+  const bare = { ...encoder, begin: [], prompt: (text: string) => (text === '' ? [START] : letters(text)) };
+  const split = 'train';
+
+  it('of texts are learned from their second token on, and of an empty one there is nothing to learn', () => {
+    const dataset = datasetOf({ text: 'good' }, { text: '' }, { text: 'b' });
+    expect(itemsOf(sft, dataset, bare)).toEqual([
+      { split, promptTokens: [], tokens: [...letters('good'), END] },
+      { split, promptTokens: [], tokens: [...letters('b'), END] },
+    ]);
+    const long = datasetOf({ text: 'a'.repeat(40) });
+    expect(itemsOf(sft, long, bare)).toMatchObject([{ tokens: letters('a'.repeat(16)) }]);
+  });
+
+  it('of completions and preferences have their prompts, which may be empty', () => {
+    const pairs = datasetOf({ prompt: 'ab', completion: 'c' }, { prompt: '', completion: 'd' });
+    expect(itemsOf(sft, pairs, bare)).toEqual([
+      { split, promptTokens: letters('ab'), tokens: [...letters('c'), END] },
+      { split, promptTokens: [], tokens: [...letters('d'), END] },
+    ]);
+    const rows = datasetOf(
+      { prompt: 'ab', chosen: 'c', rejected: 'd' },
+      { prompt: '', chosen: 'c', rejected: 'd' },
+    );
+    for (const config of [dpo, reward]) {
+      const items = itemsOf(config, rows, bare);
+      expect(items).toMatchObject([{ promptTokens: letters('ab') }, { promptTokens: [] }]);
+      for (const item of items) expect(itemSchemas.comparisons.parse(item)).toEqual(item);
+    }
+  });
+
+  it('to sample from are never without a token', () => {
+    expect(itemsOf(sample, datasetOf({ prompt: '' }, { prompt: 'ab' }), bare)).toMatchObject([
+      { text: '', tokens: [START] },
+      { text: 'ab', tokens: letters('ab') },
+    ]);
   });
 });
 

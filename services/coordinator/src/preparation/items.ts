@@ -2,7 +2,7 @@
 import { type Dataset, promptOf } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
-import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
+import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
 import {
   type ComparisonItem,
   type ConfigOf,
@@ -26,16 +26,20 @@ export interface PreparedItems {
 
 interface Encoder {
   readonly contextLength: number;
-  /** A text begins with the end-of-text token, as in GPT-2. */
+  /** What a text begins with, which the tokenizer says; it may be nothing. */
   readonly begin: readonly number[];
   encode(text: string): number[];
+  /** A prompt to sample from: at least one token. */
+  prompt(text: string): number[];
+  /** What a completion ends with. */
   readonly end: number;
 }
 
-export const encoderOf = (tokenizer: Tokenizer, { contextLength }: ModelConfig): Encoder => ({
-  contextLength,
-  begin: [tokenizer.eosId],
+export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder => ({
+  contextLength: config.contextLength,
+  begin: tokenizer.begin,
   encode: (text) => tokenizer.encode(text),
+  prompt: (text) => promptTokens(tokenizer, config, text),
   end: tokenizer.eosId,
 });
 
@@ -126,7 +130,6 @@ const nothingLost = (words: string): Reason => ({ words, lost: false });
 const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, help);
 const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
 const EMPTY_TEXT = lost('empty text');
-const EMPTY_PROMPT = lost('empty prompt');
 const EMPTY_COMPLETION = lost('empty completion');
 const TOO_LARGE = lost('too large for a record', 'shorten the texts');
 const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
@@ -179,13 +182,12 @@ function demonstrations(
 function prompts(
   config: ConfigOf<'ppo' | 'sample'>,
   dataset: Dataset,
-  { begin, encode, contextLength }: Encoder,
+  { prompt, contextLength }: Encoder,
 ): Outcome<Unsplit<PromptItem>>[] {
   const limit = limitOf(config, { contextLength });
   const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
   const outcomeOf = (text: string): Outcome<Unsplit<PromptItem>> => {
-    const tokens = [...begin, ...encode(text)];
-    if (tokens.length === 0) return { dropped: EMPTY_PROMPT };
+    const tokens = prompt(text);
     if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
     return fitsRecord({ text, tokens }, 0) ? { item: { text, tokens } } : { dropped: TOO_LARGE };
   };
@@ -265,7 +267,6 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
 /** Why the model or the log cannot take a comparison, if it cannot. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
-  if (promptTokens.length === 0) return EMPTY_PROMPT;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))
     return longer(limit);
   const tokens = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
