@@ -26,5 +26,6 @@ export async function readExtraFiles(dir: string): Promise<Map<string, Uint8Arra
   return files;
 }
 
-const isExtraFile = (name: string): boolean =>
+/** Whether a file of this name goes with a model, if it is small. */
+export const isExtraFile = (name: string): boolean =>
   !name.startsWith('.') && !WEIGHTS.test(name) && !(OWN_FILES as readonly string[]).includes(name);
