@@ -1,10 +1,12 @@
 export {
   type Checkpoint,
+  describeCheckpoint,
   readCheckpoint,
   type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
+export { checkpointFiles } from './checkpoint/files.js';
 export { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
 export { type ModelConfig, parseHuggingFaceConfig, shapeKey, toHuggingFace } from './checkpoint/hf-config.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
@@ -15,8 +17,19 @@ export { bucket, type Completion, type GenerationRequest, type Weights } from '.
 export { forward, languageHead, type Parameters, scalarHead } from './gpt2/gpt2.js';
 export { initialiseWeights } from './gpt2/initialise.js';
 export { groupBy } from './group-by.js';
+export { expectKind, type ModelKind, modelKind } from './kind.js';
+export {
+  bytesText,
+  generationBytes,
+  parameterCount,
+  requireMemory,
+  scoringBytes,
+  trainingBytes,
+  weightBytes,
+} from './memory.js';
 export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
+export { tokenizerDifference } from './tokenizer/identity.js';
 export { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';

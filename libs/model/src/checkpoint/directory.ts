@@ -35,15 +35,40 @@ export interface Checkpoint {
 
 const MAX_CONFIG_BYTES = 2 ** 20;
 const MAX_TOKENIZER_BYTES = 2 ** 28;
+/** As stored: half precision is widened when it is read. */
+const WEIGHT_TYPES = ['F32', 'F16', 'BF16', 'F64'];
 const OWN_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'] as const;
 
 /**
  * Reads a checkpoint as transformers or {@link writeCheckpoint} left it; a copy of the token embedding stored as a
- * tied `lm_head.weight` is dropped. Names and shapes are checked before the weights are read.
+ * tied `lm_head.weight` is dropped.
+ * @param options.admit may refuse, by throwing, before the weights are read
+ * @throws as {@link describeCheckpoint}; MODEL_CHECKPOINT_TENSORS, MODEL_SAFETENSORS_*
+ */
+export async function readCheckpoint(
+  dir: string,
+  options: { readonly admit?: (config: ModelConfig) => void } = {},
+): Promise<Checkpoint> {
+  const { config, tokenizer } = await describeCheckpoint(dir);
+  options.admit?.(config);
+  const weightsPath = join(dir, 'model.safetensors');
+  const shapes = gpt2TensorShapes(config);
+  const read = new Map<string, SafetensorsTensor>();
+  for (const [name, tensor] of (await readSafetensors(weightsPath)).tensors)
+    read.set(canonicalName(name), tensor);
+  checkTiedHead(config, read, weightsPath);
+  const tensors = new Map<string, WeightTensor>();
+  for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
+  return { config, tensors, ...(tokenizer && { tokenizer }) };
+}
+
+/**
+ * Opens a checkpoint as far as its weights: its shape, which the tensors' names, shapes and types are checked against,
+ * and its tokenizer.
  * @throws MODEL_CHECKPOINT_MISSING, MODEL_CHECKPOINT_TENSORS, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
  *   MODEL_TOKENIZER_INVALID
  */
-export async function readCheckpoint(dir: string): Promise<Checkpoint> {
+export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 'tensors'>> {
   const configPath = join(dir, 'config.json');
   const configJson = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
   if (configJson === undefined) throw await missing(dir, 'config.json');
@@ -51,18 +76,14 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
 
   const weightsPath = join(dir, 'model.safetensors');
   if (!(await exists(weightsPath))) throw await missing(dir, 'model.safetensors');
-  const shapes = gpt2TensorShapes(config);
   const { entries } = await readSafetensorsHeader(weightsPath);
-  checkTensors(optionalHead(config, shapes, entries), entries, weightsPath);
-  const read = new Map<string, SafetensorsTensor>();
-  for (const [name, tensor] of (await readSafetensors(weightsPath)).tensors)
-    read.set(canonicalName(name), tensor);
-  checkTiedHead(config, read, weightsPath);
-  const tensors = new Map<string, WeightTensor>();
-  for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
-
+  checkTensors(optionalHead(config, gpt2TensorShapes(config), entries), entries, weightsPath);
+  for (const [name, { dtype }] of entries) {
+    if (!isMaskBuffer(canonicalName(name)) && !WEIGHT_TYPES.includes(dtype))
+      throw wrongType(name, dtype, weightsPath);
+  }
   const tokenizer = await readTokenizerFiles(dir);
-  return { config, tensors, ...(tokenizer && { tokenizer }) };
+  return { config, ...(tokenizer && { tokenizer }) };
 }
 
 /** The tokenizer of a checkpoint, or undefined where it has none. */
@@ -187,11 +208,14 @@ function checkTiedHead(
 function toFloat32(name: string, { shape, dtype, data }: SafetensorsTensor, source: string): WeightTensor {
   if (dtype === 'F32') return { shape, data };
   if (dtype === 'F64') return { shape, data: Float32Array.from(data) };
-  throw new ModelError(
-    'MODEL_CHECKPOINT_TENSORS',
-    `${source}: ${name} has dtype ${dtype}, expected F32, F16, BF16 or F64.`,
-  );
+  throw wrongType(name, dtype, source);
 }
+
+const wrongType = (name: string, dtype: string, source: string): ModelError =>
+  new ModelError(
+    'MODEL_CHECKPOINT_TENSORS',
+    `${source}: ${name} has dtype ${dtype}, expected one of ${WEIGHT_TYPES.join(', ')}.`,
+  );
 
 async function readJson(path: string, maxBytes: number, code: `MODEL_${string}`): Promise<unknown> {
   if (!(await exists(path))) return undefined;
