@@ -2,7 +2,6 @@ export {
   type Checkpoint,
   describeCheckpoint,
   readCheckpoint,
-  type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
@@ -32,4 +31,10 @@ export { type SampledToken, type SamplingOptions, sampleToken } from './sampling
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
 export { tokenizerDifference } from './tokenizer/identity.js';
-export { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';
+export {
+  loadTokenizer,
+  promptTokens,
+  readTokenizer,
+  type Tokenizer,
+  type TokenizerFiles,
+} from './tokenizer/index.js';

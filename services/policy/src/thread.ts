@@ -12,6 +12,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  promptTokens,
   readCheckpoint,
   requireMemory,
   shapeKey,
@@ -99,10 +100,10 @@ const api = {
     });
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
-  /** The tokens of a prompt as policies see it, after the token that begins a text. */
+  /** The tokens of a prompt as the policy continues it, and the token that ends what it says. */
   async encode(key: string, text: string): Promise<{ tokens: number[]; stopToken: number }> {
-    const { tokenizer } = modelOf(key);
-    return { tokens: [tokenizer.eosId, ...tokenizer.encode(text)], stopToken: tokenizer.eosId };
+    const { config, tokenizer } = modelOf(key);
+    return { tokens: promptTokens(tokenizer, config, text), stopToken: tokenizer.eosId };
   },
 };
 

@@ -1,10 +1,11 @@
 /** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
-import { access, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ModelError } from '../errors.js';
+import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import { type FileContents, writeFolderAtomically } from './atomic.js';
 import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
 import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';
+import { exists, readJson } from './json-file.js';
 import {
   readSafetensors,
   readSafetensorsHeader,
@@ -18,14 +19,6 @@ export interface WeightTensor {
   data: Float32Array;
 }
 
-/** The parsed JSON files of a tokenizer. */
-export interface TokenizerFiles {
-  /** `tokenizer.json` */
-  json: unknown;
-  /** `tokenizer_config.json`, which names the special tokens */
-  config?: unknown;
-}
-
 export interface Checkpoint {
   config: ModelConfig;
   /** In the names and the order of {@link gpt2TensorShapes}. */
@@ -33,8 +26,6 @@ export interface Checkpoint {
   tokenizer?: TokenizerFiles;
 }
 
-const MAX_CONFIG_BYTES = 2 ** 20;
-const MAX_TOKENIZER_BYTES = 2 ** 28;
 /** As stored: half precision is widened when it is read. */
 const WEIGHT_TYPES = ['F32', 'F16', 'BF16', 'F64'];
 const OWN_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'] as const;
@@ -82,20 +73,8 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
     if (!isMaskBuffer(canonicalName(name)) && !WEIGHT_TYPES.includes(dtype))
       throw wrongType(name, dtype, weightsPath);
   }
-  const tokenizer = await readTokenizerFiles(dir);
+  const tokenizer = await readTokenizerFiles(dir, config);
   return { config, ...(tokenizer && { tokenizer }) };
-}
-
-/** The tokenizer of a checkpoint, or undefined where it has none. */
-export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
-  const json = await readJson(join(dir, 'tokenizer.json'), MAX_TOKENIZER_BYTES, 'MODEL_TOKENIZER_INVALID');
-  if (json === undefined) return undefined;
-  const config = await readJson(
-    join(dir, 'tokenizer_config.json'),
-    MAX_CONFIG_BYTES,
-    'MODEL_TOKENIZER_INVALID',
-  );
-  return { json, ...(config !== undefined && { config }) };
 }
 
 export interface CheckpointToWrite {
@@ -217,20 +196,6 @@ const wrongType = (name: string, dtype: string, source: string): ModelError =>
     `${source}: ${name} has dtype ${dtype}, expected one of ${WEIGHT_TYPES.join(', ')}.`,
   );
 
-async function readJson(path: string, maxBytes: number, code: `MODEL_${string}`): Promise<unknown> {
-  if (!(await exists(path))) return undefined;
-  const { size } = await stat(path);
-  if (size > maxBytes) {
-    throw new ModelError(code, `${path}: expected at most ${maxBytes} bytes of JSON, the file has ${size}.`);
-  }
-  const text = await readFile(path, 'utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new ModelError(code, `${path} is not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
 async function missing(dir: string, name: string): Promise<ModelError> {
   const others = ['model.safetensors.index.json', 'pytorch_model.bin'];
   const found = await Promise.all(others.map((other) => exists(join(dir, other))));
@@ -239,16 +204,6 @@ async function missing(dir: string, name: string): Promise<ModelError> {
     ? `; there is a ${other}: save the model again with save_pretrained(safe_serialization=True, max_shard_size="100GB")`
     : '';
   return new ModelError('MODEL_CHECKPOINT_MISSING', `${dir} has no ${name}${advice}.`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return false;
-    throw error;
-  }
 }
 
 function errorCode(error: unknown): string | undefined {

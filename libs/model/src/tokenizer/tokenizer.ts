@@ -2,6 +2,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { frameOf } from './post-processor.js';
 
 export interface Tokenizer {
   /** The ids of a text. Special tokens written out in it become their ids; none are added. */
@@ -12,6 +13,10 @@ export interface Tokenizer {
   vocabSize: number;
   /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
   idOf(token: string): number | undefined;
+  /** The tokens that the tokenizer's own post-processor puts before a text. */
+  begin: readonly number[];
+  /** The tokens that the tokenizer's own post-processor puts after a text. */
+  end: readonly number[];
   /** The token that ends a text. */
   eosId: number;
   /** The token that fills batches: the end of text where the tokenizer names no other. */
@@ -23,6 +28,7 @@ export interface Tokenizer {
 const id = z.int().nonnegative();
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id, content: z.string() })).default([]),
+  post_processor: z.unknown(),
   model: z.looseObject({
     type: z.literal('BPE'),
     vocab: z.record(z.string(), id),
@@ -82,6 +88,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     },
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
+    ...frameOf(json.post_processor),
     eosId,
     padId: padId ?? eosId,
     json: tokenizerJson,
@@ -93,16 +100,10 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
 }
 
 function construct(json: object, config: object): HuggingFaceTokenizer {
-  // The library wants each of them said.
-  const absent = {
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-  };
+  // The library wants each of them said. Its post-processors look tokens up by name where `tokenizers` has their ids.
+  const absent = { added_tokens: [], normalizer: null, pre_tokenizer: null, decoder: null };
   try {
-    return new HuggingFaceTokenizer({ ...absent, ...json }, config);
+    return new HuggingFaceTokenizer({ ...absent, ...json, post_processor: null }, config);
   } catch (cause) {
     throw new ModelError('MODEL_TOKENIZER_INVALID', `tokenizer.json: ${(cause as Error).message}`, { cause });
   }

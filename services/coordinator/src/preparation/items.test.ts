@@ -6,13 +6,14 @@ import { feedbackItems, itemsOf, recordedItems } from './items.js';
 
 const END = 0;
 /** A token a letter, so that lengths can be read. */
+const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
 const encoder = {
   contextLength: 16,
   begin: [END],
-  encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
+  encode: letters,
+  prompt: (text: string) => [END, ...letters(text)],
   end: END,
 };
-const letters = (text: string) => encoder.encode(text);
 
 const common = { run: 'r', steps: 1, model: 'model' };
 const sft = parseRunConfig({ ...common, method: 'sft', data: 'd' });

@@ -1,7 +1,7 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
 import { type Dataset, promptOf, splitTrainTest, textOf } from '@rlhf-streams/data';
 import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
-import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
+import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
 import type { ComparisonItem, DemonstrationItem, PromptItem, RunConfig } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
 import type { Feedback } from './feedback.js';
@@ -14,16 +14,20 @@ const SPLIT_SEED = 0;
 
 interface Encoder {
   readonly contextLength: number;
-  /** A text begins with the end-of-text token, as in GPT-2. */
+  /** What a text begins with, which the tokenizer says; it may be nothing. */
   readonly begin: readonly number[];
   encode(text: string): number[];
+  /** A prompt to sample from: at least one token. */
+  prompt(text: string): number[];
+  /** What a completion ends with. */
   readonly end: number;
 }
 
-export const encoderOf = (tokenizer: Tokenizer, { contextLength }: ModelConfig): Encoder => ({
-  contextLength,
-  begin: [tokenizer.eosId],
+export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder => ({
+  contextLength: config.contextLength,
+  begin: tokenizer.begin,
   encode: (text) => tokenizer.encode(text),
+  prompt: (text) => promptTokens(tokenizer, config, text),
   end: tokenizer.eosId,
 });
 
@@ -156,13 +160,9 @@ function demonstrations(dataset: Dataset, { begin, encode, end, contextLength }:
   }
 }
 
-function prompts(
-  dataset: Dataset,
-  { begin, encode, contextLength }: Encoder,
-  words: number,
-): Unsplit<PromptItem>[] {
+function prompts(dataset: Dataset, { prompt, contextLength }: Encoder, words: number): Unsplit<PromptItem>[] {
   return [...new Set(promptTexts(dataset, words))]
-    .map((text) => ({ text, tokens: [...begin, ...encode(text)] }))
+    .map((text) => ({ text, tokens: prompt(text) }))
     .filter(({ tokens }) => tokens.length < contextLength);
 }
 
