@@ -15,7 +15,9 @@ export const CHUNK = 1 << 20;
 export async function contentsOfFolder(folder: string, signal?: AbortSignal): Promise<Contents> {
   const contents = new Map<string, () => Content>();
   for (const name of (await filesUnder(folder)).sort()) {
-    contents.set(name, () => createReadStream(join(folder, name), { highWaterMark: CHUNK, ...(signal && { signal }) }));
+    contents.set(name, () =>
+      createReadStream(join(folder, name), { highWaterMark: CHUNK, ...(signal && { signal }) }),
+    );
   }
   return contents;
 }

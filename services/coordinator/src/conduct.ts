@@ -104,15 +104,13 @@ async function started(
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const { artifacts, steps, testItems, from: before } = await prepare(dependencies, config!, signal);
+  const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,
-    steps,
-    testItems,
-    artifacts,
+    ...prepared,
     from: { ...from, ...before },
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
-  return { ...view, artifacts, steps, testItems, from: data.from };
+  return { ...view, ...prepared, from: data.from };
 }
