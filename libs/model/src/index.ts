@@ -30,11 +30,11 @@ export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
-export { tokenizerDifference } from './tokenizer/identity.js';
 export {
   loadTokenizer,
   promptTokens,
   readTokenizer,
   type Tokenizer,
   type TokenizerFiles,
+  tokenizerDifference,
 } from './tokenizer/index.js';

@@ -71,7 +71,7 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
   checkTensors(optionalHead(config, gpt2TensorShapes(config), entries), entries, weightsPath);
   for (const [name, { dtype }] of entries) {
     if (!isMaskBuffer(canonicalName(name)) && !WEIGHT_TYPES.includes(dtype))
-      throw wrongType(name, dtype, weightsPath);
+      throw wrongType(canonicalName(name), dtype, weightsPath);
   }
   const tokenizer = await readTokenizerFiles(dir, config);
   return { config, ...(tokenizer && { tokenizer }) };
@@ -193,7 +193,7 @@ function toFloat32(name: string, { shape, dtype, data }: SafetensorsTensor, sour
 const wrongType = (name: string, dtype: string, source: string): ModelError =>
   new ModelError(
     'MODEL_CHECKPOINT_TENSORS',
-    `${source}: ${name} has dtype ${dtype}, expected one of ${WEIGHT_TYPES.join(', ')}.`,
+    `${source}: ${name} has dtype ${dtype}, expected F32, F16, BF16 or F64.`,
   );
 
 async function missing(dir: string, name: string): Promise<ModelError> {

@@ -94,11 +94,18 @@ export const PpoRun = z.strictObject({
   ...sampled,
   method: z.literal('ppo'),
   model: ModelSource,
-  reference: ModelSource.optional().describe('frozen; the initial policy if not given'),
-  value: ModelSource.optional().describe(
-    'where the value model starts; the first scorer if that is a model, else the initial policy',
+  reference: ModelSource.optional().describe(
+    "frozen, with the policy's tokenizer; the initial policy if not given",
   ),
-  scorers: z.array(ScorerSource).min(1).describe('the first one rewards, the others are only reported'),
+  value: ModelSource.optional().describe(
+    "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy",
+  ),
+  scorers: z
+    .array(ScorerSource)
+    .min(1)
+    .describe(
+      'the first one rewards, the others are only reported; with a tokenizer of its own one reads the text',
+    ),
   maxStaleness: z
     .int()
     .min(0)
@@ -115,7 +122,9 @@ export const DpoRun = z.strictObject({
   ...dataset,
   method: z.literal('dpo'),
   model: ModelSource,
-  reference: ModelSource.optional().describe('frozen; the initial policy if not given'),
+  reference: ModelSource.optional().describe(
+    "frozen, with the policy's tokenizer; the initial policy if not given",
+  ),
   optimizer: optimizerConfig(1e-6),
   dpo: DpoConfig,
 });

@@ -43,8 +43,10 @@ export function memoryOf(
   machine: Machine,
 ): MemoryNeed {
   const needs = needsOf(config, models, longest, machine);
-  const here = machine.services.map((service) => needs[service] ?? 0);
-  const neededBytes = Math.ceil(PROCESS_BYTES + here.reduce((sum, bytes) => sum + bytes, 0));
+  // What the coordinator makes is made before the others compute.
+  const { coordinator: toBeMade = 0, ...others } = needs;
+  const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
+  const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade, computed));
   return { neededBytes, limitBytes: machine.limitBytes };
 }
 

@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause } from '@rlhf-streams/events';
+import { ArtifactRef, Cause, ModelRecord } from '@rlhf-streams/events';
 import {
   hasEnded,
   RunConfig as RunConfigSchema,
@@ -55,6 +55,7 @@ const Waiting = z.object({
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
   artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
+  models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
   policy: z
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
@@ -91,7 +92,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
 }
 
 export function viewOf(state: RunState, projections: Projections): Run {
-  const { run, config, artifacts } = state;
+  const { run, config, artifacts, models } = state;
   const published = projections.versions.state.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
@@ -101,6 +102,7 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...summaryOf(state, projections),
     ...(config && { config }),
     ...(artifacts && { artifacts }),
+    ...(models && { models }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),
