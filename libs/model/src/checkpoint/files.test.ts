@@ -34,5 +34,6 @@ it('of a folder the files of a model are taken, and nothing else', async () => {
 it('links are followed, as in a cache of Hugging Face', async () => {
   await writeFile(join(dir, 'blob'), '{}');
   await symlink(join(dir, 'blob'), join(dir, 'config.json'));
+  await symlink(join(dir, 'no such blob'), join(dir, 'model.safetensors'));
   expect(await checkpointFiles(dir)).toEqual(['config.json']);
 });

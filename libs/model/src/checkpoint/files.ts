@@ -15,8 +15,12 @@ export async function checkpointFiles(dir: string): Promise<string[]> {
   for (const name of (await readdir(dir)).sort()) {
     if (name.startsWith('.') || !(name === WEIGHTS || TEXTS.has(extname(name)))) continue;
     // Links are followed: that is how Hugging Face's cache keeps a model.
-    const found = await stat(join(dir, name));
-    if (found.isFile() && (name === WEIGHTS || name === TOKENIZER || found.size <= MAX_TEXT_BYTES))
+    const found = await stat(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
+      // A link to nothing.
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (found?.isFile() && (name === WEIGHTS || name === TOKENIZER || found.size <= MAX_TEXT_BYTES))
       names.push(name);
   }
   return names;
