@@ -36,6 +36,12 @@ function isSame(own: Tokenizer, policy: Tokenizer): boolean {
   return same;
 }
 
+/** What of a rollout its tokens are made from. */
+type Sampled = Readonly<Pick<DataFor<'rollout.generated'>, 'promptText' | 'text' | 'finishReason'>> & {
+  readonly promptTokens: readonly number[];
+  readonly tokens: readonly number[];
+};
+
 /**
  * The tokens as they were sampled, where the scorer has the policy's tokenizer. Another one encodes the text anew:
  * begun as its texts are, and ended as they are if the policy ended it. A completion that was cut off stays open.
@@ -43,13 +49,7 @@ function isSame(own: Tokenizer, policy: Tokenizer): boolean {
 export function tokensFor(
   own: Tokenizer | undefined,
   policy: Tokenizer,
-  {
-    promptText,
-    promptTokens,
-    text,
-    tokens,
-    finishReason,
-  }: Pick<DataFor<'rollout.generated'>, 'promptText' | 'promptTokens' | 'text' | 'tokens' | 'finishReason'>,
+  { promptText, promptTokens, text, tokens, finishReason }: Sampled,
 ): readonly number[] {
   if (!own || isSame(own, policy)) return [...promptTokens, ...tokens];
   const end = own.end.length > 0 ? own.end : [own.eosId];

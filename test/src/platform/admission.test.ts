@@ -126,7 +126,10 @@ describe('a run whose models have other tokenizers where that is right', () => {
     const { scores } = (await response.json()) as { scores: { score: number }[] };
     expect(scores.map(({ score }) => score)).toEqual(cut.map(({ score }) => score));
 
-    const { models, artifacts } = await eventOf('run.started', config.run);
+    const { models, artifacts, memory } = await eventOf('run.started', config.run);
+    expect(memory!.neededBytes).toBeLessThan(memory!.limitBytes);
+    const gateway = platform.services.find(({ name }) => name === 'gateway')!;
+    expect(await (await gateway.request('/v1/runs/rewarded')).json()).toMatchObject({ models });
     expect(artifacts.value).toBeUndefined();
     expect(models).toMatchObject({
       policy: { source: 'run:sft', kind: 'language model', vocabSize: 320, contextLength: 32 },
