@@ -10,6 +10,8 @@ export type CliErrorCode =
   | 'CLI_LOG_PRIVATE'
   | 'CLI_DIRECTORY_FOREIGN'
   | 'CLI_NOTHING_TO_RESUME'
+  | 'CLI_METHOD_UNKNOWN'
+  | 'CLI_EXPORT_REFUSED'
   | 'CLI_INTERRUPTED';
 
 /** A command that cannot do what it was asked to. */

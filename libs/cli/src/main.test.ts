@@ -28,7 +28,7 @@ describe('rlhf-streams', () => {
   it('--help names every command', async () => {
     const { code, stdout } = await rlhfStreams('--help');
     expect(code).toBe(0);
-    for (const command of ['quickstart', 'run', 'serve', 'topics'])
+    for (const command of ['quickstart', 'run', 'methods', 'export', 'serve', 'topics'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
@@ -38,6 +38,8 @@ describe('rlhf-streams', () => {
     ['a missing argument', ['run'], "missing required argument 'file'"],
     ['a bad value', ['quickstart', '--seed', '-1.5'], 'expected a whole number of at least 0'],
     ['a missing file', ['run', 'no.yaml'], 'no.yaml to be a readable file'],
+    ['an unknown method', ['methods', 'poo'], 'got poo: did you mean ppo?'],
+    ['no runs to export from', ['export', 'sft', 'model'], 'runs/default, which has no log'],
     ['a missing file of topics', ['topics', 'apply', '--file', 'no.yaml'], 'to be a readable file'],
     [
       'no experiment to go on with',
@@ -57,7 +59,9 @@ describe('rlhf-streams', () => {
       'run: r\nmethod: sft\nsteps: 1\nmodel: folder\ndata: bundled\nlr: 1\n',
     );
     const { code, stderr } = await rlhfStreams('run', 'runs.yaml');
-    expect(stderr).toMatch(/error runs\.yaml is not a run's configuration:\n.*"lr".*\(CLI_FILE_INVALID\)/s);
+    expect(stderr).toMatch(
+      /error runs\.yaml is not a run's configuration:\n {2}lr: no such setting; learningRate belongs in optimizer.*\(CLI_FILE_INVALID\)/s,
+    );
     expect(stderr).not.toContain('    at ');
     expect(code).toBe(2);
     expect(await readdir(folder)).toEqual(['runs.yaml']);

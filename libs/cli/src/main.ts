@@ -89,6 +89,28 @@ attachable(program.command('replay'))
   });
 
 program
+  .command('methods')
+  .description('the methods a run may be of; with a name, every setting of one and an example')
+  .argument('[name]', 'a method')
+  .action(async (name) => {
+    const { describeMethods } = await import('./commands/methods.js');
+    console.log(describeMethods(name, process.stdout.columns));
+  });
+
+program
+  .command('export')
+  .description('write the model of a run as a Hugging Face folder, for Python or to serve elsewhere')
+  .argument('<run[@version]>', 'a run that trains; its newest version where none is named')
+  .argument('<dir>', 'a folder to be made')
+  .option('--force', 'replace a folder that holds a model', false)
+  .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
+  .option('--directory <folder>', 'where the run was done', 'runs/default')
+  .action(async (source, folder, options) => {
+    const { exportModel } = await import('./commands/export.js');
+    console.log(await exportModel(source, folder, options));
+  });
+
+program
   .command('artifacts')
   .description('models and checkpoints of the runs')
   .command('gc')
@@ -155,7 +177,7 @@ function interrupted(): AbortSignal {
 }
 
 const REFUSALS =
-  /^CLI_(FILE_|RUN_EXISTS|REPLAY_REFUSED|GRACE_TOO_SHORT|DIRECTORY_FOREIGN|NOTHING_TO_RESUME)|^RUNTIME_SETTINGS$/;
+  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|DIRECTORY_FOREIGN|NOTHING_TO_RESUME)|^RUNTIME_SETTINGS$/;
 
 try {
   await program.parseAsync();

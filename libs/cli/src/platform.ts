@@ -9,6 +9,7 @@ import { type RunningService, type ServiceDefinition, startService } from '@rlhf
 import { createTelemetry } from '@rlhf-streams/runtime/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type ServiceName, serviceNames } from './service-names.js';
+import { troublesOf } from './troubles.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
 
@@ -64,5 +65,6 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await close().catch((err) => logger.error({ err }, 'did not close after a failed start'));
     throw error;
   }
-  return { ...client, services: started, start: (name) => start(name), failed, close };
+  const troubles = () => troublesOf(started.map((service) => ({ readyz: () => service.request('/readyz') })));
+  return { ...client, services: started, start: (name) => start(name), failed, troubles, close };
 }

@@ -86,6 +86,17 @@ export function progressLine(
       if (live) draw();
       else out.write(`${about.label}:${note}\n`);
     },
+    paused(cause) {
+      const before = note;
+      note = color.yellow(`  paused, goes on by itself when this is mended: ${cause}`);
+      if (live) draw();
+      else if (note !== before) out.write(`${about.label}:${note}\n`);
+    },
+    resumed() {
+      note = '';
+      if (live) draw();
+      else out.write(`${about.label}: goes on\n`);
+    },
     done: () => void finish(color.green('✓')),
     abandon: () => void finish(color.red('✗')),
   };

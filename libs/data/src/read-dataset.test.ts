@@ -75,6 +75,20 @@ describe('JSONL', () => {
     await expect(read(file(`${name}.jsonl`, content))).rejects.toThrow(failure(code, message));
   });
 
+  it.each(['jsonl', 'json'])('does not quote a file of other text: .%s', async (extension) => {
+    const texts = [
+      'root:x:0:0:root:/root\n',
+      '["secret words", x]',
+      '{"secret": words}',
+      '[{"secret" "words"}]',
+    ];
+    for (const text of texts) {
+      const error = await read(file(`passwd.${extension}`, text)).catch((thrown: Error) => thrown);
+      expect(error).toMatchObject({ code: 'DATA_JSON_INVALID' });
+      expect((error as Error).message).not.toMatch(/root|secret|words/);
+    }
+  });
+
   it('refuses a line that never ends before it fills the memory', async () => {
     const path = file('long.jsonl.gz', gzipSync(Buffer.alloc(65 * 2 ** 20, 'a')));
     await expect(read(path)).rejects.toThrow(failure('DATA_TOO_LARGE', /long\.jsonl\.gz:1: .*64 MiB/));

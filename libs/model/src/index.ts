@@ -12,7 +12,13 @@ export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export { compileDecode, parameterSpecs } from './generation/programs.js';
-export { bucket, type Completion, type GenerationRequest, type Weights } from './generation/request.js';
+export {
+  bucket,
+  type Completion,
+  checkTokenIds,
+  type GenerationRequest,
+  type Weights,
+} from './generation/request.js';
 export { forward, languageHead, type Parameters, scalarHead } from './gpt2/gpt2.js';
 export { initialiseWeights } from './gpt2/initialise.js';
 export { groupBy } from './group-by.js';
@@ -26,6 +32,7 @@ export {
   trainingBytes,
   weightBytes,
 } from './memory.js';
+export { type TokenLogprobs, tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
@@ -38,3 +45,4 @@ export {
   type TokenizerFiles,
   tokenizerDifference,
 } from './tokenizer/index.js';
+export { tokenText } from './tokenizer/token-text.js';

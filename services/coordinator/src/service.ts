@@ -2,6 +2,7 @@ import { defineService, driveOwned } from '@rlhf-streams/runtime';
 import {
   applyRunEvent,
   generationSettings,
+  hasEnded,
   memoryLimit,
   memorySettings,
   type RunView,
@@ -46,8 +47,8 @@ export const coordinator = defineService({
       group: 'coordinator',
       topic: 'runs',
       projection: runs,
-      wanted: ({ status }) => status === 'requested' || status === 'running',
-      drive: (run, signal) => conduct(dependencies, run, signal),
+      wanted: (view) => !hasEnded(view),
+      drive: (run, signal, goesOn) => conduct(dependencies, run, signal, goesOn),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

@@ -2,6 +2,7 @@ import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
 import {
   applyRunEvent,
   computeSettings,
+  hasEnded,
   memoryLimit,
   type RunView,
   trainingSettings,
@@ -28,8 +29,8 @@ export const optimizer = defineService({
       group: 'optimizer',
       topic: 'runs',
       projection: runs,
-      wanted: ({ status }) => status === 'running',
-      drive: (run, signal) => train({ context, compute }, runs.state.get(run)!, signal),
+      wanted: (view) => view.artifacts !== undefined && !hasEnded(view),
+      drive: (run, signal, goesOn) => train({ context, compute, runs }, runs.state.get(run)!, signal, goesOn),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

@@ -13,7 +13,11 @@ export async function readJson(path: string, maxBytes: number, code: `MODEL_${st
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new ModelError(code, `${path} is not JSON: ${(cause as Error).message}`, { cause });
+    // The parser's own words quote the file, and errors travel further than its content should.
+    const position = /position \d+/.exec((cause as Error).message)?.[0];
+    throw new ModelError(code, `${path} is not JSON${position === undefined ? '' : ` at ${position}`}`, {
+      cause,
+    });
   }
 }
 

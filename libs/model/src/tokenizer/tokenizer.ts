@@ -9,6 +9,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** The text of ids; bytes that are no UTF-8 become U+FFFD, ids without a token nothing. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** A token as it stands in the vocabulary. */
+  tokenOf(id: number): string | undefined;
   /** One more than the highest id. */
   vocabSize: number;
   /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
@@ -86,6 +88,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
       // The library throws at an empty list.
       return list.length === 0 ? '' : tokenizer.decode(list, { skip_special_tokens: skipSpecialTokens });
     },
+    tokenOf: (id) => tokenizer.id_to_token(id),
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
     ...frameOf(json.post_processor),

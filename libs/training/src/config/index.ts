@@ -18,6 +18,8 @@ export {
   type PromptItem,
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { type MethodDescription, methods } from './methods.js';
+export { type NamedSource, namedSources } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,
@@ -34,10 +36,26 @@ export {
   parseRunConfig,
   RunConfig,
   type RunConfigInput,
+  runConfigMistakes,
 } from './run-config.js';
-export { applyRunEvent, hasEnded, isInUse, type RunStatus, type RunView, startedRun } from './runs.js';
+export {
+  applyRunEvent,
+  hasEnded,
+  isInUse,
+  neverStarted,
+  type RunStatus,
+  type RunView,
+  startedRun,
+} from './runs.js';
+export type { Setting } from './settings.js';
 export { type ModelSource, NewModel } from './sources.js';
-export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
+export {
+  applyVersion,
+  newestVersions,
+  type PublishedModel,
+  type PublishedVersion,
+  publishedModel,
+} from './versions.js';
 export {
   itemsOf,
   type JoinedTopic,

@@ -42,6 +42,10 @@ export const RunSummary = z
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
+    paused: z
+      .record(z.string(), Cause)
+      .optional()
+      .describe('what it waits for outside of it, by the service that met it; it goes on by itself'),
   })
   .meta({ id: 'RunSummary' });
 
@@ -74,7 +78,7 @@ type Projections = Pick<RunsContext, 'progress' | 'versions' | 'replicas'>;
 const iso = (time: number): string => new Date(time).toISOString();
 
 export function summaryOf(state: RunState, { progress, versions }: Projections): RunSummary {
-  const { run, config, status, requestedAt, endedAt, steps, testItems, cause } = state;
+  const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
   const policyVersion = versions.state.get(run)?.version;
   return {
     run,
@@ -88,6 +92,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
+    ...(paused && { paused }),
   };
 }
 
