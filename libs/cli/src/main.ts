@@ -50,7 +50,11 @@ const program = new Command('rlhf-streams')
 
 attachable(program.command('quickstart'))
   .description('SFT, reward model, PPO and DPO on review sentences, in a few minutes on two cores')
-  .option('--data <file>', 'labelled text ({text, label} as .jsonl, .jsonl.gz, .json or .parquet)', 'bundled')
+  .option(
+    '--data <file>',
+    'labelled text ({text, label} as .jsonl, .json, .csv, .tsv, .parquet or a folder of save_to_disk)',
+    'bundled',
+  )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
   .option('--directory <folder>', 'where everything is written', 'runs/quickstart')
   .option('--resume', 'go on with what an interruption left', false)

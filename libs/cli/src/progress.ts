@@ -2,6 +2,7 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { MethodName } from '@rlhf-streams/training/config';
 import color from 'picocolors';
+import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';
 
 export interface ProgressLine extends RunObserver {
@@ -67,8 +68,11 @@ export function progressLine(
   const finish = (mark: string) => out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
   draw();
   return {
-    started({ steps }) {
+    started({ steps, data }) {
       total = steps;
+      const became = data && dataLine(data);
+      if (became) out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${became}\n`);
+      draw();
     },
     step({ step, split, metrics }: DataFor<'step.completed'>) {
       note = '';

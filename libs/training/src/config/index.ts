@@ -9,6 +9,7 @@ export {
   memorySettings,
   trainingSettings,
 } from './compute-settings.js';
+export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export type { OptimizerConfig } from './hyperparameters.js';
 export {
   type ComparisonItem,

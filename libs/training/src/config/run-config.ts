@@ -50,7 +50,9 @@ const common = {
     .strictObject({
       dropped: share
         .default(0.05)
-        .describe('of the rows: those left out because they do not fit the model or the method'),
+        .describe(
+          'of the rows: those left out because they do not fit the model or the method; not those without a preference, duplicate prompts, or held out beyond maxTestItems',
+        ),
       cut: share.default(0.2).describe('of the rows: those shortened to what the model takes'),
     })
     .prefault({})

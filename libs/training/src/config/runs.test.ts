@@ -71,6 +71,16 @@ describe('a run', () => {
     expect(viewAfter(requested, started)).toEqual(running);
   });
 
+  it('says what became of its rows, where its start does', () => {
+    const data = { read: 3, used: 2, cut: 1, dropped: { 'empty text': 1 } };
+    const accounted = { ...started, data: { ...started.data, data } } as RunEvent;
+    expect(viewAfter(requested, accounted, waiting)).toEqual({
+      ...running,
+      data,
+      waitingFor: { rewards: 3 },
+    });
+  });
+
   it('says what it waits for until something else happens', () => {
     expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waitingFor: { rewards: 3 } });
     expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);

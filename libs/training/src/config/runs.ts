@@ -1,5 +1,5 @@
 /** What the `runs` topic says, run by run. */
-import type { ArtifactRef, Cause, ModelRecord, TopicEvent } from '@rlhf-streams/events';
+import type { ArtifactRef, Cause, DataAccount, ModelRecord, TopicEvent } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -18,6 +18,8 @@ export interface RunView {
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   readonly testItems: number;
+  /** What became of the rows of its data, from `run.started` on. */
+  readonly data?: DataAccount;
   /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
   readonly from: Readonly<Record<string, readonly number[]>>;
   readonly cause?: Cause;
@@ -111,6 +113,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,
+        ...(event.data.data && { data: event.data.data }),
       };
     }
     case 'run.waiting':

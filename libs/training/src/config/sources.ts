@@ -56,8 +56,8 @@ const FEEDBACK = 'feedback:';
 
 /**
  * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
- * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, `artifact:SHA256` a stored dataset,
- * anything else a .jsonl, .jsonl.gz, .json or .parquet file.
+ * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
+ * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
  */
 export const DataSource = z
   .string()
@@ -67,11 +67,11 @@ export const DataSource = z
       !source.startsWith(FEEDBACK) || CollectionName.safeParse(source.slice(FEEDBACK.length)).success,
     'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
   )
-  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, artifact:SHA256 or a file' });
+  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
 
 sourceKinds.add(DataSource, { kind: 'data' });
 
-/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text. */
+/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text, of both labels. */
 export const ScorerSource = z
   .string()
   .min(1)

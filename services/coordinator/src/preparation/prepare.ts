@@ -24,7 +24,7 @@ import { completed, recordedComparisons, type SourceDependencies } from './sourc
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
-export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory'> {
+export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory' | 'data'> {
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
   readonly steps: number;
@@ -68,10 +68,10 @@ export async function prepare(
 
       const out = join(temporary, artifactRoles.items);
       await mkdir(out);
-      const { test, lengths } = await thread.makeItems(config, data, readersOf(models), out);
+      const { lengths, ...made } = await thread.makeItems(config, data, readersOf(models), out);
       admitLengths(config, models, lengths, machine());
       const items = await context.artifacts.putDirectory(out, { signal });
-      return { models, items, test, lengths };
+      return { models, items, lengths, ...made };
     });
 
     const { models, items, test, lengths } = prepared;
@@ -82,6 +82,7 @@ export async function prepare(
       steps: config.steps,
       // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
       testItems: workOf(config).issues === 'prompts' ? 0 : test,
+      data: prepared.data,
     };
   });
 }

@@ -1,8 +1,9 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, loadDataset, textOf } from '@rlhf-streams/data';
+import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
 import { trainGoldReward } from '@rlhf-streams/evaluation';
+import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
   initialiseWeights,
@@ -20,7 +21,14 @@ import type { NewModel } from '../admission/named.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { collectionOf, type Feedback } from './feedback.js';
-import { encoderOf, feedbackItems, itemsOf, type RunItem, recordedItems } from './items.js';
+import {
+  encoderOf,
+  feedbackItems,
+  itemsOf,
+  type PreparedItems,
+  type RunItem,
+  recordedItems,
+} from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
@@ -57,16 +65,17 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`; counts those held out, and the tokens of all. */
+  /** Writes the run's items into `out`, counts those held out, the tokens of all, and accounts for the rows of its data. */
   async makeItems(
     config: RunConfig,
     data: RunData,
     readers: Readers,
     out: string,
-  ): Promise<{ test: number; lengths: Lengths }> {
+  ): Promise<{ test: number; data: DataAccount; lengths: Lengths }> {
     const model = await readerAt(readers.model);
-    const items = await itemsFrom(config, data, model);
-    await writeFile(join(out, ITEMS_FILE), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+    const prepared = await preparedFrom(config, data, model);
+    const { items } = prepared;
+    await writeFile(join(out, ITEMS_FILE), linesOf(items));
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
@@ -75,6 +84,7 @@ const api = {
       return [role, shortestPrompt(items, encode)] as const;
     });
     return {
+      data: prepared.data,
       test: items.filter(({ split }) => split === 'test').length,
       lengths: {
         longest: longestSequence(config, items, model.config),
@@ -85,22 +95,26 @@ const api = {
 
   /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
   async makeGoldReward(source: string, out: string): Promise<void> {
-    const dataset = await datasetOf(source);
-    if (dataset.kind !== 'labelled') {
-      throw new CoordinatorError(
-        'RUN_SOURCE_UNFIT',
-        `expected rows of {text, label} to train a gold reward on, got ${dataset.kind} rows`,
-      );
-    }
-    await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(dataset.rows)));
+    const rows = labelledRows(await datasetOf(source), source);
+    await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
 
-async function itemsFrom(
+const LINES_AT_ONCE = 1000;
+
+/** Items as lines of JSON, which together may be more than one string can hold. */
+function* linesOf(items: readonly RunItem[]): Generator<string> {
+  for (let start = 0; start < items.length; start += LINES_AT_ONCE) {
+    const some = items.slice(start, start + LINES_AT_ONCE);
+    yield some.map((item) => `${JSON.stringify(item)}\n`).join('');
+  }
+}
+
+async function preparedFrom(
   config: RunConfig,
   data: RunData,
   { config: model, tokenizer }: Reader,
-): Promise<RunItem[]> {
+): Promise<PreparedItems> {
   const encoder = encoderOf(tokenizer, model);
   if ('recorded' in data) {
     const recorder = await readerAt(data.policy);
@@ -130,10 +144,7 @@ function textsOf(dataset: Dataset): string[] {
     case 'labelled':
       return dataset.rows.map(({ text }) => text);
     case 'completion':
-      return dataset.rows.map(
-        ({ prompt, completion }, row) =>
-          `${textOf(prompt, `row ${row + 1}`)}${textOf(completion, `row ${row + 1}`)}`,
-      );
+      return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',

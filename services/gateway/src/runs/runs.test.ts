@@ -215,6 +215,7 @@ describe('GET /v1/runs/{run}', () => {
     expect(view.policy).toMatchObject({ version: 2, step: 2, artifact: { uri: 'artifact:policy' } });
     expect(view.metrics).toMatchObject({ step: 1, split: 'train', metrics: { loss: 0.5 } });
     expect(view.artifacts).toHaveProperty('policy');
+    expect(view.data).toEqual({ read: 9, used: 8, cut: 1, dropped: { 'empty text': 1 } });
   });
 
   it('shows what the run waits for until that step is done', async () => {

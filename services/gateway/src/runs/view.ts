@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause, ModelRecord } from '@rlhf-streams/events';
+import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
   hasEnded,
   RunConfig as RunConfigSchema,
@@ -60,6 +60,7 @@ export const Run = RunSummary.extend({
   config: RunConfig.optional(),
   artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
   models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
+  data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
@@ -97,7 +98,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
 }
 
 export function viewOf(state: RunState, projections: Projections): Run {
-  const { run, config, artifacts, models } = state;
+  const { run, config, artifacts, models, data } = state;
   const published = projections.versions.state.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
@@ -108,6 +109,7 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...(config && { config }),
     ...(artifacts && { artifacts }),
     ...(models && { models }),
+    ...(data && { data }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),
