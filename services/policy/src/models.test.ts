@@ -44,7 +44,12 @@ beforeAll(async () => {
     throw error;
   };
   const context = { fail, onStop: (stop: () => void | Promise<void>) => void onStop.push(stop) };
-  models = await createModels(context, { threads: 1, slots: 2, device: 'cpu' });
+  models = await createModels(context, {
+    threads: 1,
+    slots: 2,
+    device: 'cpu',
+    memoryBytes: Number.POSITIVE_INFINITY,
+  });
   await models.load('m', await write('policy', config));
 });
 afterAll(async () => {

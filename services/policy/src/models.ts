@@ -35,10 +35,9 @@ export interface Models {
 /** Resolves when all threads can compute. */
 export async function createModels(
   context: Pick<ServiceContext, 'fail' | 'onStop'>,
-  { threads: count, slots, device }: ThreadOptions & { readonly threads: number },
+  { threads: count, ...data }: ThreadOptions & { readonly threads: number },
 ): Promise<Models> {
   const start = async (name: string) => {
-    const data: ThreadOptions = { slots, device };
     const url = new URL('./thread.js', import.meta.url);
     return { call: await startThread<PolicyThread>(context, url, { name, data }), pending: 0 };
   };
