@@ -68,7 +68,7 @@ export async function createModels(
   };
 }
 
-/** Gives work a port where it speaks to `onPiece`, and that is closed when nobody waits any more. */
+/** Gives work a port where it speaks to `onPiece`, as far as that is heard before the work is done or nobody waits any more. */
 async function listening<T>(
   signal: AbortSignal,
   onPiece: Reader['onPiece'],
@@ -79,7 +79,11 @@ async function listening<T>(
   setMaxListeners(0, signal);
   const { port1: reading, port2: telling } = new MessageChannel();
   if (onPiece) reading.on('message', onPiece);
-  const leave = () => reading.close();
+  const leave = () => {
+    // What comes later is in the whole answer: told twice it would be wrong.
+    reading.removeAllListeners('message');
+    reading.close();
+  };
   signal.addEventListener('abort', leave, { once: true });
   try {
     return await work(telling);
