@@ -10,8 +10,8 @@ export interface SourceDependencies {
   readonly runs: Projection<RunView>;
 }
 
-/** A run that another one builds on is waited for, as long as it runs. */
-const DEPENDENCY_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+/** A run that another one builds on is waited for, as long as it runs, or is paused: Node's longest timer. */
+const DEPENDENCY_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The comparisons that a completed run recorded, in the order of its steps, and the policy whose tokens they are. */
 export async function recordedComparisons(
