@@ -2,6 +2,7 @@ import type { Cause } from '@rlhf-streams/events';
 import { own } from '@rlhf-streams/log';
 import { pause, retry } from './deadline.js';
 import { codeOf, messageOf } from './errors.js';
+import { isMistake } from './mistakes.js';
 import type { Projection } from './projection.js';
 import type { ServiceContext } from './service.js';
 import { isUnavailable } from './unavailable.js';
@@ -132,8 +133,10 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
         await pause(waitMs, signal);
         waitMs = Math.min(2 * waitMs, MOST_PAUSE_MS);
       } else {
-        logger.error({ err, group, key }, `a driver cannot go on: ${messageOf(err)}`);
         const cause = { code: ownCodeOf(err) ?? `${group.toUpperCase()}_FAILED`, message: messageOf(err) };
+        const said = `a driver cannot go on: ${cause.message}`;
+        if (isMistake(cause.code)) logger.info({ code: cause.code, group, key }, said);
+        else logger.error({ err, group, key }, said);
         const onRetry = (err: Error) =>
           logger.error({ err, group, key }, 'a failure could not be made known and will be tried again');
         return await retry(() => fail(key, cause), {
