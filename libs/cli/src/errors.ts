@@ -10,6 +10,11 @@ export type CliErrorCode =
   | 'CLI_LOG_PRIVATE'
   | 'CLI_DIRECTORY_FOREIGN'
   | 'CLI_NOTHING_TO_RESUME'
+  | 'CLI_NOTHING_TO_REPLACE'
+  | 'CLI_EXPERIMENT_EXISTS'
+  | 'CLI_DATA_UNFIT'
+  | 'CLI_NOTHING_THERE'
+  | 'CLI_CANNOT_LISTEN'
   | 'CLI_INTERRUPTED';
 
 /** A command that cannot do what it was asked to. */

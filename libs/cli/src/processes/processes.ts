@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Client, openClient } from '../client.js';
 import { CliError } from '../errors.js';
 import { type ServiceName, serviceNames } from '../service-names.js';
+import { tellingWait } from '../waiting.js';
 import { type Supervised, supervise } from './supervised.js';
 
 export interface ProcessesOptions {
@@ -15,6 +16,8 @@ export interface ProcessesOptions {
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Replicas by service; 0 leaves it out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Gives up the start, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Processes extends Client {
@@ -25,7 +28,7 @@ export interface Processes extends Client {
 
 /** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
-  const { directory, ports = {}, replicas = {} } = options;
+  const { directory, ports = {}, replicas = {}, signal } = options;
   const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };
   if (!environment.KAFKA_BROKERS && !environment.RLHF_LOG)
     throw new CliError(
@@ -63,7 +66,10 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
         begin(name, replica === 0 ? ports[name] : 0),
       ),
     );
-    await Promise.all(begun.map((service) => service.ready()));
+    await Promise.race([
+      Promise.all(begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready()))),
+      ...(signal ? [untilAborted(signal)] : []),
+    ]);
   } catch (error) {
     await close();
     throw error;
@@ -79,4 +85,11 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       return service;
     },
   };
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+  });
 }
