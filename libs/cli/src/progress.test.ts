@@ -66,6 +66,7 @@ describe('on a file or a pipe', () => {
     ['goes on another time', '–', (line: ProgressLine) => line.leave()],
   ])('marks a run that %s', async (_, mark, end) => {
     const output = await shown(undefined, (line) => {
+      line.waiting!(waiting);
       line.step!(step(0, { loss: 0.7 }));
       end(line);
     });

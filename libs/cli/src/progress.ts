@@ -70,6 +70,7 @@ export function progressLine(
   };
   const finish = (mark: string) => {
     clearInterval(telling);
+    note = '';
     out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
   };
   // A log that is read later tells how far a run is, and that it goes on.

@@ -25,35 +25,37 @@ export const portsFrom = (gateway: number): Ports =>
 
 /**
  * Whether the services can listen there now, which is all that can be known before they try.
- * @throws CliError CLI_CANNOT_LISTEN naming every port that cannot be had, and why.
+ * @throws CliError CLI_CANNOT_LISTEN naming the ports that are taken, or why there is no listening at the address.
  */
 export async function checkPorts(host: string, ports: Ports): Promise<void> {
-  const refused: string[] = [];
+  const taken: string[] = [];
   for (const service of IN_ORDER) {
-    const port = ports[service];
-    const reason = await whyNot(host, port);
-    if (reason) refused.push(`${port} of the ${service} (${reason})`);
+    const error = await whyNot(host, ports[service]);
+    if (error?.code === 'EADDRINUSE') taken.push(`${ports[service]} (${service})`);
+    else if (error)
+      throw cannotListen(
+        `expected to listen at ${host}: ${error.message}; set --host (or HOST) and --port (or PORT)`,
+      );
   }
-  if (refused.length === 0) return;
-  const { gateway } = ports;
-  throw new CliError(
-    'CLI_CANNOT_LISTEN',
-    `expected to listen at ${host} on ports ${gateway} to ${gateway + IN_ORDER.length - 1}, could not at ${refused.join(', ')}: set --port (or PORT) to the first of ${IN_ORDER.length} that are free, or to 0 for any, and --host (or HOST) to an address of this machine`,
-  );
+  if (taken.length > 0)
+    throw cannotListen(
+      `expected ports ${ports.gateway} to ${ports.gateway + IN_ORDER.length - 1} of ${host} to be free, taken are ${taken.join(', ')}: set --port (or PORT) to the first of ${IN_ORDER.length} that are free, or to 0 for any`,
+    );
 }
 
-async function whyNot(host: string, port: number): Promise<string | undefined> {
+const cannotListen = (message: string) => new CliError('CLI_CANNOT_LISTEN', message);
+
+async function whyNot(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   const server = createServer();
   try {
     server.listen(port, host);
     await once(server, 'listening');
-    server.close();
-    await once(server, 'close');
-    return undefined;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return code === 'EADDRINUSE' ? 'taken by another process' : message;
+    return error as NodeJS.ErrnoException;
   }
+  server.close();
+  await once(server, 'close');
+  return undefined;
 }
 
 /** What people must know of an address that is not this machine's alone. */

@@ -35,9 +35,8 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       'CLI_LOG_PRIVATE',
       'expected a log that processes can share, such as --brokers host:port; the embedded log is of one process',
     );
-  const logs = join(directory, 'logs');
-  await mkdir(logs, { recursive: true });
   const client = await openClient({ directory, environment });
+  const logs = join(directory, 'logs');
   const services: Supervised[] = [];
   let tellFailed: (failure: Awaited<Client['failed']>) => void;
   const failed: Client['failed'] = new Promise((resolve) => {
@@ -61,6 +60,7 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   };
 
   try {
+    await mkdir(logs, { recursive: true });
     const begun = serviceNames.flatMap((name) =>
       Array.from({ length: replicas[name] ?? 1 }, (_, replica) =>
         begin(name, replica === 0 ? ports[name] : 0),

@@ -172,18 +172,24 @@ describe('an experiment that goes on', () => {
 
 describe('on a log that others use too', () => {
   it('a folder holds the results of one experiment, time and again', async () => {
-    await shareDirectory(directory, options);
-    await shareDirectory(directory, options);
+    expect(await shareDirectory(directory, options, async () => 1)).toBe(1);
+    expect(await shareDirectory(directory, options, async () => 2)).toBe(2);
     expect(await readdir(directory)).toEqual(['quickstart.json']);
     for (const [, wanted] of others)
-      await expect(shareDirectory(directory, wanted)).rejects.toMatchObject({
+      await expect(shareDirectory(directory, wanted, async () => {})).rejects.toMatchObject({
         code: 'CLI_EXPERIMENT_EXISTS',
       });
   });
 
+  it('nothing is written when the log cannot be reached', async () => {
+    const open = () => Promise.reject(new Error('no broker answers'));
+    await expect(shareDirectory(directory, options, open)).rejects.toThrow('no broker answers');
+    expect(await readdir(parent)).toEqual([]);
+  });
+
   it('a folder that holds other things too never comes to look like one that may be replaced', async () => {
     await writeFile(join(parent, 'artifacts'), 'of all runs');
-    await shareDirectory(parent, options);
+    await shareDirectory(parent, options, async () => {});
     expect(await readdir(parent)).toEqual(['artifacts']);
   });
 });

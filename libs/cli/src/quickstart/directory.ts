@@ -87,14 +87,21 @@ export async function openDirectory(
 }
 
 /**
- * The folder of an experiment whose runs are on a log that others use too: it holds what is written of the results.
+ * What `open` opens, and the folder of an experiment whose runs are on a log that others use too: it holds what is
+ * written of the results. Nothing is written when nothing can be opened.
  * @throws CliError CLI_EXPERIMENT_EXISTS when the folder holds those of another experiment.
  */
-export async function shareDirectory(directory: string, wanted: RecipeOptions): Promise<void> {
+export async function shareDirectory<T>(
+  directory: string,
+  wanted: RecipeOptions,
+  open: () => Promise<T>,
+): Promise<T> {
   const found = await look(directory);
   if (typeof found === 'object' && !isSame(found.experiment, wanted)) throw exists(directory, wanted, found);
+  const opened = await open();
   await mkdir(directory, { recursive: true });
   if (found === 'nothing') await mark(directory, wanted);
+  return opened;
 }
 
 /** With its log still held the old folder is moved away in one step: whoever comes meanwhile finds it whole, or not at all. */

@@ -79,8 +79,7 @@ async function open(where: Where, experiment: RecipeOptions, options: DirectoryO
         'CLI_NOTHING_TO_REPLACE',
         'expected --force on the embedded log only: a log that others use too keeps its runs',
       );
-    await shareDirectory(directory, experiment);
-    return openPlace(where);
+    return shareDirectory(directory, experiment, () => openPlace(where));
   }
   const log = await openDirectory(directory, experiment, options);
   try {
