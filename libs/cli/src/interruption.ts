@@ -3,7 +3,7 @@ import { CliError } from './errors.js';
 import { commandToGoOn } from './invocation.js';
 
 /** A terminal signals all its processes, and npm hands on what it gets: one Ctrl-C may come twice. */
-const SAME_SIGNAL_MS = 500;
+const SAME_SIGNAL_MS = 1000;
 const PARENT_CHECK_MS = 500;
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */

@@ -43,7 +43,9 @@ const sharedLog = ({ brokers = process.env.KAFKA_BROKERS }: Pick<Where, 'brokers
     ? undefined
     : brokers
       ? `Kafka at ${brokers}`
-      : process.env.RLHF_LOG && `the log of ${process.env.RLHF_LOG}`;
+      : process.env.RLHF_LOG
+        ? `the log of ${process.env.RLHF_LOG}`
+        : undefined;
 
 /** Whether others may use the log too, or have used it. */
 export const isShared = (where: Where): boolean => where.attach === true || sharedLog(where) !== undefined;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EventLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { defaultDirectory, openDirectory, shareDirectory } from './directory.js';
+import { defaultDirectory, openDirectory, shareDirectory, writeReport } from './directory.js';
 import type { RecipeOptions } from './recipe.js';
 
 const options: RecipeOptions = { data: 'bundled', seed: 0, short: false };
@@ -110,6 +110,13 @@ describe('a new experiment', () => {
   });
 });
 
+it('a file is no folder for an experiment', async () => {
+  const file = join(parent, 'file');
+  await writeFile(file, 'mine');
+  await expect(hold({ force: true }, options, file)).rejects.toMatchObject({ code: 'CLI_DIRECTORY_FOREIGN' });
+  expect(await readFile(file, 'utf8')).toBe('mine');
+});
+
 describe('while one is at work', () => {
   it.each<[string, object, RecipeOptions]>([
     ['begun', {}, options],
@@ -168,6 +175,14 @@ describe('an experiment that goes on', () => {
     });
     await kept();
   });
+});
+
+it('a report is written once: an experiment that is looked at again keeps its own', async () => {
+  await hold();
+  const path = await writeReport(directory, 'of the experiment');
+  expect(await writeReport(directory, 'of a later look')).toBe(path);
+  expect(await readFile(path, 'utf8')).toBe('of the experiment');
+  expect(await readdir(directory)).toEqual(['log', 'quickstart.json', 'report.html']);
 });
 
 describe('on a log that others use too', () => {

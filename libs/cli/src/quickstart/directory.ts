@@ -10,7 +10,7 @@ import type { RecipeOptions } from './recipe.js';
 /** Marks a folder as a quickstart's, and says of which experiment. */
 const MARKER = 'quickstart.json';
 /** Written when the experiment is finished. */
-export const REPORT = 'report.html';
+const REPORT = 'report.html';
 const LOG = 'log';
 
 const Experiment = z.strictObject({
@@ -121,7 +121,11 @@ async function replace(directory: string, wanted: RecipeOptions, held: EventLog)
 }
 
 async function look(directory: string): Promise<Found> {
-  const entries = await readdir(directory).catch(unlessMissing<string[]>([]));
+  const entries = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOTDIR') return undefined;
+    return unlessMissing<string[]>([])(error);
+  });
+  if (!entries) return 'others';
   const marker = await readFile(join(directory, MARKER), 'utf8').catch(unlessMissing(undefined));
   if (marker === undefined) {
     // A log alone is what another quickstart begins with, or what `topics apply` made.
@@ -133,11 +137,22 @@ async function look(directory: string): Promise<Found> {
   return { experiment: experiment.data as RecipeOptions, finished: report !== undefined };
 }
 
-/** Whole or not at all: a marker that was cut short would make the folder somebody else's. */
-async function mark(directory: string, experiment: RecipeOptions): Promise<void> {
-  const temporary = join(directory, `.${MARKER}`);
-  await writeFile(temporary, JSON.stringify(experiment));
-  await rename(temporary, join(directory, MARKER));
+/** A marker that was cut short would make the folder somebody else's. */
+const mark = (directory: string, experiment: RecipeOptions): Promise<void> =>
+  writeWhole(directory, MARKER, JSON.stringify(experiment));
+
+/** The report, unless the experiment has one: what it says of its time is true of when it was done. */
+export async function writeReport(directory: string, html: string): Promise<string> {
+  const path = join(resolve(directory), REPORT);
+  if (!(await stat(path).catch(unlessMissing(undefined)))) await writeWhole(directory, REPORT, html);
+  return path;
+}
+
+/** The file is there with all of its text, or not at all. */
+async function writeWhole(directory: string, name: string, text: string): Promise<void> {
+  const temporary = join(directory, `.${name}`);
+  await writeFile(temporary, text);
+  await rename(temporary, join(directory, name));
 }
 
 const parsed = (json: string): unknown => {

@@ -1,5 +1,4 @@
-import { writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
 import type { Client } from '../client.js';
@@ -12,8 +11,8 @@ import {
   type DirectoryOptions,
   defaultDirectory,
   openDirectory,
-  REPORT,
   shareDirectory,
+  writeReport,
 } from './directory.js';
 import { type RecipeOptions, recipe } from './recipe.js';
 import { quickstartReport } from './report.js';
@@ -46,12 +45,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     const checkpoints = await exportCheckpoints(client, directory);
 
     const seconds = (performance.now() - begun) / 1000;
-    const report = join(directory, REPORT);
     const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
-    await writeFile(report, quickstartReport(results, verdict, facts));
+    const report = await writeReport(directory, quickstartReport(results, verdict, facts));
     console.log(`\n${formatTable(results.policies)}\n\n${formatSamples(results.samples)}\n`);
     console.log(verdict.text);
-    console.log(`\nReport        ${resolve(report)}`);
+    console.log(`\nReport        ${report}`);
     console.log(`Checkpoints   ${checkpoints.map(({ path }) => path).join('\n              ')}`);
     console.log(`Took ${seconds.toFixed(0)} s.`);
     return verdict;
