@@ -12,8 +12,10 @@ export function interrupted(): AbortSignal {
   let asked: number | undefined;
   const end = () => {
     asked ??= performance.now();
-    const message = `interrupted: what is done is kept; to go on: ${commandToGoOn()}`;
-    controller.abort(new CliError('CLI_INTERRUPTED', message));
+    const what = process.argv.includes('--attach')
+      ? 'the services go on with it; to follow it again'
+      : 'what is done is kept; to go on';
+    controller.abort(new CliError('CLI_INTERRUPTED', `interrupted: ${what}: ${commandToGoOn()}`));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
