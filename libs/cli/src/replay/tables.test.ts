@@ -45,11 +45,11 @@ it('shows the metrics that both have, as of the last step that reported each', a
     data: { run, step, policyVersion: step + 1, split: 'train', metrics },
   });
   await events.publish([
-    step('mine', 0, { loss: 9, kl: 1 }),
+    step('mine', 0, { loss: 9, kl: 1, 'timing_s/update': 1 }),
     step('mine', 1, { loss: 0.123456789, kl: -2, own: 1 }),
     step('mine', 2, { 'eval/loss': 4 }),
     step('other', 3, { loss: 7 }),
-    step('mine-replay-1', 0, { loss: 1e-7, kl: 3, 'eval/loss': 5 }),
+    step('mine-replay-1', 0, { loss: 1e-7, kl: 3, 'eval/loss': 5, 'timing_s/update': 2 }),
   ]);
   const table = metricsTable(
     ['mine', await lastMetrics(events, 'mine')],

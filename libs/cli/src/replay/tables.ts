@@ -23,6 +23,9 @@ export async function lastMetrics(events: Pick<Events, 'readAll'>, run: string):
   return last;
 }
 
+/** How long the machine took, which says nothing of what was learned. */
+const TIMINGS = 'timing_s/';
+
 /** The metrics that both runs have, of their last steps, side by side. */
 export function metricsTable(
   [run, before]: readonly [string, LastMetrics],
@@ -30,7 +33,7 @@ export function metricsTable(
 ): string {
   const rows = [...before].flatMap(([name, { step, value }]) => {
     const other = after.get(name);
-    if (!other) return [];
+    if (!other || name.startsWith(TIMINGS)) return [];
     const steps = step === other.step ? `${step + 1}` : `${step + 1}, ${other.step + 1}`;
     return [[name, number(value), number(other.value), steps]];
   });
