@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
+const python = '**/*.python.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
 
 /** Of every package, and of the tests that cross packages. */
@@ -24,7 +25,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: everywhere('**/*.test.js'),
-          exclude: ['**/node_modules/**', kafka, docker, containers],
+          exclude: ['**/node_modules/**', kafka, docker, python, containers],
         },
       },
       {
@@ -45,6 +46,7 @@ export default defineConfig({
           ...shared('docker'),
         },
       },
+      { extends: true, test: { name: 'python', include: everywhere(python) } },
       { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
     ],
   },

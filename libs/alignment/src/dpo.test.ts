@@ -162,6 +162,17 @@ test.each(logitsCases)(
   },
 );
 
+test('a policy that is its reference has a loss of log 2 and is right half the time', () => {
+  const same = () => ({
+    logps: tf.tensor1d([-3, -7]),
+    logratios: tf.zeros([2]),
+    lengths: tf.tensor1d([2, 5]),
+  });
+  const { loss, stats } = dpoLoss({ chosen: same(), rejected: same(), beta: 0.1, normaliser: 2 });
+  expectClose(loss, Math.LN2, 1e-6);
+  expectClose(stats.rewardsAccuracies, 0.5, 0);
+});
+
 test('a small preference survives thousands of tokens', () => {
   // The two sums of about -17,000 are float32 numbers 2^-9 apart: their difference could not show a Delta of
   // 1e-4.

@@ -1,8 +1,9 @@
 /** Direct preference optimisation (Rafailov et al. 2023) and the losses of its family. */
 import * as tf from '@tensorflow/tfjs';
+import { pairAccuracy } from './accuracy.js';
 import { AlignmentError } from './errors.js';
 import { logSigmoid } from './log-sigmoid.js';
-import { indicator, type Loss, maskedMean, type Normaliser, pairwiseSum, zeroOutside } from './masked.js';
+import { type Loss, maskedMean, type Normaliser, pairwiseSum, zeroOutside } from './masked.js';
 
 /** What a preference loss needs of one side of its pairs, one entry per pair, [B]. */
 export interface ResponseLogprobs {
@@ -66,7 +67,7 @@ export type DpoLossType = keyof typeof dpoLossTypes;
  * Delta = s_w - s_l.
  *
  * Statistics, means over pairs, with the implicit reward beta s: `rewardsChosen`, `rewardsRejected`,
- * `rewardsAccuracies` (chosen > rejected), `rewardsMargins`, `logpsChosen`, `logpsRejected`.
+ * `rewardsAccuracies` (chosen > rejected, a tie one half), `rewardsMargins`, `logpsChosen`, `logpsRejected`.
  *
  * @throws AlignmentError ALIGNMENT_OPTION when beta or the label smoothing is out of range
  */
@@ -109,7 +110,7 @@ export function dpoLoss({
     stats: {
       rewardsChosen: mean(rewardsChosen),
       rewardsRejected: mean(rewardsRejected),
-      rewardsAccuracies: mean(indicator(tf.greater(rewardsChosen, rewardsRejected))),
+      rewardsAccuracies: mean(pairAccuracy(rewardsChosen, rewardsRejected)),
       rewardsMargins: mean(tf.sub(rewardsChosen, rewardsRejected)),
       logpsChosen: mean(chosen.logps),
       logpsRejected: mean(rejected.logps),

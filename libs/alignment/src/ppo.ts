@@ -30,7 +30,7 @@ export interface PpoPolicyBatch {
  * (`truncatedImportanceWeights`): L = mean_m w_t max(...). Where the policies are one, so are the objectives.
  *
  * Statistics, means over the mask: `clipfrac`, where the clipped term is the larger; `approxKl`, of
- * (log rho)^2 / 2; `ratio` and `ratioSquared`, of rho and rho^2: var(rho) = ratioSquared - ratio^2.
+ * (log rho)^2 / 2; `ratio`, of rho.
  */
 export function ppoPolicyLoss({
   logprobs,
@@ -40,7 +40,7 @@ export function ppoPolicyLoss({
   mask,
   cliprange: eps,
   normaliser,
-}: PpoPolicyBatch): Loss<'clipfrac' | 'approxKl' | 'ratio' | 'ratioSquared'> {
+}: PpoPolicyBatch): Loss<'clipfrac' | 'approxKl' | 'ratio'> {
   const logratio = zeroOutside(tf.sub(logprobs, oldLogprobs), mask);
   const rho = tf.exp(logratio);
 
@@ -55,7 +55,6 @@ export function ppoPolicyLoss({
       clipfrac: mean(indicator(tf.greater(clipped, unclipped))),
       approxKl: mean(tf.div(tf.square(logratio), 2)),
       ratio: mean(rho),
-      ratioSquared: mean(tf.square(rho)),
     },
   };
 }

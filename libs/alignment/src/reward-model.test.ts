@@ -48,6 +48,15 @@ describe.each(cases)('golden $name', ({ params, inputs, expected }) => {
   });
 });
 
+test('a tie is right half the time: a new head, which scores 0 everywhere, has an accuracy of one half', () => {
+  const accuracy = (chosen: number[], rejected: number[]) =>
+    pairwiseRewardLoss({ chosen: tf.tensor1d(chosen), rejected: tf.tensor1d(rejected), normaliser: 4 }).stats
+      .accuracy;
+  expectClose(accuracy([0, 0, 0, 0], [0, 0, 0, 0]), 0.5, 0);
+  expectClose(accuracy([1, 2, 2, 3], [0, 2, 2, 4]), 0.5, 0);
+  expectClose(accuracy([1, 2, 2, 5], [0, 2, 1, 4]), 0.875, 0);
+});
+
 test('the range of no rewards is refused', () => {
   expect(() => rewardRange([[]])).toThrow('at least one');
 });

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
+import { pairAccuracy } from './accuracy.js';
 import { AlignmentError } from './errors.js';
 import { logSigmoid } from './log-sigmoid.js';
-import { indicator, type Loss, maskedMean, type Normaliser } from './masked.js';
+import { type Loss, maskedMean, type Normaliser } from './masked.js';
 
 export interface PairwiseRewardBatch {
   /** r_w, the preferred response's reward, [B], differentiable. */
@@ -24,7 +25,7 @@ export interface PairwiseRewardBatch {
  *
  *   L = mean -log sigma(r_w - r_l - margin) + c mean (r_w + r_l)^2
  *
- * Statistics, means over pairs: `accuracy`, r_w > r_l; `margin`, r_w - r_l; `meanReward`, (r_w + r_l) / 2.
+ * Statistics, means over pairs: `accuracy`, r_w > r_l, a tie one half; `margin`, r_w - r_l; `meanReward`, (r_w + r_l) / 2.
  */
 export function pairwiseRewardLoss({
   chosen,
@@ -44,7 +45,7 @@ export function pairwiseRewardLoss({
   return {
     loss: mean(losses),
     stats: {
-      accuracy: mean(indicator(tf.greater(chosen, rejected))),
+      accuracy: mean(pairAccuracy(chosen, rejected)),
       margin: mean(difference),
       meanReward: mean(tf.div(both, 2)),
     },

@@ -20,6 +20,8 @@ export interface Client {
   readonly logger: Logger;
   /** Resolves, with its name, when a service has failed that this process answers for. */
   readonly failed: Promise<{ readonly service: string; readonly error: unknown }>;
+  /** What the services that this process answers for wait for now, as their /readyz says. */
+  troubles(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -58,5 +60,5 @@ export async function openClient({
     await close();
     throw error;
   }
-  return { log, artifacts, events, logger, failed: new Promise(() => {}), close };
+  return { log, artifacts, events, logger, failed: new Promise(() => {}), troubles: async () => [], close };
 }

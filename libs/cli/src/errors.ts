@@ -15,6 +15,8 @@ export type CliErrorCode =
   | 'CLI_DATA_UNFIT'
   | 'CLI_NOTHING_THERE'
   | 'CLI_CANNOT_LISTEN'
+  | 'CLI_METHOD_UNKNOWN'
+  | 'CLI_EXPORT_REFUSED'
   | 'CLI_INTERRUPTED';
 
 /** A command that cannot do what it was asked to. */

@@ -1,6 +1,13 @@
 /** Requests runs and watches them to their end. */
+import { isDeepStrictEqual } from 'node:util';
 import type { DataFor } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import {
+  applyRunEvent,
+  neverStarted,
+  parseRunConfig,
+  type RunConfigInput,
+  type RunView,
+} from '@rlhf-streams/training/config';
 import type { Client } from './client.js';
 import { CliError, serviceFailed } from './errors.js';
 
@@ -8,16 +15,19 @@ export interface RunObserver {
   started?(run: DataFor<'run.started'>): void;
   step?(step: DataFor<'step.completed'>): void;
   waiting?(wait: DataFor<'run.waiting'>): void;
+  /** It waits for something outside of it, which is named. */
+  paused?(cause: string): void;
+  resumed?(): void;
 }
 
 /**
- * Requests a run, unless the log has it already.
+ * Requests a run, unless the log has it already. One that ended before it was started is requested anew.
  * @throws CliError CLI_RUN_EXISTS when it has another of the name.
  */
 export async function requestRun({ events }: Pick<Client, 'events'>, config: RunConfigInput): Promise<void> {
-  for await (const { type, data } of events.readAll(['runs'])) {
-    if (type !== 'run.requested' || data.run !== config.run) continue;
-    if (JSON.stringify(data.config) === JSON.stringify(config)) return;
+  const { view } = await readRun(events, config.run);
+  if (view && !neverStarted(view)) {
+    if (isDeepStrictEqual(view.config, parseRunConfig(config))) return;
     throw new CliError(
       'CLI_RUN_EXISTS',
       `run ${config.run} exists with another configuration: give this one another name`,
@@ -32,12 +42,32 @@ export async function requestRun({ events }: Pick<Client, 'events'>, config: Run
   ]);
 }
 
+/** A run as the log has it, and the offset of its request. */
+async function readRun(
+  events: Pick<Client, 'events'>['events'],
+  run: string,
+): Promise<{ readonly view?: RunView; readonly requestedAt: number }> {
+  const runs = new Map<string, RunView>();
+  let requestedAt = -1;
+  for await (const event of events.readAll(['runs'])) {
+    if (event.data.run !== run) continue;
+    const before = runs.get(run);
+    applyRunEvent(runs, event);
+    if (event.type === 'run.requested' && runs.get(run) !== before) requestedAt = event.offset;
+  }
+  const view = runs.get(run);
+  return { requestedAt, ...(view && { view }) };
+}
+
+/** A run that nothing is heard of for so long may wait for something outside of it. */
+const QUIET_MS = 5_000;
+
 /**
  * Tells the observer of everything a run did and does, until it has completed.
  * @throws CliError CLI_RUN_FAILED when it fails, with the run's own cause as `cause`, or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
  */
 export async function followRun(
-  { events, failed }: Pick<Client, 'events' | 'failed'>,
+  { events, failed, troubles }: Pick<Client, 'events' | 'failed' | 'troubles'>,
   run: string,
   observer: RunObserver,
   signal?: AbortSignal,
@@ -45,35 +75,55 @@ export async function followRun(
   const over = new AbortController();
   void failed.then(({ service, error }) => over.abort(serviceFailed(service, error)));
   const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  // What is before its request is of one by its name that never started.
+  const { requestedAt } = await readRun(events, run);
   const told = new Set<number>();
   const tell = (step: DataFor<'step.completed'>) => {
     if (!told.has(step.step)) observer.step?.(step);
     told.add(step.step);
   };
-  for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
-    if (event.data.run !== run) continue;
-    switch (event.type) {
-      case 'run.started':
-        observer.started?.(event.data);
-        break;
-      case 'run.waiting':
-        observer.waiting?.(event.data);
-        break;
-      case 'step.completed':
-        tell(event.data);
-        break;
-      case 'run.completed':
-        // Topics are read side by side: of a run that ended before, the end may come before its steps.
-        for await (const { data } of events.readAll(['training-metrics'], { signal: either }))
-          if (data.run === run) tell(data);
-        return event.data;
-      case 'run.failed': {
-        const { cause } = event.data;
-        throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${cause.message}`, { cause });
+  // A log that takes no event does not tell that the run waits: the services do.
+  let seen = performance.now();
+  const looking = setInterval(async () => {
+    if (performance.now() - seen < QUIET_MS) return;
+    const reasons = await troubles();
+    if (reasons.length > 0) observer.paused?.(reasons.join('; '));
+  }, QUIET_MS).unref();
+  try {
+    for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
+      if (event.data.run !== run || (event.topic === 'runs' && event.offset < requestedAt)) continue;
+      seen = performance.now();
+      switch (event.type) {
+        case 'run.started':
+          observer.started?.(event.data);
+          break;
+        case 'run.waiting':
+          observer.waiting?.(event.data);
+          break;
+        case 'step.completed':
+          tell(event.data);
+          break;
+        case 'run.paused':
+          observer.paused?.(event.data.cause?.message ?? 'somebody paused it');
+          break;
+        case 'run.resumed':
+          observer.resumed?.();
+          break;
+        case 'run.completed':
+          // Topics are read side by side: of a run that ended before, the end may come before its steps.
+          for await (const { data } of events.readAll(['training-metrics'], { signal: either }))
+            if (data.run === run) tell(data);
+          return event.data;
+        case 'run.failed': {
+          const { cause } = event.data;
+          throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${cause.message}`, { cause });
+        }
+        case 'run.cancelled':
+          throw new CliError('CLI_RUN_FAILED', `run ${run} was cancelled: ${event.data.reason}`);
       }
-      case 'run.cancelled':
-        throw new CliError('CLI_RUN_FAILED', `run ${run} was cancelled: ${event.data.reason}`);
     }
+  } finally {
+    clearInterval(looking);
   }
   throw either.reason;
 }

@@ -17,7 +17,7 @@ describe('rlhf-streams', () => {
   it('--help names every command', async () => {
     const { code, stdout } = await rlhfStreams('--help');
     expect(code).toBe(0);
-    for (const command of ['quickstart', 'run', 'serve', 'topics'])
+    for (const command of ['quickstart', 'run', 'methods', 'export', 'serve', 'topics'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
@@ -37,6 +37,8 @@ describe('rlhf-streams', () => {
     ['data that are missing', ['quickstart', '--data', 'no.jsonl'], `${sep}no.jsonl; check the path`],
     ['a collection where nothing is', ['artifacts', 'gc', '--dry-run'], 'there is nothing there'],
     ['a replay where nothing is', ['replay', 'r'], `${join('runs', 'default')} to hold runs`],
+    ['an unknown method', ['methods', 'poo'], 'got poo: did you mean ppo?'],
+    ['no runs to export from', ['export', 'sft', 'model'], 'runs/default, which has no log'],
     [
       'no experiment to go on with',
       ['quickstart', '--resume', '--directory', 'new'],
@@ -55,7 +57,9 @@ describe('rlhf-streams', () => {
       'run: r\nmethod: sft\nsteps: 1\nmodel: folder\ndata: bundled\nlr: 1\n',
     );
     const { code, stderr } = await rlhfStreams('run', 'runs.yaml');
-    expect(stderr).toMatch(/error runs\.yaml is not a run's configuration:\n.*"lr".*\(CLI_FILE_INVALID\)/s);
+    expect(stderr).toMatch(
+      /error runs\.yaml is not a run's configuration:\n {2}lr: no such setting; learningRate belongs in optimizer.*\(CLI_FILE_INVALID\)/s,
+    );
     expect(stderr).not.toContain('    at ');
     expect(code).toBe(2);
     expect(await readdir(folder)).toEqual(['runs.yaml']);

@@ -80,7 +80,11 @@ const program = new Command('rlhf-streams')
 
 attachable(program.command('quickstart'))
   .description('SFT, reward model, PPO and DPO on review sentences, in a few minutes on two cores')
-  .option('--data <file>', 'labelled text ({text, label} as .jsonl, .jsonl.gz, .json or .parquet)', 'bundled')
+  .option(
+    '--data <file>',
+    'labelled text ({text, label} as .jsonl, .json, .csv, .tsv, .parquet or a folder of save_to_disk)',
+    'bundled',
+  )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
   .option(
     '--directory <folder>',
@@ -125,6 +129,28 @@ attachable(program.command('replay'))
   .action(async (run, options) => {
     const { replay } = await import('./commands/replay.js');
     await replay(run, { ...options, signal: interrupted() });
+  });
+
+program
+  .command('methods')
+  .description('the methods a run may be of; with a name, every setting of one and an example')
+  .argument('[name]', 'a method')
+  .action(async (name) => {
+    const { describeMethods } = await import('./commands/methods.js');
+    console.log(describeMethods(name, process.stdout.columns));
+  });
+
+program
+  .command('export')
+  .description('write the model of a run as a Hugging Face folder, for Python or to serve elsewhere')
+  .argument('<run[@version]>', 'a run that trains; its newest version where none is named')
+  .argument('<dir>', 'a folder to be made')
+  .option('--force', 'replace a folder that holds a model', false)
+  .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
+  .option('--directory <folder>', 'where the run was done', 'runs/default')
+  .action(async (source, folder, options) => {
+    const { exportModel } = await import('./commands/export.js');
+    console.log(await exportModel(source, folder, options));
   });
 
 program

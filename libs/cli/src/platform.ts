@@ -18,6 +18,7 @@ import {
 import { createTelemetry } from '@rlhf-streams/runtime/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type ServiceName, serviceNames } from './service-names.js';
+import { troublesOf } from './troubles.js';
 import { tellingWait } from './waiting.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
@@ -94,5 +95,6 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await close().catch((err) => logger.error({ err }, 'did not close after a failed start'));
     throw error;
   }
-  return { ...client, services: started, start: (name) => start(name), failed, close };
+  const troubles = () => troublesOf(started.map((service) => ({ readyz: () => service.request('/readyz') })));
+  return { ...client, services: started, start: (name) => start(name), failed, troubles, close };
 }

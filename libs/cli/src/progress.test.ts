@@ -54,6 +54,18 @@ describe('on a file or a pipe', () => {
     expect(stripVTControlCharacters(output)).toContain(' 1/1 steps ');
   });
 
+  it('tells at once what became of the rows, where some were lost', async () => {
+    const dropped = { 'longer than the context of 64 tokens': 48 };
+    const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };
+    const output = await shown(undefined, (line) => {
+      line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } });
+      line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } });
+    });
+    expect(stripVTControlCharacters(output)).toBe(
+      '· 4/5 DPO begins\n  4/5 DPO: 64 rows: 16 used, 48 dropped (longer than the context of 64 tokens)\n',
+    );
+  });
+
   it('tells at once of a wait, and for what', async () => {
     const output = await shown(undefined, (line) => line.waiting!(waiting));
     expect(stripVTControlCharacters(output)).toBe(
@@ -110,6 +122,16 @@ describe('on a terminal', () => {
     expect(output).not.toContain('\n');
     expect(last(output)).toMatch(/^4\/5 DPO +1\/2 s/);
     expect(last(output)).toHaveLength(39);
+  });
+
+  it('keeps what became of the rows above itself', async () => {
+    const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
+    const output = await shown({ columns: 200 }, (line) =>
+      line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }),
+    );
+    const [above, line] = stripVTControlCharacters(output).split('\n');
+    expect(above).toMatch(/4\/5 DPO: 9 rows: 8 used, 1 dropped \(empty text\)$/);
+    expect(line).toMatch(/^\r?4\/5 DPO +0\/2 steps/);
   });
 
   it('shows a wait until the next step', async () => {

@@ -2,6 +2,7 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { MethodName } from '@rlhf-streams/training/config';
 import color from 'picocolors';
+import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';
 
 export interface ProgressLine extends RunObserver {
@@ -78,9 +79,11 @@ export function progressLine(
   if (live) draw();
   else out.write(`· ${about.label} begins\n`);
   return {
-    started({ steps }) {
+    started({ steps, data }) {
       total = steps;
       note = '';
+      const became = data && dataLine(data);
+      if (became) out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${became}\n`);
       draw();
     },
     step({ step, split, metrics }: DataFor<'step.completed'>) {
@@ -98,6 +101,17 @@ export function progressLine(
       note = color.yellow(`  waiting ${Math.round(sinceMs / 1000)} s for ${missing}`);
       if (live) draw();
       else out.write(`${about.label}:${note}\n`);
+    },
+    paused(cause) {
+      const before = note;
+      note = color.yellow(`  paused, goes on by itself when this is mended: ${cause}`);
+      if (live) draw();
+      else if (note !== before) out.write(`${about.label}:${note}\n`);
+    },
+    resumed() {
+      note = '';
+      if (live) draw();
+      else out.write(`${about.label}: goes on\n`);
     },
     done: () => void finish(color.green('✓')),
     abandon: () => void finish(color.red('✗')),

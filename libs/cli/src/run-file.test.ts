@@ -97,13 +97,21 @@ describe('a file that is none', () => {
     ['a syntax error', 'run: [unclosed', 'is no YAML'],
     ['a key twice', `${SFT}steps: 30\n`, 'must be unique'],
     ['an alias of nothing', `${SFT}seed: *lost\n`, 'lost'],
-    ['text', 'just words', 'expected object'],
-    ['an unknown method', SFT.replace('method: sft', 'method: grpo'), 'at method'],
-    ['an unknown key', `${SFT}learning_rate: 1\n`, '"learning_rate"'],
-    ['an unknown key within', `${SFT}optimizer: { lr: 1 }\n`, 'at optimizer'],
-    ['a wrong type', `${SFT}batchSize: many\n`, 'at batchSize'],
-    ['a value out of range', SFT.replace('20', '0'), 'at steps'],
-    ['a missing key', SFT.replace('data: bundled', ''), 'at data'],
+    ['text', 'just words', "expected a run's settings by their names, got 'just words'"],
+    [
+      'an unknown method',
+      SFT.replace('method: sft', 'method: grpo'),
+      "method: expected one of sft, reward, ppo, dpo, sample, got 'grpo'",
+    ],
+    ['an unknown key', `${SFT}learning_rate: 1\n`, 'learningRate belongs in optimizer'],
+    [
+      'an unknown key within',
+      `${SFT}optimizer: { lr: 1 }\n`,
+      'optimizer.lr: no such setting; did you mean learningRate?',
+    ],
+    ['a wrong type', `${SFT}batchSize: many\n`, "batchSize: expected integer from 1 to 65536, got 'many'"],
+    ['a value out of range', SFT.replace('20', '0'), 'steps: expected integer from 1 to 1000000, got 0'],
+    ['a missing key', SFT.replace('data: bundled', ''), 'data: expected '],
     ['a wrong run name', SFT.replace('my-sft', 'My SFT'), 'a run id is 1-100 characters'],
   ])('because of %s', async (_, text, said) => {
     const error = await reading(text).catch((thrown) => thrown);
@@ -125,6 +133,6 @@ describe('a file that is none', () => {
   it('names the document of several, and every mistake in it', async () => {
     const error = await reading(`${SFT}---${SFT.replace('20', '-1')}seed: x\n`).catch((thrown) => thrown);
     expect(error.message).toContain(`${file}, run 2 is`);
-    for (const path of ['at steps', 'at seed']) expect(error.message).toContain(path);
+    for (const path of ['steps: ', 'seed: ']) expect(error.message).toContain(path);
   });
 });

@@ -5,7 +5,7 @@ import { progressLine } from './progress.js';
 
 /** Requests a run, unless the log has it, and shows its progress under `label` until it has completed. */
 export async function showRun(
-  client: Pick<Client, 'events' | 'failed'>,
+  client: Pick<Client, 'events' | 'failed' | 'troubles'>,
   config: RunConfig | RunConfigInput,
   label: string,
   signal: AbortSignal,

@@ -61,7 +61,12 @@ export function emptyDataset(path: string): DataError {
   return new DataError('DATA_EMPTY', `${path}: expected at least one row, but there is none`);
 }
 
+/** What went wrong, without what a JSON parser quotes: errors travel further than the content of a file should. */
 export function messageOf(cause: unknown): string {
+  if (cause instanceof SyntaxError) {
+    const position = /position \d+/.exec(cause.message)?.[0];
+    return `it is not JSON${position === undefined ? '' : ` at ${position}`}`;
+  }
   return cause instanceof Error ? cause.message : String(cause);
 }
 

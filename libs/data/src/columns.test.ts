@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { detectFormat } from './columns.js';
-import { textOf } from './content.js';
 
 const user = { role: 'user', content: 'Hi' };
 const answer = { role: 'assistant', content: 'Hello' };
@@ -8,39 +7,34 @@ const other = { role: 'assistant', content: 'No' };
 
 describe('detectFormat', () => {
   it.each([
-    ['text', [{ text: 'a' }]],
-    ['labelled', [{ text: 'a', label: 1 }]],
-    ['messages', [{ messages: [user, answer] }]],
-  ])('recognises %s', (kind, rows) => {
-    expect(detectFormat(rows)).toEqual({ kind, rows });
+    ['text', { text: 'a' }],
+    ['labelled', { text: 'a', label: 1 }],
+    ['prompt', { prompt: 'a' }],
+    ['completion', { prompt: 'a', completion: 'b' }],
+    ['preference', { prompt: 'a', chosen: 'b', rejected: 'c', margin: 0.5 }],
+    ['ranking', { prompt: 'a', completions: ['b', 'c'], ranks: [2, 1] }],
+  ])('recognises %s', (kind, row) => {
+    expect(detectFormat([row])).toEqual({ kind, rows: [row] });
   });
 
   it.each([
-    ['prompt', { prompt: 'a' }, { prompt: [user] }],
-    ['completion', { prompt: 'a', completion: 'b' }, { prompt: [user], completion: [answer] }],
-    [
-      'preference',
-      { prompt: 'a', chosen: 'b', rejected: 'c', margin: 0.5 },
-      { prompt: [user], chosen: [answer], rejected: [other] },
-    ],
-    [
-      'ranking',
-      { prompt: 'a', completions: ['b', 'c'], ranks: [2, 1] },
-      { prompt: [user], completions: [[answer], [other]], rewards: [0.1, -2] },
-    ],
-  ])('recognises %s, of strings and of messages', (kind, standard, conversational) => {
-    expect(detectFormat([standard])).toEqual({ kind, conversational: false, rows: [standard] });
-    expect(detectFormat([conversational])).toEqual({ kind, conversational: true, rows: [conversational] });
+    ['from 0', { ranks: [0, 1, 2] }, [1, 2, 3]],
+    ['below 0', { ranks: [-1, -2, -3] }, [3, 2, 1]],
+    ['with fractions', { ranks: [1.5, 2.5, 1.5] }, [1, 3, 1]],
+    ['with gaps and ties', { ranks: [7, 7, 1000] }, [1, 1, 3]],
+    ['given as rewards', { rewards: [0.5, 2, 0.5] }, [2, 1, 2]],
+  ])('takes ranks %s as their order', (_, order, ranks) => {
+    const row = { prompt: 'a', completions: ['b', 'c', 'd'], ...order };
+    expect(detectFormat([row])).toEqual({ kind: 'ranking', rows: [{ ...row, ranks }] });
   });
 
   it('cuts the implicit prompt of {chosen, rejected}', () => {
     expect(detectFormat([{ chosen: 'It is good', rejected: 'It is bad' }])).toEqual({
       kind: 'preference',
-      conversational: false,
       rows: [{ prompt: 'It is', chosen: ' good', rejected: ' bad' }],
     });
-    expect(detectFormat([{ chosen: [user, answer], rejected: [user, other], margin: 1 }]).rows).toEqual([
-      { prompt: [user], chosen: [answer], rejected: [other], margin: 1 },
+    expect(detectFormat([{ chosen: 'same', rejected: 'same', margin: 1 }]).rows).toEqual([
+      { prompt: '', chosen: 'same', rejected: 'same', margin: 1 },
     ]);
   });
 
@@ -48,6 +42,7 @@ describe('detectFormat', () => {
     const row = { id: 7, prompt: 'a', chosen: 'b', rejected: 'c', messages: [user], margin: null };
     expect(detectFormat([row]).rows).toEqual([{ prompt: 'a', chosen: 'b', rejected: 'c' }]);
     expect(detectFormat([{ text: 'a', label: null, prompt: null }]).kind).toBe('text');
+    expect(detectFormat([{ text: '<user>Hi', messages: [user, answer] }]).kind).toBe('text');
   });
 
   it('reads labels in all their spellings', () => {
@@ -65,28 +60,36 @@ describe('detectFormat', () => {
       /row 2: label: expected 0 or 1.*"sports"/,
     ],
     ['a numeric string label', { text: 'a', label: 1 }, { text: 'b', label: '1' }, /row 2: label/],
-    ['a missing column', good, { prompt: 'a', chosen: 'b' }, /row 2: rejected: .*expected string/],
     [
-      'messages among strings',
+      'a missing column',
       good,
-      { ...good, chosen: [answer] },
-      /row 2: chosen: .*expected string.*all strings/,
+      { prompt: 'a', chosen: 'b' },
+      /row 2: rejected: expected a string, got nothing/,
     ],
-    ['a margin that is no number', good, { ...good, margin: 'big' }, /row 2: margin: .*expected number/],
+    ['a null', good, { ...good, rejected: null }, /row 2: rejected: expected a string, got null/],
+    ['a number', good, { ...good, chosen: 3 }, /row 2: chosen: expected a string, got a number/],
+    ['a list', good, { ...good, chosen: ['a'] }, /row 2: chosen: expected a string, got a list/],
+    ['columns of another format', good, { text: 'a' }, /row 2: prompt: .*prompt, chosen, rejected make this/],
+    ['a label where others have none', { text: 'b', label: 1 }, { text: 'a' }, /row 2: label: .*got nothing/],
     [
-      'an unknown role',
-      { messages: [user] },
-      { messages: [user, { role: 'human', content: '' }] },
-      /row 2: messages\.1\.role/,
+      'a margin that is no number',
+      good,
+      { ...good, margin: 'big' },
+      /margin: expected a finite number, got a str/,
     ],
-    ['no messages', { messages: [user] }, { messages: [] }, /row 2: messages/],
+    [
+      'a margin that is NaN',
+      good,
+      { ...good, margin: Number.NaN },
+      /margin: expected a finite number, got NaN/,
+    ],
     [
       'no common prefix',
       { chosen: 'x a', rejected: 'x b' },
       { chosen: 'a', rejected: 'b' },
       /row 2: chosen: .*prompt column/,
     ],
-    ['a row that is no object', { text: 'a' }, 3, /row 2: .*expected object/],
+    ['a row that is no object', { text: 'a' }, 3, /row 2: expected an object of columns, got a number/],
   ])('names the row and column of %s', (_, first, second, message) => {
     expect(() => detectFormat([first, second], { source: 'd.jsonl' })).toThrow(
       expect.objectContaining({ code: 'DATA_ROW_INVALID', message: expect.stringMatching(message) }),
@@ -95,13 +98,50 @@ describe('detectFormat', () => {
   });
 
   it.each([
-    ['neither', {}],
-    ['both', { ranks: [1, 2], rewards: [1, 2] }],
-    ['too few', { ranks: [1] }],
-    ['an infinite one', { rewards: [1, Number.POSITIVE_INFINITY] }],
-  ])('refuses a ranking with %s of ranks and rewards', (_, order) => {
+    ['neither', {}, /row 1: expected either ranks .*got neither/],
+    ['both', { ranks: [1, 2], rewards: [1, 2] }, /row 1: expected either ranks .*got both/],
+    ['too few', { ranks: [1] }, /row 1: ranks: expected one number for each of 2 completions, got 1/],
+    ['one as text', { ranks: [1, '2'] }, /row 1: ranks.1: expected a finite number, got a string/],
+    ['no list', { ranks: 1 }, /row 1: ranks: expected a list of numbers, got a number/],
+    ['NaN', { ranks: [1, Number.NaN] }, /row 1: ranks.1: expected a finite number, got NaN/],
+    ['an infinite one', { rewards: [1, Number.POSITIVE_INFINITY] }, /row 1: rewards.1: .* got Infinity/],
+    ['one completion', { completions: ['b'], ranks: [1] }, /row 1: completions: expected two .*, got 1/],
+  ])('refuses a ranking with %s', (_, order, message) => {
     expect(() => detectFormat([{ prompt: 'a', completions: ['b', 'c'], ...order }])).toThrow(
-      expect.objectContaining({ code: 'DATA_ROW_INVALID' }),
+      expect.objectContaining({ code: 'DATA_ROW_INVALID', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('takes the columns of all rows, not of the first', () => {
+    expect(() =>
+      detectFormat([
+        { text: 'a', label: null },
+        { text: 'b', label: 1 },
+      ]),
+    ).toThrow(/row 1: label: .*got null/);
+  });
+
+  const pair = { prompt: 'Hi', chosen: 'Hello', rejected: 'No' };
+  it.each([
+    ['pairs', [{ chosen: [user, answer], rejected: [user, other] }], /row 1: chosen: rows are conversations/],
+    ['pairs with a prompt', [{ prompt: [user], chosen: [answer], rejected: [other] }], /row 1: prompt: /],
+    ['a prompt of text', [{ ...pair, chosen: [answer], rejected: [other] }], /row 1: chosen: /],
+    ['a later row', [pair, pair, { ...pair, rejected: [other] }], /row 3: rejected: rows are conversations/],
+    ['one message', [{ ...pair, chosen: answer }], /row 1: chosen: /],
+    ['messages alone', [{ messages: [user, answer] }], /row 1: messages: .*chat template/],
+    ['messages of ShareGPT', [{ conversations: [{ from: 'human', value: 'Hi' }] }], /conversations: .*chat/],
+    ['prompts', [{ prompt: [user] }], /row 1: prompt: /],
+    ['completions', [{ prompt: [user], completion: [answer] }], /row 1: prompt: /],
+    ['rankings', [{ prompt: 'Hi', completions: [[answer], [other]], ranks: [1, 2] }], /row 1: completions: /],
+    ['a struct of lists', [{ ...pair, chosen: { role: ['user'], content: ['Hi'] } }], /row 1: chosen: /],
+    ['JSON as text', [{ ...pair, chosen: JSON.stringify([answer]) }], /row 1: chosen: /],
+    ["Python's text", [{ ...pair, chosen: "[{'role': 'user', 'content': 'Hi'}]" }], /row 1: chosen: /],
+  ])('refuses conversations by name: %s', (_, rows, message) => {
+    expect(() => detectFormat(rows, { source: 'd.jsonl' })).toThrow(
+      expect.objectContaining({
+        code: 'DATA_NEEDS_CHAT_TEMPLATE',
+        message: expect.stringMatching(message),
+      }),
     );
   });
 
@@ -113,17 +153,5 @@ describe('detectFormat', () => {
       }),
     );
     expect(() => detectFormat([])).toThrow(expect.objectContaining({ code: 'DATA_EMPTY' }));
-  });
-});
-
-describe('textOf', () => {
-  it('gives the string, and says that messages need a chat template', () => {
-    expect(textOf('a', 'row 1')).toBe('a');
-    expect(() => textOf([{ role: 'user', content: 'Hi' }], 'row 1: prompt')).toThrow(
-      expect.objectContaining({
-        code: 'DATA_NEEDS_CHAT_TEMPLATE',
-        message: expect.stringMatching(/^row 1: prompt: /),
-      }),
-    );
   });
 });

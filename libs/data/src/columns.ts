@@ -1,36 +1,32 @@
-/** TRL's dataset formats, recognised by their columns and validated row by row. */
+/** TRL's dataset formats of plain text, recognised by their columns and validated row by row. */
 import { z } from 'zod';
-import { type Content, type Message, messagesSchema } from './content.js';
-import { DataError } from './errors.js';
-import { splitImplicitMessages, splitImplicitPrompt } from './implicit-prompt.js';
-import type { PreferencePair, Ranking } from './preferences.js';
+import { isConversation, needsChatTemplate } from './conversations.js';
+import { DataError, typeInWords } from './errors.js';
+import { splitImplicitPrompt } from './implicit-prompt.js';
+import { competitionRanks, type PreferencePair, type Ranking } from './preferences.js';
 
 export type TextRow = { text: string };
 /** `label` 1 is positive, 0 negative. */
 export type LabelledRow = { text: string; label: 0 | 1 };
-export type MessagesRow = { messages: Message[] };
-export type PromptRow = { prompt: Content };
-export type CompletionRow = { prompt: Content; completion: Content };
+export type PromptRow = { prompt: string };
+export type CompletionRow = { prompt: string; completion: string };
 
-/**
- * A dataset in one of TRL's formats. Rows keep only the columns of their format. `conversational` says whether
- * prompts and completions are messages (in every row) or strings (in every row).
- */
+/** A dataset in one of TRL's formats. Rows keep only the columns of their format. */
 export type Dataset =
   | { kind: 'text'; rows: TextRow[] }
   | { kind: 'labelled'; rows: LabelledRow[] }
-  | { kind: 'messages'; rows: MessagesRow[] }
-  | { kind: 'prompt'; conversational: boolean; rows: PromptRow[] }
-  | { kind: 'completion'; conversational: boolean; rows: CompletionRow[] }
-  | { kind: 'preference'; conversational: boolean; rows: PreferencePair[] }
-  | { kind: 'ranking'; conversational: boolean; rows: Ranking[] };
+  | { kind: 'prompt'; rows: PromptRow[] }
+  | { kind: 'completion'; rows: CompletionRow[] }
+  | { kind: 'preference'; rows: PreferencePair[] }
+  | { kind: 'ranking'; rows: Ranking[] };
 
 interface Format {
   kind: Dataset['kind'];
+  /** A dataset that has all of them has this format. */
   columns: readonly string[];
-  schema: (content: z.ZodType<Content>) => z.ZodType<unknown>;
-  /** The column whose type in the first row says whether the dataset is conversational. */
-  contentColumn?: string;
+  /** Columns where a conversation could stand instead of text. */
+  texts: readonly string[];
+  schema: z.ZodType<unknown>;
 }
 
 const LABELS = new Map<unknown, 0 | 1>([
@@ -44,9 +40,12 @@ const LABELS = new Map<unknown, 0 | 1>([
   ['positive', 1],
 ]);
 
-const labelSchema = z.unknown().transform((value, context): 0 | 1 => {
-  const label = LABELS.get(value);
-  if (label !== undefined) return label;
+/** Whether a value of column `label` says positive or negative. */
+export const isLabel = (value: unknown): boolean => LABELS.has(value);
+
+const label = z.unknown().transform((value, context): 0 | 1 => {
+  const meant = LABELS.get(value);
+  if (meant !== undefined) return meant;
   context.addIssue({
     code: 'custom',
     message: `expected 0 or 1, a boolean, "neg" or "pos", "negative" or "positive", got ${short(value)}`,
@@ -54,119 +53,97 @@ const labelSchema = z.unknown().transform((value, context): 0 | 1 => {
   return z.NEVER;
 });
 
-const marginSchema = z
-  .number()
+const expecting =
+  (what: string) =>
+  ({ input }: { input?: unknown }) =>
+    `expected ${what}, got ${typeInWords(input)}`;
+const text = z.string({ error: expecting('a string') });
+const number = z.number({ error: expecting('a finite number') });
+const absent = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
+const margin = number.nullish().transform(absent);
+const numbers = z
+  .array(number, { error: expecting('a list of numbers') })
   .nullish()
-  .transform((margin) => margin ?? undefined);
+  .transform(absent);
+const row = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
+  z.object(shape, { error: expecting('an object of columns') });
 
-const scoresSchema = z
-  .array(z.number())
-  .nullish()
-  .transform((scores) => scores ?? undefined);
+const completions = z
+  .array(text, { error: expecting('a list of strings') })
+  .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
 
 /** In order: the first format whose columns are all there is the dataset's. */
 const FORMATS: readonly Format[] = [
   {
     kind: 'preference',
     columns: ['prompt', 'chosen', 'rejected'],
-    contentColumn: 'prompt',
-    schema: (content) =>
-      z
-        .object({ prompt: content, chosen: content, rejected: content, margin: marginSchema })
-        .transform(withoutAbsentMargin),
+    texts: ['prompt', 'chosen', 'rejected'],
+    schema: row({ prompt: text, chosen: text, rejected: text, margin }).transform(withoutAbsentMargin),
   },
   {
     kind: 'preference',
     columns: ['chosen', 'rejected'],
-    contentColumn: 'chosen',
-    schema: (content) =>
-      z.object({ chosen: content, rejected: content, margin: marginSchema }).transform(withImplicitPrompt),
+    texts: ['chosen', 'rejected'],
+    schema: row({ chosen: text, rejected: text, margin }).transform(withImplicitPrompt),
   },
   {
     kind: 'ranking',
     columns: ['prompt', 'completions'],
-    contentColumn: 'prompt',
-    schema: (content) =>
-      z
-        .object({
-          prompt: content,
-          completions: z.array(content).min(2),
-          ranks: scoresSchema,
-          rewards: scoresSchema,
-        })
-        .transform(withOneOrder),
+    texts: ['prompt', 'completions'],
+    schema: row({ prompt: text, completions, ranks: numbers, rewards: numbers }).transform(withOneOrder),
   },
   {
     kind: 'completion',
     columns: ['prompt', 'completion'],
-    contentColumn: 'prompt',
-    schema: (content) => z.object({ prompt: content, completion: content }),
+    texts: ['prompt', 'completion'],
+    schema: row({ prompt: text, completion: text }),
   },
-  { kind: 'messages', columns: ['messages'], schema: () => z.object({ messages: messagesSchema }) },
-  {
-    kind: 'labelled',
-    columns: ['text', 'label'],
-    schema: () => z.object({ text: z.string(), label: labelSchema }),
-  },
-  { kind: 'text', columns: ['text'], schema: () => z.object({ text: z.string() }) },
-  {
-    kind: 'prompt',
-    columns: ['prompt'],
-    contentColumn: 'prompt',
-    schema: (content) => z.object({ prompt: content }),
-  },
+  { kind: 'labelled', columns: ['text', 'label'], texts: [], schema: row({ text, label }) },
+  { kind: 'text', columns: ['text'], texts: [], schema: row({ text }) },
+  { kind: 'prompt', columns: ['prompt'], texts: ['prompt'], schema: row({ prompt: text }) },
 ];
 
 /**
- * Recognises the format by the columns of the first row (a null column counts as absent) and validates every row
- * against it. A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
+ * Recognises the format by the columns that any row has a value in (null is none) and validates every row against it.
+ * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
- * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_ROW_INVALID (with row number from 1, path and what was expected)
+ * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_NEEDS_CHAT_TEMPLATE, DATA_ROW_INVALID (with row number from 1, column,
+ *   what was expected and what came)
  */
 export function detectFormat(rows: readonly unknown[], options: { source?: string } = {}): Dataset {
   const source = options.source ?? 'dataset';
   if (rows.length === 0) {
     throw new DataError('DATA_EMPTY', `${source}: expected at least one row, but there is none`);
   }
-  const present = presentColumns(rows[0]);
+  const present = presentColumns(rows);
   const format = FORMATS.find(({ columns }) => columns.every((column) => present.has(column)));
-  if (format === undefined) {
-    const known = FORMATS.map(({ columns }) => `{${columns.join(', ')}}`).join(', ');
-    throw new DataError(
-      'DATA_UNKNOWN_FORMAT',
-      `${source}: expected the columns of one format of ${known}, got {${[...present.keys()].join(', ')}}; rename the columns`,
-    );
-  }
-  const conversational =
-    format.contentColumn !== undefined && Array.isArray(present.get(format.contentColumn));
-  const content: z.ZodType<Content> = conversational ? messagesSchema : z.string();
-  const schema = format.schema(content);
+  if (format === undefined) throw unknownFormat(source, rows, present);
   const validated = rows.map((row, index) => {
-    const result = schema.safeParse(row);
+    const where = `${source}: row ${index + 1}`;
+    const conversation = format.texts.find((column) =>
+      isConversation((row as Record<string, unknown>)?.[column]),
+    );
+    if (conversation !== undefined) throw needsChatTemplate(`${where}: ${conversation}`);
+    const result = format.schema.safeParse(row);
     if (result.success) return result.data;
-    throw rowError(`${source}: row ${index + 1}`, result.error, format, conversational);
+    throw rowError(where, result.error, format);
   });
-  return {
-    kind: format.kind,
-    ...(format.contentColumn === undefined ? {} : { conversational }),
-    rows: validated,
-  } as Dataset;
+  return { kind: format.kind, rows: validated } as Dataset;
 }
 
-type ImplicitPair = { chosen: Content; rejected: Content; margin?: number | undefined };
+type ImplicitPair = { chosen: string; rejected: string; margin?: number | undefined };
 
-function withoutAbsentMargin({ margin, ...pair }: ImplicitPair & { prompt: Content }): PreferencePair {
+function withoutAbsentMargin({ margin, ...pair }: ImplicitPair & { prompt: string }): PreferencePair {
   return margin === undefined ? pair : { ...pair, margin };
 }
 
 function withImplicitPrompt(row: ImplicitPair, context: z.RefinementCtx): PreferencePair {
   const { chosen, rejected, margin } = row;
-  const split =
-    typeof chosen === 'string'
-      ? splitImplicitPrompt(chosen, rejected as string)
-      : splitImplicitMessages(chosen, rejected as Message[]);
+  const split = splitImplicitPrompt(chosen, rejected);
   if (split !== undefined) return withoutAbsentMargin({ ...split, margin });
+  // A pair without a preference is no mistake of the columns: it needs no prompt to be seen as one.
+  if (chosen === rejected) return withoutAbsentMargin({ prompt: '', chosen, rejected, margin });
   context.addIssue({
     code: 'custom',
     path: ['chosen'],
@@ -176,52 +153,73 @@ function withImplicitPrompt(row: ImplicitPair, context: z.RefinementCtx): Prefer
 }
 
 type UnorderedRanking = {
-  prompt: Content;
-  completions: Content[];
+  prompt: string;
+  completions: string[];
   ranks?: number[] | undefined;
   rewards?: number[] | undefined;
 };
 
 function withOneOrder(row: UnorderedRanking, context: z.RefinementCtx): Ranking {
   const { prompt, completions, ranks, rewards } = row;
-  const scores = ranks ?? rewards;
-  if (scores === undefined || (ranks !== undefined && rewards !== undefined)) {
+  const numbers = ranks ?? rewards;
+  if (numbers === undefined || (ranks !== undefined && rewards !== undefined)) {
     context.addIssue({
       code: 'custom',
-      message: 'expected either ranks (1 is best) or rewards (more is better)',
+      message: `expected either ranks (less is better) or rewards (more is better), got ${ranks ? 'both' : 'neither'}`,
     });
     return z.NEVER;
   }
-  const column = ranks === undefined ? 'rewards' : 'ranks';
-  if (scores.length !== completions.length) {
+  if (numbers.length !== completions.length) {
     context.addIssue({
       code: 'custom',
-      path: [column],
-      message: `expected one number for each of ${completions.length} completions, got ${scores.length}`,
+      path: [ranks === undefined ? 'rewards' : 'ranks'],
+      message: `expected one number for each of ${completions.length} completions, got ${numbers.length}`,
     });
     return z.NEVER;
   }
-  return ranks === undefined ? { prompt, completions, rewards: scores } : { prompt, completions, ranks };
+  return rewards === undefined
+    ? { prompt, completions, ranks: competitionRanks(numbers) }
+    : { prompt, completions, ranks: competitionRanks(rewards.map((reward) => -reward)), rewards };
 }
 
-function presentColumns(row: unknown): Map<string, unknown> {
-  const columns = typeof row === 'object' && row !== null && !Array.isArray(row) ? Object.entries(row) : [];
-  return new Map(columns.filter(([, value]) => value !== null && value !== undefined));
+function presentColumns(rows: readonly unknown[]): Set<string> {
+  const present = new Set<string>();
+  for (const row of rows) {
+    if (typeof row !== 'object' || row === null || Array.isArray(row)) continue;
+    for (const column in row) if ((row as Record<string, unknown>)[column] != null) present.add(column);
+  }
+  return present;
 }
 
-function rowError(where: string, error: z.ZodError, format: Format, conversational: boolean): DataError {
+const COLUMNS_NAMED = 12;
+
+function unknownFormat(source: string, rows: readonly unknown[], present: ReadonlySet<string>): DataError {
+  for (const [index, row] of rows.entries()) {
+    const conversation = Object.entries(row ?? {}).find(([, value]) => isConversation(value));
+    if (conversation) return needsChatTemplate(`${source}: row ${index + 1}: ${conversation[0]}`);
+  }
+  const known = FORMATS.map(({ columns }) => `{${columns.join(', ')}}`).join(', ');
+  const came = [...present].slice(0, COLUMNS_NAMED).map((column) => cut(column));
+  if (present.size > COLUMNS_NAMED) came.push('…');
+  return new DataError(
+    'DATA_UNKNOWN_FORMAT',
+    `${source}: expected the columns of one format of ${known}, got {${came.join(', ')}}; rename the columns (the first row of .csv and .tsv holds their names)`,
+  );
+}
+
+function rowError(where: string, error: z.ZodError, { kind, columns }: Format): DataError {
   const { path, message } = error.issues[0]!;
   const place = path.length === 0 ? where : `${where}: ${path.map(String).join('.')}`;
-  const content = conversational ? 'messages {role, content}' : 'strings';
-  const shape = format.contentColumn === undefined ? '' : `, prompts and completions all ${content}`;
   return new DataError(
     'DATA_ROW_INVALID',
-    `${place}: ${message} (the first row makes this a ${format.kind} dataset${shape})`,
+    `${place}: ${message} (columns ${columns.join(', ')} make this a ${kind} dataset)`,
     { cause: error },
   );
 }
 
-function short(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
-}
+const short = (value: unknown): string =>
+  typeof value === 'number' && !Number.isFinite(value)
+    ? String(value)
+    : cut(JSON.stringify(value) ?? 'nothing');
+
+const cut = (text: string): string => (text.length <= 40 ? text : `${text.slice(0, 40)}…`);

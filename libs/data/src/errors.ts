@@ -10,10 +10,14 @@ export type DataErrorCode =
   | 'DATA_GZIP_INVALID'
   | 'DATA_UTF8_INVALID'
   | 'DATA_JSON_INVALID'
+  | 'DATA_CSV_INVALID'
   | 'DATA_PARQUET_INVALID'
+  | 'DATA_ARROW_INVALID'
+  | 'DATA_SPLIT_NEEDED'
   | 'DATA_ROW_INVALID'
   | 'DATA_UNKNOWN_FORMAT'
-  | 'DATA_NEEDS_CHAT_TEMPLATE';
+  | 'DATA_NEEDS_CHAT_TEMPLATE'
+  | 'DATA_NEEDS_LABELS';
 
 /** What went wrong with a dataset: the message names the place, what was expected and what came. */
 export class DataError extends Error {
@@ -36,10 +40,11 @@ export function requireInteger(name: string, value: number, least: number, most:
   }
 }
 
-/** A value's type in words for an error message: `null`, `a list`, `an object`, `a string`. */
+/** A value's type in words for an error message: `null`, `a list`, `an object`, `a string`, `NaN`. */
 export function typeInWords(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitImplicitMessages, splitImplicitPrompt } from './implicit-prompt.js';
+import { splitImplicitPrompt } from './implicit-prompt.js';
 
 describe('splitImplicitPrompt', () => {
   it.each([
@@ -57,20 +57,5 @@ describe('splitImplicitPrompt', () => {
         expect(split.rejected.trim()).not.toBe('');
       }),
     );
-  });
-});
-
-describe('splitImplicitMessages', () => {
-  const user = { role: 'user' as const, content: 'Hi' };
-  const say = (content: string) => ({ role: 'assistant' as const, content });
-
-  it('takes the messages in common, and leaves the last of each side', () => {
-    expect(splitImplicitMessages([user, say('a')], [user, say('b')])).toEqual({
-      prompt: [user],
-      chosen: [say('a')],
-      rejected: [say('b')],
-    });
-    expect(splitImplicitMessages([user, say('a')], [user, say('a')])?.prompt).toEqual([user]);
-    expect(splitImplicitMessages([say('a')], [say('b')])).toBeUndefined();
   });
 });

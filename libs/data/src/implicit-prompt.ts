@@ -1,12 +1,5 @@
-/** The prompt that a chosen and a rejected conversation or text have in common. */
-import { isDeepStrictEqual } from 'node:util';
-import type { Content, Message } from './content.js';
-
-export interface PromptSplit<C extends Content = Content> {
-  prompt: C;
-  chosen: C;
-  rejected: C;
-}
+/** The prompt that a chosen and a rejected text have in common. */
+import type { PreferencePair } from './preferences.js';
 
 /** The turn marker of Anthropic's hh-rlhf, the usual dataset of this shape: all up to the last one is prompt. */
 const ASSISTANT_TURN = '\n\nAssistant:';
@@ -23,18 +16,8 @@ const UNSPACED_SCRIPT =
  *
  * @returns undefined if they have no prefix to be the prompt
  */
-export function splitImplicitPrompt(chosen: string, rejected: string): PromptSplit<string> | undefined {
+export function splitImplicitPrompt(chosen: string, rejected: string): PreferencePair | undefined {
   const cut = cutPoint(chosen, rejected);
-  if (cut === 0) return undefined;
-  return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };
-}
-
-/** As `splitImplicitPrompt`, on whole messages: at least the last message of each side is its completion. */
-export function splitImplicitMessages(
-  chosen: Message[],
-  rejected: Message[],
-): PromptSplit<Message[]> | undefined {
-  const cut = commonPrefixLength(chosen.slice(0, -1), rejected.slice(0, -1));
   if (cut === 0) return undefined;
   return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };
 }
@@ -58,12 +41,11 @@ function separates(chosen: string, rejected: string, cut: number): boolean {
   return !(isSpacedWord(before) && [chosen, rejected].some((side) => isSpacedWord(characterAt(side, cut))));
 }
 
-function commonPrefixLength(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+function commonPrefixLength(a: string, b: string): number {
   const most = Math.min(a.length, b.length);
-  for (let index = 0; index < most; index++) {
-    if (a[index] !== b[index] && !isDeepStrictEqual(a[index], b[index])) return index;
-  }
-  return most;
+  let length = 0;
+  while (length < most && a[length] === b[length]) length += 1;
+  return length;
 }
 
 function characterBefore(text: string, index: number): string {

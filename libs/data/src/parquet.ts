@@ -10,6 +10,7 @@ import { decodeUtf8, messageOf } from './bytes.js';
 import { DataError } from './errors.js';
 import type { Row } from './json.js';
 import { boundedCompressors, requireSaneFooter, withinBounds } from './parquet-checks.js';
+import { plain } from './plain.js';
 
 /**
  * Streams the rows of a parquet file (any codec but LZO), at most `limit`. Values come as in JSON: integers as
@@ -59,25 +60,5 @@ async function readingParquet<T>(path: string, read: () => Promise<T>): Promise<
       `${path}: expected a whole parquet file, but ${messageOf(cause)}; fetch or write the file again`,
       { cause },
     );
-  }
-}
-
-function plain(value: unknown): unknown {
-  if (value === undefined) return null;
-  if (typeof value === 'bigint') {
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
-  }
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  if (value instanceof Uint8Array) return textOrBytes(value);
-  if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value as unknown[], plain);
-  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, plain(entry)]));
-}
-
-function textOrBytes(bytes: Uint8Array): string | Uint8Array {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return bytes;
   }
 }

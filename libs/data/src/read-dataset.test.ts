@@ -75,6 +75,20 @@ describe('JSONL', () => {
     await expect(read(file(`${name}.jsonl`, content))).rejects.toThrow(failure(code, message));
   });
 
+  it.each(['jsonl', 'json'])('does not quote a file of other text: .%s', async (extension) => {
+    const texts = [
+      'root:x:0:0:root:/root\n',
+      '["secret words", x]',
+      '{"secret": words}',
+      '[{"secret" "words"}]',
+    ];
+    for (const text of texts) {
+      const error = await read(file(`passwd.${extension}`, text)).catch((thrown: Error) => thrown);
+      expect(error).toMatchObject({ code: 'DATA_JSON_INVALID' });
+      expect((error as Error).message).not.toMatch(/root|secret|words/);
+    }
+  });
+
   it('refuses a line that never ends before it fills the memory', async () => {
     const path = file('long.jsonl.gz', gzipSync(Buffer.alloc(65 * 2 ** 20, 'a')));
     await expect(read(path)).rejects.toThrow(failure('DATA_TOO_LARGE', /long\.jsonl\.gz:1: .*64 MiB/));
@@ -116,9 +130,11 @@ describe('JSON lists', () => {
 describe('paths', () => {
   it('refuses what is missing, a directory, or of an unknown kind', async () => {
     mkdirSync(join(folder, 'd.jsonl'));
-    await expect(read(join(folder, 'd.jsonl'))).rejects.toThrow(failure('DATA_NOT_A_FILE', /a directory/));
+    await expect(read(join(folder, 'd.jsonl'))).rejects.toThrow(
+      failure('DATA_NOT_A_FILE', /save_to_disk.*a directory/),
+    );
     await expect(read(join(folder, 'no.jsonl'))).rejects.toThrow(failure('DATA_NOT_FOUND', /no\.jsonl/));
-    for (const name of ['a.csv', 'jsonl', 'a.parquet.gz', 'a.gz', '.json/constructor']) {
+    for (const name of ['a.txt', 'jsonl', 'a.parquet.gz', 'a.gz', '.json/constructor']) {
       await expect(read(join(folder, name))).rejects.toThrow(failure('DATA_UNKNOWN_EXTENSION', /\.parquet/));
     }
     await expect(read('a\0.jsonl')).rejects.toThrow(failure('DATA_UNREADABLE', /null bytes/));
@@ -148,14 +164,18 @@ describe('parquet', () => {
   });
 
   it('reads zstd over row groups, up to the limit', async () => {
-    const dataset = await loadDataset(fixture('preferences.zstd.parquet'), { limit: 20 });
-    expect(dataset).toMatchObject({ kind: 'preference', conversational: true });
-    expect(dataset.rows).toHaveLength(20);
-    expect(dataset.rows[0]).not.toHaveProperty('margin');
-    expect(dataset.rows[17]).toEqual({
-      prompt: [{ role: 'user', content: 'Question 17?' }],
-      chosen: [{ role: 'assistant', content: 'Answer 17.' }],
-      rejected: [{ role: 'assistant', content: 'No.' }],
+    const rows = await read(fixture('preferences.zstd.parquet'), { limit: 20 });
+    expect(rows).toHaveLength(20);
+    expect(rows[0]).toHaveProperty('margin', null);
+    expect(rows[17]).toEqual({
+      chosen: [
+        { role: 'user', content: 'Question 17?' },
+        { role: 'assistant', content: 'Answer 17.' },
+      ],
+      rejected: [
+        { role: 'user', content: 'Question 17?' },
+        { role: 'assistant', content: 'No.' },
+      ],
       margin: 8.5,
     });
     expect(await read(fixture('preferences.zstd.parquet'))).toHaveLength(40);
@@ -163,7 +183,7 @@ describe('parquet', () => {
 
   it('names the row that its format refuses', async () => {
     await expect(loadDataset(fixture('labelled.snappy.parquet'))).rejects.toThrow(
-      failure('DATA_ROW_INVALID', /labelled\.snappy\.parquet: row 3: text: .*expected string/),
+      failure('DATA_ROW_INVALID', /labelled\.snappy\.parquet: row 3: text: expected a string, got null/),
     );
   });
 

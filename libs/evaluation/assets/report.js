@@ -1,7 +1,11 @@
 /* Draws the plots of a report with uPlot: colours from the style sheet, one cursor for all plots of a stage. */
 /* global uPlot */
 
-const PLOT_HEIGHT = 150;
+const PLOT_HEIGHT = 180;
+/** Steps between ticks: steps are whole. */
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [power, 2 * power, 5 * power]);
+/** Up to so many values are marked each, so that they can be told from the lines between them. */
+const MARKED = 30;
 const plots = JSON.parse(document.getElementById('plots').textContent);
 const drawn = [...document.querySelectorAll('[data-plot]')].map((figure) =>
   draw(figure, plots[figure.dataset.plot]),
@@ -12,7 +16,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   for (const plot of drawn) plot.redraw();
 });
 
-function draw(figure, { stage, series }) {
+function draw(figure, { stage, series, y }) {
   const canvas = figure.querySelector('.canvas');
   const readout = figure.querySelector('.readout');
   const colour = (name) => getComputedStyle(figure).getPropertyValue(name).trim();
@@ -26,13 +30,17 @@ function draw(figure, { stage, series }) {
     grid: { stroke: () => colour('--grid'), width: 1 },
     ticks: { show: false },
     gap: 4,
+    labelFont: '11px system-ui, sans-serif',
+    labelSize: 16,
+    labelGap: 0,
   };
+  const shared = sharedPrefix(series.map(({ name }) => name));
   const values = series.map((_, i) => {
     const item = readout.appendChild(document.createElement('span'));
     if (series.length > 1) {
       const swatch = item.appendChild(document.createElement('i'));
       swatch.className = `swatch swatch-${Math.min(i, 3) + 1}`;
-      item.append(`${series[i].name} `);
+      item.append(`${series[i].name.slice(shared)} `);
     }
     return item.appendChild(document.createElement('b'));
   });
@@ -45,15 +53,28 @@ function draw(figure, { stage, series }) {
       width: Math.max(canvas.clientWidth, 120),
       height: PLOT_HEIGHT,
       legend: { show: false },
-      scales: { x: { time: false }, y: { range: valueRange } },
+      padding: [8, 10, 0, 0],
+      scales: { x: { time: false, range: stepRange }, y: { range: valueRange } },
       cursor: { y: false, sync: { key: `stage ${stage}`, scales: ['x', null] }, points: { size: 6 } },
       axes: [
-        { ...axis, size: 22, space: 60, values: (_, ticks) => ticks.map(compact) },
-        { ...axis, size: axisWidth, space: 28, values: (_, ticks) => ticks.map(compact) },
+        {
+          ...axis,
+          label: 'step',
+          size: 22,
+          space: 50,
+          incrs: WHOLE,
+          values: (_, ticks) => ticks.map(String),
+        },
+        { ...axis, label: y, size: axisWidth, space: 28, values: (_, ticks) => ticks.map(compact) },
       ],
       series: [
         {},
-        ...series.map((_, i) => ({ ...lines[i], width: 1.5, spanGaps: true, points: { size: 4 } })),
+        ...series.map((_, i) => ({
+          ...lines[i],
+          width: 1.5,
+          spanGaps: true,
+          points: { size: 4, show: marked },
+        })),
       ],
       hooks: { setCursor: [show] },
     },
@@ -82,6 +103,23 @@ function draw(figure, { stage, series }) {
 function measured({ steps, values }) {
   const at = steps.map((_, i) => i).filter((i) => values[i] !== null);
   return [at.map((i) => steps[i]), at.map((i) => values[i])];
+}
+
+/** Range of the x axis: the steps there are, and room for a next one if there is only one. */
+function stepRange(plot, first, last) {
+  const steps = plot.data[0];
+  return steps.length === 1 ? [steps[0], steps[0] + 1] : [first, last];
+}
+
+/** Whether the values of a series are marked, each by a point. */
+function marked(plot, index) {
+  return plot.data[index].filter((value) => value != null).length <= MARKED;
+}
+
+/** Length of what all names begin with, up to a slash: what a legend need not repeat. */
+function sharedPrefix([first, ...others]) {
+  const length = first.lastIndexOf('/') + 1;
+  return others.every((name) => name.startsWith(first.slice(0, length))) ? length : 0;
 }
 
 /** Range of the y axis: a little more than the values, and around them if they are all alike. */

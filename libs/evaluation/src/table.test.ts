@@ -40,6 +40,13 @@ test('an interval that is not symmetric is given by its ends, an unknown one not
   expect(table).toMatch(/ 2\.00 {3,}80 %/);
 });
 
+test('what no font shows is a question mark', () => {
+  const samples = [
+    { prompt: 'a\uFFFD', completions: [{ policy: 'PPO', text: ' b\uFFFD\uFFFD\uE000 c\u0007d' }] },
+  ];
+  expect(formatSamples(samples)).toMatch(/^a\?\n {2}PPO +b\?\?\? c d$/);
+});
+
 test('no line is wider than 110 columns', () => {
   const number = fc.double({ min: -99_999, max: 99_999, noNaN: true });
   const any = fc

@@ -1,6 +1,7 @@
 /** The closing output of a run for terminals: plain text, no colours. */
 import { type PolicySummary, policyColumns } from './policies.js';
 import type { SampleGroup } from './report/report-data.js';
+import { UNSHOWABLE } from './unshowable.js';
 
 const MAX_WIDTH = 110;
 
@@ -33,7 +34,7 @@ export function formatTable(policies: readonly PolicySummary[]): string {
 
 /**
  * Samples for terminals: each prompt, and under it every policy's completions with their gold reward. Control
- * characters of the texts are left out, so that a completion cannot steer the terminal.
+ * characters of the texts are left out, so that a completion cannot steer the terminal; what has no glyph is a `?`.
  */
 export function formatSamples(samples: readonly SampleGroup[]): string {
   const nameOf = (policy: string) => cut(printable(policy), 24);
@@ -58,6 +59,7 @@ function printable(text: string): string {
   return text
     .replace(/\p{Cf}/gu, '')
     .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .replace(new RegExp(UNSHOWABLE, 'gu'), '?')
     .trim();
 }
 

@@ -131,7 +131,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       {
         split,
         promptText: text,
-        promptTokens: someTokens,
+        promptTokens: tokens,
         labeler: text,
         margin: number,
         metadata: byName(json),

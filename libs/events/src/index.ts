@@ -9,5 +9,7 @@ export {
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
 export { compareIds, itemId, rolloutId } from './ids.js';
+export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
 export { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';
+export { explainUnknownKeys } from './unknown-keys.js';

@@ -25,6 +25,8 @@ const DAY = 24 * 60 * 60 * 1000;
 const WEEK = 7 * DAY;
 const PARTITIONS = 6;
 
+const PausedBy = z.string().optional().describe('the service that met what the run waits for');
+
 export const runs = defineTopic({
   name: 'runs',
   description: 'Life cycle of runs',
@@ -66,9 +68,14 @@ export const runs = defineTopic({
       'run.paused',
       1,
       'The run waits for something outside of it, such as room on a disk, and goes on by itself when that is there',
-      z.object({ run: RunId, cause: Cause.optional().describe('what it waits for') }),
+      z.object({ run: RunId, by: PausedBy, cause: Cause.optional().describe('what it waits for') }),
     ),
-    defineEvent('run.resumed', 1, 'What the run waited for is there: it goes on', z.object({ run: RunId })),
+    defineEvent(
+      'run.resumed',
+      1,
+      'What the run waited for is there: it goes on',
+      z.object({ run: RunId, by: PausedBy.describe('as in run.paused; without it, nothing is waited for') }),
+    ),
     defineEvent(
       'run.completed',
       1,
@@ -239,7 +246,7 @@ export const comparisons = defineTopic({
         comparison: z.string().describe('run/step/index'),
         split: Split,
         promptText: z.string(),
-        promptTokens: Tokens.min(1),
+        promptTokens: Tokens.describe('empty where the prompt is, and texts begin with no token'),
         completions: z.array(Completion).min(2),
         ranks: z.array(z.int().min(1)).describe('1 is the best; equal ranks are ties'),
         margin: z.number().optional(),

@@ -1,22 +1,37 @@
 export {
   type Checkpoint,
   readCheckpoint,
-  type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
+export { exportedCheckpoint } from './checkpoint/exported.js';
+export { readExtraFiles } from './checkpoint/extra-files.js';
 export { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
 export { type ModelConfig, parseHuggingFaceConfig, shapeKey, toHuggingFace } from './checkpoint/hf-config.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export { compileDecode, parameterSpecs } from './generation/programs.js';
-export { bucket, type Completion, type GenerationRequest, type Weights } from './generation/request.js';
+export {
+  bucket,
+  type Completion,
+  checkTokenIds,
+  type GenerationRequest,
+  type Weights,
+} from './generation/request.js';
 export { forward, languageHead, type Parameters, scalarHead } from './gpt2/gpt2.js';
 export { initialiseWeights } from './gpt2/initialise.js';
 export { groupBy } from './group-by.js';
+export { type TokenLogprobs, tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
-export { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';
+export {
+  loadTokenizer,
+  promptTokens,
+  readTokenizer,
+  type Tokenizer,
+  type TokenizerFiles,
+} from './tokenizer/index.js';
+export { tokenText } from './tokenizer/token-text.js';

@@ -6,6 +6,7 @@ import { createEvents, type Events, type NewEvent } from './events/events.js';
 import { topicSpecs } from './events/topics.js';
 import { createLogger } from './logger.js';
 import { createProjection } from './projection.js';
+import { createWaits } from './waits.js';
 
 interface Run {
   readonly partition: number;
@@ -54,6 +55,13 @@ async function member(
       logger: createLogger({ level: 'silent' }),
       signal: stopping.signal,
       onStop: (run) => void hooks.push(run),
+      waits: createWaits({
+        service: 'drivers',
+        publish: events.publish,
+        logger: createLogger({ level: 'silent' }),
+        signal: stopping.signal,
+        lastingMs: 1,
+      }),
     },
     {
       group: 'drivers',
@@ -153,11 +161,48 @@ describe('a driver', () => {
     expect(attempts).toEqual([0, 1, 2]);
   });
 
+  it.each([
+    ['the disk is full', Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })],
+    ['it may not write', Object.assign(new Error('permission denied'), { code: 'EACCES' })],
+    ['the device fails', Object.assign(new Error('i/o error'), { code: 'EIO' })],
+    ['the log cannot write', new LogError('LOG_WRITE_FAILED', 'the log could not write to disk')],
+    ['the log forbids it', new LogError('LOG_DENIED', 'not allowed to write')],
+    ['the store says no', Object.assign(new Error('access denied'), { code: 'ARTIFACT_STORE_REFUSED' })],
+  ])('pauses its run while %s, and resumes it when it goes on', async (_, error) => {
+    let away: Error | undefined = error;
+    const done = vi.fn();
+    await member(async (_run, signal, goesOn) => {
+      if (away) throw away;
+      goesOn();
+      done();
+      await untilAborted(signal);
+    });
+    const said = async () => {
+      const all: object[] = [];
+      for await (const { type, data } of events.readAll(['runs'])) all.push({ type, data });
+      return all;
+    };
+    const paused = {
+      type: 'run.paused',
+      data: {
+        run: 'r',
+        by: 'drivers',
+        cause: { code: (error as { code?: string }).code, message: error.message },
+      },
+    };
+    await events.publish([requested]);
+    await vi.waitFor(async () => expect(await said()).toContainEqual(paused), DEADLINE);
+    away = undefined;
+    const resumed = { type: 'run.resumed', data: { run: 'r', by: 'drivers' } };
+    await vi.waitFor(async () => expect(await said()).toContainEqual(resumed), DEADLINE);
+    expect(done).toHaveBeenCalledTimes(1);
+  });
+
   it.each<[string, Error, Cause]>([
     [
       'its code',
-      new LogError('LOG_WRITE_FAILED', 'disk full'),
-      { code: 'LOG_WRITE_FAILED', message: 'disk full' },
+      new LogError('LOG_INVALID', 'no such record'),
+      { code: 'LOG_INVALID', message: 'no such record' },
     ],
     ["the group's code", new Error('a bug'), { code: 'DRIVERS_FAILED', message: 'a bug' }],
   ])('that cannot go on says why, with %s, as often as it takes', async (_, error, expected) => {
@@ -185,6 +230,19 @@ describe('a driver', () => {
     await events.publish([requested]);
     await events.publish([cancelled]);
     await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), DEADLINE);
+  });
+
+  it('drives again what is wanted anew, and once while it is wanted', async () => {
+    const drive = vi.fn(async () => {});
+    await member(drive);
+    await events.publish([requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(1), DEADLINE);
+    await events.publish([requested, requested]);
+    await events.publish([cancelled, requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(2), DEADLINE);
+    await events.publish([cancelled]);
+    await events.publish([requested]);
+    await vi.waitFor(() => expect(drive).toHaveBeenCalledTimes(3), DEADLINE);
   });
 
   it('that waits does not hold up the stop of its service', async () => {

@@ -55,3 +55,4 @@ export { noTelemetry, type Telemetry } from './telemetry/port.js';
 export { type TemporaryFolders, temporaryFolders } from './temporary.js';
 export { topicSettings, topicSpecsFor } from './topics/specs.js';
 export { isUnavailable, type UntilAvailableOptions, untilAvailable } from './unavailable.js';
+export type { Waits } from './waits.js';

@@ -5,7 +5,7 @@ import { codeOf, messageOf, RuntimeError } from './errors.js';
 import type { Events } from './events/events.js';
 import { advance, type Received } from './events/received.js';
 
-/** State computed from topics: read from their beginning, and followed from there. */
+/** State computed from topics: read from their beginning or a later position, and followed from there. */
 export interface Projection<Value> {
   readonly state: ReadonlyMap<string, Value>;
   /** Resolves when every event there was at creation is applied. Rejects as `ended` does. */
@@ -26,6 +26,8 @@ export interface Projection<Value> {
 export interface ProjectionOptions<Name extends TopicName, Value> {
   readonly events: Pick<Events, 'follow' | 'readAll'>;
   readonly topics: readonly Name[];
+  /** Where to begin. Default: the earliest event. */
+  readonly from?: Positions;
   /** Changes the state by one event. Events of equal key come in order; an event may come twice. */
   readonly apply: (state: Map<string, Value>, event: Received<Name>) => void;
   readonly signal: AbortSignal;
@@ -45,7 +47,7 @@ export function createProjection<Name extends TopicName, Value>(
   const state = new Map<string, Value>();
   const waiting = new Set<{ look(): void; giveUp(reason: RuntimeError): void }>();
   const name = `the projection of ${topics.join(', ')}`;
-  let from: Positions = {};
+  let from: Positions = options.from ?? {};
   let over: RuntimeError | undefined;
 
   const take = (event: Received<Name>) => {
@@ -54,7 +56,7 @@ export function createProjection<Name extends TopicName, Value>(
     for (const waiter of [...waiting]) waiter.look();
   };
   const catchUp = async () => {
-    for await (const event of events.readAll(topics, { signal })) take(event);
+    for await (const event of events.readAll(topics, { from, signal })) take(event);
   };
   const follow = async () => {
     for await (const event of events.follow({ topics, from, signal })) take(event);

@@ -19,6 +19,7 @@ import { createProjection, type Projection, type ProjectionOptions } from './pro
 import { describeSettings, type Environment, readSettings, runtimeSettings } from './settings.js';
 import { noTelemetry, type Telemetry } from './telemetry/port.js';
 import { type TemporaryFolders, temporaryFolders } from './temporary.js';
+import { createWaits, type Waits } from './waits.js';
 
 /** What a service is given to work with. */
 export interface ServiceContext<Settings = unknown> {
@@ -37,9 +38,11 @@ export interface ServiceContext<Settings = unknown> {
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly readiness: Readiness;
+  /** What runs wait for outside of this service. Consumers of events and `driveOwned` tell it by themselves. */
+  readonly waits: Waits;
   /** A projection that lives as long as the service, which fails if the projection does. */
   project<Name extends TopicName, Value>(
-    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'apply'>,
+    options: Pick<ProjectionOptions<Name, Value>, 'topics' | 'from' | 'apply'>,
   ): Projection<Value>;
   /** Runs when the service stops, after its consumers have ended; what was added last runs first. `what` names it in errors. */
   onStop(run: () => void | Promise<void>, what?: string): void;
@@ -118,12 +121,25 @@ export async function startService<Schema extends z.ZodObject>(
   let state: ServiceState = 'starting';
   const draining = new AbortController();
   const hooks: StopStep[] = [];
-  const events = createEvents({ log, source: name, meter, tracer, logger });
+  const waits = createWaits({
+    service: name,
+    publish: (news) => events.publish(news),
+    logger,
+    signal: draining.signal,
+  });
+  const events = createEvents({ log, source: name, meter, tracer, logger, waits });
   const streams = createStreams(logger);
   const temporary = temporaryFolders(join(data.RLHF_DATA_DIR, 'tmp'));
   const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
   const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => state });
-  const server = await listen(outer, { host: shared.HOST, port: options.port ?? shared.PORT });
+  readiness.check('runs', () => waits.list().length === 0 || waits.list().join('; '));
+  const server = await listen(outer, {
+    host: shared.HOST,
+    port: options.port ?? shared.PORT,
+    allowedHosts: shared.HTTP_ALLOWED_HOSTS,
+    stalledMs: shared.HTTP_STALLED_CLIENT_MS,
+    logger,
+  });
 
   let resolveEnded: (end: ServiceEnd) => void;
   const ended = new Promise<ServiceEnd>((resolve) => {
@@ -175,6 +191,7 @@ export async function startService<Schema extends z.ZodObject>(
     meter,
     tracer,
     readiness,
+    waits,
     project: (projection) => {
       const created = createProjection({ ...projection, events, signal: draining.signal });
       created.ended.catch(fail);

@@ -22,6 +22,18 @@ export const runtimeSettings = z.object({
     .min(1)
     .default(1 << 20)
     .describe('largest request body'),
+  HTTP_ALLOWED_HOSTS: z
+    .string()
+    .optional()
+    .describe(
+      'names that requests may address besides localhost, separated by commas; by default any where HOST is no loopback address, else none',
+    ),
+  HTTP_STALLED_CLIENT_MS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(60_000)
+    .describe('a client that takes nothing of its answer for so long is cut off'),
   START_TIMEOUT_MS: z.coerce
     .number()
     .int()

@@ -1,15 +1,23 @@
-/** Work that cannot be done for now, though nothing is wrong with it: what it needs is out of reach. */
+/** Work that cannot be done for now, though nothing is wrong with it: what it needs of its surroundings is not there. */
 import pRetry from 'p-retry';
 import { codeOf } from './errors.js';
 
 const CODES: ReadonlySet<string> = new Set([
   'LOG_UNAVAILABLE',
+  'LOG_WRITE_FAILED',
+  'LOG_DENIED',
   'ARTIFACT_TIMEOUT',
   'ARTIFACT_STORE_UNAVAILABLE',
+  'ARTIFACT_STORE_REFUSED',
   'RUNTIME_UNAVAILABLE',
+  // The operating system's: no room, no permission, a device that fails, too many open files.
+  ...['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ESTALE'],
 ]);
 
-/** Whether `error` says that the log, the artifact store, or something else that others provide is out of reach. */
+/**
+ * Whether `error` says that the log, the artifact store, the disk, or something else that others provide is out of
+ * reach, full or forbidden: to be mended from outside, after which the same work succeeds.
+ */
 export const isUnavailable = (error: unknown): boolean => CODES.has(codeOf(error));
 
 export interface UntilAvailableOptions {

@@ -1,5 +1,5 @@
 /** The thread of the tests. */
-import { workerData } from 'node:worker_threads';
+import { type MessagePort, workerData } from 'node:worker_threads';
 import { serve } from './serve.js';
 
 class Overflow extends RangeError {
@@ -16,6 +16,15 @@ const api = {
   increment: async (vector: Float32Array) => {
     for (let i = 0; i < vector.length; i++) vector[i]! += 1;
   },
+  /** Says each partial sum at the port before it answers with the last. */
+  sums: async (numbers: readonly number[], port: MessagePort) =>
+    numbers.reduce((sum, x) => {
+      port.postMessage(sum + x);
+      return sum + x;
+    }, 0),
+  /** Answers when the port is closed at its other end. */
+  untilClosed: (port: MessagePort) =>
+    new Promise<string>((resolve) => port.once('close', () => resolve('closed'))),
   overflow: async () => {
     throw new Overflow('too large', { cause: new Error('2 ** 1024 is Infinity') });
   },

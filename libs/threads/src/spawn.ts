@@ -1,4 +1,4 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import { MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
 import { type Call, CLOSE, READY, type Reply, reviveError } from './protocol.js';
 import type { Api } from './serve.js';
@@ -29,7 +29,8 @@ export const closeThreads = async (): Promise<void> => {
 
 /**
  * Starts the module at `url` in a worker thread; it must call `serve` with a `T`.
- * Calls are answered in any order. Buffers are copied, unless they are SharedArrayBuffers.
+ * Calls are answered in any order. Buffers are copied, unless they are SharedArrayBuffers; a MessagePort among the
+ * arguments is handed over: for what the thread says before it answers, and to close, so that it need not answer.
  * A call fails with the error its function threw (name, message, code and cause kept),
  * or with THREAD_EXITED when the thread dies, or THREAD_CLOSED after `close`.
  *
@@ -93,8 +94,9 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
     new Promise<unknown>((resolve, reject) => {
       if (ended) return reject(ended);
       const call: Call = { id: next++, method, args };
+      const ports = args.filter((arg) => arg instanceof MessagePort);
       // Throws, and so rejects, when an argument cannot be cloned: nothing is pending then.
-      worker.postMessage(call);
+      worker.postMessage(call, ports);
       pending.set(call.id, { resolve, reject });
       unrefWhenIdle();
     });

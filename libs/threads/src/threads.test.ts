@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MessageChannel } from 'node:worker_threads';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Arithmetic } from './arithmetic.test.child.js';
 import { spawn, type Thread, ThreadError } from './index.js';
 
@@ -30,6 +31,20 @@ describe('a call', () => {
       [1, 1],
       [0, 0],
     ]);
+  });
+
+  it('is given a port, where the thread speaks before it answers, and hears when it is closed', async () => {
+    const { port1: listening, port2: given } = new MessageChannel();
+    const heard: number[] = [];
+    listening.on('message', (sum) => heard.push(sum));
+    expect(await thread.call.sums([1, 2, 3], given)).toBe(6);
+    await vi.waitFor(() => expect(heard).toEqual([1, 3, 6]));
+    listening.close();
+
+    const channel = new MessageChannel();
+    const closed = thread.call.untilClosed(channel.port2);
+    channel.port1.close();
+    expect(await closed).toBe('closed');
   });
 
   it('does not wait for calls before it', async () => {

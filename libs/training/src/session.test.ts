@@ -1,10 +1,12 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   initialiseWeights,
+  loadTokenizer,
   type ModelConfig,
   readCheckpoint,
+  type TokenizerFiles,
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
@@ -123,13 +125,23 @@ describe('a checkpoint', () => {
   });
 });
 
+/** What a tokenizer puts around texts. */
+const frameOf = (files: TokenizerFiles | undefined) => {
+  const { begin, end } = loadTokenizer(files!.json, files!.config);
+  return { begin, end };
+};
+
 describe('what a run publishes', () => {
   it.each(['sft', 'dpo', 'ppo'] as const)('is the policy of a %s run, with its tokenizer', async (method) => {
     const { session } = await open(runOf(method, method === 'ppo' ? { ppo: { numPpoEpochs: 1 } } : {}));
     const first = fresh();
     await session.savePublished(first);
     const start = await readCheckpoint(policy);
-    expect(await readCheckpoint(first)).toEqual(start);
+    const unchanged = await readCheckpoint(first);
+    expect({ ...unchanged, tokenizer: start.tokenizer }).toEqual(start);
+    expect(frameOf(unchanged.tokenizer)).toEqual({ begin: [0], end: [] });
+    expect(unchanged.tokenizer!.json).toEqual(start.tokenizer!.json);
+    expect(unchanged.tokenizer!.config).toMatchObject({ model_max_length: language.contextLength });
 
     await session.update(itemsFor(method, 4));
     const second = fresh();
@@ -148,8 +160,32 @@ describe('what a run publishes', () => {
     expect(config).toMatchObject({ numLabels: 1, width: language.width });
     expect(tensors.get('score.weight')!.data.every((x) => x === 0)).toBe(true);
     expect(tensors.get('wte.weight')).toEqual((await readCheckpoint(policy)).tensors.get('wte.weight'));
-    expect(tokenizer).toBeDefined();
+    expect(frameOf(tokenizer)).toEqual({ begin: [0], end: [0] });
     await session.close();
+  });
+
+  it('has the further files of the model that it began with', async () => {
+    await writeFile(join(policy, 'chat_template.jinja'), '{{ messages }}');
+    await writeFile(join(policy, 'generation_config.json'), '{"eos_token_id": 0}');
+    const { session } = await open(runOf('dpo'));
+    const directory = fresh();
+    await session.savePublished(directory);
+    expect(await readFile(join(directory, 'chat_template.jinja'), 'utf8')).toBe('{{ messages }}');
+    expect(await readFile(join(directory, 'generation_config.json'), 'utf8')).toBe('{"eos_token_id": 0}');
+    await session.close();
+  });
+
+  it('of a reward model whose texts end with the padding names no padding, for scores are read before it', async () => {
+    const padding = async (padTokenId: number) => {
+      const model = await modelOf({ ...language, padTokenId }, 1);
+      const { session } = await open(runOf('reward'), { models: { policy: model } });
+      const directory = fresh();
+      await session.savePublished(directory);
+      await session.close();
+      return (await readCheckpoint(directory)).config.padTokenId;
+    };
+    expect(await padding(0)).toBeUndefined();
+    expect(await padding(1)).toBe(1);
   });
 });
 

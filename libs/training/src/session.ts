@@ -1,8 +1,10 @@
 /** A run under training: its method, its trainer, and the way to and from files. */
 import {
+  exportedCheckpoint,
   initialiseWeights,
   type ModelConfig,
   readCheckpoint,
+  readExtraFiles,
   type TokenizerFiles,
   type WeightTensor,
   writeCheckpoint,
@@ -50,6 +52,7 @@ export async function openSession(
   const method = methodOf(config.method);
   const published = await readCheckpoint(options.models.policy);
   if (method.trains.length === 0) return { session: measuring(config), positions: {} };
+  const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(method.trains.map((role) => sourceOf(role, options, published)));
   const models: Models = Object.fromEntries(method.trains.map((role, i) => [role, sources[i]!.config]));
@@ -81,7 +84,7 @@ export async function openSession(
       return result;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
-    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer),
+    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
       saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions }),
     close: () => trainer.close(),
@@ -172,6 +175,7 @@ async function publish(
   trainer: Trainer,
   role: Role,
   tokenizer: TokenizerFiles | undefined,
+  extraFiles: ReadonlyMap<string, Uint8Array>,
 ): Promise<void> {
   const config = trainer.layout.models[role]!;
   const shapes = ofRole(role, trainer.layout.specs);
@@ -181,7 +185,7 @@ async function publish(
       { shape: [...shapes[name]!.shape], data: Float32Array.from(data) },
     ]),
   );
-  await writeCheckpoint(directory, { config, tensors, ...(tokenizer && { tokenizer }) });
+  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
 }
 
 const optimizerOf = (config: RunConfig) => {

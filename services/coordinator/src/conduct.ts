@@ -39,6 +39,7 @@ export async function conduct(
   dependencies: ConductDependencies,
   run: string,
   signal: AbortSignal,
+  goesOn: () => void = () => {},
 ): Promise<void> {
   const { context, progress } = dependencies;
   const writer = await context.events.transactional(`coordinator/${run}`);
@@ -46,7 +47,7 @@ export async function conduct(
     const logged = await loggedView(context, run, signal);
     if (hasEnded(logged)) return;
     if (!logged.config) throw new TrainingError('TRAINING_CONFIG_INVALID', logged.cause!.message);
-    const view = await started(dependencies, logged, writer, signal);
+    const view = await started(dependencies, logged, writer, signal, goesOn);
     const { config, testItems } = view;
     const items = await readItems(context, view);
     const last = stepsOf(config!, testItems, view.steps);
@@ -57,6 +58,7 @@ export async function conduct(
       for (const step of issuable(config!, testItems, { issued, completed })) {
         await writer.publish(stepEvents(config!, items, step));
         issued = step + 1;
+        goesOn();
       }
       const known = completed;
       const next = await progress.waitFor(
@@ -99,12 +101,19 @@ async function started(
   view: RunView,
   writer: Awaited<ReturnType<ServiceContext['events']['transactional']>>,
   signal: AbortSignal,
+  goesOn: () => void,
 ): Promise<RunView> {
   if (view.artifacts) return view;
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const { artifacts, steps, testItems, from: before } = await prepare(dependencies, config!, signal);
+  const {
+    artifacts,
+    steps,
+    testItems,
+    data: account,
+    from: before,
+  } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,
@@ -112,7 +121,9 @@ async function started(
     testItems,
     artifacts,
     from: { ...from, ...before },
+    ...(account && { data: account }),
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
-  return { ...view, artifacts, steps, testItems, from: data.from };
+  goesOn();
+  return { ...view, artifacts, steps, testItems, from: data.from, ...(account && { data: account }) };
 }

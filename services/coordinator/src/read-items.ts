@@ -1,30 +1,42 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readDataset } from '@rlhf-streams/data';
+import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/runtime';
 import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/training/config';
+import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { RunItems } from './steps.js';
 
-/** The items of a started run, and the tokens that end its completions. */
+type RunItem = RunItems['train'][number];
+
+/**
+ * The items of a started run, and the tokens that end its completions.
+ * @throws CoordinatorError RUN_ITEMS_INVALID when they are not what this version makes of a dataset.
+ */
 export async function readItems(
   { artifacts }: Pick<ServiceContext, 'artifacts'>,
-  { config, artifacts: used }: RunView,
+  { run, config, artifacts: used }: RunView,
 ): Promise<RunItems> {
   const directory = await artifacts.fetch(used![artifactRoles.items]!);
   const schema = itemSchemas[workOf(config!).issues];
-  const lines = (await readFile(join(directory, ITEMS_FILE), 'utf8')).trimEnd().split('\n');
-  const items = lines.map((line) => schema.parse(JSON.parse(line)));
-  const train = items.filter(({ split }) => split === 'train');
-  const test = items.filter(({ split }) => split === 'test');
-  if (config!.method === 'sample' && config!.testPrompts && test.length === 0) {
-    throw new CoordinatorError(
-      'RUN_DATA_EMPTY',
-      'expected prompts held out of training, got none: raise testFraction',
-    );
+  const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
+  let line = 0;
+  for await (const json of readDataset(join(directory, ITEMS_FILE))) {
+    line += 1;
+    const result = schema.safeParse(json);
+    if (!result.success) throw invalid(run, line, result.error);
+    items[result.data.split].push(result.data);
   }
   const model = await artifacts.fetch(used![artifactRoles.policy]!);
-  const { eos_token_id: end } = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as {
-    eos_token_id?: number;
-  };
-  return { train, test, stopTokens: end === undefined || end === null ? [] : [end] };
+  const tokenizer = await readTokenizer(model);
+  return { ...items, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
+}
+
+function invalid(run: string, line: number, error: z.ZodError): CoordinatorError {
+  const { path, message } = error.issues[0]!;
+  return new CoordinatorError(
+    'RUN_ITEMS_INVALID',
+    `expected the items that run ${run} was started with, but item ${line} is none: ${path.join('.')}: ${message}; request the run again under another name`,
+    { cause: error },
+  );
 }

@@ -1,5 +1,5 @@
 import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
-import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/training/config';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
 import type { PreparationThread } from './preparation/thread.js';
@@ -26,8 +26,8 @@ export const coordinator = defineService({
       group: 'coordinator',
       topic: 'runs',
       projection: runs,
-      wanted: ({ status }) => status === 'requested' || status === 'running',
-      drive: (run, signal) => conduct(dependencies, run, signal),
+      wanted: (view) => !hasEnded(view),
+      drive: (run, signal, goesOn) => conduct(dependencies, run, signal, goesOn),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

@@ -19,6 +19,7 @@ const index: z.output<typeof Index> = {
   version,
   links: {
     runs: '/v1/runs',
+    deadLetters: '/v1/dead-letters',
     openapi: '/openapi.json',
     health: '/healthz',
     ready: '/readyz',
@@ -46,10 +47,13 @@ export function createApi(): Api {
         title: 'rlhf-streams',
         version,
         description:
-          'Alignment training as event streams. Every error is an RFC 9457 problem with a stable `code`.',
+          'Alignment training as event streams. Every error is an RFC 9457 problem with a stable `code`. At a loopback address, requests must name this machine as their Host (403 HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED).',
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
-      tags: [{ name: 'runs', description: 'Training runs: request, watch, cancel' }],
+      tags: [
+        { name: 'runs', description: 'Training runs: request, watch, cancel' },
+        { name: 'dead-letters', description: 'Records that could not be handled' },
+      ],
     });
     return c.json(document);
   });

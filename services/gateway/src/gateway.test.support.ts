@@ -105,7 +105,15 @@ export const facts = {
   }),
   started: (run: string, testItems = 0): NewEvent => ({
     type: 'run.started',
-    data: { run, config: config(run), steps: 4, testItems, artifacts: { policy: ref('initial') }, from: {} },
+    data: {
+      run,
+      config: config(run),
+      steps: 4,
+      testItems,
+      artifacts: { policy: ref('initial') },
+      from: {},
+      data: { read: 9, used: 8, cut: 1, dropped: { 'empty text': 1 } },
+    },
     id: `${run}/started`,
   }),
   waiting: (run: string, step: number): NewEvent => ({

@@ -110,6 +110,7 @@ describe('GET /openapi.json', () => {
     );
     expect(routes.sort()).toEqual([
       'get /',
+      'get /v1/dead-letters',
       'get /v1/runs',
       'get /v1/runs/{run}',
       'get /v1/runs/{run}/events',

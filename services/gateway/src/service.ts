@@ -1,6 +1,8 @@
+import { delimiter } from 'node:path';
 import { defineService } from '@rlhf-streams/runtime';
 import { z } from 'zod';
 import { createApi } from './api.js';
+import { addDeadLetters } from './dead-letters/index.js';
 import { addRuns } from './runs/index.js';
 
 const settings = z.object({
@@ -10,6 +12,12 @@ const settings = z.object({
     .min(1)
     .default(10_000)
     .describe('a request that changes a run waits so long for the log to confirm it'),
+  RLHF_HTTP_ROOTS: z
+    .string()
+    .optional()
+    .describe(
+      `folders, separated by ${JSON.stringify(delimiter)}, in which files and models may lie that a run requested over HTTP names; relative paths are relative to the first; by default none`,
+    ),
 });
 
 /** The public HTTP API. It is ready when what it knows of runs has caught up with the log. */
@@ -18,7 +26,9 @@ export const gateway = defineService({
   settings,
   start: async (context) => {
     const api = createApi();
-    await addRuns(api, context, { timeoutMs: context.settings.RUN_REQUEST_TIMEOUT_MS });
+    const { RUN_REQUEST_TIMEOUT_MS: timeoutMs, RLHF_HTTP_ROOTS: roots } = context.settings;
+    await addRuns(api, context, { timeoutMs, roots });
+    await addDeadLetters(api, context);
     context.http.route('/', api);
   },
 });

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
-import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, computeSettings, hasEnded, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
@@ -31,8 +31,8 @@ export const optimizer = defineService({
       group: 'optimizer',
       topic: 'runs',
       projection: runs,
-      wanted: ({ status }) => status === 'running',
-      drive: (run, signal) => train({ context, compute }, runs.state.get(run)!, signal),
+      wanted: (view) => view.artifacts !== undefined && !hasEnded(view),
+      drive: (run, signal, goesOn) => train({ context, compute, runs }, runs.state.get(run)!, signal, goesOn),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

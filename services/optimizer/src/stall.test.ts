@@ -72,3 +72,31 @@ it('says nothing after its stop', () => {
   expect(giveUp).not.toHaveBeenCalled();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it('does not count the time it is held', () => {
+  const { watch, reports, giveUp } = watched(10 * MINUTE);
+  vi.advanceTimersByTime(9 * MINUTE);
+  watch.hold();
+  vi.advanceTimersByTime(100 * MINUTE);
+  expect(giveUp).not.toHaveBeenCalled();
+  const before = reports.length;
+  watch.release();
+  vi.advanceTimersByTime(MINUTE - 1);
+  expect(giveUp).not.toHaveBeenCalled();
+  expect(reports).toHaveLength(before);
+  vi.advanceTimersByTime(1);
+  expect(giveUp).toHaveBeenCalledTimes(1);
+});
+
+it('that is held begins anew with progress once it is released', () => {
+  const { watch, giveUp } = watched(MINUTE);
+  vi.advanceTimersByTime(50 * SECOND);
+  watch.hold();
+  watch.progress();
+  vi.advanceTimersByTime(10 * MINUTE);
+  watch.release();
+  vi.advanceTimersByTime(50 * SECOND);
+  expect(giveUp).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(10 * SECOND);
+  expect(giveUp).toHaveBeenCalledTimes(1);
+});

@@ -13,6 +13,9 @@ export interface StallWatch {
   progress(): void;
   /** The run computes: it waits for nobody. */
   pause(): void;
+  /** The run is paused: from here on its time does not count, until `release`. */
+  hold(): void;
+  release(): void;
   stop(): void;
 }
 
@@ -24,26 +27,53 @@ const FIRST_REPORT_MS = 15_000;
 
 export function watchForStall({ deadlineMs, report, giveUp }: StallOptions): StallWatch {
   let timer: NodeJS.Timeout | undefined;
-  const waitSince = (since: number, nextReportMs: number) => {
+  let held = false;
+  /** When the wait would have begun had it never been held; undefined while the run computes. */
+  let since: number | undefined;
+  /** Waited when it was held. */
+  let waitedMs = 0;
+  let nextReportMs = 0;
+
+  const schedule = () => {
     clearTimeout(timer);
+    if (since === undefined || held) return;
     const waited = performance.now() - since;
-    const until = Math.min(nextReportMs, deadlineMs) - waited;
-    timer = setTimeout(
-      () => {
-        const sinceMs = Math.round(performance.now() - since);
-        if (sinceMs >= deadlineMs) return giveUp();
-        report({ sinceMs, deadlineMs });
-        waitSince(since, nextReportMs * 2);
-      },
-      Math.max(0, until),
-    );
+    timer = setTimeout(look, Math.max(0, Math.min(nextReportMs, deadlineMs) - waited));
     timer.unref();
   };
-  const progress = () => waitSince(performance.now(), Math.min(FIRST_REPORT_MS, deadlineMs / 2));
+  const look = () => {
+    const sinceMs = Math.round(performance.now() - since!);
+    if (sinceMs >= deadlineMs) return giveUp();
+    report({ sinceMs, deadlineMs });
+    nextReportMs *= 2;
+    schedule();
+  };
+  const progress = () => {
+    since = performance.now();
+    waitedMs = 0;
+    nextReportMs = Math.min(FIRST_REPORT_MS, deadlineMs / 2);
+    schedule();
+  };
+  const pause = () => {
+    since = undefined;
+    clearTimeout(timer);
+  };
   progress();
   return {
     progress,
-    pause: () => clearTimeout(timer),
-    stop: () => clearTimeout(timer),
+    pause,
+    hold() {
+      if (held) return;
+      held = true;
+      if (since !== undefined) waitedMs = performance.now() - since;
+      clearTimeout(timer);
+    },
+    release() {
+      if (!held) return;
+      held = false;
+      if (since !== undefined) since = performance.now() - waitedMs;
+      schedule();
+    },
+    stop: pause,
   };
 }

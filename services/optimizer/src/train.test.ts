@@ -1,9 +1,22 @@
 import type { DataFor } from '@rlhf-streams/events';
 import { itemId } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, createLogger, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
-import { type Item, parseRunConfig, type RunView, stepsOf } from '@rlhf-streams/training/config';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  createEvents,
+  createLogger,
+  createProjection,
+  type Events,
+  type NewEvent,
+  topicSpecs,
+} from '@rlhf-streams/runtime';
+import {
+  applyRunEvent,
+  type Item,
+  parseRunConfig,
+  type RunView,
+  stepsOf,
+} from '@rlhf-streams/training/config';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OptimizerThread } from './thread.js';
 import { type TrainDependencies, train } from './train.js';
 
@@ -13,12 +26,15 @@ const TEST_ITEMS = 3;
 
 let log: EventLog;
 let events: Events;
+let stop: AbortController;
 beforeEach(async () => {
   log = memoryLog();
   await log.ensureTopics(topicSpecs);
   events = createEvents({ log, source: 'optimizer' });
+  stop = new AbortController();
 });
 afterEach(async () => {
+  stop.abort();
   await events.close();
   await log.close();
 });
@@ -68,7 +84,8 @@ function fake(): { dependencies: TrainDependencies; computed: string[][] } {
   const artifacts = { fetch: async () => 'folder', putDirectory: put } as unknown as ArtifactStore;
   const temporary: TemporaryFolders = { use: async (work) => work('folder'), sweep: async () => {} };
   const logger = createLogger({ level: 'silent' });
-  return { dependencies: { context: { events, artifacts, temporary, logger }, compute }, computed };
+  const runs = createProjection({ events, topics: ['runs'], apply: applyRunEvent, signal: stop.signal });
+  return { dependencies: { context: { events, artifacts, temporary, logger }, compute, runs }, computed };
 }
 type ArtifactStore = TrainDependencies['context']['artifacts'];
 type TemporaryFolders = TrainDependencies['context']['temporary'];
@@ -142,5 +159,90 @@ describe('a replay', () => {
     const { latest } = await log.positions(['demonstrations']);
     const { dependencies } = fake();
     await expect(train(dependencies, viewOf({ from: latest }), never)).rejects.toThrow('step 0');
+  });
+});
+
+describe('a run that waits for its items', () => {
+  const config = { ...source, run: 'own', stallTimeoutMs: 1000 };
+  const own = () => viewOf({ run: 'own', config, testItems: 0 });
+  const requested: NewEvent = {
+    type: 'run.requested',
+    id: 'own',
+    data: { run: 'own', config: { ...config } },
+  };
+  const said = async (type: string) => {
+    const all: DataFor<'run.paused'>[] = [];
+    for await (const event of events.readAll(['runs'])) {
+      if (event.type === type) all.push(event.data as DataFor<'run.paused'>);
+    }
+    return all;
+  };
+
+  it('fails at its deadline, and quotes the newest of its dead letters', async () => {
+    const letter = (run: string, offset: number, message: string): NewEvent => ({
+      type: 'record.rejected',
+      id: `reward/rollouts/0/${offset}`,
+      data: {
+        service: 'reward',
+        source: { topic: 'rollouts', partition: 0, offset },
+        key: 'k',
+        value: Buffer.from(JSON.stringify({ run })).toString('base64'),
+        headers: {},
+        cause: { code: 'MODEL_BROKEN', message },
+        attempts: 4,
+      },
+    });
+    await events.publish([requested, letter('own', 0, 'the first')]);
+    await events.publish([letter('own', 1, 'the head has no rows'), letter('other', 2, 'not ours')]);
+    const error = await train(fake().dependencies, own(), never).catch((error: unknown) => error);
+    expect(error).toMatchObject({ code: 'RUN_STALLED' });
+    expect((error as Error).message).toMatch(
+      /2 of the run's records .* the newest by reward: the head has no rows \(MODEL_BROKEN\)/,
+    );
+  });
+
+  it('does not count the time that it is paused, and is resumed by the step that is done', async () => {
+    await events.publish([
+      requested,
+      {
+        type: 'run.paused',
+        id: 'p',
+        data: { run: 'own', by: 'policy', cause: { code: 'EIO', message: 'disk' } },
+      },
+    ]);
+    const { dependencies } = fake();
+    const training = train(dependencies, own(), never);
+    let stalled = false;
+    training.catch(() => {
+      stalled = true;
+    });
+    // A run of the same kind that is not paused, begun later, has reached its deadline.
+    const other = { ...config, run: 'other' };
+    await expect(
+      train(fake().dependencies, viewOf({ run: 'other', config: other, testItems: 0 }), never),
+    ).rejects.toMatchObject({ code: 'RUN_STALLED' });
+    expect(stalled).toBe(false);
+    const items = logged.filter(([step]) => step < STEPS);
+    await events.publish(items.map(([step, i]) => demonstration('own', step, i)));
+    await training;
+    expect(await said('run.resumed')).toEqual([{ run: 'own' }]);
+  });
+
+  it('does not reach its deadline while the log takes nothing', async () => {
+    const { dependencies } = fake();
+    let refused = 0;
+    const publish: Events['publish'] = async () => {
+      refused++;
+      throw new Error('the log could not write to disk');
+    };
+    const context = { ...dependencies.context, events: { ...events, publish } };
+    const training = train({ ...dependencies, context }, own(), stop.signal);
+    let stalled = false;
+    training.catch(() => {
+      stalled = true;
+    });
+    // Each half of the deadline reports, and none of the reports reaches the log.
+    await vi.waitFor(() => expect(refused).toBeGreaterThan(3), { timeout: 20_000 });
+    expect(stalled).toBe(false);
   });
 });

@@ -6,7 +6,7 @@
  */
 import type { DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
-import type { NewEvent, ServiceContext, TransactionalEvents } from '@rlhf-streams/runtime';
+import type { NewEvent, Projection, ServiceContext, TransactionalEvents } from '@rlhf-streams/runtime';
 import {
   applyRunEvent,
   artifactRoles,
@@ -20,17 +20,22 @@ import {
   stepsOf,
   workOf,
 } from '@rlhf-streams/training/config';
+import { type DeadLetter, newestDeadLetter } from './dead-letter.js';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
 import { store } from './saving.js';
-import { watchForStall } from './stall.js';
+import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 
 export interface TrainDependencies {
   readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'logger'>;
   readonly compute: OptimizerThread;
+  readonly runs: Projection<RunView>;
 }
+
+/** Node's longest timer. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
@@ -45,14 +50,18 @@ interface Driven {
   checkpoint: Checkpoint | undefined;
   /** Whether it replays a run as that was. */
   readonly reproduces: boolean;
+  /** Told of every step that is published. */
+  readonly goesOn: () => void;
 }
 
 /** Works until the run's last step is published, or `signal` aborts. */
 export async function train(
-  { context, compute }: TrainDependencies,
+  dependencies: TrainDependencies,
   view: RunView,
   signal: AbortSignal,
+  goesOn: () => void = () => {},
 ): Promise<void> {
+  const { context, compute } = dependencies;
   const { events } = context;
   const config = view.config!;
   const writer = await events.transactional(`optimizer/${view.run}`);
@@ -68,13 +77,14 @@ export async function train(
       published,
       checkpoint: published.policy?.checkpoint,
       reproduces: await reproducesRun(events, config, signal),
+      goesOn,
     };
-    const { step, positions } = await open({ context, compute }, view, published);
+    const { step, positions } = await open(dependencies, view, published);
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, artifact: initial })]);
     }
     const from = published.policy?.checkpoint ? positions : view.from;
-    await follow({ context, compute }, driven, step, from, signal);
+    await follow(dependencies, driven, step, from, signal);
   } finally {
     await compute.close(view.run);
     await writer.close();
@@ -99,12 +109,13 @@ async function open(
 }
 
 async function follow(
-  { context, compute }: TrainDependencies,
+  dependencies: TrainDependencies,
   driven: Driven,
   firstStep: number,
   from: Positions,
   signal: AbortSignal,
 ): Promise<void> {
+  const { context, runs } = dependencies;
   const { config, steps, testItems } = driven;
   const last = stepsOf(config, testItems, steps);
   const isReplay = replayed(config) !== undefined;
@@ -119,18 +130,28 @@ async function follow(
     report: (wait) => {
       const data = { run: config.run, step, waitingFor: join.missing(step), ...wait };
       context.logger.warn(data, 'waiting');
-      // The next report, or the run's end, will tell if this one cannot be published.
       context.events
         .publish([{ type: 'run.waiting', id: `${config.run}/waiting/${step}/${wait.sinceMs}`, data }])
         .catch((err) => {
-          context.logger.error({ err, run: config.run }, 'could not report what the run waits for');
+          context.logger.warn({ err, run: config.run }, 'could not report what the run waits for');
+          // While the log takes nothing, nothing can come: that time is not the run's.
+          watch.progress();
         });
     },
-    giveUp: () => stalled.abort(new OptimizerError('RUN_STALLED', stallMessage(config, step, join))),
+    giveUp: () => {
+      newestDeadLetter(context.events, config.run).then(
+        (cause) => stalled.abort(new OptimizerError('RUN_STALLED', stallMessage(config, step, join, cause))),
+        (error) => stalled.abort(error),
+      );
+    },
   });
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, stalled.signal, over.signal]);
+  const holding = holdWhilePaused(runs, config.run, watch, either);
+  // Met below: when the service stops, the projection may end in the middle of a step.
+  holding.catch(() => {});
   try {
     const topics = workOf(config).joins as readonly JoinedTopic[];
-    const either = AbortSignal.any([signal, stalled.signal]);
     // What a replay needs was logged before it: what is not there will not come.
     const logged = isReplay
       ? context.events.readAll(topics, { from, signal: either })
@@ -140,7 +161,7 @@ async function follow(
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
         join.forget(step + 1);
-        await complete({ context, compute }, driven, step, whole, join.positions());
+        await complete(dependencies, driven, step, whole, join.positions());
         step++;
         if (step === last) return;
         watch.progress();
@@ -150,12 +171,39 @@ async function follow(
     if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
+    over.abort();
+    await holding;
+  }
+}
+
+/** Keeps the time that a run is paused out of its deadline, until `signal` aborts. */
+async function holdWhilePaused(
+  runs: TrainDependencies['runs'],
+  run: string,
+  watch: StallWatch,
+  signal: AbortSignal,
+): Promise<void> {
+  const until = (isPaused: boolean) =>
+    runs.waitFor((state) => (state.get(run)?.status === 'paused') === isPaused, {
+      timeoutMs: FOREVER_MS,
+      what: `run ${run} to ${isPaused ? 'be paused' : 'go on'}`,
+      signal,
+    });
+  try {
+    for (;;) {
+      await until(true);
+      watch.hold();
+      await until(false);
+      watch.release();
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 
 /** Computes a step and publishes it, unless it was published before a crash. */
 async function complete(
-  { context, compute }: TrainDependencies,
+  { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
   { items, failed }: WholeStep,
@@ -193,6 +241,10 @@ async function complete(
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
     ...(release ? [policyEvent(release)] : []),
+    // A step that is done has waited for nothing more, whoever said that the run was paused.
+    ...(runs.state.get(run)?.paused
+      ? [{ type: 'run.resumed', id: `${run}/resumed/${step}`, data: { run } } as const]
+      : []),
     {
       type: 'step.completed',
       id: `${run}/${step}`,
@@ -206,6 +258,7 @@ async function complete(
       },
     },
   ]);
+  driven.goesOn();
 }
 
 /** Whether a run is a replay with the configuration of what it replays. */
@@ -238,8 +291,17 @@ const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
 const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 
-const stallMessage = ({ stallTimeoutMs }: RunConfig, step: number, join: Join): string =>
-  `expected the items of step ${step} within ${stallTimeoutMs} ms, still missing: ${missingAt(join, step)}. Are the services that publish them up?`;
+const stallMessage = (
+  { stallTimeoutMs }: RunConfig,
+  step: number,
+  join: Join,
+  letter: DeadLetter | undefined,
+): string => {
+  const missing = `expected the items of step ${step} within ${stallTimeoutMs} ms, still missing: ${missingAt(join, step)}.`;
+  if (!letter) return `${missing} Are the services that publish them up?`;
+  const { count, service, cause } = letter;
+  return `${missing} ${count} of the run's records could not be handled and lie in dead-letters, the newest by ${service}: ${cause.message} (${cause.code})`;
+};
 
 const incompleteMessage = (config: RunConfig, step: number, join: Join): string =>
   `expected the log to hold what run ${loggedBy(config)} was trained on in step ${step}, missing: ${missingAt(join, step)}. Is the run older than its topics keep events?`;

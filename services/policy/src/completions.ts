@@ -1,103 +1,81 @@
 /** OpenAI's /v1/completions, for any policy on the log. */
-import { randomUUID } from 'node:crypto';
-import { problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
-import { z } from 'zod';
+import { ProblemError, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
+import type { SSEStreamingApi } from 'hono/streaming';
+import { type CompletionJob, prepareJob, TIMEOUT_MS } from './completion-job.js';
+import { CompletionRequest } from './completion-request.js';
+import { answerOf, sendChunks } from './completion-response.js';
 import type { LoadedPolicy } from './held.js';
+import { openAIError } from './openai-errors.js';
 import type { Policies } from './policies.js';
+import { requirePolicy } from './served-models.js';
 
-const CompletionRequest = z.strictObject({
-  model: z.string().min(1).describe('a run'),
-  prompt: z.string(),
-  max_tokens: z.int().min(1).max(100_000).default(16),
-  temperature: z.number().min(0).max(10).default(1),
-  top_p: z.number().gt(0).max(1).default(1),
-  top_k: z.int().min(0).default(0),
-  n: z.int().min(1).max(128).default(1),
-  seed: z.int().min(0).optional(),
-});
-type CompletionRequest = z.output<typeof CompletionRequest>;
-
-const TIMEOUT_MS = 120_000;
-
-export function serveCompletions({ http, signal }: ServiceContext, policies: Policies): void {
-  http.get('/v1/models', (c) =>
-    c.json({
-      object: 'list',
-      data: [...policies.versions.state.values()].map(({ run, version }) => ({
-        id: run,
-        object: 'model',
-        version,
-      })),
-    }),
-  );
-
-  http.post('/v1/completions', validated('json', CompletionRequest), async (c) => {
+export function serveCompletions(
+  { http, streams, signal: stopping }: ServiceContext,
+  policies: Policies,
+): void {
+  http.post('/v1/completions', validated('json', CompletionRequest), (c) => {
     const request = c.req.valid('json');
-    if (!policies.versions.state.has(request.model)) {
-      throw problem(
-        404,
-        'MODEL_NOT_FOUND',
-        'No such policy',
-        `expected model to be one of GET /v1/models, got ${request.model}`,
-      );
-    }
-    const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
-    const completed = await policies
-      .useNewest(request.model, { timeoutMs: TIMEOUT_MS, signal }, (policy) =>
-        complete(policy, request, seed),
-      )
-      .catch(asProblem);
-    return c.json({
-      id: `cmpl-${randomUUID()}`,
-      object: 'text_completion',
-      created: Math.floor(Date.now() / 1000),
-      model: request.model,
-      seed,
-      ...completed,
+    requirePolicy(policies, request.model);
+    const left = c.req.raw.signal;
+    const explained = (error: unknown) => asProblem(error, left, stopping);
+    return new Promise<Response>((resolve, reject) => {
+      // The policy stays in memory until this ends: for a stream, long after the response has begun.
+      const answer = async (policy: LoadedPolicy): Promise<void> => {
+        const job = await prepareJob(policy, request, left);
+        if (!request.stream) return resolve(c.json(await answerOf(job, left)));
+        await new Promise<void>((done) => {
+          resolve(streams.sse(c, (sse, signal) => stream(job, sse, signal, explained).finally(done)));
+        });
+      };
+      policies
+        .useNewest(request.model, { timeoutMs: TIMEOUT_MS, signal: left }, answer)
+        .catch((error) => reject(explained(error)));
     });
   });
 }
 
-async function complete(policy: LoadedPolicy, request: CompletionRequest, seed: number) {
-  const { tokens, stopToken } = await policy.encode(request.prompt);
-  const generated = await Promise.all(
-    Array.from({ length: request.n }, (_, index) =>
-      policy.generate({
-        promptTokens: tokens,
-        sampling: {
-          temperature: request.temperature,
-          topP: request.top_p,
-          topK: request.top_k,
-          maxNewTokens: request.max_tokens,
-          stopTokens: [stopToken],
-        },
-        seed,
-        draws: `completion/${index}`,
-        timeoutMs: TIMEOUT_MS,
-      }),
-    ),
-  );
-  const completionTokens = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  return {
-    policy_version: policy.version,
-    choices: generated.map(({ text, finishReason }, index) => ({
-      index,
-      text,
-      finish_reason: finishReason,
-      logprobs: null,
-    })),
-    usage: {
-      prompt_tokens: tokens.length,
-      completion_tokens: completionTokens,
-      total_tokens: tokens.length + completionTokens,
-    },
+async function stream(
+  job: CompletionJob,
+  sse: SSEStreamingApi,
+  signal: AbortSignal,
+  explained: (error: unknown) => unknown,
+): Promise<void> {
+  let sent = Promise.resolve();
+  const send = (data: string) => {
+    sent = sent.then(() => sse.writeSSE({ data }));
   };
+  try {
+    await sendChunks(job, signal, (chunk) => send(JSON.stringify(chunk)));
+    send('[DONE]');
+  } catch (error) {
+    // Nobody is there to be told; a service that stops aborts the signal too, and says so.
+    if (sse.aborted) return;
+    const told = explained(error);
+    send(JSON.stringify({ error: openAIError(told instanceof ProblemError ? told : {}) }));
+    if (!(told instanceof ProblemError)) throw error;
+  } finally {
+    await sent;
+  }
 }
 
-function asProblem(error: Error & { code?: string }): never {
-  if (error.code === 'MODEL_GENERATION_REQUEST')
-    throw problem(400, error.code, 'The request cannot be generated', error.message);
-  if (error.code === 'MODEL_GENERATION_TIMEOUT')
-    throw problem(504, error.code, 'Generation took too long', error.message);
-  throw error;
+/** What a client is told of an error; others are given back as they are. */
+function asProblem(error: unknown, left: AbortSignal, stopping: AbortSignal): unknown {
+  const { code, message } = error as Error & { code?: string };
+  if (left.aborted) return problem(499, 'CLIENT_CLOSED_REQUEST', 'The client is gone');
+  if (stopping.aborted) {
+    const headers = { 'retry-after': '1' };
+    return problem(503, 'SERVICE_STOPPING', 'The service is stopping', 'ask again', { headers });
+  }
+  switch (code) {
+    case 'MODEL_GENERATION_REQUEST':
+      return problem(400, code, 'The request cannot be generated', message);
+    case 'MODEL_NOT_A_POLICY':
+      return problem(400, code, 'The run is of no policy', message);
+    case 'MODEL_GENERATION_TIMEOUT':
+      return problem(504, code, 'Generation took too long', message);
+    case 'MODEL_LOGITS_NOT_FINITE':
+      return problem(500, code, 'The policy cannot be sampled from', message);
+    default:
+      return error;
+  }
 }

@@ -1,14 +1,17 @@
 /** A policy version in memory for as long as somebody uses it. */
 import { withDeadline } from '@rlhf-streams/runtime';
 import type { PublishedVersion } from '@rlhf-streams/training/config';
-import type { Models } from './models.js';
-import type { PolicyThread, Sampled, Work } from './thread.js';
+import type { PlacedToken } from './completion-text.js';
+import type { Models, Reader } from './models.js';
+import type { Completed, CompletionWork, Encoded, JudgeWork, Sampled, Work } from './thread.js';
 
 /** A version that can be sampled from. */
 export interface LoadedPolicy {
   readonly version: number;
   generate(work: Work): Promise<Sampled>;
-  encode(text: string): ReturnType<PolicyThread['encode']>;
+  complete(work: CompletionWork, reader: Reader): Promise<Completed>;
+  judge(work: JudgeWork, reader: Pick<Reader, 'signal'>): Promise<readonly PlacedToken[]>;
+  encode(prompts: readonly (string | readonly number[])[]): Promise<Encoded>;
 }
 
 export interface Held {
@@ -62,7 +65,9 @@ export function hold(policy: PublishedVersion, options: HoldOptions): Held {
   const loadedPolicy: LoadedPolicy = {
     version,
     generate: (work) => models.generate(key, work),
-    encode: (text) => models.encode(key, text),
+    complete: (work, reader) => models.complete(key, work, reader),
+    judge: (work, reader) => models.judge(key, work, reader),
+    encode: (prompts) => models.encode(key, prompts),
   };
   return {
     version,

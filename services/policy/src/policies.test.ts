@@ -48,9 +48,11 @@ const models: Models = {
   load: async (key) => void loaded.add(key),
   unload: async (key) => void loaded.delete(key),
   generate: () => Promise.reject(new Error('nothing is generated here')),
+  judge: () => Promise.reject(new Error('nothing is judged here')),
+  complete: () => Promise.reject(new Error('nothing is completed here')),
   encode: async (key) => {
     if (!loaded.has(key)) throw new Error(`model ${key} is not loaded`);
-    return { tokens: [], stopToken: 0 };
+    return { prompts: [], stopToken: 0, contextLength: 1 };
   },
 };
 
@@ -101,7 +103,7 @@ const publish = (run: string, version: number) => {
 };
 const versionUsed = (policies: Policies, run: string, least: number) =>
   policies.use(run, least, running, async (policy) => {
-    await policy.encode('');
+    await policy.encode([]);
     return policy.version;
   });
 
@@ -168,7 +170,7 @@ describe('a run that the replica serves', () => {
     const first = policies.use('r', 0, running, async (policy) => {
       using.open('');
       await done.opened;
-      await policy.encode('');
+      await policy.encode([]);
       return policy.version;
     });
     await using.opened;
@@ -279,7 +281,7 @@ describe('a run that has ended', () => {
     const policies = await follow();
     const use = (run: string) =>
       policies.useNewest(run, running, async (policy) => {
-        await policy.encode('');
+        await policy.encode([]);
         return policy.version;
       });
     for (const run of ['a', 'b', 'c']) {

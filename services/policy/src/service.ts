@@ -5,8 +5,10 @@ import { computeSettings } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
 import { createModels } from './models.js';
+import { withOpenAIErrors } from './openai-errors.js';
 import { createPolicies, type Policies } from './policies.js';
 import { answerPrompts } from './rollouts.js';
+import { serveModels } from './served-models.js';
 
 /** Generates rollouts for the prompts of every run, and completions over HTTP. */
 export const policy = defineService({
@@ -52,6 +54,8 @@ export const policy = defineService({
       fetchTimeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });
     readiness.check('policies', () => isFollowing(policies));
+    context.http.use('/v1/*', withOpenAIErrors);
+    serveModels(context, policies);
     serveCompletions(context, policies);
     await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
     await answerPrompts(context, policies);

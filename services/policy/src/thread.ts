@@ -1,21 +1,27 @@
 /** The policy's compute thread: models in memory, and the generator that samples from them. */
 
-import { workerData } from 'node:worker_threads';
+import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Sampling } from '@rlhf-streams/events';
 import {
   type Completion,
+  checkTokenIds,
   createGenerator,
   type Generator,
   keyFor,
   loadTokenizer,
   type ModelConfig,
+  ModelError,
+  promptTokens,
   readCheckpoint,
   shapeKey,
   type Tokenizer,
+  tokenLogprobs,
+  tokenText,
   type Weights,
 } from '@rlhf-streams/model';
 import { type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
+import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
 export interface ThreadOptions {
   /** Sequences generated side by side. */
@@ -34,6 +40,43 @@ export interface Work {
 
 export interface Sampled extends Completion {
   readonly text: string;
+}
+
+/** A text to be generated for somebody who reads along. */
+export interface CompletionWork extends Work {
+  /** The text ends before the first of these. */
+  readonly stops: readonly string[];
+  /** Report each token, with so many of the likeliest. */
+  readonly logprobs?: number;
+}
+
+/** A prompt whose log-probs are asked for. */
+export interface JudgeWork {
+  readonly prompt: EncodedPrompt;
+  readonly logprobs: number;
+  readonly timeoutMs: number;
+}
+
+export interface Completed extends Piece {
+  readonly finishReason: Completion['finishReason'];
+  /** Tokens of the text. */
+  readonly count: number;
+}
+
+export interface EncodedPrompt {
+  /** What the policy sees. */
+  readonly tokens: readonly number[];
+  readonly text: string;
+  /** The text begins after so many of the tokens. */
+  readonly begin: number;
+}
+
+export interface Encoded {
+  readonly prompts: readonly EncodedPrompt[];
+  /** The token that ends what the policy says. */
+  readonly stopToken: number;
+  /** The longest sequence, prompt and completion together, in tokens. */
+  readonly contextLength: number;
 }
 
 interface Model {
@@ -60,6 +103,12 @@ const api = {
   /** Reads the model in a folder and keeps it under `key`. */
   async load(key: string, directory: string): Promise<void> {
     const { config, tensors, tokenizer } = await readCheckpoint(directory);
+    if (config.numLabels !== undefined) {
+      throw new ModelError(
+        'MODEL_NOT_A_POLICY',
+        'expected a model that generates text, got a reward model: its weights end in a score',
+      );
+    }
     if (!tokenizer) throw new Error(`${directory} has no tokenizer.json: a policy needs one`);
     models.set(key, {
       config,
@@ -86,10 +135,72 @@ const api = {
     });
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
-  /** The tokens of a prompt as policies see it, after the token that begins a text. */
-  async encode(key: string, text: string): Promise<{ tokens: number[]; stopToken: number }> {
-    const { tokenizer } = modelOf(key);
-    return { tokens: [tokenizer.eosId, ...tokenizer.encode(text)], stopToken: tokenizer.eosId };
+  /** Says at the port what is certain of the text as it grows; ends when the port is closed. */
+  async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
+    const { config, weights, tokenizer } = modelOf(key);
+    const { promptTokens, sampling, seed, draws, timeoutMs, stops, logprobs } = work;
+    const text = createCompletionText(
+      (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
+      stops,
+    );
+    const completion = await generatorFor(config).generate({
+      weights,
+      promptTokens,
+      sampling,
+      maxNewTokens: sampling.maxNewTokens,
+      stopTokens: sampling.stopTokens,
+      key: keyFor(seed, draws),
+      timeoutMs,
+      signal: abortedWith(port),
+      onToken: (token, logits) => {
+        const report = logprobs === undefined ? undefined : reportOf(tokenizer, logits, token, logprobs);
+        const ended = text.add(token, report);
+        const piece = text.take();
+        if (piece) port.postMessage(piece);
+        return ended;
+      },
+    });
+    const { stopped, ...whole } = text.end();
+    return { ...whole, finishReason: stopped ? 'stop' : completion.finishReason };
+  },
+  /** What the model thinks of the tokens of a prompt's text, each after those before it. */
+  async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
+    const { config, weights, tokenizer } = modelOf(key);
+    const { prompt, logprobs, timeoutMs } = work;
+    const [first, ...given] = prompt.tokens;
+    const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
+    if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
+    if (given.length === 0) return text.end().tokens;
+    let position = 1;
+    await generatorFor(config).generate({
+      weights,
+      promptTokens: [first!],
+      given,
+      sampling: { temperature: 1 },
+      maxNewTokens: given.length,
+      stopTokens: [],
+      key: keyFor(0, 'nothing is drawn'),
+      timeoutMs,
+      signal: abortedWith(port),
+      onToken: (token, logits) => {
+        if (position++ >= prompt.begin) text.add(token, reportOf(tokenizer, logits, token, logprobs));
+        return false;
+      },
+    });
+    return text.end().tokens;
+  },
+  /** Texts as policies continue them, after what begins a text; tokens as they are. */
+  async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
+    const { config, tokenizer } = modelOf(key);
+    const encoded = prompts.map((prompt) => {
+      if (typeof prompt !== 'string') {
+        checkTokenIds(config, prompt);
+        return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
+      }
+      const tokens = promptTokens(tokenizer, config, prompt);
+      return { tokens, text: prompt, begin: tokens.length - tokenizer.encode(prompt).length };
+    });
+    return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
   },
 };
 
@@ -97,6 +208,22 @@ function modelOf(key: string): Model {
   const model = models.get(key);
   if (!model) throw new Error(`model ${key} is not loaded`);
   return model;
+}
+
+/** Aborted when the port is closed at its other end. */
+function abortedWith(port: MessagePort): AbortSignal {
+  const left = new AbortController();
+  port.once('close', () =>
+    left.abort(new ModelError('MODEL_GENERATION_ABORTED', 'nobody waits for what is generated any more')),
+  );
+  return left.signal;
+}
+
+function reportOf(tokenizer: Tokenizer, logits: Float32Array, token: number, count: number): TokenReport {
+  const { logprob, likeliest } = tokenLogprobs(logits, token, count);
+  const text = tokenText(tokenizer, token);
+  const top = likeliest.map((other) => [tokenText(tokenizer, other.token), other.logprob] as const);
+  return { token: text, logprob, top: Object.fromEntries([...top, [text, logprob]]) };
 }
 
 export type PolicyThread = typeof api;

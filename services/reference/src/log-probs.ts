@@ -71,5 +71,8 @@ async function completionLogprobs(
   temperature: number,
 ): Promise<number[]> {
   const row = await reference.logprobs([...promptTokens, ...tokens], temperature);
-  return Array.from(row.subarray(promptTokens.length - 1), (x) => Number(Math.min(0, x).toPrecision(9)));
+  // The first token of a text without a prompt has no log-prob.
+  return Array.from(row.subarray(Math.max(0, promptTokens.length - 1)), (x) =>
+    Number(Math.min(0, x).toPrecision(9)),
+  );
 }

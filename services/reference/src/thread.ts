@@ -60,11 +60,11 @@ const api = {
     const { config, parameters } = modelOf(key);
     return scorerFor(config, temperature).score(parameters, sequences);
   },
-  /** The tokens of a text, after the token that begins one. */
+  /** The tokens of a text, after those that begin one. */
   async encode(key: string, text: string): Promise<number[]> {
     const { tokenizer } = modelOf(key);
     if (!tokenizer) throw new Error(`reference ${key} has no tokenizer.json`);
-    return [tokenizer.eosId, ...tokenizer.encode(text)];
+    return [...tokenizer.begin, ...tokenizer.encode(text)];
   },
 };
 

@@ -37,10 +37,8 @@ async function scored(
     data: { ...stamp, policyVersion, cause: { code, message } },
   });
   try {
-    const subject = {
-      text: rollout.promptText + rollout.text,
-      tokens: [...rollout.promptTokens, ...rollout.tokens],
-    };
+    const tokens = [...rollout.promptTokens, ...rollout.tokens];
+    const subject = { text: rollout.promptText + rollout.text, tokens: async () => tokens };
     const { score, parts } = await scoreBy(scorers, run, subject);
     const notFinite = Object.entries(parts).find(([, score]) => !Number.isFinite(score));
     if (notFinite)

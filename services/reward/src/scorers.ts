@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
+import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
 import {
   batched,
   type LoadedArtifacts,
@@ -24,7 +25,8 @@ import type { RewardThread, ThreadOptions } from './thread.js';
 /** What is scored: a scorer reads the text or the tokens. */
 export interface Scored {
   readonly text: string;
-  readonly tokens: readonly number[];
+  /** @param own the tokenizer that a reward model came with, if any */
+  readonly tokens: (own: Tokenizer | undefined) => Promise<readonly number[]>;
 }
 
 export interface Scorer {
@@ -72,7 +74,8 @@ export async function createScorers(
       (sequences: readonly (readonly number[])[]) => thread.score(sha256, sequences),
       ({ length }) => length > contextLength,
     );
-    return { score: ({ tokens }) => score(tokens) };
+    const tokenizer = await readTokenizer(directory);
+    return { score: async ({ tokens }) => score(await tokens(tokenizer)) };
   };
 
   return loadArtifacts(context, {

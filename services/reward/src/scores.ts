@@ -1,8 +1,5 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
-
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { loadTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
+import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
 import { artifactRoles, type RunView, scorersOf } from '@rlhf-streams/training/config';
 import { z } from 'zod';
@@ -19,18 +16,24 @@ export function serveScores(
   scorers: Scorers,
 ): void {
   const tokenizers = new Map<string, Promise<Tokenizer>>();
-  const tokenizerOf = async (run: RunView): Promise<Tokenizer> => {
+  const policyTokenizer = async (run: RunView): Promise<Tokenizer> => {
     const policy = run.artifacts![artifactRoles.policy]!;
     const known = tokenizers.get(policy.sha256);
     if (known) return known;
-    const loading = artifacts
-      .fetch(policy)
-      .then(async (directory) =>
-        loadTokenizer(JSON.parse(await readFile(join(directory, 'tokenizer.json'), 'utf8'))),
-      );
+    const loading = artifacts.fetch(policy).then(async (directory) => {
+      const tokenizer = await readTokenizer(directory);
+      if (!tokenizer) throw new Error(`${directory} has no tokenizer.json: a policy needs one`);
+      return tokenizer;
+    });
     tokenizers.set(policy.sha256, loading);
     loading.catch(() => tokenizers.delete(policy.sha256));
     return loading;
+  };
+
+  /** As a scorer's own tokenizer begins and ends texts; where it came without one, as training does the policy's. */
+  const tokensOf = async (run: RunView, text: string, own: Tokenizer | undefined): Promise<number[]> => {
+    const { begin, encode, end, eosId } = own ?? (await policyTokenizer(run));
+    return [...begin, ...encode(text), ...(own ? end : [eosId])];
   };
 
   http.post('/v1/scores', validated('json', ScoreRequest), async (c) => {
@@ -44,15 +47,11 @@ export function serveScores(
         `expected run to be a started run with scorers, got ${id}`,
       );
     }
-    const tokenizer = await tokenizerOf(run);
     const scores = await Promise.all(
-      texts.map(async (text) => {
-        const tokens = [tokenizer.eosId, ...tokenizer.encode(text), tokenizer.eosId];
-        return scoreBy(scorers, run, { text, tokens });
-      }),
+      texts.map((text) => scoreBy(scorers, run, { text, tokens: (own) => tokensOf(run, text, own) })),
     ).catch((error: Error & { code?: string }) => {
       if (error.code === 'MODEL_SEQUENCE_LENGTH')
-        throw problem(400, error.code, 'A text is too long', error.message);
+        throw problem(400, error.code, 'A text does not fit the model', error.message);
       throw error;
     });
     return c.json({ run: id, scores });

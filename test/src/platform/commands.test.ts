@@ -56,7 +56,10 @@ it('replay tells of every version that it came out the same, also when what no r
 
 it.each([
   [['replay', 'ppo', '--set', 'sampling.temperature=2'], /another sampling\.temperature.*CLI_REPLAY_REFUSED/],
-  [['replay', 'ppo', '--set', 'ppo.klCoef=much'], /expected number.*at ppo\.klCoef.*CLI_REPLAY_REFUSED/s],
+  [
+    ['replay', 'ppo', '--set', 'ppo.klCoef=much'],
+    /ppo\.klCoef: expected number of at least 0, got 'much'.*CLI_REPLAY_REFUSED/s,
+  ],
   [['replay', 'ppo', '--set', 'ppo.klCoef'], /path=value/],
   [['replay', 'nowhere'], /got nowhere; there are: .*ppo/],
   [['replay', 'sft', '--as', 'ppo'], /CLI_RUN_EXISTS/],

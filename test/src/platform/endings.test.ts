@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyPpo, writeReviews } from './tiny-runs.js';
+import { tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let data: string;
@@ -52,6 +52,21 @@ const stepsOf = async (run: string) => {
 const urlOf = (service: string) => platform.services.find(({ name }) => name === service)!.url;
 
 describe('a run that cannot start', () => {
+  it('may be asked for again once what it was refused for is mended, or otherwise', async () => {
+    const later = join(folder, 'later.jsonl');
+    const config = { ...tinySft(later), run: 'again' };
+    expect((await causeOf(config)).message).toContain(later);
+    await copyFile(data, later);
+    await expect(complete(config)).resolves.toMatchObject({ steps: config.steps });
+    await expect(requestRun(platform, { ...config, steps: 99 })).rejects.toMatchObject({
+      code: 'CLI_RUN_EXISTS',
+    });
+
+    const wrong = { ...tinySft(join(folder, 'never.jsonl')), run: 'otherwise' };
+    await causeOf(wrong);
+    await expect(complete({ ...wrong, data })).resolves.toMatchObject({ run: 'otherwise' });
+  });
+
   it('names the run that does not exist', async () => {
     expect(await causeOf({ ...tinyPpo(data, 'run:nowhere'), run: 'orphan' })).toEqual({
       code: 'RUN_SOURCE_UNKNOWN',

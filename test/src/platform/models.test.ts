@@ -109,7 +109,8 @@ describe('POST /v1/completions of the policy service', () => {
     const path = '/v1/completions';
     await expectProblem('policy', path, { model: 'nobody', prompt: 'x' }, 404, 'MODEL_NOT_FOUND');
     await expectProblem('policy', path, { model: 'ppo', prompt: 'x', n: 0 }, 400, 'INVALID_REQUEST');
-    await expectProblem('policy', path, { model: 'ppo', prompt: long }, 400, 'MODEL_GENERATION_REQUEST');
+    await expectProblem('policy', path, { model: 'ppo', prompt: long }, 400, 'CONTEXT_LENGTH_EXCEEDED');
+    await expectProblem('policy', path, { model: 'reward', prompt: 'x' }, 400, 'MODEL_NOT_A_POLICY');
   });
 });
 

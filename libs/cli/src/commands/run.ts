@@ -8,9 +8,18 @@ export async function run(file: string, options: Where & { readonly signal: Abor
   const place = await openPlace(options);
   try {
     console.log(`${place.description}\n`);
-    for (const config of configs)
+    for (const config of configs) {
       await showRun(place, config, `${config.method} ${config.run}`, options.signal);
+      if (config.method !== 'sample') console.log(exportHint(config.run, options));
+    }
   } finally {
     await place.close();
   }
+}
+
+/** How to get the model that a run made, as a command for this machine's shell. */
+function exportHint(run: string, { directory, brokers }: Where): string {
+  const log = brokers ? ` --brokers ${brokers}` : '';
+  const folder = /^[\w./-]+$/.test(directory) ? directory : `'${directory.replaceAll("'", "'\\''")}'`;
+  return `Export its model with: npx rlhf-streams export ${run} models/${run} --directory ${folder}${log}`;
 }

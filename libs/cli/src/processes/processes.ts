@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Client, openClient } from '../client.js';
 import { CliError } from '../errors.js';
 import { type ServiceName, serviceNames } from '../service-names.js';
+import { troublesOf } from '../troubles.js';
 import { tellingWait } from '../waiting.js';
 import { type Supervised, supervise } from './supervised.js';
 
@@ -25,6 +26,8 @@ export interface Processes extends Client {
   /** Starts one more replica of a service, and waits until it is ready. */
   start(service: ServiceName): Promise<Supervised>;
 }
+
+const READYZ_TIMEOUT_MS = 3_000;
 
 /** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
@@ -78,6 +81,12 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
     ...client,
     services,
     failed,
+    troubles: () =>
+      troublesOf(
+        services.map(({ url }) => ({
+          readyz: () => fetch(`${url}/readyz`, { signal: AbortSignal.timeout(READYZ_TIMEOUT_MS) }),
+        })),
+      ),
     close,
     async start(name) {
       const service = begin(name);

@@ -15,7 +15,8 @@ interface StagePlots {
   readonly run: string;
   readonly name: string;
   readonly description: string;
-  readonly metrics: readonly string[];
+  /** The metrics that are plotted, by name, and what their axes count. */
+  readonly metrics: Readonly<Record<string, string>>;
   readonly groups?: StageReport['groups'];
 }
 
@@ -24,36 +25,43 @@ const stages: readonly StagePlots[] = [
     run: 'sft',
     name: 'SFT',
     description: 'Mean negative log-likelihood of the review sentences, in nats per token',
-    metrics: ['loss', 'grad_norm'],
+    metrics: { loss: 'nats per token', grad_norm: 'L2 norm' },
   },
   {
     run: 'reward',
     name: 'Reward model',
-    description: 'Bradley-Terry likelihood of the comparisons that the gold reward ranked',
-    metrics: ['loss', 'accuracy', 'margin'],
+    description:
+      'Bradley-Terry likelihood of the comparisons that the gold reward ranked; equal scores count half',
+    metrics: { loss: 'nats per pair', accuracy: 'share of pairs', margin: 'score' },
   },
   {
     run: 'ppo',
     name: 'PPO',
     description: 'Reward-model score with a KL penalty to the SFT policy; the gold reward is only watched',
-    metrics: [
-      'objective/scores',
-      'scores/gold',
-      'objective/kl',
-      'rollout/length',
-      'loss/policy_avg',
-      'loss/value_avg',
-      'policy/entropy_avg',
-      'policy/clipfrac_avg',
-      'val/var_explained',
-    ],
+    metrics: {
+      'objective/scores': 'score',
+      'scores/gold': 'score',
+      'objective/kl': 'nats per sequence',
+      'rollout/length': 'tokens',
+      'loss/policy_avg': 'clipped surrogate',
+      'loss/value_avg': 'half squared error',
+      'policy/entropy_avg': 'nats per token',
+      'policy/clipfrac_avg': 'share of tokens',
+      'val/var_explained': 'share of variance',
+    },
     groups: [{ title: 'reward', series: ['objective/scores', 'scores/gold'] }],
   },
   {
     run: 'dpo',
     name: 'DPO',
     description: 'The same comparisons, without a reward model',
-    metrics: ['loss', 'rewards/accuracies', 'rewards/chosen', 'rewards/rejected', 'rewards/margins'],
+    metrics: {
+      loss: 'nats per pair',
+      'rewards/accuracies': 'share of pairs',
+      'rewards/chosen': 'implicit reward',
+      'rewards/rejected': 'implicit reward',
+      'rewards/margins': 'implicit reward',
+    },
     groups: [
       { title: 'implicit rewards', series: ['rewards/chosen', 'rewards/rejected', 'rewards/margins'] },
     ],
@@ -83,5 +91,8 @@ export function quickstartReport(results: Results, verdict: Verdict, facts: Repo
   return renderReport(data);
 }
 
-const pick = (series: readonly MetricSeries[] = [], names: readonly string[]): MetricSeries[] =>
-  names.flatMap((name) => series.find((each) => each.name === name) ?? []);
+const pick = (series: readonly MetricSeries[] = [], metrics: StagePlots['metrics']): MetricSeries[] =>
+  Object.entries(metrics).flatMap(([name, unit]) => {
+    const found = series.find((each) => each.name === name);
+    return found ? [{ ...found, unit }] : [];
+  });

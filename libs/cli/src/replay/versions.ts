@@ -1,6 +1,6 @@
 /** The policy versions of two runs, compared by the SHA-256 of what they published. */
 import type { Events } from '@rlhf-streams/runtime';
-import { ARTIFACT_TOPICS, artifactRoles } from '@rlhf-streams/training/config';
+import { ARTIFACT_TOPICS, artifactRoles, publishedModel } from '@rlhf-streams/training/config';
 
 /** SHA-256 by version. */
 export type Versions = ReadonlyMap<number, string>;
@@ -8,12 +8,13 @@ export type Versions = ReadonlyMap<number, string>;
 /** Every version of a run that the log still tells of: `policy-versions` may have forgotten all but the newest. */
 export async function versionsOf(events: Pick<Events, 'readAll'>, run: string): Promise<Versions> {
   const versions = new Map<number, string>();
-  for await (const { type, data } of events.readAll(ARTIFACT_TOPICS)) {
-    if (data.run !== run) continue;
-    if (type === 'policy.published') versions.set(data.version, data.artifact.sha256);
-    else if (type === 'step.completed' && data.published)
-      versions.set(data.policyVersion, data.published.sha256);
-    else if (type === 'run.started') versions.set(0, data.artifacts[artifactRoles.policy]!.sha256);
+  for await (const event of events.readAll(ARTIFACT_TOPICS)) {
+    if (event.data.run !== run) continue;
+    if (event.type === 'policy.published' || event.type === 'step.completed') {
+      const model = publishedModel(event);
+      if (model) versions.set(model.version, model.artifact.sha256);
+    } else if (event.type === 'run.started')
+      versions.set(0, event.data.artifacts[artifactRoles.policy]!.sha256);
   }
   return versions;
 }

@@ -6,6 +6,9 @@ export interface Axis {
   readonly place: (value: number) => number;
 }
 
+/** What a value may lie outside of the axis, in ticks: less than can be seen. A KL of -1e-7 is drawn at 0. */
+const SLACK = 0.005;
+
 /** Axis whose `values` all fit, its ends at round numbers, drawn from pixel `from` to pixel `to`. */
 export function axisFor(values: readonly number[], from: number, to: number, about = 5): Axis {
   const finite = values.filter(Number.isFinite);
@@ -14,8 +17,8 @@ export function axisFor(values: readonly number[], from: number, to: number, abo
   if (finite.length === 0) [low, high] = [0, 1];
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
   const step = roundStep((high - low) / about);
-  const first = Math.floor(low / step + 1e-9);
-  const last = Math.ceil(high / step - 1e-9);
+  const first = Math.floor(low / step + SLACK);
+  const last = Math.ceil(high / step - SLACK);
   const place = (value: number) => from + ((value / step - first) / (last - first)) * (to - from);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks = Array.from({ length: last - first + 1 }, (_, i) => {

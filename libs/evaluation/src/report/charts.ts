@@ -3,12 +3,13 @@ import type { PolicySummary } from '../policies.js';
 import type { Estimate } from '../statistics.js';
 import { axisFor } from './axis.js';
 import { type Html, html } from './html.js';
+import { type Box, placeLabels, textWidth } from './labels.js';
 import type { ReportData } from './report-data.js';
 
 const WIDTH = 520;
 const HEIGHT = 340;
-/** Width of a letter of a label, roughly. */
-const LETTER = 7.5;
+/** Radius of a policy's mark. */
+const MARK = 5.5;
 const PLOT = { left: 48, right: WIDTH - 18, top: 28, bottom: HEIGHT - 44 };
 
 /** Class that gives an element the colour of the policy at `index`; negative: no policy. */
@@ -34,12 +35,13 @@ export function frontierChart(policies: readonly PolicySummary[], frontier: Repo
     PLOT.top,
   );
   const marks = policies
-    .map((policy, index) => ({
-      policy,
-      index,
-      at: { x: x.place(policy.kl.mean), y: y.place(policy.gold.mean) },
-    }))
+    .map(({ name, kl, gold }, index) => {
+      const [left, right] = ends(kl).map(x.place) as [number, number];
+      const [bottom, top] = ends(gold).map(y.place) as [number, number];
+      return { name, index, at: { x: x.place(kl.mean), y: y.place(gold.mean) }, left, right, top, bottom };
+    })
     .filter(({ at }) => Number.isFinite(at.x) && Number.isFinite(at.y));
+  const labels = placeLabels(marks, marks.flatMap(crossOf), { ...PLOT, right: WIDTH });
   return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Gold reward against KL to the reference">
 ${y.ticks.map(
   ({ label, at }) =>
@@ -58,19 +60,25 @@ ${paths.map(
         html`<circle class="step ${colourClass(index)}" cx="${px(x.place(p.kl))}" cy="${px(y.place(p.gold))}" r="2"/>`,
     )}`,
 )}
-${marks.map(({ policy, index, at }) => {
-  const [left, right] = ends(policy.kl).map(x.place) as [number, number];
-  const [low, high] = ends(policy.gold).map(y.place) as [number, number];
-  return html`<g class="${colourClass(index)}"><line class="error" x1="${px(left)}" x2="${px(right)}" y1="${px(at.y)}" y2="${px(at.y)}"/><line class="error" x1="${px(at.x)}" x2="${px(at.x)}" y1="${px(low)}" y2="${px(high)}"/><circle class="mark" cx="${px(at.x)}" cy="${px(at.y)}" r="5.5"/></g>`;
-})}
-${marks.map(({ policy, at }, i) => {
-  const leftwards = at.x + 10 + LETTER * policy.name.length > WIDTH;
-  const crowded = marks
-    .slice(0, i)
-    .some((mark) => Math.abs(mark.at.x - at.x) < 60 && Math.abs(mark.at.y - at.y) < 18);
-  return html`<text class="label" x="${px(at.x + (leftwards ? -10 : 10))}" y="${px(at.y + (crowded ? 18 : -9))}" text-anchor="${leftwards ? 'end' : 'start'}">${policy.name}</text>`;
-})}
+${marks.map(
+  ({ index, at, left, right, top, bottom }) =>
+    html`<g class="${colourClass(index)}"><line class="error" x1="${px(left)}" x2="${px(right)}" y1="${px(at.y)}" y2="${px(at.y)}"/><line class="error" x1="${px(at.x)}" x2="${px(at.x)}" y1="${px(bottom)}" y2="${px(top)}"/><circle class="mark" cx="${px(at.x)}" cy="${px(at.y)}" r="${MARK}"/></g>`,
+)}
+${labels.map(({ x, y }, i) => html`<text class="label" x="${px(x)}" y="${px(y)}">${marks[i]!.name}</text>`)}
 </svg>`;
+}
+
+/** What a mark with its error bars covers. */
+function crossOf({ at, ...ends }: Box & { at: { x: number; y: number } }): Box[] {
+  const around = (radius: number) => ({
+    left: at.x - radius,
+    right: at.x + radius,
+    top: at.y - radius,
+    bottom: at.y + radius,
+  });
+  const line = around(2);
+  const { left, right, top, bottom } = ends;
+  return [{ ...line, left, right }, { ...line, top, bottom }, around(MARK + 1)];
 }
 
 /** Histogram of the gold reward of every policy that gives its scores, one row each over a shared axis. */
@@ -106,17 +114,21 @@ ${rows.map(({ name, index, scores }, row) => {
     counts[Math.min(bins - 1, Math.max(0, bin))]! += 1;
   }
   const tallest = Math.max(...counts);
+  const heights = counts.map((count) => (count / tallest) * (rowHeight - 14));
+  // The name stands to the left, unless bars would be under it there and not on the right.
+  const under = Math.min(bins, Math.ceil((4 + textWidth(name)) / barWidth));
+  const covered = (part: readonly number[]) => part.some((height) => height > rowHeight - 24);
+  const onRight = covered(heights.slice(0, under)) && !covered(heights.slice(-under));
   const mean = x.place(scores.reduce((sum, score) => sum + score, 0) / scores.length);
-  return html`<g class="${colourClass(index)}">${counts
-    .map((count, bin) => {
-      const height = (count / tallest) * (rowHeight - 14);
-      return count === 0
+  return html`<g class="${colourClass(index)}">${heights
+    .map((height, bin) =>
+      height === 0
         ? undefined
-        : html`<rect class="bar" x="${px(PLOT.left + bin * barWidth + 0.75)}" y="${px(base - height)}" width="${px(barWidth - 1.5)}" height="${px(height)}"/>`;
-    })
+        : html`<rect class="bar" x="${px(PLOT.left + bin * barWidth + 0.75)}" y="${px(base - height)}" width="${px(barWidth - 1.5)}" height="${px(height)}"/>`,
+    )
     .filter(
       (bar) => bar !== undefined,
-    )}<line class="base" x1="${PLOT.left}" x2="${PLOT.right}" y1="${px(base)}" y2="${px(base)}"/><line class="mean" x1="${px(mean)}" x2="${px(mean)}" y1="${px(base - rowHeight + 8)}" y2="${px(base)}"/><text class="label" x="${PLOT.left + 4}" y="${px(base - rowHeight + 20)}">${name}</text></g>`;
+    )}<line class="base" x1="${PLOT.left}" x2="${PLOT.right}" y1="${px(base)}" y2="${px(base)}"/><line class="mean" x1="${px(mean)}" x2="${px(mean)}" y1="${px(base - rowHeight + 8)}" y2="${px(base)}"/><text class="label" x="${onRight ? PLOT.right - 4 : PLOT.left + 4}" y="${px(base - rowHeight + 20)}" text-anchor="${onRight ? 'end' : 'start'}">${name}</text></g>`;
 })}
 </svg>`;
 }

@@ -6,6 +6,8 @@ export interface Plot {
   /** Index of its stage. */
   readonly stage: number;
   readonly title: string;
+  /** Title of the y axis: the unit that its series share, else what the plot is called. */
+  readonly y: string;
   readonly series: readonly MetricSeries[];
 }
 
@@ -27,12 +29,16 @@ export function plotsOf(stages: readonly StageReport[]): Plot[] {
       (series) =>
         groups.find((group) => group.series.includes(series)) ?? {
           stage: index,
-          title: series.unit ? `${series.name} (${series.unit})` : series.name,
+          title: series.name,
           series: [series],
         },
     );
-    return [...new Set(plots)];
+    return [...new Set(plots)].map((plot) => ({ ...plot, y: unitOf(plot.series) ?? plot.title }));
   });
+}
+
+function unitOf([first, ...others]: readonly MetricSeries[]): string | undefined {
+  return others.every(({ unit }) => unit === first?.unit) ? first?.unit : undefined;
 }
 
 function findSeries(stage: StageReport, group: string, name: string): MetricSeries {

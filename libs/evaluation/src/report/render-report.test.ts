@@ -137,6 +137,48 @@ test('grouped metrics share a plot, which stands where the first of them does', 
   ]);
 });
 
+test('the y axis of a plot says what it counts: the unit of its series, else their title', () => {
+  const nats = (name: string): MetricSeries => ({ ...metric(name), unit: 'nats' });
+  const stage: StageReport = {
+    name: 'DPO',
+    series: [nats('kl'), metric('lr'), nats('rewards/chosen'), nats('rewards/rejected'), metric('margin')],
+    groups: [
+      { title: 'rewards', series: ['rewards/chosen', 'rewards/rejected'] },
+      { title: 'mixed', series: ['kl', 'margin'] },
+    ],
+  };
+  expect(plotsOf([stage]).map(({ title, y }) => [title, y])).toEqual([
+    ['mixed', 'mixed'],
+    ['lr', 'lr'],
+    ['rewards', 'nats'],
+  ]);
+});
+
+test('characters that no font shows are question marks in grey, and the verdict needs none', () => {
+  const broken = 'a\uFFFD\u0007b\uE000\uD800';
+  const page = markupOf(
+    renderReport({
+      ...report,
+      samples: [{ prompt: broken, completions: [{ policy: 'PPO', text: broken }] }],
+    }),
+  );
+  const mark = '<span class="unshowable" title="not a character">?</span>';
+  const shown = `a${mark}${mark}b${mark}${mark}`;
+  expect(page).toContain(`<span class="prompt">${shown}</span>${shown}</p>`);
+  expect(page).not.toMatch(/[\u2190-\uFFFF]/u);
+  const lines = ' tab\there,\nnaïve 😀';
+  expect(
+    markupOf(
+      renderReport({ ...report, samples: [{ prompt: '', completions: [{ policy: 'PPO', text: lines }] }] }),
+    ),
+  ).toContain(lines);
+});
+
+test('an axis begins at 0 for a value that is 0 but for rounding', () => {
+  expect(axisFor([-1e-7, 6.8], 0, 100).ticks[0]!.label).toBe('0');
+  expect(axisFor([-0.1, 6.8], 0, 100).ticks[0]!.label).toBe('\u22122');
+});
+
 test('an axis holds its values between round ends', () => {
   const { ticks, place } = axisFor([-0.31, 1.87], 100, 0);
   expect(ticks.map(({ label }) => label)).toEqual(['−0.5', '0.0', '0.5', '1.0', '1.5', '2.0']);

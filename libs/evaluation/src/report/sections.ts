@@ -1,17 +1,22 @@
 /** The parts of a report's page, in the order in which they appear. */
 import { policyColumns } from '../policies.js';
+import { UNSHOWABLE } from '../unshowable.js';
 import { minus } from './axis.js';
 import { colourClass, frontierChart, goldHistogram } from './charts.js';
 import { type Html, html } from './html.js';
 import type { Plot } from './plots.js';
 import type { ReportData } from './report-data.js';
 
+/** Drawn, not written: not every font has a tick. */
+const TICK = html`<svg class="verdict-mark" viewBox="0 0 16 16" aria-hidden="true"><path d="M2.5 8.5 6.5 12.5 13.5 3.5"/></svg>`;
+const EXCLAMATION = html`<svg class="verdict-mark" viewBox="0 0 16 16" aria-hidden="true"><path d="M8 2.5V9.5M8 13V13.5"/></svg>`;
+
 export function headerSection({ title, createdAt, facts, verdict }: ReportData): Html {
   const time = new Date(createdAt).toISOString();
   return html`<header class="page-header">
 <h1>${title}</h1>
 <time datetime="${time}">${time.slice(0, 10)} ${time.slice(11, 16)} UTC</time>
-<p class="verdict ${verdict.ok ? 'ok' : 'not-ok'}"><span class="verdict-mark" aria-hidden="true">${verdict.ok ? '✓' : '!'}</span><span>${verdict.text}</span></p>
+<p class="verdict ${verdict.ok ? 'ok' : 'not-ok'}">${verdict.ok ? TICK : EXCLAMATION}<span>${verdict.text}</span></p>
 <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </header>`;
 }
@@ -76,7 +81,7 @@ ${samples.map(
       const own = completions.filter(({ policy }) => policy === name);
       return html`<div class="${colour}">${own.map(
         ({ text, gold }) =>
-          html`<div class="completion"><div class="completion-head"><span class="dot"></span>${name}${goldBadge(gold)}</div><p dir="auto"><span class="prompt">${prompt}</span>${text === '' ? html` <em class="dim">(empty)</em>` : text}</p></div>`,
+          html`<div class="completion"><div class="completion-head"><span class="dot"></span>${name}${goldBadge(gold)}</div><p dir="auto"><span class="prompt">${legible(prompt)}</span>${text === '' ? html` <em class="dim">(empty)</em>` : legible(text)}</p></div>`,
       )}</div>`;
     })}</article>`,
 )}
@@ -89,6 +94,17 @@ export function checkpointsSection({ checkpoints }: ReportData): Html {
 <h2>Checkpoints</h2>
 <dl class="checkpoints">${checkpoints.map(({ name, path }) => html`<div><dt>${name}</dt><dd><code>${path}</code></dd></div>`)}</dl>
 </section>`;
+}
+
+/** What no font can show, bytes that are no character among it, as a question mark in grey. */
+function legible(text: string): Html[] {
+  return text
+    .split(UNSHOWABLE)
+    .flatMap((part, i) =>
+      i === 0
+        ? [html`${part}`]
+        : [html`<span class="unshowable" title="not a character">?</span>`, html`${part}`],
+    );
 }
 
 function goldBadge(gold: number | undefined): Html | undefined {

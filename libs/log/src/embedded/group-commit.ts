@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import type { RootDatabase } from 'lmdb';
 import { LogError } from '../errors.js';
 
@@ -22,9 +23,12 @@ interface Pending {
   settle(failure?: LogError): void;
 }
 
-export function createGroupCommit(root: RootDatabase): GroupCommit {
+/** @param directory of the log. */
+export function createGroupCommit(root: RootDatabase, directory: string): GroupCommit {
   const queue: Pending[] = [];
   let writing: Promise<void> | undefined;
+  /** What the last write failed with. */
+  let failure: LogError | undefined;
 
   function nextGroup(): Pending[] {
     let bytes = 0;
@@ -40,17 +44,23 @@ export function createGroupCommit(root: RootDatabase): GroupCommit {
     await Promise.resolve();
     while (queue.length > 0) {
       const group = nextGroup();
-      try {
-        await root.transaction(() => {
-          for (const pending of group) pending.run();
-        });
-        for (const pending of group) pending.settle();
-      } catch (error) {
-        const failure = await writeFailed(error);
-        for (const pending of group) pending.settle(failure);
-      }
+      // LMDB prints a stack for every write that fails: on a disk known to be full, it is not asked again and again.
+      const stillFull = failure && (await isFull(directory)) ? failure : undefined;
+      failure = stillFull ?? (await commit(group));
+      for (const pending of group) pending.settle(failure);
     }
     writing = undefined;
+  }
+
+  async function commit(group: readonly Pending[]): Promise<LogError | undefined> {
+    try {
+      await root.transaction(() => {
+        for (const pending of group) pending.run();
+      });
+      return undefined;
+    } catch (error) {
+      return writeFailed(error);
+    }
   }
 
   return {
@@ -79,6 +89,14 @@ export function createGroupCommit(root: RootDatabase): GroupCommit {
       await writing;
     },
   };
+}
+
+/** A transaction writes a few pages beside its records. */
+const LEAST_ROOM_BYTES = 1 << 18;
+
+async function isFull(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize < LEAST_ROOM_BYTES;
 }
 
 /** lmdb-js puts the cause of a failed commit into a promise of its own, `commitError`. */

@@ -10,6 +10,7 @@ import { decodeRecord, encodeRecord } from './codec.js';
 import { checkDataFile, corrupt } from './data-file.js';
 import { openEnvironment } from './environment.js';
 import { createGroupCommit } from './group-commit.js';
+import { notWritable, reserveLockFile } from './lock-file.js';
 import { isRunning, type Owner, thisProcess } from './owner.js';
 
 const FORMAT = { name: 'rlhf-streams-log', version: 1 };
@@ -29,18 +30,25 @@ export interface Tables {
 
 /**
  * Opens, or creates, the log in a folder and takes it for this process.
- * @throws LogError LOG_LOCKED, LOG_CORRUPT.
+ * @throws LogError LOG_LOCKED, LOG_CORRUPT, LOG_WRITE_FAILED.
  */
 export async function openLmdbStore(folder: string, now: () => number): Promise<RecordStore> {
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw corrupt(folder, 'it cannot be created', error);
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (['EEXIST', 'ENOTDIR'].includes(code)) throw corrupt(folder, 'it cannot be created', error);
+    throw notWritable(folder, error);
   });
   const directory = await realpath(folder);
   await checkDataFile(directory);
+  await reserveLockFile(directory);
   const root = openRoot(directory);
   try {
     const meta = openMeta(root, directory);
-    takeOwnership(root, meta, directory);
+    try {
+      takeOwnership(root, meta, directory);
+    } catch (error) {
+      throw error instanceof LogError ? error : notWritable(directory, error);
+    }
     try {
       return await openStore(root, meta, directory, now);
     } catch (error) {
@@ -102,7 +110,7 @@ async function openStore(
   };
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
-  const writer = createGroupCommit(root);
+  const writer = createGroupCommit(root, directory);
   const cleanUp = createCleanup(tables, writer, now);
 
   const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>

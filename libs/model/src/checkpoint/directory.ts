@@ -1,10 +1,12 @@
 /** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
-import { access, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ModelError } from '../errors.js';
+import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import { type FileContents, writeFolderAtomically } from './atomic.js';
+import { OWN_FILES } from './extra-files.js';
 import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
 import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';
+import { exists, readJson } from './json-file.js';
 import {
   readSafetensors,
   readSafetensorsHeader,
@@ -18,24 +20,12 @@ export interface WeightTensor {
   data: Float32Array;
 }
 
-/** The parsed JSON files of a tokenizer. */
-export interface TokenizerFiles {
-  /** `tokenizer.json` */
-  json: unknown;
-  /** `tokenizer_config.json`, which names the special tokens */
-  config?: unknown;
-}
-
 export interface Checkpoint {
   config: ModelConfig;
   /** In the names and the order of {@link gpt2TensorShapes}. */
   tensors: Map<string, WeightTensor>;
   tokenizer?: TokenizerFiles;
 }
-
-const MAX_CONFIG_BYTES = 2 ** 20;
-const MAX_TOKENIZER_BYTES = 2 ** 28;
-const OWN_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'] as const;
 
 /**
  * Reads a checkpoint as transformers or {@link writeCheckpoint} left it; a copy of the token embedding stored as a
@@ -65,23 +55,11 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
   return { config, tensors, ...(tokenizer && { tokenizer }) };
 }
 
-/** The tokenizer of a checkpoint, or undefined where it has none. */
-export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
-  const json = await readJson(join(dir, 'tokenizer.json'), MAX_TOKENIZER_BYTES, 'MODEL_TOKENIZER_INVALID');
-  if (json === undefined) return undefined;
-  const config = await readJson(
-    join(dir, 'tokenizer_config.json'),
-    MAX_CONFIG_BYTES,
-    'MODEL_TOKENIZER_INVALID',
-  );
-  return { json, ...(config !== undefined && { config }) };
-}
-
 export interface CheckpointToWrite {
   config: ModelConfig;
   /** In the names of {@link gpt2TensorShapes}. */
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
-  tokenizer?: TokenizerFiles;
+  tokenizer?: TokenizerFiles | undefined;
   /** Further files of the folder: plain name -> contents. */
   extraFiles?: ReadonlyMap<string, string | Uint8Array>;
 }
@@ -193,20 +171,6 @@ function toFloat32(name: string, { shape, dtype, data }: SafetensorsTensor, sour
   );
 }
 
-async function readJson(path: string, maxBytes: number, code: `MODEL_${string}`): Promise<unknown> {
-  if (!(await exists(path))) return undefined;
-  const { size } = await stat(path);
-  if (size > maxBytes) {
-    throw new ModelError(code, `${path}: expected at most ${maxBytes} bytes of JSON, the file has ${size}.`);
-  }
-  const text = await readFile(path, 'utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new ModelError(code, `${path} is not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
 async function missing(dir: string, name: string): Promise<ModelError> {
   const others = ['model.safetensors.index.json', 'pytorch_model.bin'];
   const found = await Promise.all(others.map((other) => exists(join(dir, other))));
@@ -215,16 +179,6 @@ async function missing(dir: string, name: string): Promise<ModelError> {
     ? `; there is a ${other}: save the model again with save_pretrained(safe_serialization=True, max_shard_size="100GB")`
     : '';
   return new ModelError('MODEL_CHECKPOINT_MISSING', `${dir} has no ${name}${advice}.`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return false;
-    throw error;
-  }
 }
 
 function errorCode(error: unknown): string | undefined {

@@ -131,6 +131,67 @@ describe('a generator', () => {
     expect(generator.pending).toBe(0);
   });
 
+  it('tells of each token as it comes, with its logits, and ends where it is told to', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const greedy = { sampling: { temperature: 0 }, maxNewTokens: 9, stopTokens: [] };
+    const whole = await generator.generate(request(3, greedy));
+    const told: number[] = [];
+    const ended = await generator.generate(
+      request(3, {
+        ...greedy,
+        onToken: (token, logits) => {
+          expect(logits.indexOf(Math.max(...logits))).toBe(token);
+          return told.push(token) === 4;
+        },
+      }),
+    );
+    expect(told).toEqual(whole.tokens.slice(0, 4));
+    expect(ended).toEqual({ tokens: told, logprobs: whole.logprobs.slice(0, 4), finishReason: 'stop' });
+
+    const stopToken = whole.tokens[4]!;
+    const before: number[] = [];
+    const onToken = (token: number) => before.push(token) === 0;
+    await generator.generate(request(3, { ...greedy, stopTokens: [stopToken], onToken }));
+    expect(before).toEqual(whole.tokens.slice(0, whole.tokens.indexOf(stopToken)));
+  });
+
+  it('takes given tokens as they are, and tells their log-probs', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
+    const drawn = { sampling: { temperature: 0.9 }, maxNewTokens: 12, stopTokens: [] };
+    const whole = await generator.generate(request(3, drawn));
+    const given = whole.tokens.slice(0, 7);
+    const again = await generator.generate(request(3, { ...drawn, given }));
+    expect(again.tokens).toEqual(whole.tokens);
+    for (const [i, logprob] of again.logprobs.entries()) expect(logprob).toBeCloseTo(whole.logprobs[i]!, 12);
+    const others = await generator.generate(request(3, { ...drawn, given: given.toReversed() }));
+    expect(others.tokens.slice(0, 7)).toEqual(given.toReversed());
+    expect(others.logprobs).not.toEqual(whole.logprobs);
+    await expect(generator.generate(request(3, { ...drawn, given: [97] }))).rejects.toMatchObject({
+      code: 'MODEL_GENERATION_REQUEST',
+    });
+  });
+
+  it('lets go of what nobody waits for, under way or waiting, and of nothing else', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 2 });
+    const left = new AbortController();
+    const gone = new Error('gone');
+    const long = { maxNewTokens: 40, stopTokens: [], promptTokens: [5] };
+    let told = 0;
+    const onToken = () => {
+      if (++told === 3) left.abort(gone);
+      return false;
+    };
+    // Three for two slots: one waits.
+    const requests = [0, 1, 2].map((id) => request(id, { ...long, signal: left.signal, onToken }));
+    const aborted = requests.map((each) => generator.generate(each));
+    const kept = generator.generate(request(4, long));
+    for (const each of aborted) await expect(each).rejects.toBe(gone);
+    expect(told).toBeLessThan(6);
+    const alone = createGenerator(onnxEngine(), config, { slots: 2 });
+    expect(await kept).toEqual(await alone.generate(request(4, long)));
+    expect(generator.pending).toBe(0);
+  });
+
   it('rejects what is pending when it closes', async () => {
     const generator = createGenerator(onnxEngine(), config, { slots: 1 });
     const pending = [generator.generate(request(1)), generator.generate(request(2))];

@@ -7,8 +7,9 @@ import { allocate, type Buffers, type Engine, type Executable, sizeOf } from '@r
 import type { ModelConfig } from '../checkpoint/hf-config.js';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
+import { tokenLogprobs } from '../sampling/likeliest.js';
 import { uniform } from '../sampling/rollout-draws.js';
-import { sampleToken } from '../sampling/sampler.js';
+import { type SampledToken, sampleToken } from '../sampling/sampler.js';
 import { cacheShape, compileDecode, compilePrefill } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
@@ -31,7 +32,7 @@ interface Sequence {
 export interface Lane {
   enqueue(pending: Pending): void;
   readonly busy: boolean;
-  /** Admits what fits, then generates one token for every sequence under way. */
+  /** Drops what was aborted, admits what fits, then generates one token for every sequence under way. */
   step(): Promise<void>;
   /** Rejects everything waiting and under way. */
   fail(error: unknown): void;
@@ -114,14 +115,10 @@ export function createLane(
   const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
     const { request, resolve, reject, deadline } = sequence.pending;
     try {
-      const { token, logprob } = sampleToken(
-        logits,
-        request.sampling,
-        uniform(request.key, sequence.tokens.length),
-      );
+      const { token, logprob } = nextToken(request, sequence.tokens.length, logits);
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
-      const stopped = request.stopTokens.includes(token);
+      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, logits) === true;
       const full =
         sequence.tokens.length === request.maxNewTokens ||
         request.promptTokens.length + sequence.tokens.length === config.contextLength;
@@ -137,6 +134,19 @@ export function createLane(
       sequences[slot] = undefined;
       reject(error);
     }
+  };
+
+  /** Lets go of what nobody waits for any more. */
+  const dropAborted = () => {
+    const drop = ({ request: { signal }, reject }: Pending) => {
+      if (!signal?.aborted) return false;
+      reject(signal.reason);
+      return true;
+    };
+    waiting.splice(0, waiting.length, ...waiting.filter((pending) => !drop(pending)));
+    sequences.forEach((sequence, slot) => {
+      if (sequence && drop(sequence.pending)) sequences[slot] = undefined;
+    });
   };
 
   const admit = async () => {
@@ -209,6 +219,7 @@ export function createLane(
       return waiting.length > 0 || sequences.some(Boolean);
     },
     async step() {
+      dropAborted();
       const free = sequences.filter((sequence) => !sequence).length;
       if (waiting.length > 0 && (free === slots || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
         await admit();
@@ -222,6 +233,17 @@ export function createLane(
       });
     },
   };
+}
+
+function nextToken(
+  { given, sampling, key }: GenerationRequest,
+  position: number,
+  logits: Float32Array,
+): SampledToken {
+  const token = given?.[position];
+  return token === undefined
+    ? sampleToken(logits, sampling, uniform(key, position))
+    : { token, logprob: tokenLogprobs(logits, token, 0, sampling.temperature || 1).logprob };
 }
 
 const timedOut = ({ request }: Pending) =>

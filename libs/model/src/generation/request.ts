@@ -15,12 +15,21 @@ export interface GenerationRequest {
   readonly promptTokens: readonly number[];
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
+  /** The first tokens of the completion, taken as they are in place of drawn ones: to learn their log-probs. */
+  readonly given?: readonly number[];
   /** Generation ends after any of these, which is kept as the last token. */
   readonly stopTokens: readonly number[];
   /** Draws are a function of this key and the token's position alone: `keyFor(seed, rolloutId)`. */
   readonly key: PhiloxKey;
   /** Milliseconds from the request on; then it fails with MODEL_GENERATION_TIMEOUT. Default: none. */
   readonly timeoutMs?: number;
+  /**
+   * Told of every token but a stop token, with the logits [V] it was drawn from, which are another token's after the
+   * call. true ends the completion with this token, as a stop token does.
+   */
+  readonly onToken?: (token: number, logits: Float32Array) => boolean;
+  /** Nobody waits any more: its slot is another's from the next token on. Rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Completion {
@@ -32,7 +41,7 @@ export interface Completion {
 
 /** @throws ModelError MODEL_GENERATION_REQUEST */
 export function checkRequest(config: ModelConfig, request: GenerationRequest): void {
-  const { promptTokens, maxNewTokens } = request;
+  const { promptTokens, maxNewTokens, given = [] } = request;
   const fail = (message: string): never => {
     throw new ModelError('MODEL_GENERATION_REQUEST', message);
   };
@@ -43,13 +52,22 @@ export function checkRequest(config: ModelConfig, request: GenerationRequest): v
       `expected a prompt shorter than the context of ${config.contextLength} tokens, got ${promptTokens.length}: shorten it`,
     );
   }
-  const alien = promptTokens.find(
-    (token) => !Number.isInteger(token) || token < 0 || token >= config.vocabSize,
-  );
-  if (alien !== undefined)
-    fail(`expected token ids below ${config.vocabSize}, got ${alien}: is this the model's tokenizer?`);
+  checkTokenIds(config, [...promptTokens, ...given]);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     fail(`expected maxNewTokens of at least 1, got ${maxNewTokens}`);
+}
+
+/** @throws ModelError MODEL_GENERATION_REQUEST */
+export function checkTokenIds(
+  { vocabSize }: Pick<ModelConfig, 'vocabSize'>,
+  tokens: readonly number[],
+): void {
+  const alien = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
+  if (alien === undefined) return;
+  throw new ModelError(
+    'MODEL_GENERATION_REQUEST',
+    `expected token ids below ${vocabSize}, got ${alien}: is this the model's tokenizer?`,
+  );
 }
 
 /** Lengths are rounded up to multiples of this, so that few programs serve all. */

@@ -42,6 +42,12 @@ describe('trainByteLevelBpe', () => {
     ]);
   });
 
+  it('begins a text with the end of the one before it', () => {
+    expect(tokenizer).toMatchObject({ begin: [0], end: [] });
+    const { json, config } = trainByteLevelBpe(texts, { vocabSize: 260, specialTokens: ['<eos>'] });
+    expect(loadTokenizer(json, config)).toMatchObject({ begin: [0], end: [], eosId: 0 });
+  });
+
   it('gives special tokens the first ids, then bytes, then merges', () => {
     expect([tokenizer.eosId, tokenizer.padId, tokenizer.idOf('!'), tokenizer.vocabSize]).toEqual([
       0, 1, 2, 300,

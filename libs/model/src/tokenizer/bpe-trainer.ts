@@ -2,9 +2,10 @@
  * Trains a byte-level byte-pair encoding in the manner of GPT-2 (Sennrich et al. 2016; Radford et al. 2019): the same
  * merges, in the same order, as Python's `tokenizers` finds with its BpeTrainer.
  */
-import type { TokenizerFiles } from '../checkpoint/directory.js';
 import { ModelError } from '../errors.js';
+import type { TokenizerFiles } from './files.js';
 import { createMaxHeap } from './max-heap.js';
+import { framing } from './post-processor.js';
 
 export interface BpeTrainingOptions {
   /** Tokens in all: special tokens, 256 bytes, merges. Texts with too few pairs give fewer. */
@@ -76,7 +77,7 @@ function checkOptions(vocabSize: number, specialTokens: readonly string[], minFr
 }
 
 /** GPT-2's printable stand-in for each byte: the printable ones of Latin-1 for themselves, others from U+0100 on. */
-function byteAlphabet(): string[] {
+export function byteAlphabet(): string[] {
   let next = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
     const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
@@ -185,7 +186,13 @@ function tokenizerJson(
     })),
     normalizer: null,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true },
+    // A text begins with the end of the one before it.
+    post_processor: framing([{ token: specialTokens[0]!, id: 0 }], [], {
+      type: 'ByteLevel',
+      add_prefix_space: true,
+      trim_offsets: false,
+      use_regex: true,
+    }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       type: 'BPE',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { tokenText } from './token-text.js';
 import { loadTokenizer } from './tokenizer.js';
 
 const fixture = (path: string) =>
@@ -27,11 +28,33 @@ describe.each(['gpt2', 'qwen2'])('the %s tokenizer', (name) => {
     );
   });
 
+  it('says what its post-processor puts around a text', () => {
+    expect(tokenizer).toMatchObject({ begin: [], end: [] });
+  });
+
   it('knows its special tokens', () => {
     expect(tokenizer).toMatchObject({ vocabSize: golden.vocab_size, eosId: golden.eos, padId: golden.pad });
     expect(tokenizer.idOf('<|pad|>')).toBe(golden.pad);
     expect(tokenizer.idOf('no such token')).toBeUndefined();
+    expect(tokenizer.tokenOf(golden.pad)).toBe('<|pad|>');
+    expect(tokenizer.tokenOf(golden.vocab_size)).toBeUndefined();
   });
+
+  it('has a text for every token, and another one for every other', () => {
+    const ids = Array.from({ length: golden.vocab_size }, (_, id) => id).filter((id) =>
+      tokenizer.tokenOf(id),
+    );
+    const texts = ids.map((id) => tokenText(tokenizer, id));
+    expect(new Set(texts).size).toBe(ids.length);
+    expect(texts).toContain('<|pad|>');
+    expect(texts.filter((text) => text.startsWith('bytes:')).length).toBeGreaterThanOrEqual(128);
+  });
+});
+
+it('writes the bytes of a token that is a part of a character', () => {
+  const tokenizer = loadTokenizer(fixture('gpt2/tokenizer.json'), fixture('gpt2/tokenizer_config.json'));
+  const texts = tokenizer.encode('a\u{10FFFF} b').map((id) => tokenText(tokenizer, id));
+  expect(texts).toEqual(['a', 'bytes:\\xf4', 'bytes:\\x8f', 'bytes:\\xbf', 'bytes:\\xbf', ' b']);
 });
 
 describe('loadTokenizer', () => {
@@ -66,6 +89,11 @@ describe('loadTokenizer', () => {
     ['an id that is no integer', { ...json, model: { ...json.model, vocab: { a: 0.5 } } }, {}],
     ['an end of text that is no token', json, { eos_token: '</s>' }],
     ['padding that is no token', json, { pad_token: '[PAD]' }],
+    [
+      'a post-processor of no token',
+      { ...json, post_processor: { type: 'BertProcessing', cls: ['[CLS]', 5000], sep: ['a', 64] } },
+      {},
+    ],
   ])('refuses %s', (_, tokenizerJson, config) => {
     expect(() => loadTokenizer(tokenizerJson, config)).toThrow(
       expect.objectContaining({ code: 'MODEL_TOKENIZER_INVALID' }),

@@ -2,16 +2,23 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { frameOf } from './post-processor.js';
 
 export interface Tokenizer {
   /** The ids of a text. Special tokens written out in it become their ids; none are added. */
   encode(text: string): number[];
   /** The text of ids; bytes that are no UTF-8 become U+FFFD, ids without a token nothing. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** A token as it stands in the vocabulary. */
+  tokenOf(id: number): string | undefined;
   /** One more than the highest id. */
   vocabSize: number;
   /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
   idOf(token: string): number | undefined;
+  /** The tokens that the tokenizer's own post-processor puts before a text. */
+  begin: readonly number[];
+  /** The tokens that the tokenizer's own post-processor puts after a text. */
+  end: readonly number[];
   /** The token that ends a text. */
   eosId: number;
   /** The token that fills batches: the end of text where the tokenizer names no other. */
@@ -23,6 +30,7 @@ export interface Tokenizer {
 const id = z.int().nonnegative();
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id, content: z.string() })).default([]),
+  post_processor: z.unknown(),
   model: z.looseObject({
     type: z.literal('BPE'),
     vocab: z.record(z.string(), id),
@@ -69,6 +77,15 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     );
   }
 
+  const frame = frameOf(json.post_processor);
+  const unknown = [...frame.begin, ...frame.end].find((id) => !ids.has(id));
+  if (unknown !== undefined) {
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `tokenizer.json: its post_processor puts token ${unknown} around texts, which is not in its vocabulary.`,
+    );
+  }
+
   return {
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode(ids, { skipSpecialTokens = false } = {}) {
@@ -80,8 +97,10 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
       // The library throws at an empty list.
       return list.length === 0 ? '' : tokenizer.decode(list, { skip_special_tokens: skipSpecialTokens });
     },
+    tokenOf: (id) => tokenizer.id_to_token(id),
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
+    ...frame,
     eosId,
     padId: padId ?? eosId,
     json: tokenizerJson,
@@ -93,16 +112,10 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
 }
 
 function construct(json: object, config: object): HuggingFaceTokenizer {
-  // The library wants each of them said.
-  const absent = {
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-  };
+  // The library wants each of them said. Its post-processors look tokens up by name where `tokenizers` has their ids.
+  const absent = { added_tokens: [], normalizer: null, pre_tokenizer: null, decoder: null };
   try {
-    return new HuggingFaceTokenizer({ ...absent, ...json }, config);
+    return new HuggingFaceTokenizer({ ...absent, ...json, post_processor: null }, config);
   } catch (cause) {
     throw new ModelError('MODEL_TOKENIZER_INVALID', `tokenizer.json: ${(cause as Error).message}`, { cause });
   }

@@ -2,9 +2,10 @@ import type { Tracer } from '@opentelemetry/api';
 import { type TopicName, topics } from '@rlhf-streams/events';
 import type { Batch, BatchContext, EventLog, LogRecord, TopicPartition } from '@rlhf-streams/log';
 import { linkSignal, retry, withDeadline } from '../deadline.js';
-import { RuntimeError } from '../errors.js';
+import { codeOf, messageOf, RuntimeError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { untilAvailable } from '../unavailable.js';
+import { isUnavailable, untilAvailable } from '../unavailable.js';
+import type { Waits } from '../waits.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { EventMetrics, Outcome } from './metrics.js';
 import { type Received, receive } from './received.js';
@@ -56,6 +57,7 @@ export interface ConsumeDependencies {
   readonly logger: Logger;
   readonly metrics: EventMetrics;
   readonly deadLetters: DeadLetters;
+  readonly waits?: Waits;
 }
 
 const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
@@ -85,8 +87,11 @@ export async function consumeEvents<Name extends TopicName, Type extends Receive
       handleBatch(batch, context, concurrency, (record) =>
         handleRecord(dependencies, options, record, context.signal),
       ),
-    onError: (err, { topic, partition }) =>
-      logger.error({ err, group, topic, partition }, 'a batch failed and will be delivered again'),
+    onError: (err, { topic, partition }) => {
+      const said = 'a batch failed and will be delivered again';
+      if (isUnavailable(err)) logger.warn({ code: codeOf(err), group, topic, partition }, said);
+      else logger.error({ err, group, topic, partition }, said);
+    },
   });
   const endLag = metrics.lag(log, group, options.topics);
   return {
@@ -127,7 +132,7 @@ async function handleBatch(
 
 /** Whether the record is done with; false when it must be delivered again. */
 async function handleRecord<Name extends TopicName, Type extends Received<Name>['type']>(
-  { tracer, metrics, deadLetters, logger }: ConsumeDependencies,
+  { tracer, metrics, deadLetters, logger, waits }: ConsumeDependencies,
   options: ConsumeOptions<Name, Type>,
   record: LogRecord,
   signal: AbortSignal,
@@ -180,8 +185,12 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
       timeoutMs,
       `group ${group} to handle ${event.type} ${event.id}`,
     );
-  const onWait = (err: Error) =>
-    logger.warn({ err, group, type: event.type, id: event.id }, 'an event waits for what is out of reach');
+  const run = 'run' in event.data ? event.data.run : undefined;
+  const onWait = (err: Error) => {
+    const about = { code: codeOf(err), group, type: event.type, id: event.id };
+    logger.warn(about, `an event waits: ${messageOf(err)}`);
+    if (run !== undefined) waits?.begin(run, event.id, err);
+  };
   const attempt = () => {
     attempts++;
     return untilAvailable(once, { minDelayMs: retryDelayMs, signal, onWait });
@@ -198,6 +207,11 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
     if (signal.aborted) return end('aborted');
     await deadLetters.reject({ record, error, attempts });
     return end('rejected');
+  } finally {
+    if (run !== undefined) {
+      if (signal.aborted) waits?.forget(run, event.id);
+      else waits?.goesOn(run, event.id);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { EventLog, GroupCommit } from '@rlhf-streams/log';
 import { RuntimeError } from '../errors.js';
 import { createLogger, type Logger } from '../logger.js';
 import { noTelemetry } from '../telemetry/port.js';
+import type { Waits } from '../waits.js';
 import { type ConsumeOptions, type Consumer, consumeEvents } from './consume.js';
 import { createDeadLetters } from './dead-letters.js';
 import { type FollowOptions, type ReadAllOptions, readEvents } from './follow.js';
@@ -19,7 +20,13 @@ import { activeTraceparent } from './tracing.js';
 
 /** An event to publish. Its id is a function of the work it reports, so that work done twice is dropped by id. */
 export type NewEvent = {
-  [Type in EventType]: { readonly type: Type; readonly data: DataFor<Type>; readonly id: string };
+  [Type in EventType]: {
+    readonly type: Type;
+    readonly data: DataFor<Type>;
+    readonly id: string;
+    /** Of the record, besides those of every event. */
+    readonly headers?: Readonly<Record<string, string>>;
+  };
 }[EventType];
 
 /** The one writer under its id: see TransactionalProducer of `@rlhf-streams/log`. */
@@ -67,10 +74,12 @@ export interface EventsOptions {
   readonly meter?: Meter;
   readonly tracer?: Tracer;
   readonly logger?: Logger;
+  /** Told of events that wait for something outside of the service. */
+  readonly waits?: Waits;
 }
 
 export function createEvents(options: EventsOptions): Events {
-  const { log, source, meter = noTelemetry.meter, tracer = noTelemetry.tracer } = options;
+  const { log, source, meter = noTelemetry.meter, tracer = noTelemetry.tracer, waits } = options;
   const logger = options.logger ?? createLogger({ level: 'silent' });
   const metrics = createEventMetrics(meter, logger);
   const deadLetters = createDeadLetters({ log, service: source, metrics, logger });
@@ -79,9 +88,10 @@ export function createEvents(options: EventsOptions): Events {
 
   const encode = (events: readonly NewEvent[]): EncodedEvent[] => {
     const traceparent = activeTraceparent();
-    return events.map(({ type, data, id }) =>
-      encodeEvent(type, data, { id, source, ...(traceparent && { traceparent }) }),
-    );
+    return events.map(({ type, data, id, headers }) => {
+      const record = encodeEvent(type, data, { id, source, ...(traceparent && { traceparent }) });
+      return headers ? { ...record, headers: { ...headers, ...record.headers } } : record;
+    });
   };
   const count = (records: readonly EncodedEvent[]) => {
     for (const { topic, headers } of records) metrics.published(topic, headers.ce_type!);
@@ -106,7 +116,10 @@ export function createEvents(options: EventsOptions): Events {
     },
     consume: async (consumeOptions) => {
       closing.signal.throwIfAborted();
-      const consumer = await consumeEvents({ log, tracer, logger, metrics, deadLetters }, consumeOptions);
+      const consumer = await consumeEvents(
+        { log, tracer, logger, metrics, deadLetters, ...(waits && { waits }) },
+        consumeOptions,
+      );
       const tracked: Consumer = {
         assignment: consumer.assignment,
         close: async () => {

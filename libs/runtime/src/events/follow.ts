@@ -8,6 +8,9 @@ import { type Received, receive } from './received.js';
 export interface ReadAllOptions {
   /** Where to begin. Default: the earliest record. */
   readonly from?: Positions;
+  /** Only events of these partitions. Default all. */
+  readonly partitions?: readonly number[];
+  readonly maxBatchRecords?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -28,12 +31,12 @@ export interface FollowDependencies {
 /** Events in the order of their partitions; records that are none go to the dead letters, once, and are left out. */
 export async function* readEvents<Name extends TopicName>(
   { log, metrics, deadLetters, closing }: FollowDependencies,
-  { topics, from, signal, until, follow }: FollowOptions<Name> & { readonly follow: boolean },
+  { topics, signal, until, ...options }: FollowOptions<Name> & { readonly follow: boolean },
 ): AsyncGenerator<Received<Name>, void> {
   const either = new AbortController();
   const unlink = [linkSignal(signal, either), linkSignal(closing, either)];
   try {
-    for await (const batch of log.read({ topics, follow, signal: either.signal, ...(from && { from }) })) {
+    for await (const batch of log.read({ topics, ...options, signal: either.signal })) {
       for (const record of batch.records) {
         if (either.signal.aborted) break;
         let event: Received<Name>;
@@ -50,7 +53,7 @@ export async function* readEvents<Name extends TopicName>(
       }
     }
     // What ends early must not pass for everything there is.
-    if (!follow) either.signal.throwIfAborted();
+    if (!options.follow) either.signal.throwIfAborted();
   } finally {
     for (const each of unlink) each();
   }

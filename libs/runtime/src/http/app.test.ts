@@ -11,6 +11,8 @@ const logger = createLogger({ format: 'json', write: (line) => void logged.push(
 const app = createApp({ ...noTelemetry, logger, bodyLimitBytes: 100 });
 const Body = z.object({ run: z.string(), config: z.object({ betas: z.array(z.number()) }) });
 app.post('/runs', validated('json', Body), (c) => c.json(c.req.valid('json'), 201));
+const Strict = z.strictObject({ maxTokens: z.int().optional(), prompt: z.string().optional() });
+app.post('/strict', validated('json', Strict), (c) => c.json(c.req.valid('json')));
 app.get('/runs', validated('query', z.object({ limit: z.coerce.number().int() })), (c) =>
   c.json(c.req.valid('query')),
 );
@@ -53,6 +55,13 @@ describe('problem details', () => {
     expect(body.errors?.map(({ path, code }) => [path, code])).toEqual([
       ['run', 'invalid_type'],
       ['config.betas[1]', 'invalid_type'],
+    ]);
+  });
+
+  it('says what was meant by a key, or which there are', async () => {
+    const { body } = await ask('/strict', json('{"max_token": 1, "foo": 2, "bar": 3}'));
+    expect(body.errors?.map(({ message }) => message)).toEqual([
+      'no such key: max_token (did you mean maxTokens?), foo, bar; there are maxTokens, prompt',
     ]);
   });
 

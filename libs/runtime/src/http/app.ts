@@ -1,10 +1,10 @@
 import type { Meter, Tracer } from '@opentelemetry/api';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { methodNotAllowed } from 'hono/method-not-allowed';
 import { routePath } from 'hono/route';
 import type { Logger } from '../logger.js';
 import { SECONDS } from '../telemetry/port.js';
+import { wholeBody } from './body.js';
+import { answerMethods } from './methods.js';
 import { problem, problemResponse, toProblem } from './problem.js';
 import { traced } from './tracing.js';
 
@@ -33,37 +33,8 @@ export function createApp({ logger, meter, tracer, bodyLimitBytes }: AppOptions)
     logger.debug({ method, path, status, ms: Math.round(seconds * 1000) }, 'request');
   });
   app.use(traced(tracer));
-  app.use(
-    methodNotAllowed({
-      app,
-      onMethodNotAllowed: (c, methods) => {
-        const allow = methods.join(', ');
-        const refused = problem(
-          405,
-          'METHOD_NOT_ALLOWED',
-          'Method not allowed',
-          `expected one of ${allow}, got ${c.req.method}`,
-          {
-            headers: { allow },
-          },
-        );
-        return problemResponse(refused, c.req.path);
-      },
-    }),
-  );
-  app.use(
-    bodyLimit({
-      maxSize: bodyLimitBytes,
-      onError: () => {
-        throw problem(
-          413,
-          'BODY_TOO_LARGE',
-          'The body is too large',
-          `expected at most ${bodyLimitBytes} bytes`,
-        );
-      },
-    }),
-  );
+  app.use(answerMethods(app));
+  app.use(wholeBody(bodyLimitBytes));
 
   app.notFound((c) =>
     problemResponse(problem(404, 'NOT_FOUND', 'Not found', `there is nothing at ${c.req.path}`), c.req.path),

@@ -5,6 +5,7 @@ import { messageOf } from '../errors.js';
 import type { ServiceState } from '../lifecycle.js';
 import type { Logger } from '../logger.js';
 import type { Telemetry } from '../telemetry/port.js';
+import { answerMethods } from './methods.js';
 import { problem, problemResponse, toProblem } from './problem.js';
 
 /** true when fine, else the reason why not; throwing is a reason too. */
@@ -31,6 +32,7 @@ export function createOperations(about: {
   const { name, app, telemetry, logger, state } = about;
   const probes = new Map<string, Probe>();
   const outer = new Hono();
+  outer.use(answerMethods(outer));
 
   outer.get('/healthz', (c) => c.json({ service: name, state: state() }));
   outer.get('/readyz', async (c) => {

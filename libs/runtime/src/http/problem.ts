@@ -66,8 +66,17 @@ export const problem = (
 
 const MAX_FIELD_ERRORS = 50;
 
+/** What is wrong with a request, as its schema or somebody who knows better says it. */
+interface Mistakes {
+  readonly issues: readonly {
+    readonly path: PropertyKey[];
+    readonly message: string;
+    readonly code: string;
+  }[];
+}
+
 /** What a request's schema complains of, as a 400 with a path for every mistake. */
-export function invalidRequest(error: z.ZodError, where: string): ProblemError {
+export function invalidRequest(error: Mistakes, where: string): ProblemError {
   const errors = error.issues
     .slice(0, MAX_FIELD_ERRORS)
     .map(({ path, message, code }) => ({ path: z.core.toDotPath(path), message, code }));
@@ -95,6 +104,10 @@ export function toProblem(thrown: unknown): ProblemError {
         cause: thrown,
       });
     }
+    if (status === 415)
+      return problem(415, 'UNSUPPORTED_MEDIA_TYPE', 'The body is not declared as JSON', message, {
+        cause: thrown,
+      });
     return problem(status, `HTTP_${status}`, STATUS_CODES[status] ?? 'Error', message || undefined, {
       cause: thrown,
     });

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { messageOf, RuntimeError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { refuseForeign } from './hosts.js';
+import { problem, problemResponse, toProblem } from './problem.js';
 
 export interface HttpServer {
   readonly port: number;
@@ -12,13 +15,39 @@ export interface HttpServer {
   close(signal: AbortSignal): Promise<void>;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The setting HTTP_ALLOWED_HOSTS. */
+  readonly allowedHosts: string | undefined;
+  /** A client that takes nothing of its answer for so long is cut off. */
+  readonly stalledMs: number;
+  readonly logger: Logger;
+}
+
+/** A request has to come within these; Node answers 408. */
+const SLOW_REQUESTS = { headersTimeout: 15_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 };
+
 /** @throws RuntimeError RUNTIME_LISTEN when the address cannot be had. */
-export async function listen(
-  app: Hono,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<HttpServer> {
-  const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
+export async function listen(app: Hono, options: ListenOptions): Promise<HttpServer> {
+  const { host, port, allowedHosts, stalledMs, logger } = options;
+  const answer = (request: Request, env: object) => {
+    const { address } = server.address() as AddressInfo;
+    const refused = refuseForeign(request, { address, allowed: allowedHosts });
+    return refused ? problemResponse(refused, new URL(request.url).pathname) : app.fetch(request, env);
+  };
+  const errorHandler = (err: unknown) => {
+    if (err instanceof RequestError)
+      return problemResponse(problem(400, 'MALFORMED_REQUEST', 'The request is malformed', err.message), '');
+    logger.error({ err }, 'a request failed unexpectedly');
+    return problemResponse(toProblem(err), '');
+  };
+  const server = createServer(
+    SLOW_REQUESTS,
+    getRequestListener(answer, { overrideGlobalObjects: false, errorHandler }),
+  );
   const connections = trackConnections(server);
+  server.setTimeout(stalledMs, (socket) => connections.cutIfStalled(socket));
   try {
     server.listen(port, host);
     await once(server, 'listening');
@@ -45,7 +74,11 @@ export async function listen(
 }
 
 /** Node's own closeIdleConnections spares connections that never sent a request, and looks only once. */
-function trackConnections(server: Server): { closeWhenIdle(): void } {
+function trackConnections(server: Server): {
+  closeWhenIdle(): void;
+  /** Of a socket on which nothing has moved for a while: one that waits for a slow answer is left alone. */
+  cutIfStalled(socket: Socket): void;
+} {
   const requests = new Map<Socket, number>();
   let closing = false;
   const change = (socket: Socket, by: number) => {
@@ -67,6 +100,9 @@ function trackConnections(server: Server): { closeWhenIdle(): void } {
     closeWhenIdle: () => {
       closing = true;
       for (const socket of requests.keys()) change(socket, 0);
+    },
+    cutIfStalled: (socket) => {
+      if (socket.writableLength > 0 || !requests.get(socket)) socket.destroy();
     },
   };
 }

@@ -1,5 +1,7 @@
+import { explainUnknownKeys } from '@rlhf-streams/events';
 import { validator } from 'hono/validator';
 import type { z } from 'zod';
+import { isJson } from './media-type.js';
 import { invalidRequest, problem } from './problem.js';
 
 /**
@@ -12,7 +14,7 @@ export const validated = <Target extends 'json' | 'query', Schema extends z.ZodT
 ) =>
   validator(target, (value, c): z.output<Schema> => {
     const mediaType = c.req.header('content-type');
-    if (target === 'json' && !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(mediaType ?? '')) {
+    if (target === 'json' && !isJson(mediaType)) {
       const came = mediaType ?? 'none';
       throw problem(
         415,
@@ -21,7 +23,7 @@ export const validated = <Target extends 'json' | 'query', Schema extends z.ZodT
         `expected content-type application/json, got ${came}`,
       );
     }
-    const result = schema.safeParse(value);
+    const result = schema.safeParse(value, { error: explainUnknownKeys });
     if (!result.success) throw invalidRequest(result.error, target === 'json' ? 'body' : 'query');
     return result.data;
   });

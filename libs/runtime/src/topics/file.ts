@@ -1,7 +1,7 @@
 /** The file that says how topics are to be kept: partitions, copies, retention and further settings. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
+import { explainUnknownKeys, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { messageOf, RuntimeError } from '../errors.js';
@@ -83,7 +83,7 @@ export async function readTopicsFile(path: string): Promise<TopicsFile> {
       cause,
     );
   });
-  const result = TopicsFile.safeParse(contentOf(text, path));
+  const result = TopicsFile.safeParse(contentOf(text, path), { error: explainUnknownKeys });
   if (result.success) return result.data;
   throw invalid(`expected ${path} to say how topics are kept:\n${z.prettifyError(result.error)}`);
 }

@@ -71,9 +71,19 @@ topics:
 
 describe('a file that is wrong', () => {
   it.each([
-    ['an unknown topic', 'topics: { rollout: { partitions: 1 } }', '"rollout"', 'topics'],
-    ['an unknown key', 'topics: { rollouts: { partition: 1 } }', '"partition"', 'topics.rollouts'],
-    ['an unknown section', 'topic: {}', '"topic"', ''],
+    [
+      'an unknown topic',
+      'topics: { rollout: { partitions: 1 } }',
+      'no such key: rollout (did you mean rollouts?)',
+      'topics',
+    ],
+    [
+      'an unknown key',
+      'topics: { rollouts: { partition: 1 } }',
+      'no such key: partition (did you mean partitions?)',
+      'topics.rollouts',
+    ],
+    ['an unknown section', 'topic: {}', 'no such key: topic (did you mean topics?)', ''],
     ['no partitions', 'defaults: { partitions: 0 }', '>=1', 'defaults.partitions'],
     ['a number of milliseconds', 'defaults: { retention: 1000 }', 'as 7d, 12h', 'defaults.retention'],
     ['an unknown unit', 'topics: { rewards: { retention: 2w } }', 'as 7d', 'topics.rewards.retention'],

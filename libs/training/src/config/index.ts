@@ -2,6 +2,7 @@ export { TrainingError, type TrainingErrorCode } from '../errors.js';
 export type { Item } from '../item.js';
 export type { StepResult } from '../methods/method.js';
 export { type ComputeSettings, computeSettings } from './compute-settings.js';
+export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export type { OptimizerConfig } from './hyperparameters.js';
 export {
   type ComparisonItem,
@@ -11,6 +12,8 @@ export {
   type PromptItem,
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { type MethodDescription, methods } from './methods.js';
+export { type NamedSource, namedSources } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,
@@ -27,10 +30,26 @@ export {
   parseRunConfig,
   RunConfig,
   type RunConfigInput,
+  runConfigMistakes,
 } from './run-config.js';
-export { applyRunEvent, hasEnded, isInUse, type RunStatus, type RunView, startedRun } from './runs.js';
+export {
+  applyRunEvent,
+  hasEnded,
+  isInUse,
+  neverStarted,
+  type RunStatus,
+  type RunView,
+  startedRun,
+} from './runs.js';
+export type { Setting } from './settings.js';
 export { type ModelSource, NewModel } from './sources.js';
-export { applyVersion, newestVersions, type PublishedVersion } from './versions.js';
+export {
+  applyVersion,
+  newestVersions,
+  type PublishedModel,
+  type PublishedVersion,
+  publishedModel,
+} from './versions.js';
 export {
   itemsOf,
   type JoinedTopic,

@@ -11,7 +11,7 @@ export const PromptItem = z.object({ ...common, text: z.string(), tokens: Tokens
 export const ComparisonItem = z.object({
   ...common,
   promptText: z.string(),
-  promptTokens: Tokens.min(1),
+  promptTokens: Tokens,
   completions: z
     .array(z.object({ text: z.string(), tokens: Tokens.min(1), score: z.number().optional() }))
     .min(2),

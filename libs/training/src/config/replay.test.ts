@@ -51,11 +51,11 @@ describe('the configuration of a replay', () => {
   });
 
   it.each<[string, Change, RegExp]>([
-    ['an unknown key', ['ppo.kl', 0.1], /Unrecognized key: "kl"\n.*at ppo/],
-    ['an unknown path', ['lr', 1], /Unrecognized key: "lr"/],
-    ['a wrong value', ['ppo.klCoef', 'much'], /expected number, received string\n.*at ppo\.klCoef/],
-    ['a key below a value', ['steps.x', 1], /expected number, received object\n.*at steps/],
-    ['a key of every object', ['__proto__.steps', 1], /"__proto__"/],
+    ['an unknown key', ['ppo.kl', 0.1], /ppo\.kl: no such setting; there are numPpoEpochs/],
+    ['an unknown path', ['lr', 1], /lr: no such setting; learningRate belongs in optimizer/],
+    ['a wrong value', ['ppo.klCoef', 'much'], /ppo\.klCoef: expected number of at least 0, got 'much'/],
+    ['a key below a value', ['steps.x', 1], /steps: expected integer from 1 to 1000000, got \{ x: 1 \}/],
+    ['a key of every object', ['__proto__.steps', 1], /__proto__: no such setting/],
   ])('with %s is refused by its path', (_, change, said) => {
     const { code, message } = refusal(() => replayConfig(ppo, 'again', [change]));
     expect(code).toBe('TRAINING_CONFIG_INVALID');

@@ -62,7 +62,7 @@ describe('a run', () => {
     const view = viewAfter({ type: 'run.requested', data: { run: 'r', config: { ...config, steps: 0 } } });
     expect(view).toMatchObject({
       status: 'requested',
-      cause: { code: 'TRAINING_CONFIG_INVALID', message: expect.stringContaining('at steps') },
+      cause: { code: 'TRAINING_CONFIG_INVALID', message: expect.stringContaining('steps: expected') },
     });
     expect(view).not.toHaveProperty('config');
   });
@@ -71,14 +71,48 @@ describe('a run', () => {
     expect(viewAfter(requested, started)).toEqual(running);
   });
 
+  it('says what became of its rows, where its start does', () => {
+    const data = { read: 3, used: 2, cut: 1, dropped: { 'empty text': 1 } };
+    const accounted = { ...started, data: { ...started.data, data } } as RunEvent;
+    expect(viewAfter(requested, accounted, waiting)).toEqual({
+      ...running,
+      data,
+      waitingFor: { rewards: 3 },
+    });
+  });
+
   it('says what it waits for until something else happens', () => {
     expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waitingFor: { rewards: 3 } });
     expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);
   });
 
   it('may pause and go on', () => {
-    expect(viewAfter(requested, started, paused)).toEqual({ ...running, status: 'paused' });
+    const view = viewAfter(requested, started, paused);
+    expect(view).toMatchObject({ ...running, status: 'paused' });
     expect(viewAfter(requested, started, paused, resumed)).toEqual(running);
+  });
+
+  it('is paused while any service says so, and says what for', () => {
+    const by = (service: string): RunEvent => ({
+      type: 'run.paused',
+      data: { run: 'r', by: service, cause },
+    });
+    const goesOn = (service: string): RunEvent => ({ type: 'run.resumed', data: { run: 'r', by: service } });
+    const both = [requested, started, by('policy'), by('optimizer')];
+    expect(viewAfter(...both)).toEqual({
+      ...running,
+      status: 'paused',
+      paused: { policy: cause, optimizer: cause },
+    });
+    expect(viewAfter(...both, goesOn('policy'))).toMatchObject({
+      status: 'paused',
+      paused: { optimizer: cause },
+    });
+    expect(viewAfter(...both, goesOn('policy'), goesOn('optimizer'))).toEqual(running);
+    expect(viewAfter(...both, resumed)).toEqual(running);
+    expect(viewAfter(requested, by('coordinator'), goesOn('coordinator'))).toEqual(request);
+    expect(viewAfter(requested, by('coordinator'), started)).toEqual(running);
+    expect(viewAfter(...both, completed)).not.toHaveProperty('paused');
   });
 
   it.each<[string, RunEvent, Partial<RunView>]>([
@@ -95,6 +129,19 @@ describe('a run', () => {
 
   it('may fail before it is started', () => {
     expect(viewAfter(requested, failed)).toEqual({ ...request, status: 'failed', cause, endedAt: 101 });
+  });
+
+  it.each([failed, cancelled])('that ended before it was started may be requested again: %j', (end) => {
+    const other: RunEvent = { type: 'run.requested', data: { run: 'r', config: { ...config, steps: 9 } } };
+    const view = viewAfter(requested, end, started, other);
+    expect(view).toEqual({ ...request, config: parseRunConfig({ ...config, steps: 9 }), requestedAt: 103 });
+    expect(viewAfter(requested, end, other, started)).toMatchObject({
+      status: 'running',
+      config: { steps: 9 },
+    });
+    expect(viewAfter(requested, started, end, other)).toMatchObject({
+      status: expect.stringMatching(/failed|canc/),
+    });
   });
 
   it('that nobody requested is none', () => {
@@ -114,16 +161,16 @@ describe('any sequence of events', () => {
     cancelled,
   );
 
-  it('changes nothing after the end of a run', () => {
+  it('changes nothing after the end of a run that was started', () => {
     fc.assert(
       fc.property(
         fc.array(anyEvent),
         fc.constantFrom(completed, failed, cancelled),
         fc.array(anyEvent),
         (before, end, after) => {
-          const ended = viewAfter(requested, ...before, end)!;
+          const ended = viewAfter(requested, started, ...before, end)!;
           expect(hasEnded(ended)).toBe(true);
-          expect(viewAfter(requested, ...before, end, ...after)).toEqual(ended);
+          expect(viewAfter(requested, started, ...before, end, ...after)).toEqual(ended);
         },
       ),
     );

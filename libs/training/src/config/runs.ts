@@ -1,5 +1,5 @@
 /** What the `runs` topic says, run by run. */
-import type { ArtifactRef, Cause, TopicEvent } from '@rlhf-streams/events';
+import type { ArtifactRef, Cause, DataAccount, TopicEvent } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -16,9 +16,13 @@ export interface RunView {
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   readonly testItems: number;
+  /** What became of the rows of its data, from `run.started` on. */
+  readonly data?: DataAccount;
   /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
   readonly from: Readonly<Record<string, readonly number[]>>;
   readonly cause?: Cause;
+  /** What it waits for outside of it, by the service that met it: while there is any, it is paused. */
+  readonly paused?: Readonly<Record<string, Cause>>;
   /** What it waited for when it last said so; forgotten at the next step. */
   readonly waitingFor?: Readonly<Record<string, number>>;
   readonly requestedAt: number;
@@ -29,6 +33,9 @@ type RunEvent = TopicEvent<'runs'> & { readonly partition: number; readonly time
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
+
+/** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
+export const neverStarted = (view: RunView): boolean => hasEnded(view) && view.artifacts === undefined;
 
 /** What waits for a state of runs: a projection of the `runs` topic. */
 interface Runs {
@@ -59,7 +66,10 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: Artifact
   return false;
 }
 
-/** Applies one event: the first request of a run counts, and nothing after its end. */
+/**
+ * Applies one event: the first request of a run counts, and nothing after its end, but for a run that ended before it
+ * was started: that one's next request counts.
+ */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
   const view = runs.get(run);
@@ -86,36 +96,55 @@ function begin(event: RunEvent): RunView | undefined {
 }
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
-  if (hasEnded(view)) return undefined;
+  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
   const { waitingFor: _, ...rest } = view;
   switch (event.type) {
     case 'run.requested':
       return undefined;
-    case 'run.started':
+    case 'run.started': {
+      const { paused: _, ...unpaused } = rest;
       return {
-        ...rest,
+        ...unpaused,
         status: 'running',
         artifacts: event.data.artifacts,
         steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,
+        ...(event.data.data && { data: event.data.data }),
       };
+    }
     case 'run.waiting':
       return { ...rest, waitingFor: event.data.waitingFor };
-    case 'run.paused':
-      return { ...rest, status: 'paused' };
-    case 'run.resumed':
-      return { ...rest, status: 'running' };
+    case 'run.paused': {
+      const { by = '', cause = NO_CAUSE } = event.data;
+      return withPauses(rest, { ...rest.paused, [by]: cause });
+    }
+    case 'run.resumed': {
+      const { by } = event.data;
+      const { [by ?? '']: _, ...others } = rest.paused ?? {};
+      return withPauses(rest, by === undefined ? {} : others);
+    }
     case 'run.completed':
-      return { ...rest, status: 'completed', endedAt: event.time };
+      return ended(rest, event, { status: 'completed' });
     case 'run.failed':
-      return { ...rest, status: 'failed', cause: event.data.cause, endedAt: event.time };
+      return ended(rest, event, { status: 'failed', cause: event.data.cause });
     case 'run.cancelled':
-      return {
-        ...rest,
+      return ended(rest, event, {
         status: 'cancelled',
         cause: { code: 'RUN_CANCELLED', message: event.data.reason },
-        endedAt: event.time,
-      };
+      });
   }
+}
+
+const NO_CAUSE: Cause = { code: 'RUN_PAUSED', message: 'somebody paused it' };
+
+function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunView {
+  const { paused: _, ...rest } = view;
+  if (Object.keys(paused).length > 0) return { ...rest, status: 'paused', paused };
+  return { ...rest, status: rest.artifacts ? 'running' : 'requested' };
+}
+
+function ended(view: RunView, { time }: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
+  const { paused: _, ...rest } = view;
+  return { ...rest, ...end, endedAt: time };
 }

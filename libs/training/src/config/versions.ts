@@ -12,6 +12,18 @@ export function applyVersion(
   if (!newest || data.version >= newest.version) versions.set(data.run, data);
 }
 
+/** A model that a run made. */
+export type PublishedModel = Pick<PublishedVersion, 'version' | 'step' | 'artifact'>;
+
+/** The model that an event tells of. Steps tell of theirs too, and for longer: `policy-versions` may keep only the newest. */
+export function publishedModel(
+  event: TopicEvent<'policy-versions' | 'training-metrics'>,
+): PublishedModel | undefined {
+  if (event.type === 'policy.published') return event.data;
+  const { step, policyVersion, published } = event.data;
+  return published && { version: policyVersion, step: step + 1, artifact: published };
+}
+
 /** The newest version of each run. */
 export async function newestVersions(
   events: AsyncIterable<Pick<TopicEvent<'policy-versions'>, 'data'>>,

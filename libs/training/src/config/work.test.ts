@@ -34,12 +34,21 @@ describe('the work of a method', () => {
       joins: ['demonstrations'],
       ahead: 7,
       onPolicy: false,
+      publishes: 'policy',
       publishEvery: 5,
     });
     expect(workOf(dpo)).toMatchObject({
       issues: 'comparisons',
       joins: ['comparisons', 'reference-logprobs'],
     });
+  });
+
+  it('publishes policies, but for reward models', () => {
+    expect([sft, dpo, ppoOf(), sampleOf()].map((config) => workOf(config).publishes)).toEqual(
+      Array(4).fill('policy'),
+    );
+    const reward = parseRunConfig({ ...common, method: 'reward', data: 'd' });
+    expect(workOf(reward).publishes).toBe('reward model');
   });
 
   it('of ppo joins rollouts, scores and log-probs, and publishes every step', () => {
@@ -49,6 +58,7 @@ describe('the work of a method', () => {
       joins: ['rollouts', 'rewards', 'reference-logprobs'],
       ahead: 2,
       onPolicy: true,
+      publishes: 'policy',
       publishEvery: 1,
     });
   });

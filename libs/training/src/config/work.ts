@@ -14,6 +14,8 @@ export interface Work {
   readonly ahead: number;
   /** Whether steps change the policy that prompts are sampled from. */
   readonly onPolicy: boolean;
+  /** What its versions are: models that generate texts, or models that score them. */
+  readonly publishes: 'policy' | 'reward model';
   /** A policy version is published after every so many steps, and after the last. */
   readonly publishEvery: number;
 }
@@ -22,13 +24,17 @@ type WorkOf = { readonly [Name in MethodName]: (config: ConfigOf<Name>) => Work 
 
 const byMethod: WorkOf = {
   sft: (config) => overDataset(config, 'demonstrations', ['demonstrations']),
-  reward: (config) => overDataset(config, 'comparisons', ['comparisons']),
+  reward: (config) => ({
+    ...overDataset(config, 'comparisons', ['comparisons']),
+    publishes: 'reward model',
+  }),
   dpo: (config) => overDataset(config, 'comparisons', ['comparisons', 'reference-logprobs']),
   ppo: (config) => ({
     issues: 'prompts',
     joins: ['rollouts', 'rewards', 'reference-logprobs'],
     ahead: config.maxStaleness,
     onPolicy: true,
+    publishes: 'policy',
     publishEvery: 1,
   }),
   sample: (config) => ({
@@ -40,6 +46,7 @@ const byMethod: WorkOf = {
     ],
     ahead: SAMPLING_AHEAD,
     onPolicy: false,
+    publishes: 'policy',
     publishEvery: config.steps,
   }),
 };
@@ -56,6 +63,7 @@ const overDataset = (
   joins,
   ahead: config.prefetchSteps,
   onPolicy: false,
+  publishes: 'policy',
   publishEvery: config.checkpointEvery,
 });
 

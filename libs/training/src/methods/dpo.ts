@@ -9,7 +9,7 @@ import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { type Method, type Metrics, modelOf } from './method.js';
 import { FILLER, nothingLearned, type Pair, pairLength, pairMask, pairsOf, stack } from './pairs.js';
-import { microBatchesOf, paddedLength, sequenceBatch } from './rows.js';
+import { microBatchesOf, paddedLength, paddedRows, sequenceBatch } from './rows.js';
 
 type Config = ConfigOf<'dpo'>;
 
@@ -27,13 +27,15 @@ export const dpo: Method<'dpo'> = {
       normaliser: pairs.length,
       learningRate: lr,
     });
-    return { metrics: { ...metricsOf(sums), grad_norm: sums.gradNorm!, lr }, memory };
+    const metrics = { ...metricsOf(sums), pairs: pairs.length, grad_norm: sums.gradNorm!, lr };
+    return { metrics, memory };
   },
 
   async evaluate({ config, trainer }, items) {
     const { pairs, batches } = layOut(trainer, items, config);
     if (pairs.length === 0) return { 'eval/pairs': 0 };
-    const metrics = metricsOf(await trainer.evaluate(program(trainer, config), batches, pairs.length));
+    const sums = await trainer.evaluate(program(trainer, config), batches, pairs.length);
+    const metrics = { ...metricsOf(sums), pairs: pairs.length };
     return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value]));
   },
 };
@@ -50,10 +52,9 @@ const metricsOf = (sums: Readonly<Record<string, number>>): Metrics => ({
 
 function layOut(trainer: Trainer, items: readonly Item[], config: Config) {
   const { contextLength } = modelOf(trainer, 'policy');
-  const rows = config.microBatchSize;
   const pairs = pairsOf(joined(items, 'reference'));
-  const batches = microBatchesOf(pairs, rows, pairLength).map((group) =>
-    pairBatch(group, rows, contextLength),
+  const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>
+    pairBatch(group, paddedRows(group.length, config.microBatchSize), contextLength),
   );
   return { pairs, batches };
 }

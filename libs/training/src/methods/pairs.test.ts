@@ -44,6 +44,27 @@ describe('the pair of a comparison', () => {
     expect(tokensOf([2, 2, 2])).toEqual([]);
   });
 
+  it('is none for a completion against itself, by its tokens', () => {
+    const tokensOf = (completions: number[][]) =>
+      pairsOf([comparisonItem('tiny/0/0', [0], completions)]).map(({ places }) => places);
+    const [ab, ba] = [
+      [1, 2],
+      [2, 1],
+    ];
+    for (const same of [
+      [ab, ab],
+      [ab, [3], ab],
+      [[], []],
+    ])
+      expect(tokensOf(same)).toEqual([]);
+    for (const apart of [
+      [ab, [1]],
+      [[1], ab],
+      [ab, ba],
+    ])
+      expect(tokensOf(apart)).toEqual([[0, 1]]);
+  });
+
   it('has the margin of the comparison, 0 where none is given', () => {
     const margins = pairsOf([comparisonItem('a', [0], K, { margin: 0.5 }), comparisonItem('b', [0], K)]).map(
       ({ margin }) => margin,
@@ -52,10 +73,21 @@ describe('the pair of a comparison', () => {
   });
 });
 
-describe.each(['reward', 'dpo'] as const)('ties among the comparisons of a %s run', (method) => {
-  const tie = comparisonItem('tiny/0/9', [0], [[1, 2], [3]], { ranks: [1, 1], reference: [[-1, -1], [-2]] });
+const tie = comparisonItem('tiny/0/9', [0], [[1, 2], [3]], { ranks: [1, 1], reference: [[-1, -1], [-2]] });
+const twice = <T>(of: T): T[] => [of, of];
+const itself = comparisonItem('tiny/0/9', [0, 5], twice([1, 2, 3]), { reference: twice([-1, -1, -2]) });
+
+describe.each([
+  ['reward', 'ties', tie],
+  ['dpo', 'ties', tie],
+  ['reward', 'completions against themselves', itself],
+  ['dpo', 'completions against themselves', itself],
+] as const)('in a %s run, %s', (method, _, silent) => {
   const ended = async (use: (run: TinyRun) => Promise<unknown>) => {
-    const run = await begin(runOf(method), pool);
+    const config = runOf(method, {
+      ...(method === 'reward' && { reward: { centerRewardsCoefficient: 0.01 } }),
+    });
+    const run = await begin(config, pool);
     const said = await use(run);
     const bits = bitsOf(run);
     await run.trainer.close();
@@ -65,13 +97,17 @@ describe.each(['reward', 'dpo'] as const)('ties among the comparisons of a %s ru
   it('change nothing', async () => {
     const items = itemsFor(method, 3);
     const without = await ended((run) => run.update(items));
-    expect(await ended((run) => run.update([tie, ...items, tie]))).toEqual(without);
+    expect(without.said).toMatchObject({ pairs: 3 });
+    expect(await ended((run) => run.update([silent, ...items, silent]))).toEqual(without);
   });
 
   it('alone are a step without an update, and an evaluation of nothing', async () => {
+    expect((await ended((run) => run.update([silent, ...itemsFor(method, 3)]))).said).toMatchObject({
+      pairs: 3,
+    });
     const before = await ended(async () => ({ pairs: 0 }));
-    expect(await ended((run) => run.update([tie, tie]))).toEqual(before);
-    expect((await ended((run) => run.evaluate([tie]))).said).toEqual({ 'eval/pairs': 0 });
+    expect(await ended((run) => run.update([silent, silent]))).toEqual(before);
+    expect((await ended((run) => run.evaluate([silent]))).said).toEqual({ 'eval/pairs': 0 });
   });
 });
 

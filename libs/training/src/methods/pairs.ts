@@ -14,8 +14,9 @@ export interface Pair {
 }
 
 /**
- * The best completion of each comparison against its worst; a comparison of two is that pair.
- * Ties say nothing and are left out.
+ * The best completion of each comparison against its worst; a comparison of two is that pair. A tie says nothing and
+ * is left out, and so is a completion against itself: its gradient is 0, and what rounding leaves of it AdamW would
+ * scale up to whole steps.
  */
 export function pairsOf(items: readonly Item[]): Pair[] {
   return joined(items, 'comparison').flatMap((item) => pairOf(item) ?? []);
@@ -26,9 +27,11 @@ function pairOf(item: Joined<'comparison'>): Pair | undefined {
   const best = comparison.ranks.indexOf(Math.min(...comparison.ranks));
   const worst = comparison.ranks.lastIndexOf(Math.max(...comparison.ranks));
   if (comparison.ranks[best] === comparison.ranks[worst]) return undefined;
+  const [chosen, rejected] = [sequence(comparison, best), sequence(comparison, worst)];
+  if (sameTokens(chosen.tokens, rejected.tokens)) return undefined;
   return {
-    chosen: sequence(comparison, best),
-    rejected: sequence(comparison, worst),
+    chosen,
+    rejected,
     places: [best, worst],
     margin: comparison.margin ?? 0,
     item,
@@ -42,6 +45,9 @@ const sequence = (
   promptTokens,
   tokens: completions[place]!.tokens,
 });
+
+const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((token, t) => token === b[t]);
 
 export const pairLength = ({ chosen, rejected }: Pair): number =>
   Math.max(lengthOf(chosen), lengthOf(rejected));
@@ -65,7 +71,7 @@ export const FILLER: Sequence = { promptTokens: [0], tokens: [] };
 export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
   Float32Array.from({ length: rows }, (_, i) => (i < pairs.length ? 1 : 0));
 
-/** A step whose comparisons were all ties changes nothing. */
+/** A step without a pair changes no weight and no moment, and is no update of the optimizer. */
 export const nothingLearned = (memory: Memory): { metrics: Metrics; memory: Memory } => ({
   metrics: { pairs: 0 },
   memory,

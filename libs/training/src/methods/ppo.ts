@@ -8,6 +8,7 @@ import {
   ppoValueLoss,
   rlhfReward,
   selectiveLogSoftmax,
+  tokenVariance,
   truncatedImportanceWeights,
   whiten,
 } from '@rlhf-streams/alignment';
@@ -26,6 +27,7 @@ import {
   lengthOf,
   microBatchesOf,
   paddedLength,
+  paddedRows,
   type Sequence,
   sequenceBatch,
   tokenCount,
@@ -80,9 +82,10 @@ export const ppo: Method<'ppo'> = {
     const nextKlCoef = adaptiveKl
       ? adaptKlCoef(klCoef, { kl: metrics['objective/kl']!, episodes: episodes.length, ...adaptiveKl })
       : klCoef;
+    const episode = (memory.episode ?? 0) + episodes.length;
     return {
-      metrics: { ...metrics, ...updateMetrics(updates), lr, episode: (step + 1) * episodes.length },
-      memory: { klCoef: nextKlCoef },
+      metrics: { ...metrics, ...updateMetrics(updates), lr, episode },
+      memory: { klCoef: nextKlCoef, episode },
     };
   },
 };
@@ -242,7 +245,7 @@ async function inferPerToken(
   const batches = groups.map(({ members, T }) =>
     sequenceBatch(
       members.map(({ sequence }) => sequence),
-      { rows, T },
+      { rows: paddedRows(members.length, rows), T },
     ),
   );
   const outputs = await trainer.infer(program, batches);
@@ -262,7 +265,7 @@ function layOut(trainer: Trainer, experiences: readonly Experience[], rows: numb
     const weights = group.flatMap(({ weights }) => (weights ? [weights] : []));
     return sequenceBatch(
       sequences,
-      { rows, T: paddedLength(sequences, contextLength) },
+      { rows: paddedRows(group.length, rows), T: paddedLength(sequences, contextLength) },
       {
         oldLogprobs: group.map(({ oldLogprobs }) => oldLogprobs),
         ...(weights.length > 0 && { weights }),
@@ -336,7 +339,8 @@ function updateMetrics(updates: readonly Record<string, number>[]): Metrics {
     'loss/value_avg': mean('valueLoss'),
     'val/clipfrac_avg': mean('valueClipfrac'),
     'val/ratio': mean('ratio'),
-    'val/ratio_var': Math.max(0, mean('ratioSquared') - mean('ratio') ** 2),
+    // The variance over updates of their mean ratios: one update has none.
+    ...(updates.length > 1 && { 'val/ratio_var': tokenVariance([updates.map(({ ratio }) => ratio!)]) }),
     grad_norm: mean('gradNorm'),
   };
 }

@@ -9,7 +9,7 @@ import { scoreAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { type Method, type Metrics, modelOf } from './method.js';
 import { FILLER, nothingLearned, type Pair, pairLength, pairMask, pairsOf, stack } from './pairs.js';
-import { lengthOf, microBatchesOf, paddedLength, sequenceBatch } from './rows.js';
+import { lengthOf, microBatchesOf, paddedLength, paddedRows, sequenceBatch } from './rows.js';
 
 type Config = ConfigOf<'reward'>;
 
@@ -34,6 +34,7 @@ export const reward: Method<'reward'> = {
         accuracy: accuracy!,
         margin: margin!,
         mean_reward: meanReward!,
+        pairs: pairs.length,
         grad_norm: gradNorm!,
         lr,
       },
@@ -62,10 +63,9 @@ export const reward: Method<'reward'> = {
 
 function layOut(trainer: Trainer, items: readonly Item[], config: Config) {
   const { contextLength } = modelOf(trainer, 'reward');
-  const rows = config.microBatchSize;
   const pairs = pairsOf(items);
-  const batches = microBatchesOf(pairs, rows, pairLength).map((group) =>
-    pairBatch(group, rows, contextLength),
+  const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>
+    pairBatch(group, paddedRows(group.length, config.microBatchSize), contextLength),
   );
   return { pairs, batches };
 }

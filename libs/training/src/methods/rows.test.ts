@@ -5,6 +5,7 @@ import {
   lengthOf,
   microBatchesOf,
   paddedLength,
+  paddedRows,
   type Sequence,
   sequenceBatch,
   tokenCount,
@@ -89,6 +90,22 @@ describe('paddedLength', () => {
         expect([8, 16, CONTEXT]).toContain(T);
       }),
     );
+  });
+});
+
+describe('paddedRows', () => {
+  it('are less than twice the items, at most the micro-batch, and of few sizes', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4096 }), fc.nat(), (microBatchSize, n) => {
+        const items = 1 + (n % microBatchSize);
+        const rows = paddedRows(items, microBatchSize);
+        expect(rows).toBeGreaterThanOrEqual(items);
+        expect(rows).toBeLessThan(2 * items);
+        expect(rows).toBeLessThanOrEqual(microBatchSize);
+        expect(rows === microBatchSize || Number.isInteger(Math.log2(rows))).toBe(true);
+      }),
+    );
+    expect([1, 2, 3, 5, 8, 9, 12].map((items) => paddedRows(items, 12))).toEqual([1, 2, 4, 8, 8, 12, 12]);
   });
 });
 

@@ -21,6 +21,13 @@ export function microBatchesOf<T>(items: readonly T[], rows: number, length: (it
   );
 }
 
+/**
+ * The rows a group of items is padded to, at most the run's micro-batch: what a group costs follows from its items,
+ * and powers of two are few programs to compile.
+ */
+export const paddedRows = (items: number, microBatchSize: number): number =>
+  Math.min(microBatchSize, 2 ** Math.ceil(Math.log2(items)));
+
 /** Padded lengths are multiples of this: few programs to compile, little padding to compute. */
 const BUCKET = 8;
 

@@ -5,8 +5,8 @@ import type { LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { type Method, modelOf } from './method.js';
-import { lengthOf, microBatchesOf, paddedLength, type Sequence, sequenceBatch } from './rows.js';
+import { type Method, type Metrics, modelOf, type StepResult } from './method.js';
+import { lengthOf, microBatchesOf, paddedLength, paddedRows, type Sequence, sequenceBatch } from './rows.js';
 
 /** Supervised fine-tuning: imitate the demonstrations. */
 export const sft: Method<'sft'> = {
@@ -14,34 +14,44 @@ export const sft: Method<'sft'> = {
   trains: ['policy'],
   start: () => ({}),
 
-  async update({ config, step, trainer, memory }, items) {
-    const { batches, tokens } = layOut(trainer, items, config.microBatchSize);
+  async update({ config, step, trainer, memory }, items): Promise<StepResult> {
+    const { batches, scored, read } = layOut(trainer, items, config.microBatchSize);
+    const numTokens = (memory.numTokens ?? 0) + read;
+    if (scored === 0) return { metrics: { num_tokens: numTokens }, memory: { numTokens } };
     const lr = learningRate(config, step);
     const { loss, gradNorm } = await trainer.update(program(trainer), batches, {
-      normaliser: tokens,
+      normaliser: scored,
       learningRate: lr,
     });
-    return { metrics: { loss: loss!, grad_norm: gradNorm!, lr, num_tokens: tokens }, memory };
+    return {
+      metrics: { loss: loss!, grad_norm: gradNorm!, lr, num_tokens: numTokens },
+      memory: { numTokens },
+    };
   },
 
-  async evaluate({ config, trainer }, items) {
-    const { batches, tokens } = layOut(trainer, items, config.microBatchSize);
-    const { loss } = await trainer.evaluate(program(trainer), batches, tokens);
-    return { 'eval/loss': loss!, 'eval/perplexity': Math.exp(loss!), 'eval/num_tokens': tokens };
+  async evaluate({ config, trainer }, items): Promise<Metrics> {
+    const { batches, scored } = layOut(trainer, items, config.microBatchSize);
+    if (scored === 0) return { 'eval/completion_tokens': 0 };
+    const { loss } = await trainer.evaluate(program(trainer), batches, scored);
+    return { 'eval/loss': loss!, 'eval/perplexity': Math.exp(loss!), 'eval/completion_tokens': scored };
   },
 };
 
-function layOut(trainer: Trainer, items: readonly Item[], rows: number) {
+/** The micro-batches of demonstrations, how many of their tokens a prediction is scored for, and how many there are. */
+function layOut(trainer: Trainer, items: readonly Item[], microBatchSize: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   const sequences: Sequence[] = joined(items, 'demonstration').map(({ demonstration }) => demonstration);
-  const batches = microBatchesOf(sequences, rows, lengthOf).map((group) =>
-    sequenceBatch(group, { rows, T: paddedLength(group, contextLength) }),
+  const batches = microBatchesOf(sequences, microBatchSize, lengthOf).map((group) =>
+    sequenceBatch(group, {
+      rows: paddedRows(group.length, microBatchSize),
+      T: paddedLength(group, contextLength),
+    }),
   );
-  const tokens = batches.reduce(
+  const scored = batches.reduce(
     (sum, { buffers }) => sum + (buffers.mask as Float32Array).reduce((a, b) => a + b, 0),
     0,
   );
-  return { batches, tokens };
+  return { batches, scored, read: sequences.reduce((sum, sequence) => sum + lengthOf(sequence), 0) };
 }
 
 const program = (trainer: Trainer): LossProgram => ({

@@ -3,7 +3,7 @@ import { type Buffers, float32, type Program, type Specs } from '@rlhf-streams/t
 import * as tf from '@tensorflow/tfjs';
 import { type Layout, ofRole, type Role } from './layout.js';
 
-/** A piece of a batch, laid out for a program: as many rows as the run's micro-batch size. */
+/** A piece of a batch, laid out for a program: at most as many rows as the run's micro-batch size. */
 export interface MicroBatch {
   readonly specs: Specs;
   readonly buffers: Buffers;

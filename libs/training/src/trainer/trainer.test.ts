@@ -74,6 +74,29 @@ describe('micro-batches', () => {
     },
   );
 
+  it.each(trainingMethods)('%s: cost what their items cost, however many they might hold', async (method) => {
+    const items = itemsFor(method, 8);
+    const ends = [];
+    for (const microBatchSize of [8, 4096]) {
+      const rows = new Set<number>();
+      const engine: Engine = {
+        ...pool,
+        compile(program, specs) {
+          rows.add(specs.ids!.shape[0]!);
+          return pool.compile(program, specs);
+        },
+      };
+      const run = await begin(runOf(method, { microBatchSize }), engine, { lanes: 2 });
+      const said = [await run.update(items), method === 'ppo' ? {} : await run.evaluate(items.slice(0, 3))];
+      ends.push({ said, rows, bits: bitsOf(run) });
+      await run.trainer.close();
+    }
+    const sequences = method === 'reward' || method === 'dpo' ? 2 : 1;
+    const expected = method === 'ppo' ? [8] : [8, 4].map((rows) => rows * sequences);
+    expect([...ends[0]!.rows]).toEqual(expected);
+    expect(ends[1]).toEqual(ends[0]);
+  });
+
   it('of one size are the same update to the bit, however often it is computed', async () => {
     const ends = [];
     for (let time = 0; time < 2; time++) {
@@ -147,6 +170,16 @@ describe('an update', () => {
       const expected = before[name]!.map((x) => x * (decays ? 1 - 0.1 * 0.5 : 1));
       expect(distance(expected, after), name).toBeLessThan(1e-6);
     }
+    await trainer.close();
+  });
+
+  it('by a gradient of exactly 0 moves nothing', async () => {
+    const { from, trainer, update } = await withSlope();
+    const before = bitsOf({ trainer });
+    const { gradNorm } = await update(0, 0);
+    expect(gradNorm).toBe(0);
+    expect(bitsOf({ trainer })).toEqual({ ...before, updates: 1 });
+    expect(trainer.state().p).toEqual(from.p);
     await trainer.close();
   });
 

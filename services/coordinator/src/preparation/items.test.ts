@@ -2,19 +2,28 @@ import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
 import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/training/config';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
-import { feedbackItems, itemsOf, recordedItems } from './items.js';
+import * as prepared from './items.js';
 
 const END = 0;
 /** A token a letter, so that lengths can be read. */
+const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
 const encoder = {
   contextLength: 16,
   begin: [END],
-  encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
+  encode: letters,
+  prompt: (text: string) => [END, ...letters(text)],
   end: END,
 };
-const letters = (text: string) => encoder.encode(text);
 
-const common = { run: 'r', steps: 1, model: 'model' };
+const itemsOf = (...from: Parameters<typeof prepared.itemsOf>) => prepared.itemsOf(...from).items;
+const recordedItems = (...from: Parameters<typeof prepared.recordedItems>) =>
+  prepared.recordedItems(...from).items;
+const feedbackItems = (...from: Parameters<typeof prepared.feedbackItems>) =>
+  prepared.feedbackItems(...from).items;
+
+/** What is lost is counted and limited in `account.test.ts`. */
+const allow = { dropped: 1, cut: 1 };
+const common = { run: 'r', steps: 1, model: 'model', allow };
 const sft = parseRunConfig({ ...common, method: 'sft', data: 'd' });
 const reward = parseRunConfig({ ...common, method: 'reward', data: 'd' });
 const dpo = parseRunConfig({ ...common, method: 'dpo', data: 'd' });
@@ -31,12 +40,6 @@ const completions = datasetOf({ prompt: 'ab', completion: 'cd' });
 const preferences = datasetOf({ prompt: 'ab', chosen: 'good', rejected: 'bad', margin: 0.5 });
 const ranked = datasetOf({ prompt: 'ab', completions: ['x', 'y', 'z'], ranks: [3, 1, 1] });
 const rewarded = datasetOf({ prompt: 'ab', completions: ['x', 'y', 'z'], rewards: [0.5, 2, 0.5] });
-const messages = datasetOf({ messages: [{ role: 'user', content: 'hi' }] });
-const conversations = datasetOf({
-  prompt: [{ role: 'user', content: 'hi' }],
-  chosen: [{ role: 'assistant', content: 'a' }],
-  rejected: [{ role: 'assistant', content: 'b' }],
-});
 
 const failure = (work: () => unknown): CoordinatorError => {
   try {
@@ -212,8 +215,49 @@ describe.each([
     const long = { ...feedback, prompt: 'a'.repeat(20) };
     expect(feedbackItems(config, [long, feedback], encoder)).toHaveLength(1);
     const roomy = { ...encoder, contextLength: 1000 };
-    const wide = { ...feedback, completions: Array(60).fill('x'.repeat(900)), ranks: Array(60).fill(1) };
+    const completions = [...Array(59).fill('x'.repeat(900)), 'y'];
+    const wide = { ...feedback, completions, ranks: [...Array(59).fill(2), 1] };
     expect(feedbackItems(config, [wide, feedback], roomy)).toHaveLength(1);
+  });
+});
+
+describe('items of a model whose texts begin with no token', () => {
+  const START = 1;
+  const bare = { ...encoder, begin: [], prompt: (text: string) => (text === '' ? [START] : letters(text)) };
+  const split = 'train';
+
+  it('of texts are learned from their second token on, and of an empty one there is nothing to learn', () => {
+    const dataset = datasetOf({ text: 'good' }, { text: '' }, { text: 'b' });
+    expect(itemsOf(sft, dataset, bare)).toEqual([
+      { split, promptTokens: [], tokens: [...letters('good'), END] },
+      { split, promptTokens: [], tokens: [...letters('b'), END] },
+    ]);
+    const long = datasetOf({ text: 'a'.repeat(40) });
+    expect(itemsOf(sft, long, bare)).toMatchObject([{ tokens: letters('a'.repeat(16)) }]);
+  });
+
+  it('of completions and preferences have their prompts, which may be empty', () => {
+    const pairs = datasetOf({ prompt: 'ab', completion: 'c' }, { prompt: '', completion: 'd' });
+    expect(itemsOf(sft, pairs, bare)).toEqual([
+      { split, promptTokens: letters('ab'), tokens: [...letters('c'), END] },
+      { split, promptTokens: [], tokens: [...letters('d'), END] },
+    ]);
+    const rows = datasetOf(
+      { prompt: 'ab', chosen: 'c', rejected: 'd' },
+      { prompt: '', chosen: 'c', rejected: 'd' },
+    );
+    for (const config of [dpo, reward]) {
+      const items = itemsOf(config, rows, bare);
+      expect(items).toMatchObject([{ promptTokens: letters('ab') }, { promptTokens: [] }]);
+      for (const item of items) expect(itemSchemas.comparisons.parse(item)).toEqual(item);
+    }
+  });
+
+  it('to sample from are never without a token', () => {
+    expect(itemsOf(sample, datasetOf({ prompt: '' }, { prompt: 'ab' }), bare)).toMatchObject([
+      { text: '', tokens: [START] },
+      { text: 'ab', tokens: letters('ab') },
+    ]);
   });
 });
 
@@ -259,8 +303,6 @@ describe('held-out items', () => {
 describe('data that does not fit', () => {
   it.each([
     ['sft', sft, preferences, /demonstrations.*\{prompt, completion\}; got preference rows/],
-    ['sft', sft, messages, /got messages rows/],
-    ['ppo', ppo, messages, /prompts.*got messages rows/],
     ['reward', reward, labelled, /comparisons.*\{prompt, chosen, rejected\}.*got labelled rows/],
     ['dpo', dpo, prompts, /got prompt rows/],
   ])('%s: the message says what came and what is expected', (_, config, dataset, message) => {
@@ -268,13 +310,6 @@ describe('data that does not fit', () => {
     expect(error).toBeInstanceOf(CoordinatorError);
     expect(error.code).toBe('RUN_SOURCE_UNFIT');
     expect(error.message).toMatch(message);
-  });
-
-  it('conversations are refused by row and column', () => {
-    expect(failure(() => itemsOf(dpo, conversations, encoder))).toMatchObject({
-      code: 'DATA_NEEDS_CHAT_TEMPLATE',
-      message: expect.stringContaining('row 1, prompt'),
-    });
   });
 
   it.each([

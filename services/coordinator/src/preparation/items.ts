@@ -1,60 +1,59 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
-import { type Dataset, promptOf, splitTrainTest, textOf } from '@rlhf-streams/data';
+import { type Dataset, promptOf } from '@rlhf-streams/data';
+import type { DataAccount } from '@rlhf-streams/events';
 import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
-import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
-import type { ComparisonItem, DemonstrationItem, PromptItem, RunConfig } from '@rlhf-streams/training/config';
+import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
+import {
+  type ComparisonItem,
+  type ConfigOf,
+  type DemonstrationItem,
+  DUPLICATE_PROMPT,
+  type PromptItem,
+  type RunConfig,
+} from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
+import { accountFor, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
 export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
 type Unsplit<T> = Omit<T, 'split'>;
 
-/** Held out alike by every run over the same data with the same fraction. */
-const SPLIT_SEED = 0;
+/** A run's items, and what became of the rows they are made of. */
+export interface PreparedItems {
+  readonly items: readonly RunItem[];
+  readonly data: DataAccount;
+}
 
 interface Encoder {
   readonly contextLength: number;
-  /** A text begins with the end-of-text token, as in GPT-2. */
+  /** What a text begins with, which the tokenizer says; it may be nothing. */
   readonly begin: readonly number[];
   encode(text: string): number[];
+  /** A prompt to sample from: at least one token. */
+  prompt(text: string): number[];
+  /** What a completion ends with. */
   readonly end: number;
 }
 
-export const encoderOf = (tokenizer: Tokenizer, { contextLength }: ModelConfig): Encoder => ({
-  contextLength,
-  begin: [tokenizer.eosId],
+export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder => ({
+  contextLength: config.contextLength,
+  begin: tokenizer.begin,
   encode: (text) => tokenizer.encode(text),
+  prompt: (text) => promptTokens(tokenizer, config, text),
   end: tokenizer.eosId,
 });
 
 /** What a run's method makes of a dataset. */
-export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): RunItem[] {
+export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
   switch (config.method) {
     case 'sft':
-      return split(
-        demonstrations(dataset, encoder, config.sft.maxLength),
-        config.testFraction,
-        config.maxTestItems,
-      );
+      return accountFor(config, demonstrations(config, dataset, encoder));
     case 'reward':
-      return split(
-        comparisons(rankings(dataset), encoder, config.reward.maxLength),
-        config.testFraction,
-        config.maxTestItems,
-      );
     case 'dpo':
-      return split(
-        comparisons(rankings(dataset), encoder, config.dpo.maxLength),
-        config.testFraction,
-        config.maxTestItems,
-      );
+      return accountFor(config, comparisons(config, rankings(dataset), encoder));
     case 'ppo':
     case 'sample':
-      return split(
-        prompts(dataset, encoder, config.promptWords),
-        config.testFraction,
-        Number.POSITIVE_INFINITY,
-      );
+      return accountFor(config, prompts(config, dataset, encoder));
   }
 }
 
@@ -63,22 +62,23 @@ export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
-): RunItem[] {
-  const { testFraction, maxTestItems, maxLength } = comparing(
-    config,
-    'run:ID, which is recorded comparisons',
-  );
-  const limit = Math.min(encoder.contextLength, maxLength);
-  const fitting = recorded.filter((comparison) => fits(comparison, limit));
-  return split(fitting, testFraction, maxTestItems);
+): PreparedItems {
+  requireComparing(config, 'run:ID, which is recorded comparisons');
+  const limit = limitOf(config, encoder);
+  const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
+    const dropped = withoutPreference(item) ?? unfitting(item, limit);
+    return dropped ? { dropped } : { item };
+  });
+  return accountFor(config, outcomes);
 }
 
 /** Preferences that anybody published, whose ids go with them. */
-export function feedbackItems(config: RunConfig, feedback: readonly Feedback[], encoder: Encoder): RunItem[] {
-  const { testFraction, maxTestItems, maxLength } = comparing(
-    config,
-    'feedback:COLLECTION, which is comparisons',
-  );
+export function feedbackItems(
+  config: RunConfig,
+  feedback: readonly Feedback[],
+  encoder: Encoder,
+): PreparedItems {
+  requireComparing(config, 'feedback:COLLECTION, which is comparisons');
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
     prompt,
     completions: completions.map((text) => ({ text })),
@@ -87,97 +87,132 @@ export function feedbackItems(config: RunConfig, feedback: readonly Feedback[], 
     labeler,
     metadata: { feedback },
   }));
-  return split(comparisons(ranked, encoder, maxLength), testFraction, maxTestItems);
+  return accountFor(config, comparisons(config, ranked, encoder));
 }
 
-/** What a run that compares takes of its data. @throws CoordinatorError RUN_SOURCE_UNFIT for other methods. */
-function comparing(config: RunConfig, source: string) {
-  if (config.method === 'dpo') return { ...config, maxLength: config.dpo.maxLength };
-  if (config.method === 'reward') return { ...config, maxLength: config.reward.maxLength };
+/** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
+function requireComparing({ method }: RunConfig, source: string): void {
+  if (method === 'dpo' || method === 'reward') return;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${config.method} run to name data other than ${source}`,
+    `expected a ${method} run to name data other than ${source}`,
   );
 }
 
+/** The most tokens of an item, and what they are called and could be raised by. */
+interface Limit {
+  readonly tokens: number;
+  readonly words: string;
+  readonly help: string;
+}
+
+function limitOf(config: RunConfig, { contextLength }: Pick<Encoder, 'contextLength'>): Limit {
+  const own = config as { readonly [Method in RunConfig['method']]?: { readonly maxLength?: number } };
+  const maxLength = own[config.method]?.maxLength ?? Number.POSITIVE_INFINITY;
+  if (maxLength < contextLength) {
+    const name = `${config.method}.maxLength`;
+    return {
+      tokens: maxLength,
+      words: `${name} of ${maxLength} tokens`,
+      help: `raise ${name} or shorten the texts`,
+    };
+  }
+  return {
+    tokens: contextLength,
+    words: `the context of ${contextLength} tokens`,
+    help: 'take a model with a longer contextLength or shorten the texts',
+  };
+}
+
+const lost = (words: string, help?: string): Reason => ({ words, lost: true, ...(help && { help }) });
+const nothingLost = (words: string): Reason => ({ words, lost: false });
+
+const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, help);
+const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
+const EMPTY_TEXT = lost('empty text');
+const EMPTY_COMPLETION = lost('empty completion');
+const TOO_LARGE = lost('too large for a record', 'shorten the texts');
+const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
+const ALL_TIED: Reason = {
+  words: 'every completion is ranked the same',
+  lost: false,
+  ofAll: 'every ranking is a tie',
+};
+
+const isEmpty = (text: string): boolean => text.trim() === '';
+
 /** A log-prob of single precision as JSON, with its comma. */
 const LOGPROB_BYTES = 22;
-/** What records hold beside a comparison, or its log-probs. */
+/** What records hold beside an item, or its log-probs. */
 const OVERHEAD_BYTES = 10_000;
 
-/** Whether the model takes a comparison, and the log what is said of it. */
-function fits(comparison: Unsplit<ComparisonItem>, limit: number): boolean {
-  const { promptTokens, completions } = comparison;
-  if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit)) return false;
-  const logprobs = completions.reduce((sum, { tokens }) => sum + tokens.length, 0) * LOGPROB_BYTES;
-  const bytes = Buffer.byteLength(JSON.stringify(comparison));
-  return Math.max(bytes, logprobs) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
+/** Whether the log takes what is said of an item: the item itself, and a log-prob for each of its tokens to learn. */
+function fitsRecord(item: object, tokens: number): boolean {
+  const bytes = Buffer.byteLength(JSON.stringify(item));
+  return Math.max(bytes, tokens * LOGPROB_BYTES) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
 }
 
-function split<T extends object>(items: readonly T[], testFraction: number, maxTestItems: number) {
-  if (items.length === 0) {
-    throw new CoordinatorError(
-      'RUN_DATA_EMPTY',
-      'expected at least one item that fits the model, got none: are the texts longer than its context?',
-    );
-  }
-  const { train, test } = splitTrainTest(items, { testFraction, seed: SPLIT_SEED });
-  if (train.length === 0) {
-    throw new CoordinatorError(
-      'RUN_DATA_EMPTY',
-      'expected items to train on, but all are held out: lower testFraction',
-    );
-  }
-  return [
-    ...train.map((item) => ({ ...item, split: 'train' as const })),
-    ...test.slice(0, maxTestItems).map((item) => ({ ...item, split: 'test' as const })),
-  ];
-}
-
-function demonstrations(dataset: Dataset, { begin, encode, end, contextLength }: Encoder, maxLength: number) {
-  const limit = Math.min(contextLength, maxLength);
-  const cut = (promptTokens: readonly number[], tokens: readonly number[]) => ({
-    promptTokens: [...promptTokens],
-    tokens: tokens.slice(0, Math.max(0, limit - promptTokens.length)),
-  });
+function demonstrations(
+  config: RunConfig,
+  dataset: Dataset,
+  { begin, encode, end, contextLength }: Encoder,
+): Outcome<Unsplit<DemonstrationItem>>[] {
+  const limit = limitOf(config, { contextLength });
+  const cut = (promptTokens: readonly number[], completion: string): Outcome<Unsplit<DemonstrationItem>> => {
+    const room = limit.tokens - promptTokens.length;
+    if (room <= 0) return { dropped: noRoom(limit) };
+    const whole = [...encode(completion), end];
+    const item = { promptTokens: [...promptTokens], tokens: whole.slice(0, room) };
+    if (!fitsRecord(item, item.tokens.length)) return { dropped: TOO_LARGE };
+    return { item, cut: whole.length > room ? longer(limit) : undefined };
+  };
   switch (dataset.kind) {
     case 'text':
     case 'labelled':
-      return dataset.rows.map(({ text }) => cut(begin, [...encode(text), end]));
+      return dataset.rows.map(({ text }) => (isEmpty(text) ? { dropped: EMPTY_TEXT } : cut(begin, text)));
     case 'completion':
-      return dataset.rows
-        .map(({ prompt, completion }, row) => {
-          const promptTokens = [...begin, ...encode(textOf(prompt, at(row, 'prompt')))];
-          return cut(promptTokens, [...encode(textOf(completion, at(row, 'completion'))), end]);
-        })
-        .filter(({ tokens }) => tokens.length > 0);
+      return dataset.rows.map(({ prompt, completion }) =>
+        isEmpty(completion) ? { dropped: EMPTY_COMPLETION } : cut([...begin, ...encode(prompt)], completion),
+      );
     default:
       throw unfit(dataset, 'demonstrations', '{text}, {text, label} or {prompt, completion}');
   }
 }
 
 function prompts(
+  config: ConfigOf<'ppo' | 'sample'>,
   dataset: Dataset,
-  { begin, encode, contextLength }: Encoder,
-  words: number,
-): Unsplit<PromptItem>[] {
-  return [...new Set(promptTexts(dataset, words))]
-    .map((text) => ({ text, tokens: [...begin, ...encode(text)] }))
-    .filter(({ tokens }) => tokens.length < contextLength);
+  { prompt, contextLength }: Encoder,
+): Outcome<Unsplit<PromptItem>>[] {
+  const limit = limitOf(config, { contextLength });
+  const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
+  const outcomeOf = (text: string): Outcome<Unsplit<PromptItem>> => {
+    const tokens = prompt(text);
+    if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
+    return fitsRecord({ text, tokens }, 0) ? { item: { text, tokens } } : { dropped: TOO_LARGE };
+  };
+  return promptTexts(dataset, config.promptWords).map((text) => {
+    if (typeof text !== 'string') return text;
+    const first = known.get(text);
+    if (first) return 'item' in first ? { dropped: DUPLICATE } : first;
+    const outcome = outcomeOf(text);
+    known.set(text, outcome);
+    return outcome;
+  });
 }
 
-function promptTexts(dataset: Dataset, words: number): string[] {
+function promptTexts(dataset: Dataset, words: number): (string | { dropped: Reason })[] {
   switch (dataset.kind) {
     case 'text':
-    case 'labelled':
-      return dataset.rows.flatMap(({ text }) => promptOf(text, words) ?? []);
+    case 'labelled': {
+      const dropped = lost(`too short to take ${words} words of and leave two`, 'lower promptWords');
+      return dataset.rows.map(({ text }) => promptOf(text, words) ?? { dropped });
+    }
     case 'prompt':
     case 'completion':
     case 'preference':
     case 'ranking':
-      return dataset.rows.map(({ prompt }, row) => textOf(prompt, at(row, 'prompt')));
-    default:
-      throw unfit(dataset, 'prompts', '{prompt}, {text} or a preference dataset');
+      return dataset.rows.map(({ prompt }) => prompt);
   }
 }
 
@@ -192,13 +227,13 @@ interface RankedTexts {
 }
 
 function comparisons(
+  config: RunConfig,
   ranked: readonly RankedTexts[],
   { begin, encode, end, contextLength }: Encoder,
-  maxLength: number,
-): Unsplit<ComparisonItem>[] {
-  const limit = Math.min(contextLength, maxLength);
-  return ranked
-    .map(({ prompt, completions, ranks, margin, labeler, metadata }) => ({
+): Outcome<Unsplit<ComparisonItem>>[] {
+  const limit = limitOf(config, { contextLength });
+  return ranked.map(({ prompt, completions, ranks, margin, labeler, metadata }) => {
+    const item = {
       promptText: prompt,
       promptTokens: [...begin, ...encode(prompt)],
       completions: completions.map(({ text, ...rest }) => ({
@@ -210,34 +245,48 @@ function comparisons(
       ...(margin !== undefined && { margin }),
       labeler,
       ...(metadata && { metadata }),
-    }))
-    .filter((comparison) => fits(comparison, limit));
+    };
+    const dropped =
+      withoutPreference(item) ??
+      (completions.some(({ text }) => isEmpty(text)) ? EMPTY_COMPLETION : unfitting(item, limit));
+    return dropped ? { dropped } : { item };
+  });
 }
 
-/** 1 is the best; equal rewards are ties. */
-const ranksOf = (rewards: readonly number[]): number[] =>
-  rewards.map((reward) => 1 + rewards.filter((other) => other > reward).length);
+/** Why nothing can be learned from a comparison, if nothing can: completions that are ranked apart must differ. */
+function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Reason | undefined {
+  if (ranks.every((rank) => rank === ranks[0])) return ALL_TIED;
+  const [first] = completions;
+  const tokens = first!.tokens.join();
+  if (completions.some((completion) => completion.tokens.join() !== tokens)) return undefined;
+  const alike = completions.every(({ text }) => text === first!.text) ? 'text' : 'tokens';
+  const sides = completions.length === 2 ? 'chosen and rejected' : 'all completions';
+  return nothingLost(`no preference: ${sides} are the same ${alike}`);
+}
+
+/** Why the model or the log cannot take a comparison, if it cannot. */
+function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
+  const { promptTokens, completions } = item;
+  if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))
+    return longer(limit);
+  const tokens = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  return fitsRecord(item, tokens) ? undefined : TOO_LARGE;
+}
 
 function rankings(dataset: Dataset): RankedTexts[] {
   const labeler = 'dataset';
   switch (dataset.kind) {
     case 'ranking':
-      return dataset.rows.map(({ prompt, completions, ranks, rewards }, row) => ({
-        prompt: textOf(prompt, at(row, 'prompt')),
-        completions: completions.map((completion, i) => ({
-          text: textOf(completion, at(row, `completions[${i}]`)),
-          ...(rewards && { score: rewards[i]! }),
-        })),
-        ranks: ranks ?? ranksOf(rewards),
+      return dataset.rows.map(({ prompt, completions, ranks, rewards }) => ({
+        prompt,
+        completions: completions.map((text, i) => ({ text, ...(rewards && { score: rewards[i]! }) })),
+        ranks,
         labeler,
       }));
     case 'preference':
-      return dataset.rows.map(({ prompt, chosen, rejected, margin }, row) => ({
-        prompt: textOf(prompt, at(row, 'prompt')),
-        completions: [
-          { text: textOf(chosen, at(row, 'chosen')) },
-          { text: textOf(rejected, at(row, 'rejected')) },
-        ],
+      return dataset.rows.map(({ prompt, chosen, rejected, margin }) => ({
+        prompt,
+        completions: [{ text: chosen }, { text: rejected }],
         ranks: [1, 2],
         margin,
         labeler,
@@ -246,8 +295,6 @@ function rankings(dataset: Dataset): RankedTexts[] {
       throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
   }
 }
-
-const at = (row: number, column: string) => `row ${row + 1}, ${column}`;
 
 const unfit = ({ kind }: Dataset, what: string, expected: string) =>
   new CoordinatorError(

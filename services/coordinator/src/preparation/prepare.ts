@@ -1,7 +1,7 @@
 /** From a run's configuration to what `run.started` says: every name resolved to an artifact. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ArtifactRef, DataAccount } from '@rlhf-streams/events';
 import type { ServiceContext } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
@@ -21,6 +21,8 @@ export interface Preparation {
   /** Training steps. */
   readonly steps: number;
   readonly testItems: number;
+  /** What became of the rows of its data; of a replay nothing. */
+  readonly data?: DataAccount;
   /** Where the run's events begin, if they were there before it. */
   readonly from?: Record<string, number[]>;
 }
@@ -79,14 +81,14 @@ export async function prepare(
     }
 
     const directory = await context.artifacts.fetch(policy);
-    let heldOut = 0;
+    let made: { test: number; data: DataAccount } | undefined;
     artifacts[artifactRoles.items] = await make('items', async (out) => {
       await mkdir(out);
-      ({ test: heldOut } = await thread.makeItems(config, data, directory, out));
+      made = await thread.makeItems(config, data, directory, out);
     });
     // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-    const testItems = workOf(config).issues === 'prompts' ? 0 : heldOut;
-    return { artifacts, steps: config.steps, testItems };
+    const testItems = workOf(config).issues === 'prompts' ? 0 : made!.test;
+    return { artifacts, steps: config.steps, testItems, data: made!.data };
   });
 }
 

@@ -1,8 +1,9 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, loadDataset, textOf } from '@rlhf-streams/data';
+import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
 import { trainGoldReward } from '@rlhf-streams/evaluation';
+import type { DataAccount } from '@rlhf-streams/events';
 import {
   initialiseWeights,
   loadTokenizer,
@@ -20,7 +21,14 @@ import {
 } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
 import { collectionOf, type Feedback } from './feedback.js';
-import { encoderOf, feedbackItems, itemsOf, type RunItem, recordedItems } from './items.js';
+import {
+  encoderOf,
+  feedbackItems,
+  itemsOf,
+  type PreparedItems,
+  type RunItem,
+  recordedItems,
+} from './items.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
 export type RunData =
@@ -58,31 +66,40 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out` and counts those held out. */
-  async makeItems(config: RunConfig, data: RunData, model: string, out: string): Promise<{ test: number }> {
-    const items = await itemsFrom(config, data, await encoderAt(model));
-    await writeFile(join(out, ITEMS_FILE), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-    return { test: items.filter(({ split }) => split === 'test').length };
+  /** Writes the run's items into `out`, counts those held out, and accounts for the rows of its data. */
+  async makeItems(
+    config: RunConfig,
+    data: RunData,
+    model: string,
+    out: string,
+  ): Promise<{ test: number; data: DataAccount }> {
+    const prepared = await preparedFrom(config, data, await encoderAt(model));
+    await writeFile(join(out, ITEMS_FILE), linesOf(prepared.items));
+    return { test: prepared.items.filter(({ split }) => split === 'test').length, data: prepared.data };
   },
 
   /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
   async makeGoldReward(source: string, out: string): Promise<void> {
-    const dataset = await datasetOf(source);
-    if (dataset.kind !== 'labelled') {
-      throw new CoordinatorError(
-        'RUN_SOURCE_UNFIT',
-        `expected rows of {text, label} to train a gold reward on, got ${dataset.kind} rows`,
-      );
-    }
-    await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(dataset.rows)));
+    const rows = labelledRows(await datasetOf(source), source);
+    await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
 
-async function itemsFrom(
+const LINES_AT_ONCE = 1000;
+
+/** Items as lines of JSON, which together may be more than one string can hold. */
+function* linesOf(items: readonly RunItem[]): Generator<string> {
+  for (let start = 0; start < items.length; start += LINES_AT_ONCE) {
+    const some = items.slice(start, start + LINES_AT_ONCE);
+    yield some.map((item) => `${JSON.stringify(item)}\n`).join('');
+  }
+}
+
+async function preparedFrom(
   config: RunConfig,
   data: RunData,
   encoder: ReturnType<typeof encoderOf>,
-): Promise<RunItem[]> {
+): Promise<PreparedItems> {
   if ('recorded' in data) return recordedItems(config, data.recorded, encoder);
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
   return itemsOf(config, await datasetOf(data.source), encoder);
@@ -105,10 +122,7 @@ function textsOf(dataset: Dataset): string[] {
     case 'labelled':
       return dataset.rows.map(({ text }) => text);
     case 'completion':
-      return dataset.rows.map(
-        ({ prompt, completion }, row) =>
-          `${textOf(prompt, `row ${row + 1}`)}${textOf(completion, `row ${row + 1}`)}`,
-      );
+      return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',

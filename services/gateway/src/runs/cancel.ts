@@ -1,18 +1,26 @@
 import { createRoute } from '@hono/zod-openapi';
+import { explainUnknownKeys } from '@rlhf-streams/events';
 import { problem } from '@rlhf-streams/runtime';
 import { hasEnded } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import { publishAndConfirm } from './confirm.js';
 import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 
 const Cancellation = z
-  .strictObject({
-    reason: z.string().min(1).max(1000).default('no reason given').describe('shown as the cause of the end'),
-  })
+  .strictObject(
+    {
+      reason: z
+        .string()
+        .min(1)
+        .max(1000)
+        .default('no reason given')
+        .describe('shown as the cause of the end'),
+    },
+    { error: explainUnknownKeys },
+  )
   .meta({ id: 'Cancellation' });
 
 const route = createRoute({
@@ -46,11 +54,12 @@ export function addCancelRun(api: Api, context: RunsContext): void {
     const { reason } = Cancellation.parse(c.req.valid('json'));
     const ended = hasEnded(known)
       ? known
-      : await publishAndConfirm(
-          context,
-          { type: 'run.cancelled', data: { run, reason }, id: `${run}/cancelled` },
-          hasEnded,
-        );
+      : (
+          await context.confirm(
+            { type: 'run.cancelled', data: { run, reason }, id: `${run}/cancelled` },
+            hasEnded,
+          )
+        ).state;
     if (ended.status !== 'cancelled')
       throw problem(
         409,

@@ -1,16 +1,53 @@
-import { type NewEvent, problem, RuntimeError, withDeadline } from '@rlhf-streams/runtime';
-import type { RunsContext } from './index.js';
+import {
+  type Events,
+  type NewEvent,
+  type Projection,
+  problem,
+  RuntimeError,
+  withDeadline,
+} from '@rlhf-streams/runtime';
 import type { RunState } from './runs.js';
+
+export interface Confirmed {
+  readonly state: RunState;
+  /** false where a request under way, for the same event, was joined. */
+  readonly published: boolean;
+}
 
 /**
  * Publishes an event of a run durably, and resolves to the run as `select` finds it once the projection shows the
- * event's effect, so that whoever was answered reads what they wrote.
+ * event's effect, so that whoever was answered reads what they wrote. Requests at once for an event of the same id are
+ * one.
  * @throws a problem: 503 RUN_NOT_CONFIRMED when that takes longer than `timeoutMs`, or the service stops.
  */
-export async function publishAndConfirm(
-  { events, runs, timeoutMs }: Pick<RunsContext, 'events' | 'runs' | 'timeoutMs'>,
+export type Confirm = (
   event: NewEvent & { readonly data: { readonly run: string } },
   select: (state: RunState) => boolean,
+) => Promise<Confirmed>;
+
+export function createConfirm(about: {
+  readonly events: Pick<Events, 'publish'>;
+  readonly runs: Projection<RunState>;
+  readonly timeoutMs: number;
+}): Confirm {
+  const underWay = new Map<string, Promise<RunState>>();
+  return async (event, select) => {
+    const same = underWay.get(event.id);
+    if (same) return { state: await same, published: false };
+    const publishing = publishAndConfirm(about, event, select);
+    underWay.set(event.id, publishing);
+    try {
+      return { state: await publishing, published: true };
+    } finally {
+      underWay.delete(event.id);
+    }
+  };
+}
+
+async function publishAndConfirm(
+  { events, runs, timeoutMs }: Parameters<typeof createConfirm>[0],
+  event: Parameters<Confirm>[0],
+  select: Parameters<Confirm>[1],
 ): Promise<RunState> {
   const { run } = event.data;
   const what = `the log to confirm ${event.type} of ${run}`;

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createRoute } from '@hono/zod-openapi';
-import { problem } from '@rlhf-streams/runtime';
+import { invalidRequest, problem, withDeadline } from '@rlhf-streams/runtime';
+import { neverStarted, runConfigMistakes } from '@rlhf-streams/training/config';
+import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import { publishAndConfirm } from './confirm.js';
+import { admitted } from './admitted.js';
 import { configExamples, requestedExample } from './examples.js';
 import type { RunsContext } from './index.js';
 import type { RunState } from './runs.js';
@@ -12,13 +15,19 @@ import { locationOf, Run, RunConfig, viewOf } from './view.js';
 /** A configuration is an event, and stays in the memory of services: it names data and models, and holds none. */
 const MAX_CONFIG_BYTES = 256 * 1024;
 
+/** Tells requests apart that are the same. */
+const REQUEST_HEADER = 'rlhf_request';
+
 const route = createRoute({
   method: 'post',
   path: '/v1/runs',
   tags: ['runs'],
   summary: 'Request a run',
-  description:
-    'Answers when the request is durable. Repeating it is safe: the same configuration is the same run.',
+  description: [
+    'Answers when the request is durable. Repeating it is safe: the same configuration is the same run. One that ended before it was started may be requested anew.',
+    'Models and data may be `bundled`, runs, artifacts, feedback, new models, and paths within the folders that the',
+    "gateway's setting RLHF_HTTP_ROOTS allows; relative paths are relative to the first of them.",
+  ].join(' '),
   request: {
     body: {
       required: true,
@@ -36,6 +45,7 @@ const route = createRoute({
       content: { 'application/json': { schema: Run } },
     },
     400: problemResponse('MALFORMED_JSON, or INVALID_REQUEST with every mistake by its path'),
+    403: problemResponse('PATH_NOT_ALLOWED: a path outside of what RLHF_HTTP_ROOTS allows'),
     409: problemResponse('RUN_EXISTS: there is a run of this id with another configuration'),
     413: problemResponse('BODY_TOO_LARGE, CONFIG_TOO_LARGE'),
     415: problemResponse('The body is not declared as JSON'),
@@ -44,18 +54,54 @@ const route = createRoute({
 });
 
 export function addCreateRun(api: Api, context: RunsContext): void {
-  api.openapi(route, async (c) => {
-    const config = asJson(c.req.valid('json'));
-    const { run } = config;
-    const existing = context.runs.state.get(run);
-    if (existing) return c.json(viewOf(same(existing, config), context), 200);
-    const requested = await publishAndConfirm(
-      context,
-      { type: 'run.requested', data: { run, config }, id: `${run}/requested` },
-      () => true,
-    );
-    return c.json(viewOf(same(requested, config), context), 201, { location: locationOf(run) });
-  });
+  api.openapi(
+    route,
+    async (c) => {
+      const config = await admitted(asJson(c.req.valid('json')), context.roots);
+      const { run } = config;
+      const existing = context.runs.state.get(run);
+      if (existing && !neverStarted(existing)) return c.json(viewOf(same(existing, config), context), 200);
+      const request = randomUUID();
+      const { state, published } = await context.confirm(
+        {
+          type: 'run.requested',
+          data: { run, config },
+          id: `${run}/requested`,
+          headers: { [REQUEST_HEADER]: request },
+        },
+        ({ requestOffset }) => requestOffset !== existing?.requestOffset,
+      );
+      const view = viewOf(same(state, config), context);
+      if (!published || (await firstRequest(state, context)) !== request) return c.json(view, 200);
+      return c.json(view, 201, { location: locationOf(run) });
+    },
+    ({ success }, c) => (success ? undefined : explained(c.req)),
+  );
+}
+
+/** Tells of a body that does not fit its schema what `parseRunConfig` tells. */
+async function explained(request: HonoRequest): Promise<never> {
+  throw invalidRequest({ issues: runConfigMistakes(await request.json()) }, 'body');
+}
+
+/**
+ * The request header of the event that made the run: gateways may have published the same request at once.
+ */
+async function firstRequest(
+  { partition, requestOffset }: RunState,
+  { log, timeoutMs }: Pick<RunsContext, 'log' | 'timeoutMs'>,
+): Promise<string | undefined> {
+  const offsets = Array.from({ length: partition + 1 }, (_, index) =>
+    index === partition ? requestOffset : 0,
+  );
+  const read = async (signal: AbortSignal) => {
+    const from = { runs: offsets };
+    const options = { topics: ['runs'], partitions: [partition], maxBatchRecords: 1, follow: false, signal };
+    for await (const { records } of log.read({ ...options, from }))
+      return records[0]!.headers[REQUEST_HEADER];
+    return undefined;
+  };
+  return withDeadline(read, timeoutMs, 'the log to show the first request');
 }
 
 /** As it will come back from the log: JSON knows no -0, for example. */

@@ -32,6 +32,11 @@ describe('event ids', () => {
     expect(id).toMatch(/^[0-9a-f]{8}~0\.0\.0\.3~2\.vmw$/);
   });
 
+  it('leave out topics of which nothing was read', () => {
+    const id = encodeEventId('r1', { positions: { runs: [1], rewards: [] }, ended: false });
+    expect(decodeEventId('r1', id)).toEqual({ positions: { runs: [1] }, ended: false });
+  });
+
   it('are refused for another run, and when anything about them is changed', () => {
     const id = encodeEventId('r1', { positions: { runs: [0, 12], rollouts: [7] }, ended: false });
     expect(() => decodeEventId('r2', id)).toThrow(invalid);

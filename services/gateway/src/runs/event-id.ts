@@ -8,7 +8,7 @@ import type { TopicName } from '@rlhf-streams/events';
 import type { EventLog, Positions } from '@rlhf-streams/log';
 import { problem } from '@rlhf-streams/runtime';
 
-/** Topics whose events belong to a run. Only ever append: ids know them by their place. */
+/** Topics whose events belong to a run, or are about one. Only ever append: ids know them by their place. */
 export const streamTopics = [
   'runs',
   'policy-versions',
@@ -20,6 +20,7 @@ export const streamTopics = [
   'demonstrations',
   'comparisons',
   'policy-replicas',
+  'dead-letters',
 ] as const satisfies readonly TopicName[];
 export type StreamTopic = (typeof streamTopics)[number];
 
@@ -36,7 +37,7 @@ const MAX_LENGTH = 8000;
 export function encodeEventId(run: string, { positions, ended }: StreamPosition): string {
   const parts = streamTopics.flatMap((topic, index) => {
     const offsets = positions[topic];
-    return offsets ? [`~${[index, ...offsets].map((number) => number.toString(36)).join('.')}`] : [];
+    return offsets?.length ? [`~${[index, ...offsets].map((number) => number.toString(36)).join('.')}`] : [];
   });
   const body = `${ended ? '!' : ''}${parts.join('')}`;
   return `${checkOf(run, body)}${body}`;

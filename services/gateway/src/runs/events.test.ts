@@ -1,3 +1,4 @@
+import type { DataFor } from '@rlhf-streams/events';
 import type { NewEvent } from '@rlhf-streams/runtime';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -6,6 +7,8 @@ import { expectProblem, facts, startGateway, type TestGateway } from '../gateway
 let gateway: TestGateway;
 /** Reads of the log under way that wait for what is to come. */
 let followers = 0;
+/** Records that were read from the log. */
+let recordsRead = 0;
 beforeEach(async () => {
   gateway = await startGateway({
     wrap: (log) => ({
@@ -13,7 +16,10 @@ beforeEach(async () => {
       read: async function* (options) {
         if (options.follow) followers++;
         try {
-          yield* log.read(options);
+          for await (const batch of log.read(options)) {
+            recordsRead += batch.records.length;
+            yield batch;
+          }
         } finally {
           if (options.follow) followers--;
         }
@@ -144,7 +150,7 @@ describe('GET /v1/runs/{run}/events', () => {
     );
     const cuts = fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 5 });
     await fc.assert(
-      fc.asyncProperty(history, cuts, fc.nat(30), async (kinds, lengths, later) => {
+      fc.asyncProperty(history, cuts, fc.nat(30), fc.boolean(), async (kinds, lengths, later, scores) => {
         const own = `own-${number}`;
         const other = `other-${number++}`;
         await begin(own, other);
@@ -154,17 +160,16 @@ describe('GET /v1/runs/{run}/events', () => {
             ? facts.scored(name, index, 0)
             : facts[kind as 'step' | 'published'](name, index);
         });
-        const mine = [facts.requested(own), ...events, facts.completed(own)].filter(
-          ({ data }) => 'run' in data && data.run === own,
-        );
+        const isMine = ({ type, data }: NewEvent) =>
+          'run' in data && data.run === own && (scores || type !== 'reward.scored');
+        const mine = [facts.requested(own), ...events, facts.completed(own)].filter(isMine);
         await gateway.events.publish(events.slice(0, later));
 
-        const path = `/v1/runs/${own}/events?topics=rewards`;
+        const path = `/v1/runs/${own}/events?topics=${scores ? 'rewards' : 'runs'}`;
         const received: Message[] = [];
         const collect = async (count: number) =>
           received.push(...(await take(count, path, received.at(-1)?.id)));
-        const there =
-          1 + events.slice(0, later).filter(({ data }) => 'run' in data && data.run === own).length;
+        const there = 1 + events.slice(0, later).filter(isMine).length;
         for (const length of lengths) {
           const count = Math.min(length, there - received.length);
           if (count > 0) await collect(count);
@@ -176,6 +181,15 @@ describe('GET /v1/runs/{run}/events', () => {
         expect(received.at(-1)!.event).toBe('run.completed');
         const stepsIn = (ids: readonly string[]) => ids.filter((id) => /^own-\d+\/\d+$/.test(id));
         expect(stepsIn(idsOf(received))).toEqual(stepsIn(mine.map(idOf)));
+
+        // A run that has ended is read otherwise, to the same events.
+        const again: Message[] = [];
+        for (const length of [...lengths, Number.POSITIVE_INFINITY]) {
+          if (again.at(-1)?.event !== 'run.completed')
+            again.push(...(await take(length, path, again.at(-1)?.id)));
+        }
+        expect(idsOf(again).sort()).toEqual(mine.map(idOf).sort());
+        expect(again.at(-1)!.event).toBe('run.completed');
       }),
       { numRuns: 25 },
     );
@@ -217,10 +231,101 @@ describe('GET /v1/runs/{run}/events', () => {
     ]);
   });
 
+  it('costs a reader what the run has, however much else the log holds', async () => {
+    const others = Array.from({ length: 30 }, (_, number) => `other-${number}`);
+    await begin(...others);
+    const steps = (run: string) => Array.from({ length: 20 }, (_, step) => facts.step(run, step));
+    const scored = (run: string) => Array.from({ length: 20 }, (_, index) => facts.scored(run, 0, index));
+    await gateway.events.publish(others.flatMap((run) => [...steps(run), ...scored(run)]));
+    await begin('r1');
+    const started = facts.started('r1');
+    const { latest } = await gateway.log.positions(['rewards']);
+    const own: NewEvent[] = [
+      { ...started, data: { ...started.data, from: latest } } as NewEvent,
+      facts.step('r1', 0),
+      facts.scored('r1', 0, 0),
+    ];
+    await gateway.events.publish([...own, facts.completed('r1')]);
+    await gateway.events.publish(others.flatMap((run) => [...steps(run), ...scored(run)]));
+    const later = others.length * 20;
+    const read = async (path: string) => idsOf(await take(Number.POSITIVE_INFINITY, path));
+    expect(await read('/v1/runs/r1/events')).toHaveLength(4);
+
+    recordsRead = 0;
+    const readers = Array.from({ length: 50 }, () => read('/v1/runs/r1/events'));
+    for (const ids of await Promise.all(readers)) expect(ids).toHaveLength(4);
+    expect(recordsRead).toBe(0);
+
+    const withRewards = async () => (await read('/v1/runs/r1/events?topics=rewards')).sort();
+    const everything = ['r1/requested', 'r1/completed', ...own.map(idOf)].sort();
+    // Where its rewards lie is looked up once, from the start of the run on; then one lies there.
+    expect(await withRewards()).toEqual(everything);
+    expect(recordsRead).toBe(later + 1 + 1);
+    recordsRead = 0;
+    const more = Array.from({ length: 50 }, withRewards);
+    for (const ids of await Promise.all(more)) expect(ids).toEqual(everything);
+    expect(recordsRead).toBe(more.length);
+  });
+
+  it('reads what comes once, however many follow the run', async () => {
+    await begin('r1');
+    const open = Array.from({ length: 20 }, () => take(3, '/v1/runs/r1/events'));
+    const first = await take(1, '/v1/runs/r1/events');
+    expect(idsOf(first)).toEqual(['r1/requested']);
+    recordsRead = 0;
+    await gateway.events.publish([facts.step('r1', 0), facts.step('r1', 1)]);
+    for (const received of await Promise.all(open))
+      expect(idsOf(received)).toEqual(['r1/requested', 'r1/0', 'r1/1']);
+    expect(recordsRead).toBe(2);
+  });
+
+  it.each(['', '?topics=rewards', '?topics=dead-letters'])(
+    'begins with the request that made the run, not with one that was refused%s',
+    async (query) => {
+      await gateway.events.publish([facts.requested('r1'), facts.failed('r1')]);
+      await gateway.events.publish([facts.requested('r1'), facts.started('r1')]);
+      await vi.waitFor(async () =>
+        expect(await (await gateway.get('/v1/runs/r1')).json()).toMatchObject({ status: 'running' }),
+      );
+      expect((await take(2, `/v1/runs/r1/events${query}`)).map(({ event }) => event)).toEqual([
+        'run.requested',
+        'run.started',
+      ]);
+      await gateway.events.publish([facts.completed('r1')]);
+      const all = await take(Number.POSITIVE_INFINITY, `/v1/runs/r1/events${query}`);
+      expect(all.map(({ event }) => event)).toEqual(['run.requested', 'run.started', 'run.completed']);
+    },
+  );
+
+  it('tells of records of the run that could not be handled', async () => {
+    await begin('r1', 'r2');
+    const headers = { ce_type: 'reward.scored' };
+    const poison = (key: string, value: string) => ({ topic: 'rewards', key, value, headers });
+    await gateway.log.publish([
+      poison('x', '{"run":"r1","score":"high"}'),
+      poison('r1/0/0', 'no JSON'),
+      poison('r2/0/0', '{"run":"r2"}'),
+    ]);
+    for await (const _ of gateway.events.readAll(['rewards'])) throw new Error('expected no event');
+    await gateway.events.publish([facts.failed('r1')]);
+    const received = await take(Number.POSITIVE_INFINITY, '/v1/runs/r1/events?topics=dead-letters');
+    expect(received.map(({ event }) => event)).toEqual([
+      'run.requested',
+      'record.rejected',
+      'record.rejected',
+      'run.failed',
+    ]);
+    const codes = received
+      .slice(1, 3)
+      .map(({ data }) => (data.data as DataFor<'record.rejected'>).cause.code);
+    expect(codes.sort()).toEqual(['EVENT_INVALID', 'EVENT_NOT_JSON']);
+  });
+
   it('leaves nothing behind: clients that left, HEAD requests', async () => {
     await begin('r1');
     const before = followers;
     await take(1, '/v1/runs/r1/events');
+    await take(1, '/v1/runs/r1/events?topics=rewards');
     const head = await fetch(`${gateway.service.url}/v1/runs/r1/events`, { method: 'HEAD' });
     expect(head.headers.get('content-type')).toBe('text/event-stream');
     await vi.waitFor(() => expect(followers).toBe(before), { timeout: 20_000, interval: 5 });

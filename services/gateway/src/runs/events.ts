@@ -1,5 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
+import type { Positions } from '@rlhf-streams/log';
 import { withDeadline } from '@rlhf-streams/runtime';
+import { hasEnded } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
@@ -11,12 +13,10 @@ import {
   streamTopics,
 } from './event-id.js';
 import { eventsExample } from './examples.js';
-import { followRun, type RunEvent } from './follow-run.js';
+import { beginningOf, endedRun, followRun, type RunEvent, toldRun } from './follow-run.js';
+import { toldTopics } from './history.js';
 import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
-
-/** What every stream tells. */
-const ALWAYS = ['runs', 'policy-versions', 'training-metrics'] as const;
 
 const Topics = z
   .string()
@@ -32,6 +32,7 @@ const route = createRoute({
     'Server-sent events: the life of the run, its policy versions and its steps, from the beginning and then live.',
     'Each has the `id` from which a client that reconnects with Last-Event-ID goes on without gap or repetition,',
     'the `event` type, and as `data` JSON of {id, type, topic, time, data}: work done twice has the same id there.',
+    'Further topics are `prompts`, `rollouts` and the like, and `dead-letters` for records of the run that failed.',
     'The last event is `run.completed`, `run.failed` or `run.cancelled`.',
     'A stream that ends without it was cut by a restart: reconnect.',
   ].join(' '),
@@ -58,11 +59,13 @@ const route = createRoute({
 });
 
 export function addRunEvents(api: Api, context: RunsContext): void {
-  const { events, streams, draining } = context;
+  const { events, streams, draining, history } = context;
   api.openapi(route, async (c) => {
-    const { run } = knownRun(c.req.valid('param').run, context);
-    const topics = [...new Set([...ALWAYS, ...(c.req.valid('query').topics ?? [])])];
-    const { positions: from, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
+    const state = knownRun(c.req.valid('param').run, context);
+    const { run, requestOffset } = state;
+    const asked = new Set(c.req.valid('query').topics);
+    const further = [...asked].filter((topic) => !toldTopics.some((always) => always === topic));
+    const { positions, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
     if (ended) return c.body(null, 204);
     // Nobody reads the stream that answers HEAD.
     if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
@@ -70,8 +73,21 @@ export function addRunEvents(api: Api, context: RunsContext): void {
     return streams.sse(c, async (stream, signal) => {
       // A write waits for the client; one that reads no more must not keep the service from ending.
       signal.addEventListener('abort', () => stream.abort(), { once: true });
+      // A first byte tells the client that the stream is open, however long the first event takes.
+      await stream.write(': open\n\n');
+      const options = { run, requestOffset, from: positions, signal };
+      const told =
+        further.length === 0
+          ? toldRun(history, options)
+          : hasEnded(state)
+            ? endedRun(context, { ...options, further, start: state.from })
+            : followRun(events, {
+                ...options,
+                topics: [...toldTopics, ...further],
+                from: furthest(beginningOf(run, state.from, history), positions),
+              });
       try {
-        for await (const each of followRun(events, { run, topics, from, signal })) {
+        for await (const each of told) {
           await stream.writeSSE(messageOf(run, each));
         }
       } catch (error) {
@@ -90,6 +106,16 @@ async function startOf(
   const start = decodeEventId(run, lastEventId);
   await withDeadline(checkPositions(log, run, start.positions), timeoutMs, 'the log to tell its positions');
   return start;
+}
+
+/** In each partition the later of two positions. */
+function furthest(one: Positions, other: Positions): Positions {
+  const topics = new Set([...Object.keys(one), ...Object.keys(other)]);
+  const later = (a: readonly number[] = [], b: readonly number[] = []) =>
+    Array.from({ length: Math.max(a.length, b.length) }, (_, index) =>
+      Math.max(a[index] ?? 0, b[index] ?? 0),
+    );
+  return Object.fromEntries([...topics].map((topic) => [topic, later(one[topic], other[topic])]));
 }
 
 function messageOf(run: string, { event, ...position }: RunEvent) {

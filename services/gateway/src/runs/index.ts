@@ -1,14 +1,18 @@
 /** The resource /v1/runs: one file a route, over projections of the log. */
 import type { EventLog } from '@rlhf-streams/log';
 import type { Events, OpenStreams, Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { applyVersion, type PublishedVersion } from '@rlhf-streams/training/config';
+import type { PublishedVersion } from '@rlhf-streams/training/config';
 import type { Api } from '../api.js';
+import { type Roots, rootsOf } from './admitted.js';
 import { addCancelRun } from './cancel.js';
+import { type Confirm, createConfirm } from './confirm.js';
 import { addCreateRun } from './create.js';
 import { addRunEvents } from './events.js';
+import { createExtents, type Extents } from './extents.js';
+import { createHistory, type History } from './history.js';
 import { addListRuns } from './list.js';
 import { addRunMetrics } from './metrics.js';
-import { applyStep, type StepMetrics } from './progress.js';
+import type { StepMetrics } from './progress.js';
 import { applyReplica, type Replica } from './replicas.js';
 import { applyRun, type RunState } from './runs.js';
 import { addShowRun } from './show.js';
@@ -19,9 +23,14 @@ export interface RunsContext {
   readonly events: Events;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunState>;
-  readonly progress: Projection<StepMetrics[]>;
-  readonly versions: Projection<PublishedVersion>;
+  readonly history: History;
+  readonly extents: Extents;
+  readonly progress: Pick<Projection<StepMetrics[]>, 'state'>;
+  readonly versions: Pick<Projection<PublishedVersion>, 'state'>;
   readonly replicas: Projection<Replica[]>;
+  readonly confirm: Confirm;
+  /** Where files may lie that a configuration names. */
+  readonly roots: Roots;
   /** Milliseconds a request may wait for the log. */
   readonly timeoutMs: number;
   /** Aborted when the service begins to drain. */
@@ -32,17 +41,10 @@ export interface RunsContext {
 export async function addRuns(
   api: Api,
   { log, events, streams, project, signal }: ServiceContext,
-  { timeoutMs }: { readonly timeoutMs: number },
+  { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<void> {
   const runs = project<'runs', RunState>({ topics: ['runs'], apply: applyRun });
-  const progress = project<'training-metrics', StepMetrics[]>({
-    topics: ['training-metrics'],
-    apply: applyStep,
-  });
-  const versions = project<'policy-versions', PublishedVersion>({
-    topics: ['policy-versions'],
-    apply: applyVersion,
-  });
+  const history = createHistory({ events, project, signal });
   const replicas = project<'policy-replicas', Replica[]>({
     topics: ['policy-replicas'],
     apply: applyReplica,
@@ -52,9 +54,13 @@ export async function addRuns(
     events,
     streams,
     runs,
-    progress,
-    versions,
+    history,
+    extents: createExtents(events, signal),
+    progress: { state: history.progress },
+    versions: { state: history.versions },
     replicas,
+    confirm: createConfirm({ events, runs, timeoutMs }),
+    roots: await rootsOf(roots),
     timeoutMs,
     draining: signal,
   };
@@ -64,5 +70,5 @@ export async function addRuns(
   addRunMetrics(api, context);
   addCancelRun(api, context);
   addRunEvents(api, context);
-  await Promise.all([runs, progress, versions, replicas].map(({ caughtUp }) => caughtUp));
+  await Promise.all([runs, history, replicas].map(({ caughtUp }) => caughtUp));
 }

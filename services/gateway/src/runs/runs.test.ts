@@ -1,4 +1,6 @@
+import type { EventLog } from '@rlhf-streams/log';
 import type { NewEvent } from '@rlhf-streams/runtime';
+import { runConfigMistakes } from '@rlhf-streams/training/config';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { config, expectProblem, facts, startGateway, type TestGateway } from '../gateway.test.support.js';
 import type { Run, RunSummary } from './view.js';
@@ -69,6 +71,19 @@ describe('POST /v1/runs', () => {
     expect((await gateway.post('/v1/runs', body)).status).toBe(200);
   });
 
+  it('takes a run that ended before it was started as a new one, otherwise configured too', async () => {
+    await gateway.post('/v1/runs', config('r1'));
+    await gateway.events.publish([facts.failed('r1')]);
+    await vi.waitFor(async () => expect((await show('r1')).status).toBe('failed'));
+    const again = await gateway.post('/v1/runs', { ...config('r1'), steps: 9 });
+    expect(again.status).toBe(201);
+    expect(await again.json()).toMatchObject({ status: 'requested', steps: { total: 9 } });
+    expect((await gateway.post('/v1/runs', { ...config('r1'), steps: 9 })).status).toBe(200);
+    await gateway.events.publish([facts.started('r1'), facts.failed('r1')]);
+    await vi.waitFor(async () => expect((await show('r1')).status).toBe('failed'));
+    await expectProblem(await gateway.post('/v1/runs', config('r1')), 409, 'RUN_EXISTS');
+  });
+
   it('refuses another configuration under the same id', async () => {
     await gateway.post('/v1/runs', config('r1'));
     await expectProblem(await gateway.post('/v1/runs', { ...config('r1'), steps: 5 }), 409, 'RUN_EXISTS');
@@ -83,18 +98,75 @@ describe('POST /v1/runs', () => {
     expect((await show('r1')).config?.steps).toBe(bodies[won]!.steps);
   });
 
+  it('makes a run once, however many ask for it at once', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => gateway.post('/v1/runs', config('r1'))),
+    );
+    const statuses = answers.map(({ status }) => status).sort();
+    expect(statuses).toEqual([...Array(99).fill(200), 201]);
+    expect(await requests('r1')).toEqual(['r1/requested']);
+    await Promise.all(Array.from({ length: 20 }, () => gateway.post('/v1/runs/r1/cancel')));
+    expect(await requests('r1')).toEqual(['r1/requested', 'r1/cancelled']);
+  });
+
+  it('makes a run once, however many gateways are asked for it at once', async () => {
+    // Neither gateway hears of anything until both have published.
+    let published = 0;
+    let goOn = () => {};
+    const both = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const wrap = (log: EventLog): EventLog => ({
+      ...log,
+      publish: async (records) => {
+        await log.publish(records);
+        if (++published === 2) goOn();
+        await both;
+      },
+    });
+    const gateways = [
+      await startGateway({ log: gateway.log, wrap }),
+      await startGateway({ log: gateway.log, wrap }),
+    ];
+    const answers = await Promise.all(gateways.map(({ post }) => post('/v1/runs', config('r1'))));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 201]);
+    expect(await requests('r1')).toEqual(['r1/requested', 'r1/requested']);
+    for (const each of gateways) await each.close();
+  });
+
   it('names every mistake by its path', async () => {
     const body = { ...config('Not An Id'), steps: 0, optimizer: { beta1: 2 }, betas: 1 };
     const problem = await expectProblem(await gateway.post('/v1/runs', body), 400, 'INVALID_REQUEST');
-    expect(problem.errors?.map(({ path }) => path).sort()).toEqual(['', 'optimizer.beta1', 'run', 'steps']);
+    expect(problem.errors?.map(({ path }) => path).sort()).toEqual([
+      'betas',
+      'optimizer.beta1',
+      'run',
+      'steps',
+    ]);
     const method = await gateway.post('/v1/runs', { ...config('r1'), method: 'reinforce' });
     expect((await expectProblem(method, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'method' }]);
     expect(await requests('r1')).toEqual([]);
   });
 
+  it('says of every mistake what parseRunConfig says', async () => {
+    const body = { ...config('r1'), steps: '5', optimizer: { learning_rate: 1 } };
+    const problem = await expectProblem(await gateway.post('/v1/runs', body), 400, 'INVALID_REQUEST');
+    expect(problem.errors).toEqual([
+      { path: 'steps', message: "expected integer from 1 to 1000000, got '5'", code: 'invalid_type' },
+      {
+        path: 'optimizer.learning_rate',
+        message: 'no such setting; did you mean learningRate?',
+        code: 'unrecognized_keys',
+      },
+    ]);
+    expect(problem.errors).toEqual(
+      runConfigMistakes(body).map((mistake) => ({ ...mistake, path: mistake.path.join('.') })),
+    );
+  });
+
   it.each([
     ['no JSON', '{"run": ', { 'content-type': 'application/json' }, 400, 'MALFORMED_JSON'],
-    ['another media type', 'run: r1', { 'content-type': 'application/yaml' }, 415, 'HTTP_415'],
+    ['another media type', 'run: r1', { 'content-type': 'application/yaml' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
     [
       'a configuration that is too large',
       JSON.stringify({ ...config('r1'), data: 'x'.repeat(300_000) }),
@@ -143,6 +215,7 @@ describe('GET /v1/runs/{run}', () => {
     expect(view.policy).toMatchObject({ version: 2, step: 2, artifact: { uri: 'artifact:policy' } });
     expect(view.metrics).toMatchObject({ step: 1, split: 'train', metrics: { loss: 0.5 } });
     expect(view.artifacts).toHaveProperty('policy');
+    expect(view.data).toEqual({ read: 9, used: 8, cut: 1, dropped: { 'empty text': 1 } });
   });
 
   it('shows what the run waits for until that step is done', async () => {
@@ -301,7 +374,10 @@ describe('POST /v1/runs/{run}/cancel', () => {
     await expectProblem(await gateway.post('/v1/runs/r9/cancel'), 404, 'RUN_NOT_FOUND');
     const long = await gateway.post('/v1/runs/r1/cancel', { reason: 'x'.repeat(1001) });
     expect((await expectProblem(long, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'reason' }]);
-    await expectProblem(await gateway.post('/v1/runs/r1/cancel', { why: 'x' }), 400, 'INVALID_REQUEST');
+    const unknown = await gateway.post('/v1/runs/r1/cancel', { reasons: 'x' });
+    expect((await expectProblem(unknown, 400, 'INVALID_REQUEST')).errors).toMatchObject([
+      { path: '', message: 'no such key: reasons (did you mean reason?)' },
+    ]);
     await expectProblem(await gateway.post('/v1/runs/r1/cancel', '{'), 400, 'MALFORMED_JSON');
     expect((await show('r1')).status).toBe('requested');
   });

@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause } from '@rlhf-streams/events';
+import { ArtifactRef, Cause, DataAccount } from '@rlhf-streams/events';
 import {
   hasEnded,
   RunConfig as RunConfigSchema,
@@ -42,6 +42,10 @@ export const RunSummary = z
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
+    paused: z
+      .record(z.string(), Cause)
+      .optional()
+      .describe('what it waits for outside of it, by the service that met it; it goes on by itself'),
   })
   .meta({ id: 'RunSummary' });
 
@@ -55,6 +59,7 @@ const Waiting = z.object({
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
   artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
+  data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
@@ -73,7 +78,7 @@ type Projections = Pick<RunsContext, 'progress' | 'versions' | 'replicas'>;
 const iso = (time: number): string => new Date(time).toISOString();
 
 export function summaryOf(state: RunState, { progress, versions }: Projections): RunSummary {
-  const { run, config, status, requestedAt, endedAt, steps, testItems, cause } = state;
+  const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
   const policyVersion = versions.state.get(run)?.version;
   return {
     run,
@@ -87,11 +92,12 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
+    ...(paused && { paused }),
   };
 }
 
 export function viewOf(state: RunState, projections: Projections): Run {
-  const { run, config, artifacts } = state;
+  const { run, config, artifacts, data } = state;
   const published = projections.versions.state.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
@@ -101,6 +107,7 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...summaryOf(state, projections),
     ...(config && { config }),
     ...(artifacts && { artifacts }),
+    ...(data && { data }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),

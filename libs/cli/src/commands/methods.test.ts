@@ -1,0 +1,56 @@
+import { methods, parseRunConfig } from '@rlhf-streams/training/config';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { describeMethods } from './methods.js';
+
+const longest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
+
+describe('methods', () => {
+  it('without a name are told with what they do and where they are from', () => {
+    const text = describeMethods(undefined, 300);
+    for (const { name, description, source } of methods()) {
+      expect(text).toMatch(new RegExp(`^  ${name} `, 'm'));
+      const words = text.replaceAll(/\s+/g, ' ');
+      expect(words).toContain(description);
+      expect(words).toContain(source);
+    }
+  });
+
+  it.each(methods().map(({ name, settings, example }) => ({ name, settings, example })))(
+    '$name has every setting with its type, default and meaning, and an example that is a run',
+    ({ name, settings, example }) => {
+      const text = describeMethods(name, 300);
+      const words = text.replaceAll(/\s+/g, ' ');
+      for (const { path, type, default: value, description, isGroup } of settings) {
+        if (isGroup && value !== undefined) continue;
+        expect(text).toMatch(new RegExp(`^  ${path.replaceAll('.', '\\.')} `, 'm'));
+        expect(words).toContain(description);
+        expect(words).toContain(type);
+      }
+      expect(text).toContain(example.trimEnd().replaceAll(/^/gm, '  '));
+      expect(parseRunConfig(parse(example)).method).toBe(name);
+    },
+  );
+
+  it('fit a narrow terminal, a wide one, and what is no terminal, in plain text', () => {
+    for (const name of [undefined, ...methods().map(({ name }) => name)]) {
+      for (const columns of [undefined, 20, 80])
+        expect(longest(describeMethods(name, columns))).toBeLessThanOrEqual(80);
+      expect(longest(describeMethods(name, 200))).toBeLessThanOrEqual(120);
+      expect(describeMethods(name, 80)).not.toContain('\u001b');
+    }
+  });
+
+  it('that are not there are refused, with those that are and the nearest', () => {
+    const refusal = (name: string) => () => describeMethods(name, 80);
+    expect(refusal('poo')).toThrow(
+      'expected one of sft, reward, ppo, dpo, sample, got poo: did you mean ppo?',
+    );
+    expect(refusal('grpo-online')).toThrow(
+      expect.objectContaining({
+        code: 'CLI_METHOD_UNKNOWN',
+        message: 'expected one of sft, reward, ppo, dpo, sample, got grpo-online',
+      }),
+    );
+  });
+});

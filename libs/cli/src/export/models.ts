@@ -1,0 +1,117 @@
+/** Which model is meant by `RUN` or `RUN@VERSION`: one that the log tells of, and that is still stored. */
+import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import { nearest } from '@rlhf-streams/events';
+import type { Events } from '@rlhf-streams/runtime';
+import {
+  ARTIFACT_TOPICS,
+  applyRunEvent,
+  hasEnded,
+  type PublishedModel,
+  publishedModel,
+  type RunView,
+} from '@rlhf-streams/training/config';
+import { CliError } from '../errors.js';
+
+/** What people write: a run, and which of its versions; the newest where none is named. */
+export interface ModelName {
+  readonly run: string;
+  readonly version?: number;
+}
+
+export function parseModelName(text: string): ModelName {
+  const [, run, version] = /^([^@]+)(?:@(\d+))?$/.exec(text) ?? [];
+  if (run === undefined) throw refused(`expected RUN or RUN@VERSION, as in my-ppo@40, got ${text}`);
+  return { run, ...(version !== undefined && { version: Number(version) }) };
+}
+
+interface RunModels {
+  readonly view?: RunView;
+  /** By version. */
+  readonly models: Map<number, PublishedModel>;
+}
+
+/** @throws CliError CLI_EXPORT_REFUSED naming the runs, or the versions, that there are. */
+export async function findModel(
+  {
+    events,
+    artifacts,
+  }: { readonly events: Pick<Events, 'readAll'>; readonly artifacts: Pick<ArtifactStore, 'has'> },
+  { run, version }: ModelName,
+): Promise<PublishedModel> {
+  const runs = await readRuns(events);
+  const { view, models } = runs.get(run) ?? { models: new Map() };
+  if (view?.config?.method === 'sample') {
+    const { model } = view.config;
+    const instead = typeof model === 'string' && model.startsWith('run:');
+    const hint = instead ? `: it sampled from ${model}, export that` : '';
+    throw refused(`run ${run} samples and trains nothing, so it has no model of its own${hint}`);
+  }
+  if (models.size === 0) throw refused(noModel(run, view, runs));
+
+  const stored: PublishedModel[] = [];
+  for (const model of [...models.values()].sort((a, b) => a.version - b.version))
+    if (await artifacts.has(model.artifact)) stored.push(model);
+  if (stored.length === 0) {
+    throw refused(
+      `expected a model of run ${run} to be stored, got none of ${models.size}: is this where its services keep artifacts (--directory, RLHF_ARTIFACTS_URL)?`,
+    );
+  }
+  const wanted = version ?? stored.at(-1)!.version;
+  const found = stored.find(({ version }) => version === wanted);
+  if (found) return found;
+  const what = models.has(wanted)
+    ? `version ${wanted} of run ${run} was removed when artifacts were collected`
+    : `run ${run} has published no version ${wanted}`;
+  throw refused(`${what}; there are ${listed(stored)}`);
+}
+
+async function readRuns(events: Pick<Events, 'readAll'>): Promise<Map<string, RunModels>> {
+  const views = new Map<string, RunView>();
+  const models = new Map<string, Map<number, PublishedModel>>();
+  for await (const event of events.readAll(ARTIFACT_TOPICS)) {
+    if (event.type !== 'policy.published' && event.type !== 'step.completed') {
+      applyRunEvent(views, event);
+      continue;
+    }
+    const model = publishedModel(event);
+    const { run } = event.data;
+    if (model) models.set(run, (models.get(run) ?? new Map()).set(model.version, model));
+  }
+  return new Map(
+    [...new Set([...views.keys(), ...models.keys()])].map((run) => {
+      const view = views.get(run);
+      return [run, { ...(view && { view }), models: models.get(run) ?? new Map() }];
+    }),
+  );
+}
+
+function noModel(run: string, view: RunView | undefined, runs: ReadonlyMap<string, RunModels>): string {
+  const names = [...runs].filter(
+    ([, { models, view }]) => models.size > 0 && view?.config?.method !== 'sample',
+  );
+  const known = names.map(([name]) => name);
+  const there = `runs with a model: ${known.join(', ') || 'none'}`;
+  if (!view) {
+    const meant = nearest(run, known);
+    return `expected a run of the log, got ${run}${meant ? ` (did you mean ${meant}?)` : ''}; ${there}`;
+  }
+  const why = hasEnded(view) ? `it ${endedHow(view)}` : `it is ${view.status}: wait for its first`;
+  return `run ${run} has published no model, ${why}; ${there}`;
+}
+
+const endedHow = ({ status, cause }: RunView): string =>
+  `${status === 'cancelled' ? 'was cancelled' : status}${cause ? ` (${cause.message})` : ''}`;
+
+const MOST_LISTED = 20;
+
+/** The newest last. */
+function listed(models: readonly PublishedModel[]): string {
+  const older = models.length - MOST_LISTED;
+  return [
+    ...(older > 0 ? [`${older} older ones`] : []),
+    ...models.slice(-MOST_LISTED).map(({ version, step }) => `${version} (step ${step})`),
+  ].join(', ');
+}
+
+export const refused = (message: string, cause?: unknown) =>
+  new CliError('CLI_EXPORT_REFUSED', message, cause === undefined ? undefined : { cause });

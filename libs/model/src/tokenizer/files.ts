@@ -1,0 +1,74 @@
+/** The files of a checkpoint that its tokenizer is read from. */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readJson } from '../checkpoint/json-file.js';
+import { ModelError } from '../errors.js';
+import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+
+/** What a tokenizer is made of, parsed. */
+export interface TokenizerFiles {
+  /** `tokenizer.json` */
+  json: unknown;
+  /** `tokenizer_config.json`, which names the special tokens */
+  config?: unknown;
+}
+
+export const MAX_CONFIG_BYTES = 2 ** 20;
+const MAX_TOKENIZER_BYTES = 2 ** 28;
+
+/** The tokenizer of the checkpoint in a folder, without its weights; undefined where it has none. */
+export async function readTokenizer(dir: string): Promise<Tokenizer | undefined> {
+  const files = await readTokenizerFiles(dir);
+  return files && loadTokenizer(files.json, files.config);
+}
+
+/**
+ * The tokenizer's files; undefined where the folder has none. A special token that `tokenizer_config.json` does not
+ * name is the one of `special_tokens_map.json`, else the one whose id `config.json` gives.
+ * @throws MODEL_TOKENIZER_INVALID
+ */
+export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
+  const read = (name: string, maxBytes: number) =>
+    readJson(join(dir, name), maxBytes, 'MODEL_TOKENIZER_INVALID');
+  const json = await read('tokenizer.json', MAX_TOKENIZER_BYTES);
+  if (json === undefined) return undefined;
+  const [config, map, model] = await Promise.all(
+    ['tokenizer_config.json', 'special_tokens_map.json', 'config.json'].map(async (name) =>
+      fieldsOf(await read(name, MAX_CONFIG_BYTES), join(dir, name)),
+    ),
+  );
+  const names = namesOf(json);
+  const named = Object.fromEntries(
+    ['bos_token', 'eos_token', 'pad_token'].flatMap((token) => {
+      const value = config?.[token] ?? map?.[token] ?? names.get(model?.[`${token}_id`] as number);
+      return value === undefined ? [] : [[token, value]];
+    }),
+  );
+  return { json, ...((config || Object.keys(named).length > 0) && { config: { ...config, ...named } }) };
+}
+
+const vocabulary = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.number(), content: z.string() })).default([]),
+  model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
+});
+
+/** Tokens by id; none of what is no tokenizer, which `loadTokenizer` says. */
+export function namesOf(json: unknown): Map<number, string> {
+  const parsed = vocabulary.safeParse(json);
+  if (!parsed.success) return new Map();
+  const { added_tokens: added, model } = parsed.data;
+  return new Map([
+    ...Object.entries(model.vocab).map(([token, id]) => [id, token] as const),
+    ...added.map(({ id, content }) => [id, content] as const),
+  ]);
+}
+
+function fieldsOf(value: unknown, path: string): Record<string, unknown> | undefined {
+  if (value === undefined) return undefined;
+  const parsed = z.record(z.string(), z.unknown()).safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ModelError(
+    'MODEL_TOKENIZER_INVALID',
+    `${path}: expected an object, got ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}.`,
+  );
+}

@@ -1,0 +1,56 @@
+/** The methods there are, as people read of them: what the schemas of their runs say. */
+import { inspect } from 'node:util';
+import { type MethodName, RunConfig } from './run-config.js';
+import { type Setting, settingsOf } from './settings.js';
+
+export interface MethodDescription {
+  readonly name: MethodName;
+  readonly title: string;
+  /** One sentence. */
+  readonly description: string;
+  /** Papers, with their addresses. */
+  readonly source: string;
+  /** The smallest run of the method, as YAML: it has what is required, and nothing else. */
+  readonly example: string;
+  /** Those that are required first, in the order of the example; the shape of a new model at the first setting that takes one. */
+  readonly settings: readonly Setting[];
+}
+
+export const methods = (): MethodDescription[] =>
+  RunConfig.options.map((schema) => {
+    const { title, description, source, examples } = schema.meta() as {
+      title: string;
+      description: string;
+      source: string;
+      examples: [object];
+    };
+    const settings = once(settingsOf(schema));
+    return {
+      name: schema.shape.method.value,
+      title,
+      description,
+      source,
+      example: yamlOf(examples[0]),
+      settings: [
+        ...Object.keys(examples[0]).map((key) => settings.find(({ path }) => path === key)!),
+        ...settings.filter(({ required }) => !required),
+      ],
+    };
+  });
+
+/** Without what repeats, at a second setting, what a first one of the same shape has. */
+function once(settings: readonly Setting[]): Setting[] {
+  const first = new Map<string, string>();
+  return settings.filter(({ path, partOf }) => {
+    if (partOf === undefined) return true;
+    const parent = path.slice(0, path.lastIndexOf('.'));
+    if (!first.has(partOf)) first.set(partOf, parent);
+    return first.get(partOf) === parent;
+  });
+}
+
+/** A line a key; objects and lists as JavaScript shows them, which is YAML too. */
+const yamlOf = (example: object): string =>
+  Object.entries(example)
+    .map(([key, value]) => `${key}: ${typeof value === 'string' ? value : inspect(value)}\n`)
+    .join('');

@@ -1,0 +1,52 @@
+import { RunId } from '@rlhf-streams/events';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { namedSources } from './named-sources.js';
+import { parseRunConfig, RunConfig } from './run-config.js';
+import { sourceKinds } from './sources.js';
+
+describe('the sources of a configuration', () => {
+  it('are found wherever it names them', () => {
+    const ppo = parseRunConfig({
+      run: 'r',
+      method: 'ppo',
+      steps: 1,
+      model: 'm',
+      reference: 'run:ref',
+      value: { layers: 1 },
+      prompts: 'p.jsonl',
+      scorers: ['s', 'gold:g.jsonl'],
+    });
+    expect(namedSources(ppo)).toEqual(
+      expect.arrayContaining([
+        { kind: 'model', path: ['model'], source: 'm' },
+        { kind: 'model', path: ['reference'], source: 'run:ref' },
+        { kind: 'data', path: ['prompts'], source: 'p.jsonl' },
+        { kind: 'scorer', path: ['scorers', 0], source: 's' },
+        { kind: 'scorer', path: ['scorers', 1], source: 'gold:g.jsonl' },
+      ]),
+    );
+    expect(namedSources(ppo)).toHaveLength(5);
+    const sft = parseRunConfig({ run: 'r', method: 'sft', steps: 1, model: {}, data: 'bundled' });
+    expect(namedSources(sft)).toEqual([{ kind: 'data', path: ['data'], source: 'bundled' }]);
+  });
+
+  /** Schemas of free text within one, with where they are. */
+  function texts(schema: z.core.$ZodType, path: string): string[] {
+    if (sourceKinds.get(schema) || schema === RunId || schema._zod.parent === RunId) return [];
+    if (schema instanceof z.ZodString) return [path];
+    if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => texts(option, path));
+    if (schema instanceof z.ZodObject)
+      return Object.entries(schema.shape).flatMap(([name, inner]) => texts(inner, `${path}.${name}`));
+    if (schema instanceof z.ZodArray) return texts(schema.element, `${path}[]`);
+    if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+      return texts(schema.def.innerType, path);
+    if (schema instanceof z.ZodRecord || schema instanceof z.ZodUnknown || schema instanceof z.ZodPipe)
+      return [path];
+    return [];
+  }
+
+  it('are all the text it holds, but for names of runs', () => {
+    expect(texts(RunConfig, 'config')).toEqual([]);
+  });
+});

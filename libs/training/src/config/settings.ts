@@ -1,0 +1,95 @@
+/** The settings of a schema, as people read of them: by path, with type, default and meaning. */
+import { z } from 'zod';
+import { named } from './names.js';
+
+export interface Setting {
+  /** Keys from the top, as in `ppo.klCoef`. */
+  readonly path: string;
+  /** What it may be, in words. */
+  readonly type: string;
+  /** Of a list: what each of its items may be. */
+  readonly item?: string;
+  readonly required: boolean;
+  /** Absent where there is none. */
+  readonly default?: unknown;
+  readonly description: string;
+  /** Values to choose from, where there are few. */
+  readonly choices: readonly string[];
+  /** What else it is called. */
+  readonly names: readonly string[];
+  /** Whether it holds settings of its own: their paths begin with this one's. */
+  readonly isGroup: boolean;
+  /** For a setting of what could also be written otherwise: what it is part of, as `a new model`. */
+  readonly partOf?: string;
+}
+
+type Schema = z.core.JSONSchema.JSONSchema & { names?: readonly string[] };
+
+/** Every setting, groups before what they hold, in the order of the schema. */
+export function settingsOf(schema: z.ZodObject): Setting[] {
+  const json = z.toJSONSchema(schema, {
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      const names = named.get(zodSchema)?.as;
+      if (names) jsonSchema.names = names;
+    },
+  });
+  return settingsWithin(json as Schema);
+}
+
+function settingsWithin(schema: Schema, parents: readonly string[] = [], partOf?: string): Setting[] {
+  return Object.entries((schema.properties ?? {}) as Record<string, Schema>).flatMap(([key, property]) => {
+    const path = [...parents, key];
+    const group = groupIn(property);
+    const setting: Setting = {
+      path: path.join('.'),
+      type: typeOf(property),
+      ...(property.items !== undefined && { item: typeOf(property.items as Schema) }),
+      required: schema.required?.includes(key) ?? false,
+      ...('default' in property && { default: property.default }),
+      description: property.description ?? '',
+      choices: (property.enum ?? []).map(String),
+      names: property.names ?? [],
+      isGroup: group !== undefined,
+      ...(partOf !== undefined && { partOf }),
+    };
+    return [setting, ...(group ? settingsWithin(group, path, group.title ?? partOf) : [])];
+  });
+}
+
+/** The object that a setting is, or may be. */
+const groupIn = (schema: Schema): Schema | undefined =>
+  schema.properties ? schema : (schema.anyOf as Schema[] | undefined)?.find(({ properties }) => properties);
+
+function typeOf(schema: Schema): string {
+  if (schema.anyOf) return (schema.anyOf as Schema[]).map(typeOf).join(', or ');
+  if (schema.title !== undefined) return schema.title;
+  if (schema.const !== undefined) return String(schema.const);
+  if (schema.enum) return `one of ${schema.enum.join(', ')}`;
+  switch (schema.type) {
+    case 'object':
+      return `settings of its own (${Object.keys(schema.properties ?? {}).join(', ')})`;
+    case 'array': {
+      const least = schema.minItems ? ` of at least ${schema.minItems}` : '';
+      return `list${least}: ${typeOf(schema.items as Schema)}`;
+    }
+    case 'boolean':
+      return 'true or false';
+    case 'string':
+      return 'text';
+    default:
+      return [schema.type, ...boundsOf(schema)].join(' ');
+  }
+}
+
+function boundsOf({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Schema): string[] {
+  const most = maximum === Number.MAX_SAFE_INTEGER ? undefined : maximum;
+  if (minimum !== undefined && most !== undefined) return [`from ${minimum} to ${most}`];
+  const least =
+    minimum !== undefined
+      ? `of at least ${minimum}`
+      : exclusiveMinimum !== undefined && `above ${exclusiveMinimum}`;
+  const greatest =
+    most !== undefined ? `at most ${most}` : exclusiveMaximum !== undefined && `below ${exclusiveMaximum}`;
+  return [[least, greatest].filter(Boolean).join(', ')].filter((bounds) => bounds !== '');
+}

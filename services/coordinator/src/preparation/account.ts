@@ -1,0 +1,140 @@
+/** What becomes of a dataset's rows on their way to items: each is used or left out for a reason, and few may be lost. */
+import { splitTrainTest } from '@rlhf-streams/data';
+import type { DataAccount } from '@rlhf-streams/events';
+import { HELD_OUT_SURPLUS, type RunConfig } from '@rlhf-streams/training/config';
+import { CoordinatorError } from '../errors.js';
+
+/** Why a row is left out, or cut. */
+export interface Reason {
+  readonly words: string;
+  /** What the row says is lost, and counts towards `allow.dropped`. Of a duplicate or a tie nothing is. */
+  readonly lost: boolean;
+  /** What would keep such rows whole. */
+  readonly help?: string;
+  /** What is said when it is the reason of every row. */
+  readonly ofAll?: string;
+}
+
+/** What becomes of a row: an item, cut or not, or nothing. */
+export type Outcome<Item> =
+  | { readonly item: Item; readonly cut?: Reason | undefined }
+  | { readonly dropped: Reason };
+
+type InSplit<Item> = Item & { split: 'train' | 'test' };
+
+/** Rows by reason. */
+type Tally = Map<string, { readonly reason: Reason; rows: number }>;
+
+/** Held out alike by every run over the same data with the same fraction. */
+const SPLIT_SEED = 0;
+const SURPLUS: Reason = { words: HELD_OUT_SURPLUS, lost: false };
+
+/**
+ * The items that a dataset's rows make, split into training and test, and the account of the rows: `used` are as many as
+ * there are items.
+ * @throws CoordinatorError RUN_DATA_LOST when more is lost than the run allows, RUN_DATA_EMPTY when nothing is left.
+ */
+export function accountFor<Item extends object>(
+  config: RunConfig,
+  rows: readonly Outcome<Item>[],
+): { items: InSplit<Item>[]; data: DataAccount } {
+  const kept: Item[] = [];
+  const cutItems = new Set<object>();
+  const dropped: Tally = new Map();
+  const cut: Tally = new Map();
+  for (const row of rows) {
+    if ('dropped' in row) {
+      count(dropped, row.dropped);
+      continue;
+    }
+    kept.push(row.item);
+    if (row.cut) {
+      cutItems.add(row.item);
+      count(cut, row.cut);
+    }
+  }
+  if (kept.length === 0) throw nothingLeft(config, rows.length, dropped);
+  requireAllowed(config, rows.length, { dropped, cut });
+
+  const { train, test } = splitTrainTest(kept, { testFraction: config.testFraction, seed: SPLIT_SEED });
+  const heldOut = 'maxTestItems' in config ? test.slice(0, config.maxTestItems) : test;
+  if (heldOut.length < test.length) count(dropped, SURPLUS, test.length - heldOut.length);
+  requireItems(config, train, heldOut);
+  return {
+    items: [
+      ...train.map((item) => ({ ...item, split: 'train' as const })),
+      ...heldOut.map((item) => ({ ...item, split: 'test' as const })),
+    ],
+    data: {
+      read: rows.length,
+      used: train.length + heldOut.length,
+      cut: [...train, ...heldOut].filter((item) => cutItems.has(item)).length,
+      dropped: Object.fromEntries([...dropped].map(([words, { rows }]) => [words, rows])),
+    },
+  };
+}
+
+function count(tally: Tally, reason: Reason, rows = 1): void {
+  const known = tally.get(reason.words);
+  if (known) known.rows += rows;
+  else tally.set(reason.words, { reason, rows });
+}
+
+function requireAllowed(
+  { allow, ...config }: RunConfig,
+  read: number,
+  tallies: { readonly dropped: Tally; readonly cut: Tally },
+): void {
+  const over = (['dropped', 'cut'] as const).flatMap((name) => {
+    const lost = [...tallies[name].values()].filter(({ reason }) => reason.lost);
+    const rows = lost.reduce((sum, { rows }) => sum + rows, 0);
+    return rows / read > allow[name] ? [{ name, lost, rows }] : [];
+  });
+  if (over.length === 0) return;
+  const said = over.map(({ name, lost, rows }) => {
+    const share = `${percent(rows / read)} where ${percent(allow[name])} may be`;
+    return `${rows} of the ${read} rows of ${sourceOf(config)} would be ${name}, ${share}: ${listed(lost)}`;
+  });
+  const help = new Set(over.flatMap(({ lost }) => lost.flatMap(({ reason }) => reason.help ?? [])));
+  const accepted = over.map(({ name, rows }) => `${name}: ${Math.ceil((rows / read) * 100) / 100}`);
+  throw new CoordinatorError(
+    'RUN_DATA_LOST',
+    `${said.join('; ')}; ${[...help, `accept it with allow: { ${accepted.join(', ')} }`].join(', or ')}`,
+  );
+}
+
+function nothingLeft(config: RunConfig, read: number, dropped: Tally): CoordinatorError {
+  const reasons = [...dropped.values()];
+  const why = (reasons.length === 1 && reasons[0]!.reason.ofAll) || listed(reasons);
+  const help = new Set(reasons.flatMap(({ reason }) => reason.help ?? []));
+  return new CoordinatorError(
+    'RUN_DATA_EMPTY',
+    `expected rows to use, but none of the ${read} rows of ${sourceOf(config)} is left: ${[why, ...help].join('; ')}`,
+  );
+}
+
+function requireItems(config: RunConfig, train: readonly unknown[], test: readonly unknown[]): void {
+  if (train.length === 0) {
+    throw new CoordinatorError(
+      'RUN_DATA_EMPTY',
+      'expected items to train on, but all are held out: lower testFraction',
+    );
+  }
+  if (config.method === 'sample' && config.testPrompts && test.length === 0) {
+    throw new CoordinatorError(
+      'RUN_DATA_EMPTY',
+      'expected prompts held out of training, got none: raise testFraction',
+    );
+  }
+}
+
+/** The data in the words of whoever asked for the run. */
+const sourceOf = (config: object): string => {
+  const { data, prompts } = config as { data?: string; prompts?: string };
+  return data ?? prompts!;
+};
+
+const listed = (reasons: readonly { readonly reason: Reason; readonly rows: number }[]): string =>
+  reasons.map(({ reason, rows }) => `${reason.words} (${rows})`).join(', ');
+
+const percent = (share: number): string => `${Math.round(share * 1000) / 10} %`;

@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { trainByteLevelBpe } from '@rlhf-streams/model';
+import { artifactRoles, ITEMS_FILE, parseRunConfig, type RunView } from '@rlhf-streams/training/config';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readItems } from './read-items.js';
+
+let folder: string;
+let artifacts: ArtifactStore;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'read-items-'));
+  artifacts = filesystemArtifacts({ directory: folder });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function startedWith(lines: readonly string[]): Promise<RunView> {
+  const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data: 'd' });
+  const used = {
+    [artifactRoles.policy]: await artifacts.putFiles({
+      // The end of text is the tokenizer's, with which completions end, whatever generation ends at.
+      'config.json': '{"eos_token_id": 5}',
+      'tokenizer.json': JSON.stringify(tokenizer.json),
+      'tokenizer_config.json': JSON.stringify(tokenizer.config),
+    }),
+    [artifactRoles.items]: await artifacts.putFiles({
+      [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
+    }),
+  };
+  const view = { run: 'r', partition: 0, status: 'running', testItems: 0, from: {}, requestedAt: 0 } as const;
+  return { ...view, config, artifacts: used };
+}
+
+const tokenizer = trainByteLevelBpe(['a b'], { vocabSize: 258 });
+
+const item = (split: 'train' | 'test', promptText: string) => ({
+  split,
+  promptText,
+  promptTokens: [0],
+  completions: [
+    { text: 'a', tokens: [1] },
+    { text: 'b', tokens: [2] },
+  ],
+  ranks: [1, 2],
+  labeler: 'dataset',
+});
+
+it('gives training and test items in their order, whatever line breaks Unicode has in their texts', async () => {
+  const items = [item('train', 'a\u2028b'), item('test', 'c'), item('train', 'd\u0085\r\n')];
+  const view = await startedWith(items.map((item) => JSON.stringify(item)));
+  expect(await readItems({ artifacts }, view)).toEqual({
+    train: [items[0], items[2]],
+    test: [items[1]],
+    stopTokens: [0],
+  });
+});
+
+it('says which item is none, and where', async () => {
+  const lines = [item('train', 'a'), { ...item('train', 'b'), ranks: [0, 1] }].map((item) =>
+    JSON.stringify(item),
+  );
+  await expect(readItems({ artifacts }, await startedWith(lines))).rejects.toMatchObject({
+    code: 'RUN_ITEMS_INVALID',
+    message: expect.stringMatching(/run r .*item 2 is none: ranks\.0: .*under another name$/),
+  });
+});

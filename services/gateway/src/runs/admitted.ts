@@ -1,0 +1,126 @@
+/**
+ * What a configuration that comes over HTTP may name. Whoever reaches the gateway is not who may read this machine's
+ * files: of those it takes what lies within the roots that the setting RLHF_HTTP_ROOTS allows.
+ */
+import { lstat, realpath } from 'node:fs/promises';
+import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { type FieldError, problem, RuntimeError } from '@rlhf-streams/runtime';
+import { type NamedSource, namedSources } from '@rlhf-streams/training/config';
+import { z } from 'zod';
+import type { RunConfig } from './view.js';
+
+/** Folders, absolute and without symbolic links. Relative paths are relative to the first. */
+export type Roots = readonly string[];
+
+/** @throws RuntimeError RUNTIME_SETTINGS when a root is not there. */
+export function rootsOf(setting: string | undefined): Promise<Roots> {
+  const folders = (setting ?? '').split(delimiter).filter((folder) => folder !== '');
+  return Promise.all(
+    folders.map((folder) =>
+      realpath(resolve(folder)).catch((cause) => {
+        throw new RuntimeError(
+          'RUNTIME_SETTINGS',
+          `expected RLHF_HTTP_ROOTS to name folders, got ${folder}`,
+          {
+            cause,
+          },
+        );
+      }),
+    ),
+  );
+}
+
+/**
+ * The configuration with every path absolute.
+ * @throws a problem: 403 PATH_NOT_ALLOWED naming every source that is a path outside of the roots, whether there is a
+ * file or not.
+ */
+export async function admitted(config: RunConfig, roots: Roots): Promise<RunConfig> {
+  const copy = structuredClone(config);
+  const refused: FieldError[] = [];
+  for (const named of namedSources(config)) {
+    const { prefix, path } = pathIn(named);
+    if (path === undefined) continue;
+    const allowed = await withinRoots(path, roots);
+    if (allowed === undefined) refused.push(refusal(named, roots));
+    else put(copy, named.path, `${prefix}${allowed}`);
+  }
+  if (refused.length === 0) return copy;
+  throw problem(
+    403,
+    'PATH_NOT_ALLOWED',
+    'The path is not allowed',
+    `expected no paths but within the folders that the gateway's setting RLHF_HTTP_ROOTS allows, got ${refused.length} other`,
+    { errors: refused },
+  );
+}
+
+const GOLD = 'gold:';
+const ARTIFACT = /^artifact:[0-9a-f]{64}$/;
+
+/** What of a source is a path on this machine, if it is one. */
+function pathIn({ kind, source }: NamedSource): { readonly prefix: string; readonly path?: string } {
+  if (kind === 'scorer' && source.startsWith(GOLD)) {
+    const { path } = pathIn({ kind: 'data', path: [], source: source.slice(GOLD.length) });
+    return { prefix: GOLD, ...(path !== undefined && { path }) };
+  }
+  const named =
+    source.startsWith('run:') ||
+    ARTIFACT.test(source) ||
+    (kind === 'data' && (source === 'bundled' || source.startsWith('feedback:')));
+  return { prefix: '', ...(!named && { path: source }) };
+}
+
+const OTHERS = {
+  model: 'run:ID, artifact:SHA256, the shape of a new model',
+  data: 'bundled, run:ID, feedback:COLLECTION',
+  scorer: 'run:ID, artifact:SHA256, gold:bundled',
+};
+
+const refusal = ({ kind, path, source }: NamedSource, roots: Roots): FieldError => ({
+  path: z.core.toDotPath([...path]),
+  code: 'path_not_allowed',
+  message: `expected ${OTHERS[kind]} or a path within RLHF_HTTP_ROOTS${roots.length === 0 ? ', which is not set' : ''}, got ${source}`,
+});
+
+/** The path made absolute, where it lies within a root however links lead. */
+async function withinRoots(path: string, roots: Roots): Promise<string | undefined> {
+  const [first] = roots;
+  if (first === undefined || path.includes('\0')) return undefined;
+  const absolute = resolve(first, path);
+  const real = await realOf(absolute);
+  return real !== undefined && roots.some((root) => isWithin(root, real)) ? absolute : undefined;
+}
+
+function isWithin(root: string, path: string): boolean {
+  const way = relative(root, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/** Where a path leads, or would lead once there is something; undefined when nobody can tell. */
+async function realOf(path: string): Promise<string | undefined> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (!isMissing(error)) return undefined;
+  }
+  // A link to nothing may lead anywhere tomorrow.
+  const link = await lstat(path).then(
+    (stats) => stats.isSymbolicLink(),
+    (error) => !isMissing(error),
+  );
+  const parent = dirname(path);
+  if (link || parent === path) return undefined;
+  const real = await realOf(parent);
+  return real === undefined ? undefined : join(real, basename(path));
+}
+
+const isMissing = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+function put(config: RunConfig, path: NamedSource['path'], source: string): void {
+  const holder = path
+    .slice(0, -1)
+    .reduce<unknown>((value, name) => (value as Record<string | number, unknown>)[name], config);
+  (holder as Record<string | number, unknown>)[path.at(-1)!] = source;
+}

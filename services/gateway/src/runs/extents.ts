@@ -1,0 +1,41 @@
+/** Where runs that have ended lie on the topics that not every stream tells: found once, for all who ask. */
+import type { Positions } from '@rlhf-streams/log';
+import type { Events } from '@rlhf-streams/runtime';
+import type { StreamTopic } from './event-id.js';
+import { runOf } from './run-of.js';
+
+/** The offsets of a run's first and last event in a partition. */
+export interface Extent {
+  readonly partition: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface Extents {
+  /** Of a run that has ended, on a topic, from `start` to what the log held when this was first asked. */
+  readonly of: (run: string, topic: StreamTopic, start: Positions) => Promise<readonly Extent[]>;
+}
+
+export function createExtents(events: Pick<Events, 'readAll'>, signal: AbortSignal): Extents {
+  const known = new Map<string, Promise<readonly Extent[]>>();
+
+  const find = async (run: string, topic: StreamTopic, start: Positions) => {
+    const extents = new Map<number, Extent>();
+    for await (const event of events.readAll([topic], { from: start, signal })) {
+      if (runOf(event) !== run) continue;
+      const { partition, offset } = event;
+      extents.set(partition, { partition, first: extents.get(partition)?.first ?? offset, last: offset });
+    }
+    return [...extents.values()];
+  };
+
+  return {
+    of: (run, topic, start) => {
+      const key = `${run} ${topic}`;
+      const found = known.get(key) ?? find(run, topic, start);
+      known.set(key, found);
+      found.catch(() => known.delete(key));
+      return found;
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/** A request for completions, made ready: its prompts read, and each completion with what it is sampled by. */
+import { type ProblemError, problem } from '@rlhf-streams/runtime';
+import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
+import type { Piece } from './completion-text.js';
+import type { LoadedPolicy } from './held.js';
+import type { Completed, CompletionWork, EncodedPrompt } from './thread.js';
+
+export const TIMEOUT_MS = 120_000;
+
+export interface CompletionJob {
+  readonly request: CompletionRequest;
+  readonly policy: LoadedPolicy;
+  readonly seed: number;
+  readonly choices: readonly Choice[];
+  readonly promptTokens: number;
+}
+
+interface Choice {
+  readonly work: CompletionWork;
+  /** What stands before the completion, where that was asked for. */
+  readonly opening?: Piece;
+  /** Where in the text the completion begins, in Unicode characters. */
+  readonly offset: number;
+}
+
+/** Told of a stretch of the choice with this index; the last one has the reason why it is the last. */
+export type Tell = (index: number, piece: Piece, finishReason: Completed['finishReason'] | null) => void;
+
+/**
+ * The n-th completion of a prompt has the same draws whatever else is asked for with it.
+ * @throws ProblemError CONTEXT_LENGTH_EXCEEDED; what the policy throws.
+ */
+export async function prepareJob(
+  policy: LoadedPolicy,
+  request: CompletionRequest,
+  signal: AbortSignal,
+): Promise<CompletionJob> {
+  const { prompts, stopToken, contextLength } = await policy.encode(request.prompt);
+  const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
+  const lengths = prompts.map(({ tokens }, place) => {
+    const length = tokensToGenerate(request, tokens.length, contextLength);
+    if (length === undefined) throw tooLong(request, place, tokens.length, contextLength);
+    return length;
+  });
+  const openings = await Promise.all(prompts.map((prompt) => openingOf(policy, request, prompt, signal)));
+  const samples = new Map<string, number>();
+  const choices = prompts.flatMap(({ tokens, text }, place) =>
+    Array.from({ length: request.n }, (): Choice => {
+      const key = tokens.join();
+      const sample = samples.get(key) ?? 0;
+      samples.set(key, sample + 1);
+      const opening = openings[place];
+      return {
+        work: {
+          promptTokens: tokens,
+          sampling: {
+            temperature: request.temperature,
+            // At 0, as near as can be: the likeliest token alone.
+            topP: request.top_p || Number.MIN_VALUE,
+            topK: request.top_k,
+            maxNewTokens: lengths[place]!,
+            stopTokens: [stopToken],
+          },
+          seed,
+          draws: `completion/${sample}`,
+          timeoutMs: TIMEOUT_MS,
+          stops: request.stop,
+          ...(request.logprobs !== undefined && { logprobs: request.logprobs }),
+        },
+        ...(opening && { opening }),
+        offset: [...text].length,
+      };
+    }),
+  );
+  const promptTokens = prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  return { request, policy, seed, choices, promptTokens };
+}
+
+/** Generates all choices, telling of each as it comes. Resolves to how many tokens their completions are. */
+export async function generate(job: CompletionJob, signal: AbortSignal, tell: Tell): Promise<number> {
+  const counts = await Promise.all(
+    job.choices.map(async ({ opening, offset, work }, index) => {
+      if (opening) tell(index, opening, null);
+      const told = { text: 0, tokens: 0 };
+      const tellPiece = ({ text, tokens }: Piece, finishReason: Completed['finishReason'] | null) => {
+        told.text += text.length;
+        told.tokens += tokens.length;
+        tell(
+          index,
+          { text, tokens: tokens.map((token) => ({ ...token, offset: token.offset + offset })) },
+          finishReason,
+        );
+      };
+      const completed =
+        work.sampling.maxNewTokens > 0
+          ? await job.policy.complete(work, { signal, onPiece: (piece) => tellPiece(piece, null) })
+          : NOTHING;
+      const rest = { text: completed.text.slice(told.text), tokens: completed.tokens.slice(told.tokens) };
+      tellPiece(rest, completed.finishReason);
+      return completed.count;
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+const NOTHING: Completed = { text: '', tokens: [], finishReason: 'length', count: 0 };
+
+async function openingOf(
+  policy: LoadedPolicy,
+  { echo, logprobs }: CompletionRequest,
+  prompt: EncodedPrompt,
+  signal: AbortSignal,
+): Promise<Piece | undefined> {
+  if (!echo) return undefined;
+  if (logprobs === undefined) return { text: prompt.text, tokens: [] };
+  const tokens = await policy.judge({ prompt, logprobs, timeoutMs: TIMEOUT_MS }, { signal });
+  return { text: prompt.text, tokens };
+}
+
+function tooLong(
+  { maxTokens, prompt }: CompletionRequest,
+  place: number,
+  promptTokens: number,
+  contextLength: number,
+): ProblemError {
+  const which = prompt.length > 1 ? `prompt[${place}]` : 'prompt';
+  const [wanted, advice] =
+    maxTokens === undefined ? ['', ''] : [` and ${maxTokens} in max_tokens`, ', or ask for fewer tokens'];
+  const detail = `expected a prompt and its completion to be at most ${contextLength} tokens, the model's context length, got ${promptTokens} in ${which}${wanted}: shorten it${advice}`;
+  const path = promptTokens < contextLength ? 'max_tokens' : which;
+  return problem(400, 'CONTEXT_LENGTH_EXCEEDED', 'The request is longer than the context', detail, {
+    errors: [{ path, message: detail, code: 'too_big' }],
+  });
+}

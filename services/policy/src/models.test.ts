@@ -1,0 +1,163 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  initialiseWeights,
+  loadTokenizer,
+  type ModelConfig,
+  trainByteLevelBpe,
+  writeCheckpoint,
+} from '@rlhf-streams/model';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Piece } from './completion-text.js';
+import { createModels, type Models } from './models.js';
+import type { CompletionWork } from './thread.js';
+
+const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
+const tokenizer = loadTokenizer(files.json, files.config);
+const config: ModelConfig = {
+  architecture: 'gpt2',
+  vocabSize: tokenizer.vocabSize,
+  contextLength: 256,
+  width: 16,
+  layers: 1,
+  heads: 2,
+  mlpWidth: 64,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+};
+const listening = { signal: new AbortController().signal };
+
+let folder: string;
+let models: Models;
+const onStop: (() => void | Promise<void>)[] = [];
+
+async function write(name: string, config: ModelConfig): Promise<string> {
+  const directory = join(folder, name);
+  await writeCheckpoint(directory, { config, tensors: initialiseWeights(config, 1), tokenizer: files });
+  return directory;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'models-'));
+  const fail = (error: unknown) => {
+    throw error;
+  };
+  const context = { fail, onStop: (stop: () => void | Promise<void>) => void onStop.push(stop) };
+  models = await createModels(context, { threads: 1, slots: 2, device: 'cpu' });
+  await models.load('m', await write('policy', config));
+});
+afterAll(async () => {
+  for (const stop of onStop) await stop();
+  await rm(folder, { recursive: true });
+});
+
+const workOf = (text: string, more: Partial<CompletionWork> = {}): CompletionWork => ({
+  promptTokens: [tokenizer.eosId, ...tokenizer.encode(text)],
+  sampling: { temperature: 1, topK: 0, topP: 1, maxNewTokens: 200, stopTokens: [] },
+  seed: 1,
+  draws: 'd',
+  timeoutMs: 120_000,
+  stops: [],
+  ...more,
+});
+
+describe('a completion', () => {
+  it('is told in pieces, and is what a rollout with the same draws is', async () => {
+    const pieces: Piece[] = [];
+    const work = workOf('The film', { logprobs: 2 });
+    const told = await models.complete('m', work, { ...listening, onPiece: (piece) => pieces.push(piece) });
+    const rollout = await models.generate('m', work);
+    expect([told.text, told.count, told.finishReason]).toEqual([rollout.text, 200, 'length']);
+    expect(pieces.length).toBeGreaterThan(50);
+    const inPieces = pieces.map(({ text }) => text).join('');
+    expect(told.text.startsWith(inPieces)).toBe(true);
+    expect(told.text.length - inPieces.length).toBeLessThan(6);
+    told.tokens.forEach(({ logprob, top }, i) => {
+      expect(logprob).toBeCloseTo(rollout.logprobs[i]!, 9);
+      expect(Object.keys(top!).length).toBeOneOf([2, 3]);
+      expect(Object.values(top!)).toContain(logprob);
+    });
+  });
+
+  it('may be one of many that one reader waits for', async () => {
+    const warnings: Error[] = [];
+    process.on('warning', (warning) => warnings.push(warning));
+    const { signal } = new AbortController();
+    const sampling = { ...workOf('').sampling, maxNewTokens: 1 };
+    const many = Array.from({ length: 20 }, (_, i) =>
+      models.complete('m', workOf('The', { sampling, draws: `${i}` }), { signal }),
+    );
+    expect(new Set((await Promise.all(many)).map(({ count }) => count))).toEqual(new Set([1]));
+    expect(warnings).toEqual([]);
+  });
+
+  it('that nobody waits for leaves its place to others', async () => {
+    const left = new AbortController();
+    // As many as there are slots, and two that wait for one.
+    const abandoned = Array.from({ length: 4 }, (_, i) =>
+      models
+        .complete('m', workOf('The film', { draws: `${i}` }), {
+          signal: left.signal,
+          onPiece: () => left.abort(),
+        })
+        .catch((error) => error),
+    );
+    const kept = models.complete('m', workOf('The film was'), listening);
+    for (const error of await Promise.all(abandoned))
+      expect(error).toMatchObject({ code: 'MODEL_GENERATION_ABORTED' });
+    expect((await kept).count).toBe(200);
+    await expect(models.complete('m', workOf('The film'), { signal: left.signal })).rejects.toBe(
+      left.signal.reason,
+    );
+  });
+});
+
+it("judges a prompt's text as it would have been generated", async () => {
+  const { text, tokens } = await models.complete('m', workOf('The', { logprobs: 1 }), listening);
+  const generated = tokens.slice(0, 40).map(({ token }) => token);
+  const ids = tokenizer.encode('The');
+  const all = await models.generate('m', workOf('The'));
+  const prompt = {
+    tokens: [tokenizer.eosId, ...ids, ...all.tokens.slice(0, 40)],
+    text,
+    begin: 1,
+  };
+  const judged = await models.judge('m', { prompt, logprobs: 1, timeoutMs: 120_000 }, listening);
+  expect(judged).toHaveLength(ids.length + 40);
+  expect(judged[0]).toMatchObject({ offset: 0, logprob: expect.any(Number) });
+  judged.slice(ids.length).forEach(({ token, logprob }, i) => {
+    expect(token).toBe(generated[i]);
+    expect(logprob).toBeCloseTo(all.logprobs[i]!, 4);
+  });
+  const [first, second] = await models.judge(
+    'm',
+    { prompt: { ...prompt, begin: 0 }, logprobs: 1, timeoutMs: 120_000 },
+    listening,
+  );
+  expect(first).toEqual({ token: '<|endoftext|>', offset: 0 });
+  expect(second).toEqual({ ...judged[0], offset: '<|endoftext|>'.length });
+});
+
+it('reads texts after the token that begins one, and tokens as they are', async () => {
+  const ids = tokenizer.encode('The film');
+  expect(await models.encode('m', ['The film', ids])).toEqual({
+    prompts: [
+      { tokens: [tokenizer.eosId, ...ids], text: 'The film', begin: 1 },
+      { tokens: ids, text: 'The film', begin: 0 },
+    ],
+    stopToken: tokenizer.eosId,
+    contextLength: 256,
+  });
+  await expect(models.encode('m', [[config.vocabSize]])).rejects.toMatchObject({
+    code: 'MODEL_GENERATION_REQUEST',
+  });
+});
+
+it('refuses a model that scores texts', async () => {
+  const directory = await write('reward', { ...config, numLabels: 1 });
+  await expect(models.load('r', directory)).rejects.toMatchObject({
+    code: 'MODEL_NOT_A_POLICY',
+    message: expect.stringMatching(/expected a model that generates text, got a reward model/),
+  });
+});

@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { filesystemArtifacts } from '@rlhf-streams/artifacts';
+import type { ArtifactRef } from '@rlhf-streams/events';
+import { readCheckpoint } from '@rlhf-streams/model';
+import { createEvents, openLog } from '@rlhf-streams/runtime';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { tinyComparisons, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
+
+const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
+
+let folder: string;
+let ran: Awaited<ReturnType<typeof rlhfStreams>>;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'export-'));
+  const data = await writeReviews(folder);
+  const runs = [tinySft(data), tinyComparisons(data), tinyReward()].map((config) => JSON.stringify(config));
+  await writeFile(join(folder, 'runs.yaml'), runs.join('\n---\n'));
+  ran = await rlhfStreams('run', 'runs.yaml');
+  expect(ran).toMatchObject({ code: 0 });
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+const rlhfStreams = (...args: string[]) =>
+  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [bin, ...args, '--directory', 'data'],
+      { cwd: folder, timeout: 100_000 },
+      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+const contentOf = async (directory: string) => {
+  const names = (await readdir(directory)).sort();
+  return Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))] as const));
+};
+
+/** The content of a version as the log and the store have it. */
+async function storedContent(run: string, version: number) {
+  const log = await openLog({ RLHF_DATA_DIR: join(folder, 'data') });
+  try {
+    const artifacts = filesystemArtifacts({ directory: join(folder, 'data', 'artifacts') });
+    const refs = new Map<number, ArtifactRef>();
+    for await (const { data } of createEvents({ log, source: 'test' }).readAll(['training-metrics']))
+      if (data.run === run && data.published) refs.set(data.policyVersion, data.published);
+    return await contentOf(await artifacts.fetch(refs.get(version)!));
+  } finally {
+    await log.close();
+  }
+}
+
+it('a run that trained ends with the command that exports its model, and the command works', async () => {
+  const hints = [...ran.stdout.matchAll(/^Export its model with: npx rlhf-streams (export .*)$/gm)];
+  expect(hints.map(([, command]) => command)).toEqual([
+    'export sft models/sft --directory data',
+    'export reward models/reward --directory data',
+  ]);
+  const { code, stdout } = await rlhfStreams('export', 'sft', 'models/sft');
+  const path = join(folder, 'models', 'sft');
+  expect(code).toBe(0);
+  expect(stdout.split('\n').slice(0, 2)).toEqual([path, 'run sft, version 6 of step 6: a policy']);
+  expect(stdout).toContain(`pipeline('text-generation', model="${path}")`);
+  expect(await contentOf(path)).toEqual(await storedContent('sft', 6));
+  const { config, tokenizer } = await readCheckpoint(path);
+  expect(config).toMatchObject({ width: 32, layers: 2 });
+  expect(tokenizer).toBeDefined();
+});
+
+it('a reward model says that it is one', async () => {
+  const { code, stdout } = await rlhfStreams('export', 'reward', 'rm');
+  expect(code).toBe(0);
+  expect(stdout).toContain('version 3 of step 3: a reward model');
+  expect(stdout).toMatch(/pipeline\('text-classification', model="[^"]*", function_to_apply='none'\)/);
+  expect((await readCheckpoint(join(folder, 'rm'))).config.numLabels).toBe(1);
+});
+
+it('an older version takes the place of another where that is asked for', async () => {
+  await rlhfStreams('export', 'sft', 'versions');
+  expect(await rlhfStreams('export', 'sft@3', 'versions')).toMatchObject({ code: 2, stdout: '' });
+  expect(await contentOf(join(folder, 'versions'))).toEqual(await storedContent('sft', 6));
+  expect(await rlhfStreams('export', 'sft@3', 'versions', '--force')).toMatchObject({ code: 0 });
+  expect(await contentOf(join(folder, 'versions'))).toEqual(await storedContent('sft', 3));
+});
+
+it.each([
+  [['comparisons', 'new'], /run comparisons samples and trains nothing.*it sampled from run:sft/],
+  [['stf2', 'new'], /got stf2.*runs with a model: .*reward/],
+  [['sft@4', 'new'], /no version 4; there are 3 \(step 3\), 6 \(step 6\)/],
+  [['sft', 'runs.yaml'], /to be a folder or nothing, got a file/],
+  [['sft', 'data', '--force'], /got artifacts\/, .*which would be lost/],
+  [['sft', '.', '--force'], /where this command runs/],
+])('export %j is refused with exit code 2, and writes nothing', async (args, said) => {
+  const before = await readdir(folder);
+  const { code, stderr } = await rlhfStreams('export', ...args);
+  expect(stderr).toMatch(said);
+  expect(stderr).toContain('CLI_EXPORT_REFUSED');
+  expect(code).toBe(2);
+  expect(await readdir(folder)).toEqual(before);
+});
+
+it('while another process has the log, says what to do', async () => {
+  const log = await openLog({ RLHF_DATA_DIR: join(folder, 'data') });
+  try {
+    const { code, stderr } = await rlhfStreams('export', 'sft', 'new');
+    expect(stderr).toContain(`The log in ${join(folder, 'data')} is in use by process ${process.pid}`);
+    expect(stderr).toMatch(/export when its runs have ended, or stop it first .*\(LOG_LOCKED\)/);
+    expect(code).not.toBe(0);
+  } finally {
+    await log.close();
+  }
+});

@@ -1,0 +1,226 @@
+/** A model whose files other programs wrote: its own special tokens, and no token before a text. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundledCorpus } from '@rlhf-streams/data';
+import { loadTokenizer, readCheckpoint, rewardScorer } from '@rlhf-streams/model';
+import { onnxEngine } from '@rlhf-streams/tensor';
+import type { RunConfigInput } from '@rlhf-streams/training/config';
+import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+const fixture = (path: string) =>
+  fileURLToPath(new URL(`../../../libs/model/fixtures/${path}`, import.meta.url));
+const END = 0;
+const CHAT_TEMPLATE = '{{ messages }}';
+
+/** The golden model under other names of its tokens. */
+async function writeForeign(model: string, directory: string): Promise<string> {
+  await mkdir(directory);
+  await cp(fixture(`models/${model}/model.safetensors`), join(directory, 'model.safetensors'));
+  const config = JSON.parse(await readFile(fixture(`models/${model}/config.json`), 'utf8'));
+  await writeFile(join(directory, 'config.json'), JSON.stringify({ ...config, eos_token_id: null }));
+  const tokenizer = await readFile(fixture('tokenizers/gpt2/tokenizer.json'), 'utf8');
+  const renamed = tokenizer.replaceAll('<|endoftext|>', '</s>').replaceAll('<|pad|>', '<pad>');
+  await writeFile(join(directory, 'tokenizer.json'), renamed);
+  await writeFile(join(directory, 'special_tokens_map.json'), '{"eos_token": "</s>", "pad_token": "<pad>"}');
+  await writeFile(join(directory, 'chat_template.jinja'), CHAT_TEMPLATE);
+  await writeFile(join(directory, 'generation_config.json'), '{"eos_token_id": 0}');
+  await writeFile(join(directory, 'training_args.bin'), 'weights');
+  return directory;
+}
+
+let folder: string;
+let platform: Platform;
+let scorer: string;
+/** The same, without a tokenizer. */
+let bare: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'foreign-'));
+  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
+  const model = await writeForeign('gpt2', join(folder, 'model'));
+  scorer = await writeForeign('gpt2-seqcls', join(folder, 'scorer'));
+  bare = await writeForeign('gpt2-seqcls', join(folder, 'bare'));
+  await rm(join(bare, 'tokenizer.json'));
+  const write = async (name: string, rows: readonly object[]) => {
+    await writeFile(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    return join(folder, name);
+  };
+  const words = bundledCorpus({ size: 40 }).map(({ text }) => text.split(' ').slice(0, 6));
+  const texts = await write(
+    'texts.jsonl',
+    words.map((some) => ({ text: some.join(' ') })),
+  );
+  const pairs = await write(
+    'pairs.jsonl',
+    words.map((some, i) => ({
+      prompt: i % 2 === 0 ? '' : some.slice(0, 2).join(' '),
+      chosen: some.slice(2).join(' '),
+      rejected: some.slice(2).reverse().join(' '),
+    })),
+  );
+  const prompts = await write('prompts.jsonl', [{ prompt: '' }, { prompt: 'The film' }]);
+  const common = { model, steps: 2, batchSize: 8, microBatchSize: 4, optimizer: { learningRate: 1e-3 } };
+  const sampling = { maxNewTokens: 4 };
+  const runs: RunConfigInput[] = [
+    { ...common, run: 'sft', method: 'sft', data: texts },
+    { ...common, run: 'dpo', method: 'dpo', data: pairs },
+    { ...common, run: 'reward', method: 'reward', data: pairs },
+    {
+      run: 'sample',
+      method: 'sample',
+      model,
+      reference: model,
+      prompts,
+      testFraction: 0,
+      scorers: [scorer, 'run:reward', bare],
+      steps: 1,
+      batchSize: 2,
+      sampling,
+    },
+  ];
+  for (const run of runs) {
+    await requestRun(platform, run);
+    await followRun(platform, run.run, {});
+  }
+});
+afterAll(async () => {
+  await platform.close();
+  await rm(folder, { recursive: true });
+});
+
+async function published(run: string): Promise<string> {
+  for await (const { type, data } of platform.events.readAll(['policy-versions'])) {
+    if (type === 'policy.published' && data.run === run && data.version === 2)
+      return platform.artifacts.fetch(data.artifact);
+  }
+  throw new Error(`expected run ${run} to have published version 2`);
+}
+
+async function post<Body>(service: ServiceName, path: string, request: unknown): Promise<Body> {
+  const { request: send } = platform.services.find(({ name }) => name === service)!;
+  const response = await send(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+  });
+  const body = (await response.json()) as Body;
+  expect([response.status, body]).toEqual([200, body]);
+  return body;
+}
+
+it('learns texts from their first token on, without one before it', async () => {
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
+  const text = bundledCorpus({ size: 40 }).map(({ text }) => text.split(' ').slice(0, 6).join(' '));
+  const expected = text.map((text) => `${[...encode(text), END]}`);
+  const learned: string[] = [];
+  for await (const { type, data } of platform.events.readAll(['demonstrations'])) {
+    if (type !== 'demonstration.recorded') continue;
+    expect(data.promptTokens).toEqual([]);
+    learned.push(`${data.tokens}`);
+  }
+  expect(learned.length).toBeGreaterThanOrEqual(16);
+  expect(learned.filter((tokens) => !expected.includes(tokens))).toEqual([]);
+});
+
+async function tokenizerIn(directory: string): Promise<[unknown, unknown]> {
+  const { tokenizer } = await readCheckpoint(directory);
+  return [tokenizer!.json, tokenizer!.config];
+}
+
+it('judges comparisons without a prompt from their second token on', async () => {
+  const expected = new Map<string, number[]>();
+  const judged = new Map<string, number[]>();
+  for await (const { type, data } of platform.events.readAll(['comparisons', 'reference-logprobs'])) {
+    if (data.run !== 'dpo') continue;
+    if (type === 'comparison.recorded') {
+      const skipped = data.promptTokens.length === 0 ? 1 : 0;
+      const lengths = data.completions.map(({ tokens }) => tokens.length - skipped);
+      expected.set(data.comparison, lengths);
+    } else if (type === 'reference.scored') {
+      judged.set(
+        data.subject,
+        data.logprobs.map(({ length }) => length),
+      );
+    }
+  }
+  expect(judged.size).toBeGreaterThanOrEqual(16);
+  for (const [id, lengths] of judged) expect(lengths).toEqual(expected.get(id));
+});
+
+it('is sampled from after its prompt alone, and after the beginning of text where that is empty', async () => {
+  const prompts = new Map<string, number[]>();
+  for await (const { type, data } of platform.events.readAll(['prompts'])) {
+    if (type !== 'prompt.issued') continue;
+    prompts.set(data.text, data.tokens);
+    expect(data.sampling.stopTokens).toEqual([END]);
+  }
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
+  expect(prompts).toEqual(
+    new Map([
+      ['', [END]],
+      ['The film', encode('The film')],
+    ]),
+  );
+  for (const [text, { length }] of prompts) {
+    const request = { model: 'sft', prompt: text, max_tokens: 4, temperature: 0 };
+    const { usage } = await post<{ usage: { prompt_tokens: number } }>('policy', '/v1/completions', request);
+    expect(usage.prompt_tokens).toBe(length);
+  }
+});
+
+it('is scored as the tokenizer of each scorer begins and ends texts, without one as the policy learns them', async () => {
+  const text = 'The film is fine.';
+  const { scores } = await post<{ scores: { score: number; parts: Record<string, number> }[] }>(
+    'reward',
+    '/v1/scores',
+    { run: 'sample', texts: [text] },
+  );
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
+  const scoreIn = async (directory: string, end: number[]) => {
+    const { config, tensors } = await readCheckpoint(directory);
+    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+    const engine = onnxEngine({ threads: 1 });
+    const [score] = await rewardScorer(engine, config).score(parameters, [[...encode(text), ...end]]);
+    await engine.close();
+    return score;
+  };
+  expect(scores[0]!.score).toBe(await scoreIn(scorer, []));
+  expect(scores[0]!.parts.bare).toBe(await scoreIn(bare, [END]));
+  expect(scores[0]!.parts.reward).toBe(await scoreIn(await published('reward'), [END]));
+});
+
+it('has log-probs of the tokens that something predicts', async () => {
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
+  const texts = ['The film is fine.', '!'];
+  const { results } = await post<{ results: { tokens: number[]; logprobs: number[] }[] }>(
+    'reference',
+    '/v1/logprobs',
+    { run: 'sample', texts },
+  );
+  expect(results.map(({ tokens }) => tokens)).toEqual(texts.map((text) => encode(text).slice(1)));
+  expect(results.map(({ logprobs }) => logprobs.length)).toEqual(
+    texts.map((text) => encode(text).length - 1),
+  );
+});
+
+it.each(['sft', 'dpo', 'reward'])(
+  'a %s run publishes it with its names, and the files beside it',
+  async (run) => {
+    const directory = await published(run);
+    expect((await readdir(directory)).sort()).toEqual([
+      'chat_template.jinja',
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'special_tokens_map.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    expect(await readFile(join(directory, 'chat_template.jinja'), 'utf8')).toBe(CHAT_TEMPLATE);
+    const [json, config] = await tokenizerIn(directory);
+    expect(config).toMatchObject({ eos_token: '</s>', model_max_length: 96 });
+    expect(loadTokenizer(json, config)).toMatchObject({ begin: [], end: run === 'reward' ? [END] : [] });
+  },
+);
