@@ -12,10 +12,12 @@ export type Contents = ReadonlyMap<string, () => Content>;
 export const CHUNK = 1 << 20;
 
 /** @throws ArtifactError ARTIFACT_NOT_FOUND, ARTIFACT_BAD_NAME. */
-export async function contentsOfFolder(folder: string): Promise<Contents> {
+export async function contentsOfFolder(folder: string, signal?: AbortSignal): Promise<Contents> {
   const contents = new Map<string, () => Content>();
   for (const name of (await filesUnder(folder)).sort()) {
-    contents.set(name, () => createReadStream(join(folder, name), { highWaterMark: CHUNK }));
+    contents.set(name, () =>
+      createReadStream(join(folder, name), { highWaterMark: CHUNK, ...(signal && { signal }) }),
+    );
   }
   return contents;
 }

@@ -18,8 +18,8 @@ export interface FilesystemOptions {
 export function filesystemArtifacts({ directory }: FilesystemOptions): ArtifactStore {
   const layout = layoutOf(directory);
 
-  const put = async (contents: Contents): Promise<ArtifactRef> => {
-    const bytes = serialiseManifest(await writeBlobs(layout, contents, 'durable'));
+  const put = async (contents: Contents, signal?: AbortSignal): Promise<ArtifactRef> => {
+    const bytes = serialiseManifest(await writeBlobs(layout, contents, 'durable', signal));
     const ref = refOf(bytes);
     // Last, and whole: the artifact exists from here on.
     await writeManifest(layout, bytes, ref.sha256, 'durable');
@@ -42,7 +42,7 @@ export function filesystemArtifacts({ directory }: FilesystemOptions): ArtifactS
   });
 
   return {
-    putDirectory: async (source) => put(await contentsOfFolder(source)),
+    putDirectory: async (source, { signal } = {}) => put(await contentsOfFolder(source, signal), signal),
     putFiles: async (files) => put(contentsOfFiles(files)),
     fetch: folders.fetch,
     materialise: folders.materialise,

@@ -1,3 +1,10 @@
 export { ArtifactError, type ArtifactErrorCode } from './errors.js';
 export { type FilesystemOptions, filesystemArtifacts } from './filesystem.js';
-export type { ArtifactRef, ArtifactStore, Collected, CollectOptions, FetchOptions } from './port.js';
+export type {
+  ArtifactRef,
+  ArtifactStore,
+  Collected,
+  CollectOptions,
+  FetchOptions,
+  PutOptions,
+} from './port.js';

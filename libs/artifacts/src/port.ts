@@ -15,6 +15,10 @@ export interface FetchOptions {
   readonly timeoutMs?: number;
 }
 
+export interface PutOptions {
+  readonly signal?: AbortSignal;
+}
+
 export interface CollectOptions {
   /**
    * What was written within so many milliseconds stays, live or not. It must be longer than the longest put,
@@ -38,9 +42,9 @@ export interface ArtifactStore {
    * Stores the files of a folder and of its subfolders, streaming. Links to files are followed; empty folders are
    * not kept. When it resolves, the artifact is durable; killed before, nothing of it is visible.
    * @throws ArtifactError ARTIFACT_BAD_NAME (also for what is neither file nor folder), ARTIFACT_EMPTY,
-   * ARTIFACT_NOT_FOUND when there is no such folder.
+   * ARTIFACT_NOT_FOUND when there is no such folder; an AbortError, or the signal's reason.
    */
-  putDirectory(directory: string): Promise<ArtifactRef>;
+  putDirectory(directory: string, options?: PutOptions): Promise<ArtifactRef>;
   /**
    * Stores files given by name and content; `/` in a name makes folders.
    * @throws ArtifactError ARTIFACT_BAD_NAME, ARTIFACT_EMPTY.

@@ -62,6 +62,17 @@ export const DataAccount = z.object({
 });
 export type DataAccount = z.output<typeof DataAccount>;
 
+/** A model, scorer or reference that a run was started with, as it was found. */
+export const ModelRecord = z.object({
+  source: z.string().describe('as the configuration names it'),
+  artifact: ArtifactRef,
+  kind: z.enum(['language model', 'reward model', 'gold reward']),
+  parameters: z.int().min(1).optional().describe('numbers it learned; of a gold reward nothing'),
+  contextLength: z.int().min(1).optional().describe('tokens'),
+  vocabSize: z.int().min(1).optional(),
+});
+export type ModelRecord = z.output<typeof ModelRecord>;
+
 /** Everything a step's item carries to be attributed without a lookup. */
 export const StepStamp = z.object({ run: RunId, step: Step });
 

@@ -7,6 +7,7 @@ import {
   DataAccount,
   LogPositions,
   Logprobs,
+  ModelRecord,
   PolicyVersion,
   RunId,
   Sampling,
@@ -46,6 +47,14 @@ export const runs = defineTopic({
         steps: z.int().min(1).describe('training steps'),
         testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
         artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
+        models: z
+          .record(z.string(), ModelRecord)
+          .optional()
+          .describe('what the models and scorers are, by role; of a replay nothing'),
+        memory: z
+          .object({ neededBytes: z.int().min(0), limitBytes: z.int().min(0) })
+          .optional()
+          .describe('what the services of the process that started the run are estimated to need, and have'),
         data: DataAccount.optional().describe('what became of the rows of its data; of a replay nothing'),
         from: LogPositions.describe(
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',

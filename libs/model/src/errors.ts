@@ -15,6 +15,8 @@
  * | `MODEL_CHECKPOINT_TENSORS` | tensors missing, unexpected, or of the wrong shape or dtype |
  * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
  * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
+ * | `MODEL_ROLE` | a model of another kind is to be a reference or a scorer |
+ * | `MODEL_MEMORY` | a model needs more memory than there is |
  * | `MODEL_TOKENIZER_INVALID` | a `tokenizer.json` that is malformed or has no end-of-text token |
  * | `MODEL_TOKENIZER_IDS` | token ids that are no non-negative integers |
  * | `MODEL_TOKENIZER_TRAINING` | options that no tokenizer can be trained with |

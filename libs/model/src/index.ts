@@ -1,11 +1,12 @@
 export {
   type Checkpoint,
+  describeCheckpoint,
   readCheckpoint,
   type WeightTensor,
   writeCheckpoint,
 } from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
-export { readExtraFiles } from './checkpoint/extra-files.js';
+export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
 export { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
 export { type ModelConfig, parseHuggingFaceConfig, shapeKey, toHuggingFace } from './checkpoint/hf-config.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
@@ -22,6 +23,16 @@ export {
 export { forward, languageHead, type Parameters, scalarHead } from './gpt2/gpt2.js';
 export { initialiseWeights } from './gpt2/initialise.js';
 export { groupBy } from './group-by.js';
+export { expectKind, type ModelKind, modelKind } from './kind.js';
+export {
+  bytesText,
+  generationBytes,
+  parameterCount,
+  requireMemory,
+  scoringBytes,
+  trainingBytes,
+  weightBytes,
+} from './memory.js';
 export { type TokenLogprobs, tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, type PhiloxKey, uniform } from './sampling/rollout-draws.js';
 export { type SampledToken, type SamplingOptions, sampleToken } from './sampling/sampler.js';
@@ -33,5 +44,6 @@ export {
   readTokenizer,
   type Tokenizer,
   type TokenizerFiles,
+  tokenizerDifference,
 } from './tokenizer/index.js';
 export { tokenText } from './tokenizer/token-text.js';

@@ -46,6 +46,8 @@ export interface ServiceContext<Settings = unknown> {
   ): Projection<Value>;
   /** Runs when the service stops, after its consumers have ended; what was added last runs first. `what` names it in errors. */
   onStop(run: () => void | Promise<void>, what?: string): void;
+  /** Names of the services that this process runs now, this one among them: they share its memory. */
+  inProcess(): readonly string[];
   /** Aborted when the service begins to drain. */
   readonly signal: AbortSignal;
   /** The service cannot go on: it stops, and ends as failed. */
@@ -96,6 +98,9 @@ export interface StartOptions {
   readonly stopTimeoutMs?: number;
 }
 
+/** Of this process: a service is here from its start to its end. */
+const running = new Set<{ readonly name: string }>();
+
 /** @throws RuntimeError RUNTIME_SETTINGS when a setting has no description. */
 export function defineService<Schema extends z.ZodObject>(
   definition: ServiceDefinition<Schema>,
@@ -145,6 +150,8 @@ export async function startService<Schema extends z.ZodObject>(
   const ended = new Promise<ServiceEnd>((resolve) => {
     resolveEnded = resolve;
   });
+  const self = { name };
+  running.add(self);
   let stopping: Promise<unknown> | undefined;
   /** Resolves to what went wrong while stopping; `failure` is why it stops, unless it was asked to. */
   const drain = (failure?: { readonly error: unknown }) => {
@@ -166,6 +173,7 @@ export async function startService<Schema extends z.ZodObject>(
       const end: ServiceEnd =
         failure || stopError ? { state: 'failed', error: failure?.error ?? stopError } : { state: 'stopped' };
       state = end.state;
+      running.delete(self);
       logger.info({ state }, 'ended');
       resolveEnded(end);
       return stopError;
@@ -202,6 +210,7 @@ export async function startService<Schema extends z.ZodObject>(
       // Too late for its turn: what `start` opened after it was given up must still be closed.
       if (stopping) runStopSteps([{ what, run }], stopTimeoutMs).catch(fail);
     },
+    inProcess: () => [...running].map(({ name }) => name),
     signal: draining.signal,
     fail,
   };

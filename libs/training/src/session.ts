@@ -5,7 +5,9 @@ import {
   type ModelConfig,
   readCheckpoint,
   readExtraFiles,
+  requireMemory,
   type TokenizerFiles,
+  trainingBytes,
   type WeightTensor,
   writeCheckpoint,
 } from '@rlhf-streams/model';
@@ -42,20 +44,28 @@ export interface SessionOptions {
   readonly checkpoint?: string | undefined;
   readonly engine: Engine;
   readonly lanes: number;
+  /** Of memory at hand: a run that needs more is not opened. Default: no limit. */
+  readonly memoryBytes?: number;
 }
 
 /** Opens a run at its start, or where a checkpoint left it; `positions` are the checkpoint's. */
 export async function openSession(
   options: SessionOptions,
 ): Promise<{ session: Session; positions: Checkpoint['positions'] }> {
-  const { config } = options;
+  const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
   const method = methodOf(config.method);
-  const published = await readCheckpoint(options.models.policy);
+  const published = await readCheckpoint(options.models.policy, {
+    admit: (model) => {
+      if (method.trains.length > 0)
+        requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes);
+    },
+  });
   if (method.trains.length === 0) return { session: measuring(config), positions: {} };
   const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(method.trains.map((role) => sourceOf(role, options, published)));
   const models: Models = Object.fromEntries(method.trains.map((role, i) => [role, sources[i]!.config]));
+  requireMemory('the models trained', leastBytes(Object.values(models), options.lanes), memoryBytes);
   const layout = layoutOf(models);
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
@@ -91,6 +101,10 @@ export async function openSession(
   };
   return { session, positions: restored?.checkpoint.positions ?? {} };
 }
+
+/** Whatever its data: a sequence has two tokens at least. */
+const leastBytes = (models: readonly ModelConfig[], lanes: number): number =>
+  trainingBytes(models, { lanes, rows: 1, length: 2 });
 
 /** A run that only measures has no parameters, and nothing to publish after its first version. */
 function measuring(config: RunConfig): Session {
@@ -136,7 +150,7 @@ async function sourceOf(
   const body = role === 'value' && models.value !== undefined ? await readCheckpoint(models.value) : policy;
   if (
     role === 'value' &&
-    (body.config.vocabSize !== policy.config.vocabSize ||
+    (body.config.vocabSize < policy.config.vocabSize ||
       body.config.contextLength < policy.config.contextLength)
   ) {
     throw new TrainingError(

@@ -95,7 +95,8 @@ const dependencies = (): ConductDependencies => ({
       void state.set(run, { completed: step + 1, policyVersion }),
     signal: stop.signal,
   }),
-  thread: {} as ConductDependencies['thread'],
+  threads: {} as ConductDependencies['threads'],
+  machine: () => Promise.reject(new Error('expected nothing to be admitted')) as never,
 });
 
 async function issued(): Promise<number[]> {

@@ -107,23 +107,14 @@ async function started(
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const {
-    artifacts,
-    steps,
-    testItems,
-    data: account,
-    from: before,
-  } = await prepare(dependencies, config!, signal);
+  const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,
-    steps,
-    testItems,
-    artifacts,
+    ...prepared,
     from: { ...from, ...before },
-    ...(account && { data: account }),
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
   goesOn();
-  return { ...view, artifacts, steps, testItems, from: data.from, ...(account && { data: account }) };
+  return { ...view, ...prepared, from: data.from };
 }

@@ -1,10 +1,26 @@
+/**
+ * | code | when |
+ * |---|---|
+ * | `RUN_SOURCE_UNKNOWN` | a run that is built on does not exist |
+ * | `RUN_SOURCE_FAILED` | a run that is built on did not complete |
+ * | `RUN_SOURCE_UNFIT` | data, or a run to be replayed, is of another kind than the method takes |
+ * | `RUN_DATA_EMPTY` | no data, or none that can be used |
+ * | `RUN_DATA_LOST` | more of the data would be dropped or cut than the run allows |
+ * | `RUN_ITEMS_INVALID` | an item of a started run is none |
+ * | `RUN_MODEL_INVALID` | what is named as a model is none, or is damaged |
+ * | `RUN_MODEL_UNFIT` | a model is of another kind than its part in the run takes, or reads other tokens |
+ * | `RUN_MEMORY` | the models need more memory than there is |
+ */
 export type CoordinatorErrorCode =
   | 'RUN_SOURCE_UNKNOWN'
   | 'RUN_SOURCE_FAILED'
   | 'RUN_SOURCE_UNFIT'
   | 'RUN_DATA_EMPTY'
   | 'RUN_DATA_LOST'
-  | 'RUN_ITEMS_INVALID';
+  | 'RUN_ITEMS_INVALID'
+  | 'RUN_MODEL_INVALID'
+  | 'RUN_MODEL_UNFIT'
+  | 'RUN_MEMORY';
 
 /** A run that cannot start, because of what it names. */
 export class CoordinatorError extends Error {

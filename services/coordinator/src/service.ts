@@ -1,13 +1,26 @@
-import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
-import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/training/config';
+import { defineService, driveOwned } from '@rlhf-streams/runtime';
+import {
+  applyRunEvent,
+  generationSettings,
+  hasEnded,
+  memoryLimit,
+  memorySettings,
+  type RunView,
+  trainingSettings,
+} from '@rlhf-streams/training/config';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
 import type { PreparationThread } from './preparation/thread.js';
+import { preparationThreads } from './preparation/threads.js';
 
 /** Conducts the runs it owns: resolves what they name, issues their steps, and says when they are done. */
 export const coordinator = defineService({
   name: 'coordinator',
-  settings: garbageSettings,
+  settings: garbageSettings
+    .extend(memorySettings.shape)
+    // Of the services beside it in one process, which have the same environment.
+    .extend(generationSettings.shape)
+    .extend(trainingSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const progress = context.project<'training-metrics', RunProgress>({
@@ -18,9 +31,17 @@ export const coordinator = defineService({
       },
     });
     const url = new URL('./preparation/thread.js', import.meta.url);
-    const thread = await startThread<PreparationThread>(context, url, { name: 'coordinator' });
+    const threads = preparationThreads<PreparationThread>(url);
+    const { settings } = context;
+    const machine = () => ({
+      limitBytes: memoryLimit(settings),
+      services: context.inProcess(),
+      policyThreads: settings.RLHF_POLICY_THREADS,
+      policySlots: settings.RLHF_POLICY_SLOTS,
+      optimizerWorkers: settings.RLHF_OPTIMIZER_WORKERS,
+    });
     await runs.caughtUp;
-    const dependencies: ConductDependencies = { context, runs, progress, thread };
+    const dependencies: ConductDependencies = { context, runs, progress, threads, machine };
     await collectRegularly(context);
     await driveOwned(context, {
       group: 'coordinator',

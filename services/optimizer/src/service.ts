@@ -1,22 +1,19 @@
-import { availableParallelism } from 'node:os';
 import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
-import { applyRunEvent, computeSettings, hasEnded, type RunView } from '@rlhf-streams/training/config';
-import { z } from 'zod';
+import {
+  applyRunEvent,
+  computeSettings,
+  hasEnded,
+  memoryLimit,
+  type RunView,
+  trainingSettings,
+} from '@rlhf-streams/training/config';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 
 /** Trains the runs it owns: joins events into batches, computes updates, publishes policy versions. */
 export const optimizer = defineService({
   name: 'optimizer',
-  settings: computeSettings.extend({
-    RLHF_OPTIMIZER_WORKERS: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(256)
-      .default(availableParallelism())
-      .describe('threads that compute micro-batches; any number gives the same weights'),
-  }),
+  settings: computeSettings.extend(trainingSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const compute = await startThread<OptimizerThread>(context, new URL('./thread.js', import.meta.url), {
@@ -24,6 +21,7 @@ export const optimizer = defineService({
       data: {
         workers: context.settings.RLHF_OPTIMIZER_WORKERS,
         device: context.settings.RLHF_DEVICE,
+        memoryBytes: memoryLimit(context.settings),
       } satisfies ThreadOptions,
     });
     await runs.caughtUp;

@@ -15,6 +15,8 @@ export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
   readonly workers: number;
   readonly device: Device;
+  /** Of memory at hand: a run that needs more is not opened. */
+  readonly memoryBytes: number;
 }
 
 export interface OpenRun {
@@ -27,14 +29,21 @@ export interface OpenRun {
 
 type Positions = Readonly<Record<string, readonly number[]>>;
 
-const { workers, device } = workerData as ThreadOptions;
+const { workers, device, memoryBytes } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxPool({ workers, device });
 const sessions = new Map<string, Session>();
 
 const api = {
   async open({ config, models, checkpoint }: OpenRun): Promise<{ step: number; positions: Positions }> {
-    const { session, positions } = await openSession({ config, models, checkpoint, engine, lanes: workers });
+    const { session, positions } = await openSession({
+      config,
+      models,
+      checkpoint,
+      engine,
+      lanes: workers,
+      memoryBytes,
+    });
     sessions.set(config.run, session);
     return { step: session.step, positions };
   },

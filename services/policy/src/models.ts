@@ -35,10 +35,9 @@ export interface Models {
 /** Resolves when all threads can compute. */
 export async function createModels(
   context: Pick<ServiceContext, 'fail' | 'onStop'>,
-  { threads: count, slots, device }: ThreadOptions & { readonly threads: number },
+  { threads: count, ...data }: ThreadOptions & { readonly threads: number },
 ): Promise<Models> {
   const start = async (name: string) => {
-    const data: ThreadOptions = { slots, device };
     const url = new URL('./thread.js', import.meta.url);
     return { call: await startThread<PolicyThread>(context, url, { name, data }), pending: 0 };
   };
@@ -69,7 +68,7 @@ export async function createModels(
   };
 }
 
-/** Gives work a port where it speaks to `onPiece`, and that is closed when nobody waits any more. */
+/** Gives work a port where it speaks to `onPiece`, as far as that is heard before the work is done or nobody waits any more. */
 async function listening<T>(
   signal: AbortSignal,
   onPiece: Reader['onPiece'],
@@ -80,7 +79,11 @@ async function listening<T>(
   setMaxListeners(0, signal);
   const { port1: reading, port2: telling } = new MessageChannel();
   if (onPiece) reading.on('message', onPiece);
-  const leave = () => reading.close();
+  const leave = () => {
+    // What comes later is in the whole answer: told twice it would be wrong.
+    reading.removeAllListeners('message');
+    reading.close();
+  };
   signal.addEventListener('abort', leave, { once: true });
   try {
     return await work(telling);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { availableParallelism, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { defineService } from '@rlhf-streams/runtime';
-import { computeSettings } from '@rlhf-streams/training/config';
+import { computeSettings, generationSettings, memoryLimit } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
 import { createModels } from './models.js';
@@ -13,21 +13,7 @@ import { serveModels } from './served-models.js';
 /** Generates rollouts for the prompts of every run, and completions over HTTP. */
 export const policy = defineService({
   name: 'policy',
-  settings: computeSettings.extend({
-    RLHF_POLICY_THREADS: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(64)
-      .default(Math.min(4, availableParallelism()))
-      .describe('compute threads, each with slots of its own'),
-    RLHF_POLICY_SLOTS: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(1024)
-      .default(32)
-      .describe('sequences a thread generates side by side'),
+  settings: computeSettings.extend(generationSettings.shape).extend({
     RLHF_REPLICA: z
       .string()
       .max(200)
@@ -47,6 +33,7 @@ export const policy = defineService({
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
       device: settings.RLHF_DEVICE,
+      memoryBytes: memoryLimit(settings) / settings.RLHF_POLICY_THREADS,
     });
     const policies = createPolicies(context, {
       models,

@@ -7,12 +7,14 @@ import {
   checkTokenIds,
   createGenerator,
   type Generator,
+  generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
   promptTokens,
   readCheckpoint,
+  requireMemory,
   shapeKey,
   type Tokenizer,
   tokenLogprobs,
@@ -27,6 +29,8 @@ export interface ThreadOptions {
   /** Sequences generated side by side. */
   readonly slots: number;
   readonly device: Device;
+  /** Of memory at hand for this thread: a model that needs more is not loaded. */
+  readonly memoryBytes: number;
 }
 
 /** A completion to sample: `draws` names its random numbers together with the seed. */
@@ -85,7 +89,7 @@ interface Model {
   readonly tokenizer: Tokenizer;
 }
 
-const { slots, device } = workerData as ThreadOptions;
+const { slots, device, memoryBytes } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxEngine({ device });
 const models = new Map<string, Model>();
@@ -102,14 +106,20 @@ function generatorFor(config: ModelConfig): Generator {
 const api = {
   /** Reads the model in a folder and keeps it under `key`. */
   async load(key: string, directory: string): Promise<void> {
-    const { config, tensors, tokenizer } = await readCheckpoint(directory);
-    if (config.numLabels !== undefined) {
-      throw new ModelError(
-        'MODEL_NOT_A_POLICY',
-        'expected a model that generates text, got a reward model: its weights end in a score',
-      );
-    }
-    if (!tokenizer) throw new Error(`${directory} has no tokenizer.json: a policy needs one`);
+    const { config, tensors, tokenizer } = await readCheckpoint(directory, {
+      admit: (config) => {
+        if (config.numLabels !== undefined) {
+          throw new ModelError(
+            'MODEL_NOT_A_POLICY',
+            'expected a model that generates text, got a reward model: its weights end in a score',
+          );
+        }
+        const least = { threads: 1, slots, length: 1, versions: 1 };
+        requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
+      },
+    });
+    if (!tokenizer)
+      throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
     models.set(key, {
       config,
       weights: {

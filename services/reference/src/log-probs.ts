@@ -24,20 +24,19 @@ export async function scoreUnderReference(
       const run = await startedRun(runs, subject.data.run, signal);
       const artifact = run.artifacts?.[artifactRoles.reference];
       if (hasEnded(run) || !artifact || !isJoined(run, subject)) return;
-      const event = await references.use(artifact, (reference) => scored(reference, artifact, subject));
-      await events.publish([event]);
+      await events.publish([await scored(references, artifact, subject)]);
     },
   });
   onStop(() => consumer.close(), 'consumer of rollouts and comparisons');
 }
 
-async function scored(reference: Reference, artifact: ArtifactRef, subject: Subject): Promise<NewEvent> {
+async function scored(references: References, artifact: ArtifactRef, subject: Subject): Promise<NewEvent> {
   const rollout = subject.type === 'rollout.generated' ? subject.data : undefined;
   const id = subject.type === 'rollout.generated' ? subject.data.rollout : subject.data.comparison;
   const { run, step } = subject.data;
   const stamp = { run, step, subject: id, ...(rollout && { policyVersion: rollout.policyVersion }) };
   try {
-    const logprobs = await logprobsOf(reference, subject);
+    const logprobs = await references.use(artifact, (reference) => logprobsOf(reference, subject));
     return { type: 'reference.scored', id, data: { ...stamp, logprobs, reference: artifact } };
   } catch (error) {
     if (!isModelError(error)) throw error;

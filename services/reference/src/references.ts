@@ -7,7 +7,7 @@ import {
   type ServiceContext,
   startThread,
 } from '@rlhf-streams/runtime';
-import { type ComputeSettings, isInUse, type RunView } from '@rlhf-streams/training/config';
+import { type ComputeSettings, isInUse, memoryLimit, type RunView } from '@rlhf-streams/training/config';
 import type { ReferenceThread, ThreadOptions } from './thread.js';
 
 export interface Reference {
@@ -25,7 +25,10 @@ export async function createReferences(
 ): Promise<References> {
   const thread = await startThread<ReferenceThread>(context, new URL('./thread.js', import.meta.url), {
     name: 'reference',
-    data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
+    data: {
+      device: context.settings.RLHF_DEVICE,
+      memoryBytes: memoryLimit(context.settings),
+    } satisfies ThreadOptions,
   });
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Reference> => {

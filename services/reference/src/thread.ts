@@ -1,11 +1,14 @@
 /** The reference service's compute thread: frozen models in memory. */
 import { workerData } from 'node:worker_threads';
 import {
+  expectKind,
   loadTokenizer,
   logprobScorer,
   type ModelConfig,
   readCheckpoint,
+  requireMemory,
   type Scorer,
+  scoringBytes,
   shapeKey,
   type Tokenizer,
 } from '@rlhf-streams/model';
@@ -14,6 +17,8 @@ import { serve } from '@rlhf-streams/threads';
 
 export interface ThreadOptions {
   readonly device: Device;
+  /** Of memory at hand: a model that needs more is not loaded. */
+  readonly memoryBytes: number;
 }
 
 interface Reference {
@@ -22,7 +27,7 @@ interface Reference {
   readonly tokenizer?: Tokenizer;
 }
 
-const { device } = workerData as ThreadOptions;
+const { device, memoryBytes } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxEngine({ device });
 const models = new Map<string, Reference>();
@@ -39,7 +44,12 @@ function scorerFor(config: ModelConfig, temperature: number): Scorer<Float32Arra
 const api = {
   /** Reads the model in a folder and keeps it under `key`; resolves to the length of its context. */
   async load(key: string, directory: string): Promise<number> {
-    const { config, tensors, tokenizer } = await readCheckpoint(directory);
+    const { config, tensors, tokenizer } = await readCheckpoint(directory, {
+      admit: (config) => {
+        expectKind('reference', 'language model', config);
+        requireMemory('the reference', scoringBytes(config, { length: 1 }), memoryBytes);
+      },
+    });
     const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     models.set(key, {
       config,

@@ -2,13 +2,15 @@ import type { DataFor } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
 import type { NewEvent, Projection, ServiceContext } from '@rlhf-streams/runtime';
 import { hasEnded, type RunView, scorersOf, startedRun } from '@rlhf-streams/training/config';
-import { type Scorers, scoreBy } from './scorers.js';
+import { type PolicyTokenizers, tokensFor } from './rollout-tokens.js';
+import { type Scored, type Scorers, scoreBy } from './scorers.js';
 
 /** Scores every rollout of runs that name scorers. */
 export async function scoreRollouts(
   context: ServiceContext,
   runs: Projection<RunView>,
   scorers: Scorers,
+  policyTokenizer: PolicyTokenizers,
 ): Promise<void> {
   const { events, onStop } = context;
   const consumer = await events.consume({
@@ -18,7 +20,7 @@ export async function scoreRollouts(
     async handle({ data: rollout }, { signal }) {
       const run = await startedRun(runs, rollout.run, signal);
       if (hasEnded(run) || scorersOf(run.config!).length === 0) return;
-      await events.publish([await scored(run, rollout, scorers)]);
+      await events.publish([await scored(run, rollout, scorers, policyTokenizer)]);
     },
   });
   onStop(() => consumer.close(), 'consumer of rollouts');
@@ -28,6 +30,7 @@ async function scored(
   run: RunView,
   rollout: DataFor<'rollout.generated'>,
   scorers: Scorers,
+  policyTokenizer: PolicyTokenizers,
 ): Promise<NewEvent> {
   const { run: id, step, prompt, rollout: rolloutId, policyVersion } = rollout;
   const stamp = { run: id, step, prompt, rollout: rolloutId };
@@ -37,8 +40,10 @@ async function scored(
     data: { ...stamp, policyVersion, cause: { code, message } },
   });
   try {
-    const tokens = [...rollout.promptTokens, ...rollout.tokens];
-    const subject = { text: rollout.promptText + rollout.text, tokens: async () => tokens };
+    const subject: Scored = {
+      text: rollout.promptText + rollout.text,
+      tokens: async (own) => tokensFor(own, await policyTokenizer(run), rollout),
+    };
     const { score, parts } = await scoreBy(scorers, run, subject);
     const notFinite = Object.entries(parts).find(([, score]) => !Number.isFinite(score));
     if (notFinite)

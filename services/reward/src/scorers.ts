@@ -16,6 +16,7 @@ import {
   artifactRoles,
   type ComputeSettings,
   isInUse,
+  memoryLimit,
   type RunView,
   scorerName,
   scorersOf,
@@ -60,7 +61,10 @@ export async function createScorers(
 ): Promise<Scorers> {
   const thread = await startThread<RewardThread>(context, new URL('./thread.js', import.meta.url), {
     name: 'reward',
-    data: { device: context.settings.RLHF_DEVICE } satisfies ThreadOptions,
+    data: {
+      device: context.settings.RLHF_DEVICE,
+      memoryBytes: memoryLimit(context.settings),
+    } satisfies ThreadOptions,
   });
 
   const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Scorer> => {

@@ -1,8 +1,9 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
-import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
+import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
-import { artifactRoles, type RunView, scorersOf } from '@rlhf-streams/training/config';
+import { type RunView, scorersOf } from '@rlhf-streams/training/config';
 import { z } from 'zod';
+import type { PolicyTokenizers } from './rollout-tokens.js';
 import { type Scorers, scoreBy } from './scorers.js';
 
 const ScoreRequest = z.strictObject({
@@ -11,25 +12,11 @@ const ScoreRequest = z.strictObject({
 });
 
 export function serveScores(
-  { http, artifacts }: ServiceContext,
+  { http }: ServiceContext,
   runs: Projection<RunView>,
   scorers: Scorers,
+  policyTokenizer: PolicyTokenizers,
 ): void {
-  const tokenizers = new Map<string, Promise<Tokenizer>>();
-  const policyTokenizer = async (run: RunView): Promise<Tokenizer> => {
-    const policy = run.artifacts![artifactRoles.policy]!;
-    const known = tokenizers.get(policy.sha256);
-    if (known) return known;
-    const loading = artifacts.fetch(policy).then(async (directory) => {
-      const tokenizer = await readTokenizer(directory);
-      if (!tokenizer) throw new Error(`${directory} has no tokenizer.json: a policy needs one`);
-      return tokenizer;
-    });
-    tokenizers.set(policy.sha256, loading);
-    loading.catch(() => tokenizers.delete(policy.sha256));
-    return loading;
-  };
-
   /** As a scorer's own tokenizer begins and ends texts; where it came without one, as training does the policy's. */
   const tokensOf = async (run: RunView, text: string, own: Tokenizer | undefined): Promise<number[]> => {
     const { begin, encode, end, eosId } = own ?? (await policyTokenizer(run));

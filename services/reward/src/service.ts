@@ -1,6 +1,7 @@
 import { defineService } from '@rlhf-streams/runtime';
 import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
 import { scoreRollouts } from './rewards.js';
+import { policyTokenizers } from './rollout-tokens.js';
 import { createScorers } from './scorers.js';
 import { serveScores } from './scores.js';
 
@@ -11,8 +12,9 @@ export const reward = defineService({
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const scorers = await createScorers(context, runs);
-    serveScores(context, runs, scorers);
+    const tokenizers = policyTokenizers(context.artifacts);
+    serveScores(context, runs, scorers, tokenizers);
     await runs.caughtUp;
-    await scoreRollouts(context, runs, scorers);
+    await scoreRollouts(context, runs, scorers, tokenizers);
   },
 });

@@ -1,11 +1,22 @@
 /** The reward service's compute thread: reward models in memory. */
 import { workerData } from 'node:worker_threads';
-import { type ModelConfig, readCheckpoint, rewardScorer, type Scorer, shapeKey } from '@rlhf-streams/model';
+import {
+  expectKind,
+  type ModelConfig,
+  readCheckpoint,
+  requireMemory,
+  rewardScorer,
+  type Scorer,
+  scoringBytes,
+  shapeKey,
+} from '@rlhf-streams/model';
 import { type Buffers, type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 
 export interface ThreadOptions {
   readonly device: Device;
+  /** Of memory at hand: a model that needs more is not loaded. */
+  readonly memoryBytes: number;
 }
 
 interface RewardModel {
@@ -13,7 +24,7 @@ interface RewardModel {
   readonly parameters: Buffers;
 }
 
-const { device } = workerData as ThreadOptions;
+const { device, memoryBytes } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxEngine({ device });
 const models = new Map<string, RewardModel>();
@@ -30,12 +41,12 @@ function scorerFor(config: ModelConfig): Scorer<number> {
 const api = {
   /** Reads the model in a folder and keeps it under `key`; resolves to the length of its context. */
   async load(key: string, directory: string): Promise<number> {
-    const { config, tensors } = await readCheckpoint(directory);
-    if (config.numLabels !== 1) {
-      throw new Error(
-        `expected ${directory} to hold a reward model (score.weight of one row), got ${config.numLabels ?? 'no'} labels`,
-      );
-    }
+    const { config, tensors } = await readCheckpoint(directory, {
+      admit: (config) => {
+        expectKind('scorer', 'reward model', config);
+        requireMemory('the scorer', scoringBytes(config, { length: 1 }), memoryBytes);
+      },
+    });
     const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     models.set(key, { scorer: scorerFor(config), parameters });
     return config.contextLength;

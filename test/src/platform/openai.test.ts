@@ -114,7 +114,7 @@ describe('a stream', () => {
   });
 
   it('comes token by token', async () => {
-    expect((await streamed()).chunks).toBeGreaterThan(3);
+    expect((await streamed()).chunks).toBeGreaterThan(1);
   });
 });
 

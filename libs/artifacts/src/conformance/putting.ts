@@ -33,6 +33,15 @@ export function puttingTests(harness: Harness): void {
       expect((await readFile(join(fetched, 'empty'))).length).toBe(0);
     });
 
+    it('puts nothing when it is aborted', async () => {
+      const source = join(harness.folder, 'model');
+      await mkdir(source);
+      await writeFile(join(source, 'model.safetensors'), randomBytes(1_000_000));
+      const signal = AbortSignal.abort(new Error('no longer wanted'));
+      await expect(harness.open().putDirectory(source, { signal })).rejects.toThrow();
+      expect(await harness.underTest.list('blob')).toEqual([]);
+    });
+
     it('names a folder and the same files alike, by the hash of the canonical manifest', async () => {
       const source = join(harness.folder, 'model');
       await mkdir(join(source, 'b'), { recursive: true });

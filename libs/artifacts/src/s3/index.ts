@@ -14,7 +14,7 @@ import {
   refOf,
   serialiseManifest,
 } from '../manifest.js';
-import type { ArtifactRef, ArtifactStore } from '../port.js';
+import type { ArtifactRef, ArtifactStore, PutOptions } from '../port.js';
 import { inParallel, limited } from '../waiting.js';
 import { openBucket } from './bucket.js';
 import {
@@ -56,8 +56,8 @@ export function s3Artifacts(options: S3Options): ArtifactStore {
     if (cacheBytes !== undefined) await trimCache(cache, cacheBytes, cacheKeepMs);
   };
 
-  const put = (contents: Contents, what: string): Promise<ArtifactRef> =>
-    limited({ timeoutMs: graceMs / 2 }, `${what} to be put into ${bucket.url}`, async (signal) => {
+  const put = (contents: Contents, what: string, stop: PutOptions = {}): Promise<ArtifactRef> =>
+    limited({ ...stop, timeoutMs: graceMs / 2 }, `${what} to be put into ${bucket.url}`, async (signal) => {
       const begun = Date.now();
       const manifest = await writeBlobs(cache, contents, 'expendable', signal);
       const missing = await withoutYoung(manifest, signal);
@@ -119,7 +119,8 @@ export function s3Artifacts(options: S3Options): ArtifactStore {
   });
 
   return {
-    putDirectory: async (source) => put(await contentsOfFolder(source), `the files of ${source}`),
+    putDirectory: async (source, options = {}) =>
+      put(await contentsOfFolder(source, options.signal), `the files of ${source}`, options),
     putFiles: async (files) => put(contentsOfFiles(files), `${Object.keys(files).length} files`),
     fetch: folders.fetch,
     materialise: folders.materialise,

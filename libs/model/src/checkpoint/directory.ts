@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { ModelError } from '../errors.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import { type FileContents, writeFolderAtomically } from './atomic.js';
-import { OWN_FILES } from './extra-files.js';
+import { OWN_FILES } from './files.js';
 import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
 import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';
 import { exists, readJson } from './json-file.js';
@@ -27,13 +27,39 @@ export interface Checkpoint {
   tokenizer?: TokenizerFiles;
 }
 
+/** As stored: half precision is widened when it is read. */
+const WEIGHT_TYPES = ['F32', 'F16', 'BF16', 'F64'];
+
 /**
  * Reads a checkpoint as transformers or {@link writeCheckpoint} left it; a copy of the token embedding stored as a
- * tied `lm_head.weight` is dropped. Names and shapes are checked before the weights are read.
+ * tied `lm_head.weight` is dropped.
+ * @param options.admit may refuse, by throwing, before the weights are read
+ * @throws as {@link describeCheckpoint}; MODEL_CHECKPOINT_TENSORS, MODEL_SAFETENSORS_*
+ */
+export async function readCheckpoint(
+  dir: string,
+  options: { readonly admit?: (config: ModelConfig) => void } = {},
+): Promise<Checkpoint> {
+  const { config, tokenizer } = await describeCheckpoint(dir);
+  options.admit?.(config);
+  const weightsPath = join(dir, 'model.safetensors');
+  const shapes = gpt2TensorShapes(config);
+  const read = new Map<string, SafetensorsTensor>();
+  for (const [name, tensor] of (await readSafetensors(weightsPath)).tensors)
+    read.set(canonicalName(name), tensor);
+  checkTiedHead(config, read, weightsPath);
+  const tensors = new Map<string, WeightTensor>();
+  for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
+  return { config, tensors, ...(tokenizer && { tokenizer }) };
+}
+
+/**
+ * Opens a checkpoint as far as its weights: its shape, which the tensors' names, shapes and types are checked against,
+ * and its tokenizer.
  * @throws MODEL_CHECKPOINT_MISSING, MODEL_CHECKPOINT_TENSORS, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
  *   MODEL_TOKENIZER_INVALID
  */
-export async function readCheckpoint(dir: string): Promise<Checkpoint> {
+export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 'tensors'>> {
   const configPath = join(dir, 'config.json');
   const configJson = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
   if (configJson === undefined) throw await missing(dir, 'config.json');
@@ -41,18 +67,14 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
 
   const weightsPath = join(dir, 'model.safetensors');
   if (!(await exists(weightsPath))) throw await missing(dir, 'model.safetensors');
-  const shapes = gpt2TensorShapes(config);
   const { entries } = await readSafetensorsHeader(weightsPath);
-  checkTensors(optionalHead(config, shapes, entries), entries, weightsPath);
-  const read = new Map<string, SafetensorsTensor>();
-  for (const [name, tensor] of (await readSafetensors(weightsPath)).tensors)
-    read.set(canonicalName(name), tensor);
-  checkTiedHead(config, read, weightsPath);
-  const tensors = new Map<string, WeightTensor>();
-  for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
-
+  checkTensors(optionalHead(config, gpt2TensorShapes(config), entries), entries, weightsPath);
+  for (const [name, { dtype }] of entries) {
+    if (!isMaskBuffer(canonicalName(name)) && !WEIGHT_TYPES.includes(dtype))
+      throw wrongType(canonicalName(name), dtype, weightsPath);
+  }
   const tokenizer = await readTokenizerFiles(dir);
-  return { config, tensors, ...(tokenizer && { tokenizer }) };
+  return { config, ...(tokenizer && { tokenizer }) };
 }
 
 export interface CheckpointToWrite {
@@ -84,7 +106,7 @@ export async function writeCheckpoint(dir: string, checkpoint: CheckpointToWrite
   if (tokenizer) files.set('tokenizer.json', jsonText(tokenizer.json));
   if (tokenizer?.config !== undefined) files.set('tokenizer_config.json', jsonText(tokenizer.config));
   for (const [name, contents] of checkpoint.extraFiles ?? []) {
-    if (basename(name) !== name || /^\.*$/.test(name) || (OWN_FILES as readonly string[]).includes(name)) {
+    if (basename(name) !== name || /^\.*$/.test(name) || OWN_FILES.includes(name)) {
       throw new ModelError(
         'MODEL_CHECKPOINT_FILE',
         `An extra file needs a plain name other than ${OWN_FILES.join(', ')}, got ${JSON.stringify(name)}.`,
@@ -165,11 +187,14 @@ function checkTiedHead(
 function toFloat32(name: string, { shape, dtype, data }: SafetensorsTensor, source: string): WeightTensor {
   if (dtype === 'F32') return { shape, data };
   if (dtype === 'F64') return { shape, data: Float32Array.from(data) };
-  throw new ModelError(
+  throw wrongType(name, dtype, source);
+}
+
+const wrongType = (name: string, dtype: string, source: string): ModelError =>
+  new ModelError(
     'MODEL_CHECKPOINT_TENSORS',
     `${source}: ${name} has dtype ${dtype}, expected F32, F16, BF16 or F64.`,
   );
-}
 
 async function missing(dir: string, name: string): Promise<ModelError> {
   const others = ['model.safetensors.index.json', 'pytorch_model.bin'];

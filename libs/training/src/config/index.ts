@@ -1,7 +1,14 @@
 export { TrainingError, type TrainingErrorCode } from '../errors.js';
 export type { Item } from '../item.js';
 export type { StepResult } from '../methods/method.js';
-export { type ComputeSettings, computeSettings } from './compute-settings.js';
+export {
+  type ComputeSettings,
+  computeSettings,
+  generationSettings,
+  memoryLimit,
+  memorySettings,
+  trainingSettings,
+} from './compute-settings.js';
 export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export type { OptimizerConfig } from './hyperparameters.js';
 export {

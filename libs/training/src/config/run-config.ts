@@ -68,7 +68,7 @@ const trained = {
 
 const initialPolicy = ModelSource.describe('what training starts from');
 const reference = ModelSource.optional()
-  .describe('frozen; the initial policy if not given')
+  .describe("frozen, with the policy's tokenizer; the initial policy if not given")
   .register(named, { as: ['ref_model', 'reference_model'] });
 
 const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
@@ -180,12 +180,16 @@ export const PpoRun = z
     model: initialPolicy,
     reference,
     value: ModelSource.optional()
-      .describe('where the value model starts; the first scorer if that is a model, else the initial policy')
+      .describe(
+        "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy",
+      )
       .register(named, { as: ['value_model', 'critic'] }),
     scorers: z
       .array(ScorerSource)
       .min(1)
-      .describe('the first one rewards, the others are only reported')
+      .describe(
+        'the first one rewards, the others are only reported; one with a tokenizer of its own reads the text',
+      )
       .register(named, scorer),
     maxStaleness: z
       .int()

@@ -1,5 +1,5 @@
 /** What the `runs` topic says, run by run. */
-import type { ArtifactRef, Cause, DataAccount, TopicEvent } from '@rlhf-streams/events';
+import type { ArtifactRef, Cause, DataAccount, ModelRecord, TopicEvent } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -13,6 +13,8 @@ export interface RunView {
   readonly config?: RunConfig;
   /** From `run.started` on. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
+  /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
+  readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   readonly testItems: number;
@@ -107,6 +109,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         ...unpaused,
         status: 'running',
         artifacts: event.data.artifacts,
+        ...(event.data.models && { models: event.data.models }),
         steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,

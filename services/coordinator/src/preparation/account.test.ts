@@ -7,15 +7,18 @@ import { feedbackItems, itemsOf, type PreparedItems, recordedItems } from './ite
 
 const END = 0;
 /** A token a letter, whatever its case. */
-const encode = (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!);
-const beginning = (begin: readonly number[]) => ({
-  contextLength: 16,
+const letters = (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!);
+const encoderOf = (begin: readonly number[], contextLength: number) => ({
+  contextLength,
   begin,
-  encode,
-  prompt: (text: string) => (begin.length > 0 || text !== '' ? [...begin, ...encode(text)] : [END]),
+  encode: letters,
+  prompt: (text: string) => {
+    const tokens = [...begin, ...letters(text)];
+    return tokens.length > 0 ? tokens : [END];
+  },
   end: END,
 });
-const encoder = beginning([END]);
+const encoder = encoderOf([END], 16);
 
 type Method = 'sft' | 'reward' | 'dpo' | 'ppo' | 'sample';
 const everything = { dropped: 1, cut: 1 };
@@ -351,7 +354,7 @@ describe('every row is accounted for', () => {
         const config = configOf(method, { allow: everything, testFraction, ...over });
         let made: PreparedItems;
         try {
-          made = itemsOf(config, detectFormat(data), { ...beginning(begin), contextLength });
+          made = itemsOf(config, detectFormat(data), encoderOf(begin, contextLength));
         } catch (error) {
           expect(error).toMatchObject({ code: 'RUN_DATA_EMPTY' });
           return;

@@ -1,96 +1,174 @@
-/** From a run's configuration to what `run.started` says: every name resolved to an artifact. */
+/**
+ * From a run's configuration to what `run.started` says. What it builds on is waited for, the models that it names are
+ * opened as far as their shapes, and admitted; only then are data read, and models and items made and stored.
+ */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef, DataAccount } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
+import { parameterCount } from '@rlhf-streams/model';
 import type { ServiceContext } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
-  type ModelSource,
+  newestVersions,
   type RunConfig,
   replayed,
-  scorersOf,
   workOf,
 } from '@rlhf-streams/training/config';
+import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
+import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
+import { type Machine, memoryOf } from '../admission/memory.js';
+import { isNewModel, namedModels, sourceText } from '../admission/named.js';
 import { collectionOf, readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
-import { completed, recordedComparisons, type SourceDependencies, storedModel } from './sources.js';
+import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
+import type { PreparationThreads } from './threads.js';
 
-export interface Preparation {
+export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory' | 'data'> {
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
   readonly steps: number;
   readonly testItems: number;
-  /** What became of the rows of its data; of a replay nothing. */
-  readonly data?: DataAccount;
   /** Where the run's events begin, if they were there before it. */
   readonly from?: Record<string, number[]>;
 }
 
 export interface PrepareDependencies extends SourceDependencies {
   readonly context: Pick<ServiceContext, 'artifacts' | 'events' | 'temporary'>;
-  readonly thread: PreparationThread;
+  readonly threads: PreparationThreads<PreparationThread>;
+  readonly machine: () => Machine;
 }
 
-/** @throws CoordinatorError when a source is unknown, failed or does not fit; errors of reading data and models. */
+/** A model with the artifact that holds it. */
+type Stored = Found & { readonly place: { readonly artifact: ArtifactRef; readonly directory: string } };
+
+/** @throws CoordinatorError when a source is unknown, failed or does not fit; errors of reading data. */
 export async function prepare(
   dependencies: PrepareDependencies,
   config: RunConfig,
   signal: AbortSignal,
 ): Promise<Preparation> {
-  const { context, thread } = dependencies;
+  const { context, threads, machine } = dependencies;
   const replay = replayed(config);
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
   // All waits come before the first put: until the run is started, nothing on the log names what is put.
   await Promise.all(sourceRuns(config).map((run) => completed(dependencies.runs, run, signal)));
-  const data = await resolveData(dependencies, dataOf(config), signal);
-  return context.temporary.use(async (folders) => {
-    const make = async (name: string, fill: (directory: string) => Promise<void>): Promise<ArtifactRef> => {
-      const directory = join(folders, name);
-      await fill(directory);
-      return context.artifacts.putDirectory(directory);
-    };
-    const model = (name: string, source: ModelSource): Promise<ArtifactRef> =>
-      typeof source === 'string'
-        ? storedModel(dependencies, source, signal)
-        : make(name, (out) => thread.makeModel(source, dataOf(config), config.seed, out));
+  return context.temporary.use(async (temporary) => {
+    const found = await findModels(dependencies, config, temporary, signal);
+    admitModels(config, found, machine());
+    const data = await resolveData(dependencies, dataOf(config), signal);
 
-    const artifacts: Record<string, ArtifactRef> = {};
-    const policy = await model('policy', config.model);
-    artifacts[artifactRoles.policy] = policy;
+    const prepared = await threads.use(signal, async (thread) => {
+      const models: Stored[] = [];
+      for (const model of found)
+        models.push(await stored(dependencies, thread, config, model, temporary, signal));
+      // A tokenizer that was trained for a new model is known from here on.
+      if (found.some(({ isNew }) => isNew)) admitModels(config, models, machine());
 
-    for (const [index, source] of scorersOf(config).entries()) {
-      artifacts[artifactRoles.scorer(index)] = source.startsWith('gold:')
-        ? await make(`scorer-${index}`, async (out) => {
-            await mkdir(out);
-            await thread.makeGoldReward(source.slice('gold:'.length), out);
-          })
-        : await storedModel(dependencies, source, signal);
-    }
-    if (workOf(config).joins.includes('reference-logprobs')) {
-      const { reference } = config as { reference?: ModelSource };
-      artifacts[artifactRoles.reference] =
-        reference === undefined ? policy : await model('reference', reference);
-    }
-    if (config.method === 'ppo') {
-      if (config.value !== undefined) artifacts[artifactRoles.value] = await model('value', config.value);
-      else if (!config.scorers[0]!.startsWith('gold:')) {
-        artifacts[artifactRoles.value] = artifacts[artifactRoles.scorer(0)]!;
-      }
-    }
-
-    const directory = await context.artifacts.fetch(policy);
-    let made: { test: number; data: DataAccount } | undefined;
-    artifacts[artifactRoles.items] = await make('items', async (out) => {
+      const out = join(temporary, artifactRoles.items);
       await mkdir(out);
-      made = await thread.makeItems(config, data, directory, out);
+      const { lengths, ...made } = await thread.makeItems(config, data, readersOf(models), out);
+      admitLengths(config, models, lengths, machine());
+      const items = await context.artifacts.putDirectory(out, { signal });
+      return { models, items, lengths, ...made };
     });
-    // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-    const testItems = workOf(config).issues === 'prompts' ? 0 : made!.test;
-    return { artifacts, steps: config.steps, testItems, data: made!.data };
+
+    const { models, items, test, lengths } = prepared;
+    return {
+      artifacts: { ...artifactsOf(config, models), [artifactRoles.items]: items },
+      models: recordsOf(config, models),
+      memory: memoryOf(config, models, lengths.longest, machine()),
+      steps: config.steps,
+      // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
+      testItems: workOf(config).issues === 'prompts' ? 0 : test,
+      data: prepared.data,
+    };
   });
 }
+
+/** In the order of `namedModels`: the run's own first. */
+async function findModels(
+  { context, runs }: PrepareDependencies,
+  config: RunConfig,
+  temporary: string,
+  signal: AbortSignal,
+): Promise<Found[]> {
+  const versions = await newestVersions(context.events.readAll(['policy-versions'], { signal }));
+  const published = new Map([...versions].map(([run, { artifact }]) => [run, artifact]));
+  const dependencies = { context, runs: runs.state, published, temporary, signal };
+  const found: Found[] = [];
+  for (const model of namedModels(config)) found.push(await findModel(dependencies, model));
+  return found;
+}
+
+/** Makes a new model or gold reward, and stores what is not stored yet. */
+async function stored(
+  { context: { artifacts } }: PrepareDependencies,
+  thread: PreparationThread,
+  config: RunConfig,
+  model: Found,
+  temporary: string,
+  signal: AbortSignal,
+): Promise<Stored> {
+  const { source, role, place } = model;
+  if (place?.artifact) return { ...model, place: { ...place, artifact: place.artifact } };
+  if (place) {
+    const artifact = await artifacts.putDirectory(place.directory, { signal });
+    return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
+  }
+  const out = join(temporary, role);
+  if (isNewModel(source)) {
+    await thread.makeModel(source, dataOf(config), config.seed, out);
+  } else {
+    await mkdir(out);
+    await thread.makeGoldReward(source.slice('gold:'.length), out);
+  }
+  const artifact = await artifacts.putDirectory(out, { signal });
+  const directory = await artifacts.fetch(artifact, { signal });
+  return { ...(await describeAt({ directory }, model, madeFrom)), place: { artifact, directory } };
+}
+
+function readersOf(models: readonly Stored[]) {
+  const scorers = models.filter(({ kind, part }) => part === 'scorer' && kind === 'reward model');
+  return {
+    model: models[0]!.place.directory,
+    scorers: Object.fromEntries(scorers.map(({ role, place }) => [role, place.directory])),
+  };
+}
+
+/** The models of a run by role: those that it names, and those that stand for what it does not. */
+function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
+  const roles = Object.fromEntries(models.map((model) => [model.role, model]));
+  if (workOf(config).joins.includes('reference-logprobs')) roles[artifactRoles.reference] ??= models[0]!;
+  // A policy's value model needs no place of its own.
+  const value = config.method === 'ppo' ? (startOfValue(models) as Stored) : undefined;
+  if (value && value !== models[0]) roles[artifactRoles.value] ??= value;
+  return roles;
+}
+
+const artifactsOf = (config: RunConfig, models: readonly Stored[]): Record<string, ArtifactRef> =>
+  Object.fromEntries(
+    Object.entries(byRole(config, models)).map(([role, { place }]) => [role, place.artifact]),
+  );
+
+const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string, ModelRecord> =>
+  Object.fromEntries(
+    Object.entries(byRole(config, models)).map(([role, { source, kind, shape, place }]) => [
+      role,
+      {
+        source: sourceText(source),
+        artifact: place.artifact,
+        // Nothing else is admitted.
+        kind: kind as ModelRecord['kind'],
+        ...(shape && {
+          parameters: parameterCount(shape),
+          contextLength: shape.contextLength,
+          vocabSize: shape.vocabSize,
+        }),
+      },
+    ]),
+  );
 
 /** Data as they stand when the run starts. */
 async function resolveData(
@@ -98,17 +176,17 @@ async function resolveData(
   source: string,
   signal: AbortSignal,
 ): Promise<RunData> {
+  const { context } = dependencies;
   const collection = collectionOf(source);
-  if (collection !== undefined)
-    return { feedback: await readFeedback(dependencies.context, collection, signal) };
-  if (source.startsWith('run:')) return { recorded: await recordedComparisons(dependencies, source, signal) };
-  return { source };
+  if (collection !== undefined) return { feedback: await readFeedback(context, collection, signal) };
+  if (!source.startsWith('run:')) return { source };
+  const { recorded, policy } = await recordedComparisons(dependencies, source, signal);
+  return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
 }
 
 /** Runs that a run builds on. */
 function sourceRuns(config: RunConfig): string[] {
-  const { model, reference, value } = config as { [Name in 'model' | 'reference' | 'value']?: ModelSource };
-  const sources = [model, reference, value, ...scorersOf(config), dataOf(config)];
+  const sources = [...namedModels(config).map(({ source }) => source), dataOf(config)];
   return sources.flatMap((source) =>
     typeof source === 'string' && source.startsWith('run:') ? [source.slice('run:'.length)] : [],
   );

@@ -1,8 +1,9 @@
-/** What other runs left: models and comparisons by the run's name. */
+/** What other runs left: comparisons by the run's name. */
 import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
 import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { type ComparisonItem, hasEnded, newestVersions, type RunView } from '@rlhf-streams/training/config';
+import { artifactRoles, hasEnded, type RunView } from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
+import type { RecordedComparisons } from './recorded.js';
 
 export interface SourceDependencies {
   readonly context: Pick<ServiceContext, 'artifacts' | 'events'>;
@@ -12,30 +13,13 @@ export interface SourceDependencies {
 /** A run that another one builds on is waited for, as long as it runs. */
 const DEPENDENCY_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 
-/** A model by name: a run's newest version, an artifact, or a folder. */
-export async function storedModel(
-  { context, runs }: SourceDependencies,
-  source: string,
-  signal: AbortSignal,
-): Promise<ArtifactRef> {
-  if (source.startsWith('artifact:')) return { uri: source, sha256: source.slice('artifact:'.length) };
-  if (!source.startsWith('run:')) return context.artifacts.putDirectory(source);
-  const run = source.slice('run:'.length);
-  await completed(runs, run, signal);
-  const newest = (await newestVersions(context.events.readAll(['policy-versions'], { signal }))).get(run);
-  if (!newest)
-    throw new CoordinatorError('RUN_SOURCE_UNFIT', `expected run ${run} to have published a model, got none`);
-  return newest.artifact;
-}
-
-/** The comparisons a run recorded, in the order of its steps. */
+/** The comparisons that a completed run recorded, in the order of its steps, and the policy whose tokens they are. */
 export async function recordedComparisons(
   { context, runs }: SourceDependencies,
   source: string,
   signal: AbortSignal,
-): Promise<Omit<ComparisonItem, 'split'>[]> {
+): Promise<{ recorded: RecordedComparisons; policy: ArtifactRef }> {
   const run = source.slice('run:'.length);
-  await completed(runs, run, signal);
   const recorded = new Map<string, DataFor<'comparison.recorded'>>();
   for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
     if (data.run === run) recorded.set(data.comparison, data);
@@ -46,7 +30,7 @@ export async function recordedComparisons(
       `expected run ${run} to have recorded comparisons, got none: it must be a sampling run with rank: true`,
     );
   }
-  return [...recorded.values()]
+  const comparisons = [...recorded.values()]
     .sort((a, b) => a.step - b.step || indexOf(a) - indexOf(b))
     .map(({ promptText, promptTokens, completions, ranks, labeler, margin }) => ({
       promptText,
@@ -56,6 +40,7 @@ export async function recordedComparisons(
       labeler,
       ...(margin !== undefined && { margin }),
     }));
+  return { recorded: comparisons, policy: runs.state.get(run)!.artifacts![artifactRoles.policy]! };
 }
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>

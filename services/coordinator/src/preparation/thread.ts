@@ -5,20 +5,20 @@ import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } 
 import { trainGoldReward } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
+  describeCheckpoint,
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
-  readCheckpoint,
+  type Tokenizer,
+  tokenizerDifference,
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { serve } from '@rlhf-streams/threads';
-import {
-  type ComparisonItem,
-  ITEMS_FILE,
-  type ModelSource,
-  type RunConfig,
-} from '@rlhf-streams/training/config';
+import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/training/config';
+import { longestSequence, shortestPrompt } from '../admission/lengths.js';
+import type { NewModel } from '../admission/named.js';
+import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { collectionOf, type Feedback } from './feedback.js';
 import {
@@ -29,24 +29,23 @@ import {
   type RunItem,
   recordedItems,
 } from './items.js';
+import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
 export type RunData =
   | { readonly source: string }
-  | { readonly recorded: readonly Omit<ComparisonItem, 'split'>[] }
+  | { readonly recorded: RecordedComparisons; readonly policy: string }
   | { readonly feedback: readonly Feedback[] };
 
-type NewModel = Exclude<ModelSource, string>;
+/** Folders of the models that read the items: the run's own, and reward models by their roles. */
+export interface Readers {
+  readonly model: string;
+  readonly scorers: Readonly<Record<string, string>>;
+}
 
 const api = {
   /** A new model with a tokenizer trained on the data, as a folder at `out`. */
   async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
-    if (spec.width % spec.heads !== 0) {
-      throw new CoordinatorError(
-        'RUN_SOURCE_UNFIT',
-        `expected heads to divide the width of ${spec.width}, got ${spec.heads}`,
-      );
-    }
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
     const config: ModelConfig = {
@@ -66,16 +65,32 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`, counts those held out, and accounts for the rows of its data. */
+  /** Writes the run's items into `out`, counts those held out, the tokens of all, and accounts for the rows of its data. */
   async makeItems(
     config: RunConfig,
     data: RunData,
-    model: string,
+    readers: Readers,
     out: string,
-  ): Promise<{ test: number; data: DataAccount }> {
-    const prepared = await preparedFrom(config, data, await encoderAt(model));
-    await writeFile(join(out, ITEMS_FILE), linesOf(prepared.items));
-    return { test: prepared.items.filter(({ split }) => split === 'test').length, data: prepared.data };
+  ): Promise<{ test: number; data: DataAccount; lengths: Lengths }> {
+    const model = await readerAt(readers.model);
+    const prepared = await preparedFrom(config, data, model);
+    const { items } = prepared;
+    await writeFile(join(out, ITEMS_FILE), linesOf(items));
+    const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
+      const scorer = await readerAt(directory);
+      const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
+        ? ({ tokens }: { tokens: readonly number[] }) => tokens
+        : ({ text }: { text: string }) => [...scorer.tokenizer.begin, ...scorer.tokenizer.encode(text)];
+      return [role, shortestPrompt(items, encode)] as const;
+    });
+    return {
+      data: prepared.data,
+      test: items.filter(({ split }) => split === 'test').length,
+      lengths: {
+        longest: longestSequence(config, items, model.config),
+        shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
+      },
+    };
   },
 
   /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
@@ -98,9 +113,16 @@ function* linesOf(items: readonly RunItem[]): Generator<string> {
 async function preparedFrom(
   config: RunConfig,
   data: RunData,
-  encoder: ReturnType<typeof encoderOf>,
+  { config: model, tokenizer }: Reader,
 ): Promise<PreparedItems> {
-  if ('recorded' in data) return recordedItems(config, data.recorded, encoder);
+  const encoder = encoderOf(tokenizer, model);
+  if ('recorded' in data) {
+    const recorder = await readerAt(data.policy);
+    const recorded = isSameTokenizer(recorder.tokenizer, tokenizer)
+      ? data.recorded
+      : encodedAnew(data.recorded, recorder, encoder);
+    return recordedItems(config, recorded, encoder);
+  }
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
   return itemsOf(config, await datasetOf(data.source), encoder);
 }
@@ -131,15 +153,19 @@ function textsOf(dataset: Dataset): string[] {
   }
 }
 
-async function encoderAt(directory: string) {
-  const { config, tokenizer } = await readCheckpoint(directory);
-  if (!tokenizer)
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `expected ${directory} to hold a tokenizer.json, got none`,
-    );
-  return encoderOf(loadTokenizer(tokenizer.json, tokenizer.config), config);
+interface Reader {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
 }
+
+/** A model, admitted before, as far as its tokenizer. */
+async function readerAt(directory: string): Promise<Reader> {
+  const { config, tokenizer } = await describeCheckpoint(directory);
+  return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };
+}
+
+const isSameTokenizer = (a: Tokenizer, b: Tokenizer): boolean =>
+  tokenizerDifference(a.json, b.json) === undefined;
 
 export type PreparationThread = typeof api;
 serve(api);

@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause, DataAccount } from '@rlhf-streams/events';
+import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
   hasEnded,
   RunConfig as RunConfigSchema,
@@ -59,6 +59,7 @@ const Waiting = z.object({
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
   artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
+  models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
@@ -97,7 +98,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
 }
 
 export function viewOf(state: RunState, projections: Projections): Run {
-  const { run, config, artifacts, data } = state;
+  const { run, config, artifacts, models, data } = state;
   const published = projections.versions.state.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
@@ -107,6 +108,7 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...summaryOf(state, projections),
     ...(config && { config }),
     ...(artifacts && { artifacts }),
+    ...(models && { models }),
     ...(data && { data }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },

@@ -1,0 +1,43 @@
+/** Which files of a folder belong to a model: people's folders also hold other formats, optimizers and histories. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Files of a checkpoint that are read, and written anew. */
+export const OWN_FILES: readonly string[] = [
+  'config.json',
+  'model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+
+/** Weights in this and other formats, and the lists of their shards: they are not of the model that is trained. */
+const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|onnx|onnx_data|gguf)$|\.index\.json$/i;
+const MAX_EXTRA_BYTES = 2 ** 24;
+
+/** Names of a model's files in a folder, sorted: its own, and the small ones beside them. */
+export async function checkpointFiles(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const name of (await readdir(dir)).sort()) {
+    const isOwn = OWN_FILES.includes(name);
+    if (!isOwn && (name.startsWith('.') || WEIGHTS.test(name))) continue;
+    // Links are followed: that is how Hugging Face's cache keeps a model.
+    const found = await stat(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
+      // A link to nothing.
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (found?.isFile() && (isOwn || found.size <= MAX_EXTRA_BYTES)) names.push(name);
+  }
+  return names;
+}
+
+/**
+ * The further files of a checkpoint that go with what is made of it, by name: chat templates, settings of generation,
+ * files that only others know.
+ */
+export async function readExtraFiles(dir: string): Promise<Map<string, Uint8Array>> {
+  const extra = (await checkpointFiles(dir)).filter((name) => !OWN_FILES.includes(name));
+  return new Map(
+    await Promise.all(extra.map(async (name) => [name, await readFile(join(dir, name))] as const)),
+  );
+}

@@ -1,0 +1,54 @@
+/** A process that computes with a model as a service does, and prints how many bytes that took at its peak. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { onnxEngine } from '@rlhf-streams/tensor';
+import type { ModelConfig } from './checkpoint/hf-config.js';
+import { createGenerator } from './generation/generator.js';
+import { initialiseWeights } from './gpt2/initialise.js';
+import { keyFor } from './sampling/rollout-draws.js';
+import { logprobScorer, rewardScorer } from './scoring.js';
+
+const [role, json] = process.argv.slice(2) as [string, string];
+const config = JSON.parse(json) as ModelConfig;
+const SLOTS = 32;
+
+const bytesOf = (field: string): number =>
+  1024 * Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+const weightsOf = (of: ModelConfig) =>
+  Object.fromEntries([...initialiseWeights(of, 1)].map(([name, { data }]) => [name, data]));
+const sequence = Array.from({ length: config.contextLength }, (_, i) => i % 250);
+
+async function compute(of: ModelConfig, length: number): Promise<void> {
+  const sequences = Array.from({ length: 16 }, () => sequence.slice(0, length));
+  if (role === 'reward') {
+    await rewardScorer(onnxEngine(), { ...of, numLabels: 1 }).score(
+      weightsOf({ ...of, numLabels: 1 }),
+      sequences,
+    );
+  } else if (role === 'reference') {
+    await logprobScorer(onnxEngine(), of).score(weightsOf(of), sequences);
+  } else {
+    const generator = createGenerator(onnxEngine(), of, { slots: SLOTS });
+    const weights = { version: '0', parameters: weightsOf(of) };
+    const completions = Array.from({ length: SLOTS }, (_, i) =>
+      generator.generate({
+        weights,
+        promptTokens: [0, 1 + i],
+        sampling: { temperature: 1, topK: 0, topP: 1 },
+        maxNewTokens: length - 2,
+        stopTokens: [],
+        key: keyFor(1, `rollout ${i}`),
+      }),
+    );
+    await Promise.all(completions);
+  }
+}
+
+// What the libraries need, whatever the model.
+await compute(
+  { ...config, width: 8, heads: 1, layers: 1, mlpWidth: 32, vocabSize: 300, contextLength: 16 },
+  8,
+);
+const before = bytesOf('VmRSS');
+writeFileSync('/proc/self/clear_refs', '5');
+await compute(config, config.contextLength);
+process.stdout.write(String(bytesOf('VmHWM') - before));

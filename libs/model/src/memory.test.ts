@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
+import type { ModelConfig } from './checkpoint/hf-config.js';
+import {
+  bytesText,
+  generationBytes,
+  parameterCount,
+  requireMemory,
+  scoringBytes,
+  trainingBytes,
+  weightBytes,
+} from './memory.js';
+
+const shapeOf = (layers: number, width: number, rest: Partial<ModelConfig> = {}): ModelConfig => ({
+  architecture: 'gpt2',
+  vocabSize: 1024,
+  contextLength: 64,
+  width,
+  layers,
+  heads: 4,
+  mlpWidth: 4 * width,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+  ...rest,
+});
+const quickstart = shapeOf(4, 128);
+
+describe('parameters', () => {
+  it('are as many as the tensors of any shape have numbers', () => {
+    const shape = fc.record({
+      layers: fc.integer({ min: 0, max: 4 }),
+      width: fc.integer({ min: 1, max: 64 }),
+      mlpWidth: fc.integer({ min: 1, max: 64 }),
+      vocabSize: fc.integer({ min: 1, max: 500 }),
+      contextLength: fc.integer({ min: 1, max: 64 }),
+      tieWordEmbeddings: fc.boolean(),
+      numLabels: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(shape, ({ layers, width, numLabels, ...rest }) => {
+        const model = shapeOf(layers, width, { ...rest, ...(numLabels !== undefined && { numLabels }) });
+        const sizes = [...gpt2TensorShapes(model).values()].map((sizes) => sizes.reduce((a, b) => a * b, 1));
+        expect(parameterCount(model)).toBe(sizes.reduce((a, b) => a + b, 0));
+      }),
+    );
+  });
+
+  it('are those that GPT-2 is known for', () => {
+    const gpt2 = shapeOf(12, 768, { vocabSize: 50257, contextLength: 1024 });
+    expect(parameterCount(gpt2)).toBe(124_439_808);
+  });
+});
+
+describe('what a model needs', () => {
+  const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
+  const measured = async (role: string, model: ModelConfig): Promise<number> => {
+    const { stdout } = await promisify(execFile)(process.execPath, [child, role, JSON.stringify(model)]);
+    return Number(stdout);
+  };
+  const length = quickstart.contextLength;
+  const wide = shapeOf(4, 512, { vocabSize: 4096, contextLength: 128 });
+  const estimates: [role: string, model: ModelConfig, bytes: number][] = [
+    ['reference', quickstart, scoringBytes(quickstart, { length })],
+    ['reward', quickstart, scoringBytes({ ...quickstart, numLabels: 1 }, { length })],
+    ['policy', quickstart, generationBytes(quickstart, { threads: 1, slots: 32, length, versions: 1 })],
+    ['reference', wide, scoringBytes(wide, { length: 128 })],
+    ['policy', wide, generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1 })],
+  ];
+  it.runIf(process.platform === 'linux').each(estimates)(
+    'as a %s is estimated within a factor of two',
+    async (role, model, bytes) => {
+      const peak = await measured(role, model);
+      expect(bytes / peak).toBeGreaterThan(0.5);
+      expect(bytes / peak).toBeLessThan(2);
+    },
+  );
+
+  it('to be trained is many times its weights, and more with each lane', () => {
+    const load = { lanes: 1, rows: 1, length: 2 };
+    expect(trainingBytes([quickstart], load)).toBeGreaterThan(15 * weightBytes(quickstart));
+    expect(trainingBytes([quickstart, quickstart], load)).toBeGreaterThan(30 * weightBytes(quickstart));
+    expect(trainingBytes([quickstart], { ...load, lanes: 3 })).toBeGreaterThan(23 * weightBytes(quickstart));
+  });
+});
+
+describe('requireMemory', () => {
+  it('lets through what fits, and says by how much the rest does not', () => {
+    requireMemory('the policy', 1e9, 1e9);
+    expect(() => requireMemory('the policy', 39.1e9, 25.3e9)).toThrow(
+      /the policy to fit into 25\.3 GB of memory, got one that needs about 39\.1 GB.*RLHF_MEMORY_LIMIT_BYTES/,
+    );
+    expect(() => requireMemory('the policy', 2, 1)).toThrow(
+      expect.objectContaining({ code: 'MODEL_MEMORY' }),
+    );
+  });
+
+  it('writes bytes with the unit that suits them', () => {
+    expect([0, 999, 1000, 25_276_502_016, 3.2e30].map(bytesText)).toEqual([
+      '0 B',
+      '999 B',
+      '1 kB',
+      '25.3 GB',
+      '3200000000000 EB',
+    ]);
+  });
+});

@@ -1,0 +1,46 @@
+/** A process that trains a model as the optimizer does, and prints how many bytes that took at its peak. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { onnxPool } from '@rlhf-streams/tensor';
+import { parseRunConfig } from '../config/index.js';
+import type { Item } from '../item.js';
+import { openSession } from '../session.js';
+
+const [directory, tiny, length, rows, lanes] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
+
+const bytesOf = (field: string): number =>
+  1024 * Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+
+async function train(model: string, size: number, tokens: number, workers: number): Promise<void> {
+  const engine = onnxPool({ workers });
+  const config = parseRunConfig({
+    run: 'r',
+    method: 'sft',
+    model: 'm',
+    data: 'd',
+    steps: 2,
+    batchSize: size * workers,
+    microBatchSize: size,
+  });
+  const { session } = await openSession({ config, models: { policy: model }, engine, lanes: workers });
+  const demonstration = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
+  const items = Array.from(
+    { length: config.batchSize },
+    (_, i) => ({ id: `r/0/${i}`, demonstration }) as Item,
+  );
+  for (let step = 0; step < 2; step++) await session.update(items);
+  await session.close();
+  await engine.close?.();
+}
+
+// What the libraries need, whatever the model.
+await train(tiny, 1, 4, 1);
+const before = bytesOf('VmRSS');
+writeFileSync('/proc/self/clear_refs', '5');
+await train(directory, Number(rows), Number(length), Number(lanes));
+process.stdout.write(String(bytesOf('VmHWM') - before));

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { initialiseWeights, type ModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
+import { onnxEngine } from '@rlhf-streams/tensor';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseRunConfig } from '../config/index.js';
+import { openSession } from '../session.js';
+
+const shape = (layers: number, width: number, vocabSize: number): ModelConfig => ({
+  architecture: 'gpt2',
+  vocabSize,
+  contextLength: 64,
+  width,
+  layers,
+  heads: 4,
+  mlpWidth: 4 * width,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+});
+const models = { quickstart: shape(4, 128, 1024), wide: shape(4, 320, 2048), tiny: shape(1, 8, 300) };
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'memory-'));
+  for (const [name, config] of Object.entries(models))
+    await writeCheckpoint(join(folder, name), { config, tensors: initialiseWeights(config, 1) });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+it.runIf(process.platform === 'linux').each([
+  ['quickstart', 16, 1],
+  ['quickstart', 16, 2],
+  ['wide', 2, 1],
+] as const)(
+  'what training %s with %d rows takes on %d workers is estimated within a factor of two',
+  async (name, rows, lanes) => {
+    const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
+    const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(lanes)];
+    const { stdout } = await promisify(execFile)(process.execPath, [child, ...args]);
+    const estimate = trainingBytes([models[name]], { lanes, rows, length: 64 });
+    expect(estimate / Number(stdout)).toBeGreaterThan(0.5);
+    expect(estimate / Number(stdout)).toBeLessThan(2);
+  },
+);
+
+it('a run is not opened where there is no memory to train it', async () => {
+  const config = parseRunConfig({ run: 'r', method: 'sft', model: 'm', data: 'd', steps: 1 });
+  const options = { config, models: { policy: join(folder, 'quickstart') }, engine: onnxEngine(), lanes: 1 };
+  await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({
+    code: 'MODEL_MEMORY',
+    message: expect.stringMatching(
+      /the model trained to fit into 30 MB of memory, got one that needs about \d+/,
+    ),
+  });
+});

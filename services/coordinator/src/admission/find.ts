@@ -1,0 +1,173 @@
+/** Finds what a configuration names as models, and opens it as far as is needed to tell what it is. */
+import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { ArtifactRef } from '@rlhf-streams/events';
+import {
+  checkpointFiles,
+  describeCheckpoint,
+  loadTokenizer,
+  type ModelConfig,
+  ModelError,
+  modelKind,
+} from '@rlhf-streams/model';
+import type { ServiceContext } from '@rlhf-streams/runtime';
+import type { RunView } from '@rlhf-streams/training/config';
+import { CoordinatorError } from '../errors.js';
+import { type FoundModel, isNewModel, type NamedModel, type NewModel, named, sourceText } from './named.js';
+
+/** Where it lies. A new model and a gold reward lie nowhere until they are made. */
+export interface Place {
+  /** Holds the files that belong to it, and no others. */
+  readonly directory: string;
+  /** Absent of a folder that has not been stored yet. */
+  readonly artifact?: ArtifactRef;
+}
+
+export type Found = FoundModel & { readonly place?: Place };
+
+export interface FindDependencies {
+  readonly context: Pick<ServiceContext, 'artifacts'>;
+  readonly runs: ReadonlyMap<string, RunView>;
+  /** The newest model that each run has published. */
+  readonly published: ReadonlyMap<string, ArtifactRef>;
+  /** For views of folders; removed by the caller. */
+  readonly temporary: string;
+  readonly signal: AbortSignal;
+}
+
+const GOLD = 'gold:';
+/** The file that makes a folder a gold reward. */
+const GOLD_FILE = 'gold-reward.json';
+const NAMED_IN_ERRORS = 8;
+
+/**
+ * @throws CoordinatorError RUN_MODEL_INVALID in the words of the configuration, RUN_SOURCE_UNFIT for a run that has
+ *   published nothing; ArtifactError where the store is out of reach.
+ */
+export async function findModel(dependencies: FindDependencies, model: NamedModel): Promise<Found> {
+  const { source } = model;
+  if (isNewModel(source)) return plannedModel(model, source);
+  if (source.startsWith(GOLD))
+    return { ...model, kind: 'gold reward', what: `${source} is a gold reward`, isNew: true };
+  const place = await placeOf(dependencies, model, source);
+  return describeAt(place, model, subjectOf(dependencies, source));
+}
+
+/** A model in a folder of this machine, as part of a run. */
+export async function describeAt(place: Place, model: NamedModel, subject: Subject): Promise<Found> {
+  const { directory } = place;
+  if (model.part === 'scorer' && (await holdsGoldReward(directory)))
+    return { ...model, kind: 'gold reward', what: subject('a gold reward'), isNew: false, place };
+  try {
+    const { config, tokenizer } = await describeCheckpoint(directory);
+    const kind = modelKind(config);
+    const loaded = tokenizer && loadTokenizer(tokenizer.json, tokenizer.config);
+    return {
+      ...model,
+      kind,
+      what: subject(kind === 'classifier' ? `a classifier of ${config.numLabels} labels` : kind),
+      shape: config,
+      ...(loaded && { tokenizer: { ...tokenizer!, vocabSize: loaded.vocabSize } }),
+      isNew: false,
+      place,
+    };
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    const text = sourceText(model.source);
+    const message = error.message.replaceAll(`${directory}/`, '').replaceAll(directory, text);
+    throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${message}`, { cause: error });
+  }
+}
+
+/** From what was found to a sentence about it. */
+type Subject = (kind: string) => string;
+
+const withArticle = (kind: string): string => (kind.startsWith('a ') ? kind : `a ${kind}`);
+
+function subjectOf({ runs }: FindDependencies, source: string): Subject {
+  if (!source.startsWith('run:')) return (kind) => `it holds ${withArticle(kind)}`;
+  const run = source.slice('run:'.length);
+  const does = runs.get(run)?.config?.method === 'sample' ? 'sampled from' : 'trained';
+  return (kind) => `run ${run} ${does} ${kind === 'language model' ? 'a policy' : withArticle(kind)}`;
+}
+
+export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
+
+/** Its vocabulary is at most as large as was asked for. */
+function plannedModel(model: NamedModel, source: NewModel): Found {
+  const shape: ModelConfig = {
+    ...source,
+    mlpWidth: 4 * source.width,
+    layerNormEpsilon: 1e-5,
+    tieWordEmbeddings: true,
+  };
+  return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
+}
+
+async function placeOf(
+  { context, published, temporary, signal }: FindDependencies,
+  model: NamedModel,
+  source: string,
+): Promise<Place> {
+  const { artifacts } = context;
+  if (source.startsWith('run:')) {
+    const run = source.slice('run:'.length);
+    const artifact = published.get(run);
+    if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
+    throw new CoordinatorError(
+      'RUN_SOURCE_UNFIT',
+      `${named(model)}: expected run ${run} to have published a model, got none`,
+    );
+  }
+  if (source.startsWith('artifact:')) {
+    const artifact = { uri: source, sha256: source.slice('artifact:'.length) };
+    const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
+      if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
+      throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, { cause: error });
+    });
+    return { directory: await fetched, artifact };
+  }
+  return { directory: await viewOf(resolve(source), model, join(temporary, model.role)) };
+}
+
+/** Links to those files of a user's folder that belong to a model: it may hold much else. */
+async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
+  const invalid = (came: string) =>
+    new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${SOURCES}; ${came}`);
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (!found) throw invalid(`there is no folder ${folder}`);
+  if (!found.isDirectory()) {
+    const hint =
+      model.part === 'scorer' ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
+    throw invalid(`${folder} is a file${hint}`);
+  }
+  const names = await checkpointFiles(folder);
+  if (!names.includes('config.json') && !(model.part === 'scorer' && names.includes(GOLD_FILE)))
+    throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
+  await mkdir(view);
+  for (const name of names) await symlink(join(folder, name), join(view, name));
+  return view;
+}
+
+const SOURCES =
+  'run:ID, artifact:SHA256 or a folder in the Hugging Face layout, with config.json, model.safetensors and tokenizer.json';
+
+async function contentsOf(folder: string): Promise<string> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
+  if (names.length === 0) return 'nothing';
+  const more = names.length - NAMED_IN_ERRORS;
+  return names.slice(0, NAMED_IN_ERRORS).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+const holdsGoldReward = (directory: string): Promise<boolean> =>
+  readFile(join(directory, GOLD_FILE)).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );

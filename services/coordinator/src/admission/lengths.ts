@@ -1,0 +1,38 @@
+/** How long the sequences of a run's items are, in the tokens of its models. */
+import type { ModelConfig } from '@rlhf-streams/model';
+import type { RunConfig } from '@rlhf-streams/training/config';
+import type { RunItem } from '../preparation/items.js';
+
+/** Tokens of the longest sequence that the run's model is trained on, or produces. */
+export function longestSequence(
+  config: RunConfig,
+  items: readonly RunItem[],
+  { contextLength }: Pick<ModelConfig, 'contextLength'>,
+): number {
+  const generated = 'sampling' in config ? config.sampling.maxNewTokens : 0;
+  let longest = 0;
+  for (const item of items) longest = Math.max(longest, lengthOf(item) + generated);
+  return Math.min(longest, contextLength);
+}
+
+function lengthOf(item: RunItem): number {
+  if ('completions' in item) {
+    const completion = item.completions.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+    return item.promptTokens.length + completion;
+  }
+  return 'promptTokens' in item ? item.promptTokens.length + item.tokens.length : item.tokens.length;
+}
+
+/** Tokens of the shortest prompt as a scorer reads it, begun as its texts are; undefined without prompts. */
+export function shortestPrompt(
+  items: readonly RunItem[],
+  encode: (item: { readonly text: string; readonly tokens: readonly number[] }) => readonly number[],
+): number | undefined {
+  let shortest: number | undefined;
+  for (const item of items) {
+    if (!('text' in item)) continue;
+    const { length } = encode(item);
+    if (shortest === undefined || length < shortest) shortest = length;
+  }
+  return shortest;
+}

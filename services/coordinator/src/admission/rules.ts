@@ -1,0 +1,85 @@
+/**
+ * Which models a run may be started with: one function a rule. Each gives what is wrong, in the words of who wrote the
+ * configuration: where it names the model, what came and what was expected.
+ */
+import { tokenizerDifference } from '@rlhf-streams/model';
+import { type FoundModel, isNewModel, named, type Part } from './named.js';
+
+export interface Lengths {
+  /** Tokens of the longest sequence that the policy produces or is trained on. */
+  readonly longest: number;
+  /** Tokens of the shortest prompt, by the role of the scorer that reads it; absent where nothing is scored. */
+  readonly shortestPrompt: Readonly<Record<string, number | undefined>>;
+}
+
+type Refusal = string | undefined;
+
+const KINDS: Readonly<Record<Part, readonly FoundModel['kind'][]>> = {
+  policy: ['language model'],
+  body: ['language model', 'reward model'],
+  reference: ['language model'],
+  value: ['language model', 'reward model'],
+  scorer: ['reward model', 'gold reward'],
+};
+
+const EXPECTED: Readonly<Record<Part, string>> = {
+  policy: 'a policy, which is a language model',
+  body: 'a language model, or a reward model to train on',
+  reference: 'a language model',
+  value: 'a language model or a reward model',
+  scorer: 'a reward model or gold:DATA',
+};
+
+/** A policy gives text, a scorer a number: a model can only do what it was trained for. */
+export const isOfKind = (model: FoundModel): Refusal =>
+  KINDS[model.part].includes(model.kind)
+    ? undefined
+    : `${named(model)}: ${model.what}; expected ${EXPECTED[model.part]}`;
+
+export function hasEvenHeads({ source, field }: FoundModel): Refusal {
+  if (!isNewModel(source) || source.width % source.heads === 0) return undefined;
+  return `${field}: expected heads to divide the width of ${source.width}, got ${source.heads}`;
+}
+
+/** Texts are read by the tokenizer of each model. */
+export const hasTokenizer = (model: FoundModel): Refusal =>
+  model.isNew || !model.shape || model.tokenizer
+    ? undefined
+    : `${named(model)}: expected it to have a tokenizer.json, got none`;
+
+/** A model has an embedding for every token that its tokenizer gives. More embeddings than tokens are padding. */
+export function readsItsTokens(model: FoundModel): Refusal {
+  const { shape, tokenizer } = model;
+  if (!shape || !tokenizer || tokenizer.vocabSize <= shape.vocabSize) return undefined;
+  return `${named(model)}: its tokenizer has ${tokenizer.vocabSize} tokens, its vocab_size is ${shape.vocabSize}; expected every token to be below vocab_size`;
+}
+
+/** What is given the token ids of a policy must mean the same by them. */
+export function readsTokensOf(policy: FoundModel, model: FoundModel): Refusal {
+  if (!policy.tokenizer || !model.tokenizer || !policy.shape || !model.shape) return undefined;
+  const difference = tokenizerDifference(model.tokenizer.json, policy.tokenizer.json);
+  if (difference)
+    return `${named(model)}: expected the tokenizer of ${named(policy)}, got another: ${difference}`;
+  if (model.shape.vocabSize >= policy.shape.vocabSize) return undefined;
+  return `${named(model)}: expected a vocab_size of at least ${policy.shape.vocabSize}, that of ${named(policy)}, got ${model.shape.vocabSize}`;
+}
+
+/** A value model judges every state of the policy. */
+export function holdsContextOf(policy: FoundModel, model: FoundModel): Refusal {
+  if (!policy.shape || !model.shape || model.shape.contextLength >= policy.shape.contextLength)
+    return undefined;
+  return `${named(model)}: expected a context of at least ${policy.shape.contextLength} tokens, that of ${named(policy)}, got ${model.shape.contextLength}`;
+}
+
+/** A reference judges every sequence, so that one that is too long would end the run. */
+export function holdsSequences(model: FoundModel, { longest }: Lengths): Refusal {
+  if (!model.shape || model.shape.contextLength >= longest) return undefined;
+  return `${named(model)}: expected a context of at least ${longest} tokens, as many as a prompt and its completion may have, got ${model.shape.contextLength}: name another, or lower what limits the length`;
+}
+
+/** A completion that is too long for a scorer fails alone; where every one must, nothing can be learned. */
+export function holdsAnyRollout(model: FoundModel, { shortestPrompt }: Lengths): Refusal {
+  const prompt = shortestPrompt[model.role];
+  if (!model.shape || prompt === undefined || model.shape.contextLength > prompt) return undefined;
+  return `${named(model)}: expected a context that holds a prompt and a completion, got ${model.shape.contextLength} tokens, where the shortest prompt has ${prompt}`;
+}

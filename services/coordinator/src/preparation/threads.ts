@@ -1,0 +1,33 @@
+/** Compute threads that live as long as one preparation: a long one holds up no other, and an unwanted one ends at once. */
+import { type Api, spawn } from '@rlhf-streams/threads';
+import pLimit from 'p-limit';
+
+export interface PreparationThreads<T extends Api> {
+  /**
+   * Lets `work` call a thread of its own, as soon as one may be started, and ends the thread with it. When `signal`
+   * aborts, the thread is ended, which fails the work.
+   */
+  use<Result>(signal: AbortSignal, work: (thread: T) => Promise<Result>): Promise<Result>;
+}
+
+/** Each may hold a dataset and the weights of a new model. */
+const MOST_THREADS = 4;
+
+export function preparationThreads<T extends Api>(url: URL): PreparationThreads<T> {
+  const limit = pLimit(MOST_THREADS);
+  return {
+    use: (signal, work) =>
+      limit(async () => {
+        signal.throwIfAborted();
+        const thread = spawn<T>(url, { name: 'preparation' });
+        const close = () => void thread.close();
+        signal.addEventListener('abort', close, { once: true });
+        try {
+          return await work(thread.call);
+        } finally {
+          signal.removeEventListener('abort', close);
+          await thread.close();
+        }
+      }),
+  };
+}

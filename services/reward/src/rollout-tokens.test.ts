@@ -1,0 +1,44 @@
+import { loadTokenizer, type Tokenizer, trainByteLevelBpe } from '@rlhf-streams/model';
+import { describe, expect, it } from 'vitest';
+import { tokensFor } from './rollout-tokens.js';
+
+const texts = ['the film was the best film', 'a film of the best kind'];
+const tokenizerOf = (vocabSize: number, postProcessor?: object): Tokenizer => {
+  const { json, config } = trainByteLevelBpe(texts, { vocabSize });
+  return loadTokenizer(
+    { ...(json as object), ...(postProcessor && { post_processor: postProcessor }) },
+    config,
+  );
+};
+const policy = tokenizerOf(270);
+const other = tokenizerOf(262);
+/** Not how the policy's tokenizer writes its text: letter by letter. */
+const letters = [...'film'].map((letter) => policy.idOf(letter)!);
+const rollout = {
+  promptText: 'the best',
+  promptTokens: [policy.eosId, ...policy.encode('the best')],
+  text: 'film',
+  tokens: [...letters, policy.eosId],
+  finishReason: 'stop',
+} as const;
+const sampled = [...rollout.promptTokens, ...rollout.tokens];
+
+describe('a rollout is scored', () => {
+  it("by the tokens that were sampled, where the scorer has the policy's tokenizer or none", () => {
+    expect(tokensFor(policy, policy, rollout)).toEqual(sampled);
+    expect(tokensFor(tokenizerOf(270), policy, rollout)).toEqual(sampled);
+    expect(tokensFor(undefined, policy, rollout)).toEqual(sampled);
+  });
+
+  it('by its text in the tokens of another tokenizer, ended if the policy ended it', () => {
+    const anew = [other.eosId, ...other.encode('the bestfilm')];
+    expect(tokensFor(other, policy, rollout)).toEqual([...anew, other.eosId]);
+    const cut = { ...rollout, tokens: letters, finishReason: 'length' } as const;
+    expect(tokensFor(other, policy, cut)).toEqual(anew);
+  });
+
+  it('as the texts of that tokenizer begin and end', () => {
+    const framed = tokenizerOf(262, { type: 'BertProcessing', cls: ['!', 7], sep: ['?', 9] });
+    expect(tokensFor(framed, policy, rollout)).toEqual([7, ...framed.encode('the bestfilm'), 9]);
+  });
+});
