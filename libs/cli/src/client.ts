@@ -9,9 +9,9 @@ import {
   type Logger,
   type LogLevel,
   openArtifacts,
-  openLog,
   topicSpecsFor,
 } from '@rlhf-streams/runtime';
+import { openLogSoon } from './open-log.js';
 
 export interface Client {
   readonly log: EventLog;
@@ -30,6 +30,10 @@ export interface ClientOptions {
   readonly directory: string;
   readonly environment?: Environment;
   readonly logLevel?: LogLevel;
+  /** An embedded log that is open already, in the folder; closed with the client. */
+  readonly log?: EventLog;
+  /** Creates the topics that are missing. Default true; false for who only looks. */
+  readonly createTopics?: boolean;
 }
 
 /** Opens what an environment names, with its topics. Services that run elsewhere are not started, nor watched. */
@@ -37,19 +41,21 @@ export async function openClient({
   directory,
   environment,
   logLevel = 'warn',
+  log: opened,
+  createTopics = true,
 }: ClientOptions): Promise<Client> {
   const settings = { ...environment, RLHF_DATA_DIR: directory };
   const logger = createLogger({ level: logLevel });
   const topics = await topicSpecsFor(settings);
   const artifacts = await openArtifacts(settings);
-  const log = await openLog(settings);
+  const log = opened ?? (await openLogSoon(settings));
   const events = createEvents({ log, source: 'cli', logger });
   const close = async () => {
     await events.close();
     await log.close();
   };
   try {
-    await log.ensureTopics(topics);
+    if (createTopics) await log.ensureTopics(topics);
   } catch (error) {
     await close();
     throw error;

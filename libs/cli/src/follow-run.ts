@@ -64,7 +64,7 @@ const QUIET_MS = 5_000;
 
 /**
  * Tells the observer of everything a run did and does, until it has completed.
- * @throws CliError CLI_RUN_FAILED with the run's cause when it fails or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
+ * @throws CliError CLI_RUN_FAILED when it fails, with the run's own cause as `cause`, or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
  */
 export async function followRun(
   { events, failed, troubles }: Pick<Client, 'events' | 'failed' | 'troubles'>,
@@ -115,8 +115,8 @@ export async function followRun(
             if (data.run === run) tell(data);
           return event.data;
         case 'run.failed': {
-          const { code, message } = event.data.cause;
-          throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${message} (${code})`);
+          const { cause } = event.data;
+          throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${cause.message}`, { cause });
         }
         case 'run.cancelled':
           throw new CliError('CLI_RUN_FAILED', `run ${run} was cancelled: ${event.data.reason}`);

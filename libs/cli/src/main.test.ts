@@ -1,11 +1,8 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, sep } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-
-const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.url));
+import { startCommand } from './command.test.support.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -14,15 +11,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** Runs the command in a folder of its own. */
-const rlhfStreams = (...args: string[]) =>
-  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [bin, ...args],
-      { cwd: folder, timeout: 30_000 },
-      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+const rlhfStreams = (...args: string[]) => startCommand(folder, args).ended;
 
 describe('rlhf-streams', () => {
   it('--help names every command', async () => {
@@ -37,10 +26,19 @@ describe('rlhf-streams', () => {
     ['an unknown command', ['train'], "unknown command 'train'"],
     ['a missing argument', ['run'], "missing required argument 'file'"],
     ['a bad value', ['quickstart', '--seed', '-1.5'], 'expected a whole number of at least 0'],
-    ['a missing file', ['run', 'no.yaml'], 'no.yaml to be a readable file'],
+    ['an unknown command of topics', ['topics', 'foo'], "unknown command 'foo'"],
+    ['topics without a command', ['topics'], 'plan [options]'],
+    ['limits that are none', ['quickstart', '--allow', 'cut=1,rows=1'], 'shares from 0 to 1'],
+    ['to go on and to start over', ['quickstart', '--resume', '--force'], 'cannot be used with'],
+    ['a port without room for the others', ['serve', '--port', '65531'], 'at most 65530'],
+    ['a port that is none', ['serve', '--port', 'http'], 'expected a whole number'],
+    ['a run file that is missing', ['run', 'no.yaml'], `${sep}no.yaml to be a readable file`],
+    ['a missing file of topics', ['topics', 'apply', '--file', 'no.yaml'], `${sep}no.yaml, which`],
+    ['data that are missing', ['quickstart', '--data', 'no.jsonl'], `${sep}no.jsonl; check the path`],
+    ['a collection where nothing is', ['artifacts', 'gc', '--dry-run'], 'there is nothing there'],
+    ['a replay where nothing is', ['replay', 'r'], `${join('runs', 'default')} to hold runs`],
     ['an unknown method', ['methods', 'poo'], 'got poo: did you mean ppo?'],
     ['no runs to export from', ['export', 'sft', 'model'], 'runs/default, which has no log'],
-    ['a missing file of topics', ['topics', 'apply', '--file', 'no.yaml'], 'to be a readable file'],
     [
       'no experiment to go on with',
       ['quickstart', '--resume', '--directory', 'new'],
@@ -65,6 +63,17 @@ describe('rlhf-streams', () => {
     expect(stderr).not.toContain('    at ');
     expect(code).toBe(2);
     expect(await readdir(folder)).toEqual(['runs.yaml']);
+  });
+
+  it('--version is that of the package', async () => {
+    expect(await rlhfStreams('--version')).toMatchObject({ code: 0, stdout: '0.1.0\n' });
+  });
+
+  it('a plan of topics leaves nothing behind', async () => {
+    const { code, stdout } = await rlhfStreams('topics', 'plan');
+    expect(stdout).toContain(`There is no log in ${join(folder, 'runs', 'default')}`);
+    expect(code).toBe(3);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('topics: 3 while they differ from what is wanted, 0 once they do not', async () => {

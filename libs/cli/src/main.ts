@@ -1,12 +1,15 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { createRequire } from 'node:module';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import color from 'picocolors';
 import { parseDuration } from './duration.js';
-import { CliError } from './errors.js';
+import { failureOf } from './failure.js';
+import { interrupted } from './interruption.js';
 import { type ServiceName, serviceNames } from './service-names.js';
+import { MOST_GATEWAY_PORT } from './serving.js';
 
 const wholeNumber = (text: string): number => {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0)
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
     throw new InvalidArgumentError('expected a whole number of at least 0');
   return value;
 };
@@ -28,6 +31,32 @@ const replicaCounts = (text: string): Partial<Record<ServiceName, number>> =>
     }),
   );
 
+/** `cut=1,dropped=.5` */
+const limits = (text: string): { cut?: number; dropped?: number } =>
+  Object.fromEntries(
+    text.split(',').map((part) => {
+      const [, name, share] = /^(cut|dropped)=(\d*\.?\d+)$/.exec(part.trim()) ?? [];
+      if (name === undefined || Number(share) > 1)
+        throw new InvalidArgumentError(
+          'expected cut=share,dropped=share, or one of them, shares from 0 to 1',
+        );
+      return [name, Number(share)];
+    }),
+  );
+
+const GATEWAY_PORT = 8080;
+
+/** Of the gateway; the services that follow it have the next ones. */
+const gatewayPort = (text: string): number => {
+  // A variable that is empty counts as absent.
+  const port = text === '' ? GATEWAY_PORT : wholeNumber(text);
+  if (port > MOST_GATEWAY_PORT)
+    throw new InvalidArgumentError(
+      `expected a port of at most ${MOST_GATEWAY_PORT}: the services take the next ones`,
+    );
+  return port;
+};
+
 /** Options of commands that need services. */
 const services = (command: Command): Command =>
   command
@@ -45,6 +74,7 @@ const attachable = (command: Command): Command =>
  */
 const program = new Command('rlhf-streams')
   .description('Align language models from preferences, as a stream of events')
+  .version((createRequire(import.meta.url)('../package.json') as { version: string }).version)
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .showHelpAfterError();
 
@@ -56,8 +86,17 @@ attachable(program.command('quickstart'))
     'bundled',
   )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
-  .option('--directory <folder>', 'where everything is written', 'runs/quickstart')
+  .option(
+    '--directory <folder>',
+    'where everything is written (default: runs/quickstart, and for other options a folder of their own beside it)',
+  )
   .option('--resume', 'go on with what an interruption left', false)
+  .addOption(
+    new Option('--force', 'start over an experiment that is in the folder, and lose what it did')
+      .default(false)
+      .conflicts('resume'),
+  )
+  .option('--allow <limits>', 'shares of the data that every run may lose, as cut=1,dropped=.5', limits)
   .option('--short', 'a tenth of the work: shows that everything runs, learns little', false)
   .action(async (options) => {
     const { quickstart } = await import('./quickstart/quickstart.js');
@@ -143,7 +182,7 @@ for (const [name, description] of [
   ['apply', 'make them so: nothing is ever removed, and what a log cannot change is named'],
 ] as const) {
   topicsCommand
-    .command(name, { isDefault: name === 'plan' })
+    .command(name)
     .description(description)
     .option('--file <file>', 'what is wanted, as YAML (default: RLHF_TOPICS_FILE)')
     .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
@@ -160,33 +199,23 @@ for (const [name, description] of [
 
 services(program.command('serve'))
   .description('start all services and wait')
+  .addOption(
+    new Option('--port <number>', 'of the gateway; the other services take the next five; 0 for free ones')
+      .argParser(gatewayPort)
+      .env('PORT')
+      .default(GATEWAY_PORT),
+  )
+  .addOption(new Option('--host <address>', 'to listen at (default: 127.0.0.1)').env('HOST'))
   .option('--directory <folder>', 'where everything is written', 'runs/default')
   .action(async (options) => {
     const { serve } = await import('./commands/serve.js');
     await serve({ ...options, signal: interrupted() });
   });
 
-/** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */
-function interrupted(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(130);
-      controller.abort(
-        new CliError('CLI_INTERRUPTED', 'interrupted: what is done is kept, and can be gone on with'),
-      );
-    });
-  }
-  return controller.signal;
-}
-
-const REFUSALS =
-  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|DIRECTORY_FOREIGN|NOTHING_TO_RESUME)|^RUNTIME_SETTINGS$/;
-
 try {
   await program.parseAsync();
 } catch (error) {
-  const { code, message } = error as { code?: string; message: string };
-  process.stderr.write(`${color.red('error')} ${message}${code ? ` (${code})` : ''}\n`);
-  process.exitCode = code === 'CLI_INTERRUPTED' ? 130 : code && REFUSALS.test(code) ? 2 : 1;
+  const { text, exitCode } = failureOf(error);
+  process.stderr.write(exitCode === 130 ? `${text}\n` : `${color.red('error')} ${text}\n`);
+  process.exitCode = exitCode;
 }

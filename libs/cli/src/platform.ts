@@ -5,11 +5,21 @@ import { optimizer } from '@rlhf-streams/optimizer';
 import { policy } from '@rlhf-streams/policy';
 import { reference } from '@rlhf-streams/reference';
 import { reward } from '@rlhf-streams/reward';
-import { type RunningService, type ServiceDefinition, startService } from '@rlhf-streams/runtime';
+import {
+  artifactSettings,
+  type Environment,
+  type RunningService,
+  readSettings,
+  runtimeSettings,
+  type ServiceDefinition,
+  startService,
+  topicSpecsFor,
+} from '@rlhf-streams/runtime';
 import { createTelemetry } from '@rlhf-streams/runtime/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type ServiceName, serviceNames } from './service-names.js';
 import { troublesOf } from './troubles.js';
+import { tellingWait } from './waiting.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
 
@@ -18,6 +28,8 @@ export interface PlatformOptions extends ClientOptions {
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Replicas by service; 0 leaves it out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Gives up the start, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Platform extends Client {
@@ -28,9 +40,23 @@ export interface Platform extends Client {
   close(): Promise<void>;
 }
 
+/**
+ * What the environment says to any of the services.
+ * @throws RuntimeError RUNTIME_SETTINGS naming what none of them could be started with.
+ */
+export async function checkSettings(environment: Environment): Promise<void> {
+  readSettings(
+    environment,
+    runtimeSettings,
+    artifactSettings,
+    ...Object.values(services).map(({ settings }) => settings),
+  );
+  await topicSpecsFor(environment);
+}
+
 /** @throws LogError LOG_LOCKED when another process has the folder of an embedded log. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const { directory, ports = {}, replicas = {} } = options;
+  const { directory, ports = {}, replicas = {}, signal } = options;
   const environment = { ...options.environment, RLHF_DATA_DIR: directory };
   const client = await openClient(options);
   const { log, artifacts, events, logger } = client;
@@ -59,7 +85,11 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   };
   try {
     for (const name of serviceNames) {
-      for (let replica = 0; replica < (replicas[name] ?? 1); replica++) await start(name, ports[name]);
+      for (let replica = 0; replica < (replicas[name] ?? 1); replica++) {
+        signal?.throwIfAborted();
+        const starting = start(name, replica === 0 ? ports[name] : 0);
+        await tellingWait(`service ${name} to start`, starting);
+      }
     }
   } catch (error) {
     await close().catch((err) => logger.error({ err }, 'did not close after a failed start'));

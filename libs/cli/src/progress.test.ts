@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
-import { describe, expect, it } from 'vitest';
-import { progressLine } from './progress.js';
+import { describe, expect, it, vi } from 'vitest';
+import { type ProgressLine, progressLine } from './progress.js';
 
 const step = (step: number, metrics: Record<string, number>, split: 'train' | 'test' = 'train') => ({
   run: 'r',
@@ -11,6 +11,7 @@ const step = (step: number, metrics: Record<string, number>, split: 'train' | 't
   split,
   metrics,
 });
+const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
 const waiting = {
   run: 'r',
   step: 1,
@@ -32,7 +33,7 @@ async function shown(
 }
 
 describe('on a file or a pipe', () => {
-  it('is one line at the end: steps, seconds, the last training metrics and those of the held-out items', async () => {
+  it('is a line when it begins and one at the end: steps, seconds, the last training metrics and those of the held-out items', async () => {
     const output = await shown(undefined, (line) => {
       line.step!(step(0, { loss: 0.7 }));
       line.step!(step(1, { loss: 0.5, 'rewards/accuracies': 0.75, 'rewards/margins': 0.125, grad_norm: 9 }));
@@ -40,14 +41,13 @@ describe('on a file or a pipe', () => {
       line.done();
     });
     expect(stripVTControlCharacters(output)).toMatch(
-      /^✓ 4\/5 DPO +2\/2 steps +\d+\.\d s +loss 0\.500 {2}accuracy 0\.750 {2}margin 0\.125 {2}held-out accuracy 0\.625\n$/,
+      /^· 4\/5 DPO begins\n✓ 4\/5 DPO +2\/2 steps +\d+\.\d s +loss 0\.500 {2}accuracy 0\.750 {2}margin 0\.125 {2}held-out accuracy 0\.625\n$/,
     );
   });
 
   it('counts the steps that the run was started with', async () => {
-    const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };
     const output = await shown(undefined, (line) => {
-      line.started!(started);
+      line.started!({ ...started, steps: 1 });
       line.step!(step(0, { loss: 0.7 }));
       line.done();
     });
@@ -62,21 +62,53 @@ describe('on a file or a pipe', () => {
       line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } });
     });
     expect(stripVTControlCharacters(output)).toBe(
-      '  4/5 DPO: 64 rows: 16 used, 48 dropped (longer than the context of 64 tokens)\n',
+      '· 4/5 DPO begins\n  4/5 DPO: 64 rows: 16 used, 48 dropped (longer than the context of 64 tokens)\n',
     );
   });
 
   it('tells at once of a wait, and for what', async () => {
     const output = await shown(undefined, (line) => line.waiting!(waiting));
-    expect(stripVTControlCharacters(output)).toBe('4/5 DPO:  waiting 15 s for 3 rewards, 1 rollouts\n');
+    expect(stripVTControlCharacters(output)).toBe(
+      '· 4/5 DPO begins\n4/5 DPO:  waiting 15 s for 3 rewards, 1 rollouts\n',
+    );
   });
 
-  it('marks a run that did not complete', async () => {
+  it.each([
+    ['failed', '✗', (line: ProgressLine) => line.abandon()],
+    ['goes on another time', '–', (line: ProgressLine) => line.leave()],
+  ])('marks a run that %s', async (_, mark, end) => {
     const output = await shown(undefined, (line) => {
+      line.waiting!(waiting);
       line.step!(step(0, { loss: 0.7 }));
-      line.abandon();
+      end(line);
     });
-    expect(stripVTControlCharacters(output)).toMatch(/^✗ 4\/5 DPO +1\/2 steps .*loss 0\.700\n$/);
+    expect(stripVTControlCharacters(output)).toMatch(
+      new RegExp(`\\n${mark} 4/5 DPO +1/2 steps .*loss 0\\.700\\n$`),
+    );
+  });
+
+  it('tells every 30 s how far it is, until it ends', async () => {
+    vi.useFakeTimers();
+    try {
+      const output = await shown(undefined, (line) => {
+        vi.advanceTimersByTime(30_000);
+        line.started!(started);
+        line.step!(step(0, { loss: 0.7 }));
+        vi.advanceTimersByTime(59_999);
+        line.step!(step(1, { loss: 0.5 }));
+        line.done();
+        vi.advanceTimersByTime(60_000);
+      });
+      expect(stripVTControlCharacters(output).replace(/ +/g, ' ').split('\n')).toEqual([
+        '· 4/5 DPO begins',
+        '· 4/5 DPO 0/2 steps 30.0 s being prepared',
+        '· 4/5 DPO 1/2 steps 60.0 s loss 0.700',
+        '✓ 4/5 DPO 2/2 steps 90.0 s loss 0.500',
+        '',
+      ]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-/** One line for each run under way: rewritten in place on a terminal, written once at its end elsewhere. */
+/** A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its end. */
 import type { DataFor } from '@rlhf-streams/events';
 import type { MethodName } from '@rlhf-streams/training/config';
 import color from 'picocolors';
@@ -9,7 +9,11 @@ export interface ProgressLine extends RunObserver {
   done(): void;
   /** Leaves the line as it stands: the run did not complete. */
   abandon(): void;
+  /** Leaves the line as it stands: the run goes on another time. */
+  leave(): void;
 }
+
+const TOLD_EVERY_MS = 30_000;
 
 /** What is worth saying of a step, by method: [label, metric]. */
 const shown: Readonly<Record<MethodName, readonly (readonly [string, string])[]>> = {
@@ -52,7 +56,7 @@ export function progressLine(
   let total = about.steps;
   let train: Record<string, number> = {};
   let test: Record<string, number> = {};
-  let note = '';
+  let note = '  being prepared';
 
   const text = () => {
     const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
@@ -65,11 +69,19 @@ export function progressLine(
   const draw = () => {
     if (live) out.write(`\r\u001b[K${text().slice(0, (out.columns ?? 120) - 1)}`);
   };
-  const finish = (mark: string) => out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
-  draw();
+  const finish = (mark: string) => {
+    clearInterval(telling);
+    note = '';
+    out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
+  };
+  // A log that is read later tells how far a run is, and that it goes on.
+  const telling = live ? undefined : setInterval(() => out.write(`· ${text()}\n`), TOLD_EVERY_MS).unref();
+  if (live) draw();
+  else out.write(`· ${about.label} begins\n`);
   return {
     started({ steps, data }) {
       total = steps;
+      note = '';
       const became = data && dataLine(data);
       if (became) out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${became}\n`);
       draw();
@@ -103,6 +115,7 @@ export function progressLine(
     },
     done: () => void finish(color.green('✓')),
     abandon: () => void finish(color.red('✗')),
+    leave: () => void finish(color.yellow('–')),
   };
 }
 

@@ -16,7 +16,8 @@ export async function showRun(
     await followRun(client, config.run, line, signal);
     line.done();
   } catch (error) {
-    line.abandon();
+    if (signal.aborted) line.leave();
+    else line.abandon();
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import type { TopicChange } from '@rlhf-streams/log';
+import { columns } from './columns.js';
 
 const TITLES = ['topic', 'what', 'is', 'wanted', ''];
 
@@ -11,14 +12,5 @@ export function topicTable(changes: readonly TopicChange[]): string {
     to,
     applies ? '' : `stays: ${note ?? 'the log does not change that'}`,
   ]);
-  const lines = [TITLES, ...rows];
-  const widths = TITLES.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines
-    .map((line) =>
-      line
-        .map((text, column) => text.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return columns([TITLES, ...rows]);
 }

@@ -1,9 +1,14 @@
 /** Where runs are done: who runs the services, and on which log. */
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { EventLog } from '@rlhf-streams/log';
 import type { LogLevel } from '@rlhf-streams/runtime';
 import { type Client, openClient } from './client.js';
+import { CliError } from './errors.js';
 import { startPlatform } from './platform.js';
 import { startProcesses } from './processes/processes.js';
 import type { ServiceName } from './service-names.js';
+import { exposure } from './serving.js';
 
 export interface Where {
   /** Folder of what is written here. */
@@ -15,8 +20,14 @@ export interface Where {
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Of the first replica of each service; free ones where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Address to listen at; default HOST, and without it 127.0.0.1. */
+  readonly host?: string;
   /** Of services in this process. */
   readonly logLevel?: LogLevel;
+  /** The embedded log of the folder, where it is open already. */
+  readonly log?: EventLog;
+  /** Gives up the start, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Place extends Client {
@@ -32,44 +43,90 @@ const sharedLog = ({ brokers = process.env.KAFKA_BROKERS }: Pick<Where, 'brokers
     ? undefined
     : brokers
       ? `Kafka at ${brokers}`
-      : process.env.RLHF_LOG && `the log of ${process.env.RLHF_LOG}`;
+      : process.env.RLHF_LOG
+        ? `the log of ${process.env.RLHF_LOG}`
+        : undefined;
 
 /** Whether others may use the log too, or have used it. */
 export const isShared = (where: Where): boolean => where.attach === true || sharedLog(where) !== undefined;
 
 /**
+ * The log and the artifacts, for who only looks: nothing is started, and what is not there is not made.
+ * @throws CliError CLI_NOTHING_THERE for a log that is not there, or that never had runs.
+ */
+export async function openToLook(where: Pick<Where, 'directory' | 'brokers'>): Promise<Client> {
+  const { directory } = where;
+  const shared = sharedLog(where);
+  const nothing = () =>
+    new CliError(
+      'CLI_NOTHING_THERE',
+      `expected ${shared ?? resolve(directory)} to hold runs, there is nothing there: name another ${shared ? 'with --brokers' : 'folder with --directory'}`,
+    );
+  if (!shared && !(await hasLog(directory))) throw nothing();
+  const client = await openClient({ directory, environment: environmentOf(where), createTopics: false });
+  try {
+    await client.log.positions(['runs']);
+    return client;
+  } catch (error) {
+    await client.close();
+    throw (error as { code?: unknown }).code === 'LOG_UNKNOWN_TOPIC' ? nothing() : error;
+  }
+}
+
+/** Whether a folder has an embedded log. */
+export const hasLog = (directory: string): Promise<boolean> =>
+  stat(join(directory, 'log', 'data.mdb')).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+
+/**
  * The services as wanted: in this process on the embedded log, each as a process of its own on a log that can be
  * shared, or with `attach` none.
+ * @throws CliError CLI_LOG_PRIVATE to attach to an embedded log; as `startPlatform` and `startProcesses` do.
  */
 export async function openPlace(where: Where): Promise<Place> {
-  const { directory, brokers, attach, replicas = {}, ports = {}, logLevel = 'warn' } = where;
-  const environment = { ...process.env, ...(brokers && { KAFKA_BROKERS: brokers }) };
-  const log = sharedLog(where);
+  const { directory, attach, replicas = {}, ports = {}, logLevel = 'warn', log, signal } = where;
+  const environment = environmentOf(where);
+  const shared = sharedLog(where);
   if (attach) {
+    if (!shared)
+      throw new CliError(
+        'CLI_LOG_PRIVATE',
+        'expected --attach to come with a log that others use too, as --brokers host:port: the embedded log is of one process',
+      );
     const client = await openClient({ directory, environment });
-    return {
-      ...client,
-      description: `The services that run already, on ${log ?? directory}`,
-      addresses: () => [],
-    };
+    return { ...client, description: `The services that run already, on ${shared}`, addresses: () => [] };
   }
-  if (log) {
-    const processes = await startProcesses({ directory, environment, replicas, ports });
+  const start = { directory, environment, replicas, ports, ...(signal && { signal }) };
+  const open = exposure(environment.HOST || '127.0.0.1');
+  const description = (services: string, gateway: string | undefined) =>
+    [`${services}${gateway ? `; watch at ${gateway}/v1/runs` : ''}`, ...(open ? [open] : [])].join('\n');
+  if (shared) {
+    const processes = await startProcesses(start);
     const gateway = processes.services.find(({ service }) => service === 'gateway');
-    const services = `${processes.services.length} services, each a process, on ${log}`;
+    const services = `${processes.services.length} services, each a process, on ${shared}`;
     return {
       ...processes,
-      description: `${services}; what they write is in ${directory}/logs${watchAt(gateway?.url)}`,
+      description: description(`${services}; what they write is in ${resolve(directory)}/logs`, gateway?.url),
       addresses: () => processes.services.map(({ service, url }) => ({ name: service, url })),
     };
   }
-  const platform = await startPlatform({ directory, environment, replicas, ports, logLevel });
+  const platform = await startPlatform({ ...start, logLevel, ...(log && { log }) });
   const gateway = platform.services.find(({ name }) => name === 'gateway');
+  const services = `${platform.services.length} services on the embedded log in ${resolve(directory)}`;
   return {
     ...platform,
-    description: `${platform.services.length} services on the embedded log in ${directory}${watchAt(gateway?.url)}`,
+    description: description(services, gateway?.url),
     addresses: () => platform.services,
   };
 }
 
-const watchAt = (gateway: string | undefined): string => (gateway ? `; watch at ${gateway}/v1/runs` : '');
+export const environmentOf = ({ brokers, host }: Pick<Where, 'brokers' | 'host'>): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...(brokers && { KAFKA_BROKERS: brokers }),
+  ...(host && { HOST: host }),
+});

@@ -1,6 +1,7 @@
 /** The bytes of a dataset file, checked at the door and unpacked on the way. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { DataError } from './errors.js';
@@ -71,7 +72,11 @@ export function messageOf(cause: unknown): string {
 
 function unreadable(path: string, cause: unknown): DataError {
   if (errnoOf(cause) === 'ENOENT') {
-    return new DataError('DATA_NOT_FOUND', `${path}: no such file; check the path`, { cause });
+    return new DataError(
+      'DATA_NOT_FOUND',
+      `${path}: no such file, looked for ${resolve(path)}; check the path`,
+      { cause },
+    );
   }
   return new DataError('DATA_UNREADABLE', `${path}: cannot be read: ${messageOf(cause)}`, { cause });
 }

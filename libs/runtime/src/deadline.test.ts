@@ -62,6 +62,18 @@ describe('retry', () => {
     expect(work).toHaveBeenCalledTimes(1);
   });
 
+  it('says nothing of another attempt when the work was aborted: there is none', async () => {
+    const controller = new AbortController();
+    const onRetry = vi.fn();
+    const work = vi.fn(async () => {
+      controller.abort(new Error('left'));
+      throw new Error('cut short');
+    });
+    await expect(retry(work, { minDelayMs: 0, signal: controller.signal, onRetry })).rejects.toThrow();
+    expect(work).toHaveBeenCalledTimes(1);
+    expect(onRetry).not.toHaveBeenCalled();
+  });
+
   it('stops waiting when aborted', async () => {
     const controller = new AbortController();
     const work = failing(new Error('no'));

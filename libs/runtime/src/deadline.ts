@@ -80,7 +80,8 @@ export function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOp
     signal,
     shouldRetry: ({ error }) => isRetriable(error),
     onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
-      if (retriesLeft > 0 && isRetriable(error)) onRetry?.(error, attemptNumber);
+      // What was aborted is not tried again: whoever aborted it knows why it ended.
+      if (retriesLeft > 0 && !signal?.aborted && isRetriable(error)) onRetry?.(error, attemptNumber);
     },
   });
 }

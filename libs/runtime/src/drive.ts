@@ -139,7 +139,7 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
         const code = ownCodeOf(err);
         const cause = { code: code ?? `${group.toUpperCase()}_FAILED`, message: messageOf(err) };
         // What has a code was foreseen, and the run's failure says it all; anything else is a fault of ours.
-        if (code) logger.warn({ group, key, code }, `a run failed: ${cause.message}`);
+        if (code) logger.info({ group, key, code }, `a run failed: ${cause.message}`);
         else logger.error({ err, group, key }, `a driver cannot go on: ${cause.message}`);
         const onRetry = (err: Error) =>
           logger.error({ err, group, key }, 'a failure could not be made known and will be tried again');

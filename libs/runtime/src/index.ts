@@ -30,6 +30,7 @@ export { type LoadArtifactsOptions, type LoadedArtifacts, loadArtifacts } from '
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { dataSettings } from './logs/embedded.js';
 export { kafkaSettings } from './logs/kafka.js';
+export { isMistake } from './mistakes.js';
 export { artifactSettings, openArtifacts } from './open-artifacts.js';
 export { type LogAdapterModule, logSettings, openLog } from './open-log.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
@@ -42,7 +43,13 @@ export {
   type StartOptions,
   startService,
 } from './service.js';
-export { describeSettings, type Environment, runtimeSettings, type SettingDescription } from './settings.js';
+export {
+  describeSettings,
+  type Environment,
+  readSettings,
+  runtimeSettings,
+  type SettingDescription,
+} from './settings.js';
 export { startThread } from './start-thread.js';
 export { noTelemetry, type Telemetry } from './telemetry/port.js';
 export { type TemporaryFolders, temporaryFolders } from './temporary.js';

@@ -38,6 +38,10 @@ const api = {
   release: async () => {
     for (const resolve of waiting.splice(0)) resolve();
   },
+  /** Never comes to its next turn. */
+  spin: async (): Promise<void> => {
+    for (;;);
+  },
   exit: (code: number) => new Promise<never>(() => process.exit(code)),
   crash: () =>
     new Promise<never>(() => {

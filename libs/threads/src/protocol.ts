@@ -7,6 +7,9 @@ export interface Call {
 /** Of the call that every thread answers. */
 export const READY = '';
 
+/** Of the call that every thread ends at, without an answer. */
+export const CLOSE = '<close>';
+
 export type Reply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SerialisedError };

@@ -1,6 +1,7 @@
-import { type MessagePort, parentPort } from 'node:worker_threads';
+import { isMainThread, type MessagePort, parentPort } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, READY, type Reply, serialiseError } from './protocol.js';
+import { type Call, CLOSE, READY, type Reply, serialiseError } from './protocol.js';
+import { closeThreads } from './spawn.js';
 
 /** What a thread offers: asynchronous functions over structured-cloneable values. */
 export type Api = { readonly [method: string]: (...args: never[]) => Promise<unknown> };
@@ -10,6 +11,12 @@ export function serve(api: Api, port: MessagePort | null = parentPort): void {
   if (!port)
     throw new ThreadError('THREAD_CLOSED', 'expected to run in a worker thread, or to be given a port');
   port.on('message', async (call: Call) => {
+    if (call.method === CLOSE) {
+      // Node would end them with this one, wherever they are.
+      await closeThreads();
+      if (!isMainThread) process.exit();
+      return port.close();
+    }
     const reply = await answer(api, call);
     try {
       port.postMessage(reply);

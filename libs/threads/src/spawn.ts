@@ -1,6 +1,6 @@
 import { MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, READY, type Reply, reviveError } from './protocol.js';
+import { type Call, CLOSE, READY, type Reply, reviveError } from './protocol.js';
 import type { Api } from './serve.js';
 
 /** A running thread whose functions are called like local ones. */
@@ -10,9 +10,22 @@ export interface Thread<T extends Api> {
   ready(): Promise<void>;
   /** Rejects when the thread dies of itself; never settles otherwise. */
   readonly died: Promise<never>;
-  /** Ends the thread; calls under way are rejected with THREAD_CLOSED. Idempotent. */
+  /**
+   * Calls under way are rejected with THREAD_CLOSED, and the thread ends when it has come to its next turn: native code
+   * that is cut short may take the process with it. One that comes to none within 4 s is cut short. Idempotent.
+   */
   close(): Promise<void>;
 }
+
+const PATIENCE_MS = 4_000;
+
+/** Those of this thread. */
+const open = new Set<Pick<Thread<Api>, 'close'>>();
+
+/** Ends the threads that this one has spawned. */
+export const closeThreads = async (): Promise<void> => {
+  await Promise.all([...open].map((thread) => thread.close()));
+};
 
 /**
  * Starts the module at `url` in a worker thread; it must call `serve` with a `T`.
@@ -60,6 +73,22 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
     });
   });
   died.catch(() => {});
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      open.delete(thread);
+      resolve();
+    });
+  });
+  const close = async () => {
+    end(new ThreadError('THREAD_CLOSED', `thread ${options.name} is closed`));
+    // The process must not end before: it would cut the thread short too.
+    worker.ref();
+    worker.postMessage({ id: next++, method: CLOSE, args: [] } satisfies Call);
+    const cut = setTimeout(() => void worker.terminate(), PATIENCE_MS);
+    await exited;
+    clearTimeout(cut);
+  };
+  let closed: Promise<void> | undefined;
 
   const invoke = (method: string, args: unknown[]) =>
     new Promise<unknown>((resolve, reject) => {
@@ -72,7 +101,7 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
       unrefWhenIdle();
     });
 
-  return {
+  const thread: Thread<T> = {
     call: new Proxy({} as T, {
       // Not a thenable: `await thread.call` must not become a call.
       get: (_, method) =>
@@ -84,9 +113,11 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
       await invoke(READY, []);
     },
     died,
-    close: async () => {
-      end(new ThreadError('THREAD_CLOSED', `thread ${options.name} is closed`));
-      await worker.terminate();
+    close: () => {
+      closed ??= close();
+      return closed;
     },
   };
+  open.add(thread);
+  return thread;
 }

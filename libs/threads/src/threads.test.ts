@@ -130,6 +130,13 @@ describe('close', () => {
     await thread.close();
   });
 
+  it('cuts short what would never end', async () => {
+    const spinning = thread.call.spin();
+    const closed = thread.close();
+    await expect(spinning).rejects.toMatchObject({ code: 'THREAD_CLOSED' });
+    await closed;
+  });
+
   it('is no death', async () => {
     const fates: string[] = [];
     thread.died.catch(() => fates.push('died'));

@@ -148,6 +148,8 @@ async function follow(
   const over = new AbortController();
   const either = AbortSignal.any([signal, stalled.signal, over.signal]);
   const holding = holdWhilePaused(runs, config.run, watch, either);
+  // Met below: when the service stops, the projection may end in the middle of a step.
+  holding.catch(() => {});
   try {
     const topics = workOf(config).joins as readonly JoinedTopic[];
     // What a replay needs was logged before it: what is not there will not come.

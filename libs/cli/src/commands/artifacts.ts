@@ -1,6 +1,6 @@
 import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/training/config';
 import { CliError } from '../errors.js';
-import { isShared, openPlace, type Where } from '../where.js';
+import { isShared, openToLook, type Where } from '../where.js';
 
 export interface CollectOptions extends Pick<Where, 'directory' | 'brokers'> {
   readonly graceMs: number;
@@ -22,7 +22,7 @@ export async function collectArtifacts({ graceMs, dryRun, ...where }: CollectOpt
       `expected a grace period of at least 1m on a log that others may be using, got ${graceMs} ms`,
     );
   }
-  const place = await openPlace({ ...where, attach: true });
+  const place = await openToLook(where);
   try {
     const live = await liveArtifacts(place.events.readAll(ARTIFACT_TOPICS));
     const { artifacts, blobs, bytes } = await place.artifacts.collect(live, { graceMs, dryRun });

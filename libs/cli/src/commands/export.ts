@@ -3,9 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LogError } from '@rlhf-streams/log';
 import { parseHuggingFaceConfig } from '@rlhf-streams/model';
+import type { Client } from '../client.js';
 import { findModel, parseModelName, refused } from '../export/models.js';
 import { checkedTarget } from '../export/target.js';
-import { isShared, openPlace, type Place, type Where } from '../where.js';
+import { isShared, openToLook, type Where } from '../where.js';
 
 export interface ExportOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** Replaces a model that is in the folder. */
@@ -40,7 +41,7 @@ export async function exportModel(
 }
 
 /** The log and the artifacts, without services. */
-async function openFinished(where: Pick<Where, 'directory' | 'brokers'>): Promise<Place> {
+async function openFinished(where: Pick<Where, 'directory' | 'brokers'>): Promise<Client> {
   const directory = resolve(where.directory);
   if (!isShared(where) && !existsSync(join(directory, 'log'))) {
     throw refused(
@@ -48,7 +49,7 @@ async function openFinished(where: Pick<Where, 'directory' | 'brokers'>): Promis
     );
   }
   try {
-    return await openPlace({ ...where, attach: true });
+    return await openToLook(where);
   } catch (error) {
     if (!(error instanceof LogError) || error.code !== 'LOG_LOCKED') throw error;
     const owner = /process \d+/.exec(error.message)?.[0] ?? 'another process';

@@ -2,9 +2,10 @@ import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
 import { parseChange } from '../replay/changes.js';
 import { planReplay } from '../replay/plan.js';
+import { changesTable, lastMetrics, metricsTable } from '../replay/tables.js';
 import { compareVersions, differs, versionsOf } from '../replay/versions.js';
 import { showRun } from '../show-run.js';
-import { openPlace, type Where } from '../where.js';
+import { openPlace, openToLook, type Where } from '../where.js';
 
 export interface ReplayOptions extends Where {
   readonly as?: string;
@@ -20,12 +21,19 @@ export interface ReplayOptions extends Where {
  */
 export async function replay(run: string, { as, set, signal, ...where }: ReplayOptions): Promise<void> {
   const changes = set.map(parseChange);
-  const config = await withPlace({ ...where, attach: true }, ({ events }) =>
+  const { source, config } = await using(openToLook(where), ({ events }) =>
     planReplay(events, { run, as, changes }),
   );
-  await withPlace(where, async (place) => {
+  await using(openPlace({ ...where, signal }), async (place) => {
+    console.log(`${place.description}\n`);
+    if (changes.length > 0) console.log(`${changesTable(source, config, changes)}\n`);
     await showRun(place, config, `replay of ${run} as ${config.run}`, signal);
-    if (changes.length === 0) await compare(place, run, config.run);
+    if (changes.length === 0) return compare(place, run, config.run);
+    const [before, after] = [
+      await lastMetrics(place.events, run),
+      await lastMetrics(place.events, config.run),
+    ];
+    console.log(`\n${metricsTable([run, before], [config.run, after])}`);
   });
 }
 
@@ -49,14 +57,14 @@ async function compare({ events }: Pick<Client, 'events'>, run: string, replay: 
   console.log(`\n${compared} of ${all.length} versions of run ${run} compared: all came out the same.`);
 }
 
-async function withPlace<T>(
-  where: Where,
-  work: (place: Awaited<ReturnType<typeof openPlace>>) => Promise<T>,
+async function using<Opened extends Client, T>(
+  opening: Promise<Opened>,
+  work: (opened: Opened) => Promise<T>,
 ): Promise<T> {
-  const place = await openPlace(where);
+  const opened = await opening;
   try {
-    return await work(place);
+    return await work(opened);
   } finally {
-    await place.close();
+    await opened.close();
   }
 }

@@ -1,20 +1,17 @@
 import { CliError, serviceFailed } from '../errors.js';
-import type { ServiceName } from '../service-names.js';
-import { openPlace, type Where } from '../where.js';
+import { checkPorts, portsFrom } from '../serving.js';
+import { environmentOf, openPlace, type Where } from '../where.js';
 
-const ports: Readonly<Record<ServiceName, number>> = {
-  gateway: 8080,
-  policy: 8081,
-  reward: 8082,
-  reference: 8083,
-  optimizer: 8084,
-  coordinator: 8085,
-};
+export interface ServeOptions extends Omit<Where, 'attach' | 'ports' | 'logLevel'> {
+  /** Of the gateway: the other services take those that follow. */
+  readonly port: number;
+  readonly signal: AbortSignal;
+}
 
 /** Starts all services and waits for the signal. */
-export async function serve(
-  options: Omit<Where, 'attach'> & { readonly signal: AbortSignal },
-): Promise<void> {
+export async function serve({ port, ...options }: ServeOptions): Promise<void> {
+  const ports = portsFrom(port);
+  await checkPorts(environmentOf(options).HOST || '127.0.0.1', ports);
   const place = await openPlace({ ...options, ports, logLevel: 'info' });
   try {
     console.log(place.description);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { topics as registry } from '@rlhf-streams/events';
@@ -41,11 +41,15 @@ async function run(apply: boolean, yaml?: string): Promise<[asWanted: boolean, p
 }
 
 it('tells what is missing, creates it, and then has nothing to do', async () => {
-  const [planned, plan] = await run(false);
+  const [planned, said] = await run(false);
   expect(planned).toBe(false);
+  expect(await readdir(directory)).toEqual([]);
+  const note = `There is no log in ${directory}; topics apply makes one:\n\n`;
+  expect(said.startsWith(note)).toBe(true);
+  const plan = said.slice(note.length);
   expect(plan).toMatch(/^dead-letters +create +- +partitions=1, cleanup\.policy=delete, retention\.ms=-1$/m);
   expect(plan).toContain(`${COUNT} topics, ${COUNT} changes to make`);
-  expect(await run(false)).toEqual([false, plan]);
+  expect(await run(false)).toEqual([false, said]);
 
   const [applied, made] = await run(true);
   expect(applied).toBe(true);

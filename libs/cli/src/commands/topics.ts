@@ -1,6 +1,9 @@
-import { openLog, topicSpecsFor } from '@rlhf-streams/runtime';
+import { resolve } from 'node:path';
+import { memoryLog } from '@rlhf-streams/log';
+import { topicSpecsFor } from '@rlhf-streams/runtime';
+import { openLogSoon } from '../open-log.js';
 import { topicTable } from '../topic-table.js';
-import type { Where } from '../where.js';
+import { hasLog, isShared, type Where } from '../where.js';
 
 export interface TopicsOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** YAML file of how topics are kept; default RLHF_TOPICS_FILE, and without it the environment and the registry. */
@@ -18,7 +21,11 @@ export async function topics({ directory, brokers, file, apply }: TopicsOptions)
     ...(file && { RLHF_TOPICS_FILE: file }),
   };
   const wanted = await topicSpecsFor(environment);
-  const log = await openLog(environment);
+  const missing =
+    !apply && !isShared({ directory, ...(brokers && { brokers }) }) && !(await hasLog(directory));
+  if (missing) console.log(`There is no log in ${resolve(directory)}; topics apply makes one:\n`);
+  // Who only asks for the plan of a new log leaves none behind.
+  const log = missing ? memoryLog() : await openLogSoon(environment);
   try {
     const changes = await log.planTopics(wanted);
     const possible = changes.filter(({ applies }) => applies);

@@ -5,6 +5,7 @@ import { type Client, openClient } from '../client.js';
 import { CliError } from '../errors.js';
 import { type ServiceName, serviceNames } from '../service-names.js';
 import { troublesOf } from '../troubles.js';
+import { tellingWait } from '../waiting.js';
 import { type Supervised, supervise } from './supervised.js';
 
 export interface ProcessesOptions {
@@ -16,6 +17,8 @@ export interface ProcessesOptions {
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Replicas by service; 0 leaves it out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Gives up the start, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Processes extends Client {
@@ -28,16 +31,15 @@ const READYZ_TIMEOUT_MS = 3_000;
 
 /** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
-  const { directory, ports = {}, replicas = {} } = options;
+  const { directory, ports = {}, replicas = {}, signal } = options;
   const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };
   if (!environment.KAFKA_BROKERS && !environment.RLHF_LOG)
     throw new CliError(
       'CLI_LOG_PRIVATE',
       'expected a log that processes can share, such as --brokers host:port; the embedded log is of one process',
     );
-  const logs = join(directory, 'logs');
-  await mkdir(logs, { recursive: true });
   const client = await openClient({ directory, environment });
+  const logs = join(directory, 'logs');
   const services: Supervised[] = [];
   let tellFailed: (failure: Awaited<Client['failed']>) => void;
   const failed: Client['failed'] = new Promise((resolve) => {
@@ -61,12 +63,16 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   };
 
   try {
+    await mkdir(logs, { recursive: true });
     const begun = serviceNames.flatMap((name) =>
       Array.from({ length: replicas[name] ?? 1 }, (_, replica) =>
         begin(name, replica === 0 ? ports[name] : 0),
       ),
     );
-    await Promise.all(begun.map((service) => service.ready()));
+    await Promise.race([
+      Promise.all(begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready()))),
+      ...(signal ? [untilAborted(signal)] : []),
+    ]);
   } catch (error) {
     await close();
     throw error;
@@ -88,4 +94,11 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       return service;
     },
   };
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+  });
 }

@@ -1,56 +1,209 @@
-/** The folder of an experiment: new for a new one, kept for one that goes on. */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** The folder of an experiment: new for a new one, kept for one that goes on, and never cleared unasked. */
+import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { type EventLog, embeddedLog } from '@rlhf-streams/log';
+import { z } from 'zod';
 import { CliError } from '../errors.js';
 import type { RecipeOptions } from './recipe.js';
 
 /** Marks a folder as a quickstart's, and says of which experiment. */
 const MARKER = 'quickstart.json';
+/** Written when the experiment is finished. */
+const REPORT = 'report.html';
+const LOG = 'log';
+
+const Experiment = z.strictObject({
+  data: z.string(),
+  seed: z.int(),
+  short: z.boolean().default(false),
+  allow: z.strictObject({ cut: z.number().optional(), dropped: z.number().optional() }).optional(),
+});
+
+export interface DirectoryOptions {
+  /** Goes on with the experiment that is there. */
+  readonly resume: boolean;
+  /** Replaces the experiment that is there. */
+  readonly force: boolean;
+}
+
+/** What a folder holds: `others` is what no quickstart wrote. */
+type Found = 'nothing' | 'others' | { readonly experiment: RecipeOptions; readonly finished: boolean };
+
+/** A folder for each experiment, named by what makes it differ from the plain one. */
+export function defaultDirectory({ data, seed, short, allow = {} }: RecipeOptions): string {
+  const name = [
+    'quickstart',
+    ...(short ? ['short'] : []),
+    ...(data === 'bundled'
+      ? []
+      : [
+          basename(data)
+            .replace(/\..*$/, '')
+            .replace(/[^\w-]+/g, '-') || 'data',
+        ]),
+    ...(seed === 0 ? [] : [`seed-${seed}`]),
+    ...Object.entries(allow).map(([what, share]) => `${what}-${share}`),
+  ];
+  return join('runs', name.join('-'));
+}
 
 /**
- * @throws CliError CLI_DIRECTORY_FOREIGN for a folder that is somebody else's; CLI_NOTHING_TO_RESUME when there is no
- *   experiment, or another one.
+ * The embedded log of the experiment's folder, which is this process's from here on: nobody else can start, go on with
+ * or clear the experiment. Nothing in the folder is touched before it is.
+ *
+ * @throws LogError LOG_LOCKED when another process is at work in the folder. CliError CLI_EXPERIMENT_EXISTS for a
+ *   folder with an experiment, unless it is to go on or be replaced; CLI_NOTHING_TO_RESUME when there is none to go on
+ *   with, or another one; CLI_DIRECTORY_FOREIGN for a folder that is somebody else's, which is never cleared.
  */
 export async function openDirectory(
   directory: string,
-  options: RecipeOptions,
-  resume: boolean,
-): Promise<void> {
-  const found = await readMarker(directory);
-  const wanted = JSON.stringify(options);
-  if (resume) {
-    if (found === wanted) return;
-    const what = found === undefined ? 'no experiment' : `an experiment with other options: ${found}`;
-    throw new CliError(
-      'CLI_NOTHING_TO_RESUME',
-      `expected ${directory} to hold this experiment, ${wanted}; it holds ${what}`,
-    );
+  wanted: RecipeOptions,
+  options: DirectoryOptions,
+): Promise<EventLog> {
+  // Even the lock would be a change to a folder that is somebody else's, or that has nothing to go on with.
+  const before = await look(directory);
+  if (before === 'others') throw foreign(directory);
+  if (before === 'nothing' && options.resume) throw nothingToResume(directory, wanted, before);
+  const log = await embeddedLog({ directory: join(directory, LOG) });
+  try {
+    const found = await look(directory);
+    if (found === 'others') throw foreign(directory);
+    if (options.resume) {
+      if (found === 'nothing' || !isSame(found.experiment, wanted))
+        throw nothingToResume(directory, wanted, found);
+      return log;
+    }
+    if (found === 'nothing') {
+      await mark(directory, wanted);
+      return log;
+    }
+    if (!options.force) throw exists(directory, wanted, found);
+  } catch (error) {
+    await log.close();
+    throw error;
   }
-  if (found === undefined && (await entriesOf(directory)).length > 0) {
-    throw new CliError(
-      'CLI_DIRECTORY_FOREIGN',
-      `expected ${directory} to be empty or an earlier quickstart's: name another with --directory`,
-    );
-  }
-  await rm(directory, { recursive: true, force: true });
+  return replace(directory, wanted, log);
+}
+
+/**
+ * What `open` opens, and the folder of an experiment whose runs are on a log that others use too: it holds what is
+ * written of the results. Nothing is written when nothing can be opened.
+ * @throws CliError CLI_EXPERIMENT_EXISTS when the folder holds those of another experiment.
+ */
+export async function shareDirectory<T>(
+  directory: string,
+  wanted: RecipeOptions,
+  open: () => Promise<T>,
+): Promise<T> {
+  const found = await look(directory);
+  if (typeof found === 'object' && !isSame(found.experiment, wanted)) throw exists(directory, wanted, found);
+  const opened = await open();
   await mkdir(directory, { recursive: true });
-  await writeFile(join(directory, MARKER), wanted);
+  if (found === 'nothing') await mark(directory, wanted);
+  return opened;
 }
 
-async function readMarker(directory: string): Promise<string | undefined> {
+/** With its log still held the old folder is moved away in one step: whoever comes meanwhile finds it whole, or not at all. */
+async function replace(directory: string, wanted: RecipeOptions, held: EventLog): Promise<EventLog> {
+  const place = await realpath(directory);
+  const old = `${place}.replaced-${process.pid}`;
+  await rename(place, old).finally(() => held.close());
+  const log = await embeddedLog({ directory: join(place, LOG) });
   try {
-    return await readFile(join(directory, MARKER), 'utf8');
+    await mark(place, wanted);
+    await rm(old, { recursive: true });
+    return log;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    await log.close();
     throw error;
   }
 }
 
-async function entriesOf(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+async function look(directory: string): Promise<Found> {
+  const entries = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOTDIR') return undefined;
+    return unlessMissing<string[]>([])(error);
+  });
+  if (!entries) return 'others';
+  const marker = await readFile(join(directory, MARKER), 'utf8').catch(unlessMissing(undefined));
+  if (marker === undefined) {
+    // A log alone is what another quickstart begins with, or what `topics apply` made.
+    return entries.every((entry) => entry === LOG) ? 'nothing' : 'others';
   }
+  const experiment = Experiment.safeParse(parsed(marker));
+  if (!experiment.success) return 'others';
+  const report = await stat(join(directory, REPORT)).catch(unlessMissing(undefined));
+  return { experiment: experiment.data as RecipeOptions, finished: report !== undefined };
 }
+
+/** A marker that was cut short would make the folder somebody else's. */
+const mark = (directory: string, experiment: RecipeOptions): Promise<void> =>
+  writeWhole(directory, MARKER, JSON.stringify(experiment));
+
+/** The report, unless the experiment has one: what it says of its time is true of when it was done. */
+export async function writeReport(directory: string, html: string): Promise<string> {
+  const path = join(resolve(directory), REPORT);
+  if (!(await stat(path).catch(unlessMissing(undefined)))) await writeWhole(directory, REPORT, html);
+  return path;
+}
+
+/** The file is there with all of its text, or not at all. */
+async function writeWhole(directory: string, name: string, text: string): Promise<void> {
+  const temporary = join(directory, `.${name}`);
+  await writeFile(temporary, text);
+  await rename(temporary, join(directory, name));
+}
+
+const parsed = (json: string): unknown => {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+};
+
+const unlessMissing =
+  <T>(otherwise: T) =>
+  (error: NodeJS.ErrnoException): T => {
+    if (error.code === 'ENOENT') return otherwise;
+    throw error;
+  };
+
+const isSame = (a: RecipeOptions, b: RecipeOptions): boolean =>
+  isDeepStrictEqual(Experiment.parse(a), Experiment.parse(b));
+
+/** As its options are written. */
+function inWords({ data, seed, short, allow = {} }: RecipeOptions): string {
+  const limits = Object.entries(allow).map(([what, share]) => `${what}=${share}`);
+  return [
+    `--data ${data} --seed ${seed}`,
+    ...(short ? ['--short'] : []),
+    ...(limits.length > 0 ? [`--allow ${limits.join(',')}`] : []),
+  ].join(' ');
+}
+
+function exists(directory: string, wanted: RecipeOptions, found: Exclude<Found, string>): CliError {
+  const where = resolve(directory);
+  const state = found.finished
+    ? `finished: its report is ${join(where, REPORT)}`
+    : `not finished: --resume, with its options, goes on with it`;
+  const message = isSame(found.experiment, wanted)
+    ? `this experiment is there already, in ${where}, ${state}${found.finished ? '; --resume shows its results again' : ''}; --force starts it over`
+    : `expected ${where} to be free for the experiment ${inWords(wanted)}, it holds another one, ${inWords(found.experiment)}, ${state}; name another folder with --directory, or replace that experiment with --force`;
+  return new CliError('CLI_EXPERIMENT_EXISTS', message);
+}
+
+function nothingToResume(directory: string, wanted: RecipeOptions, found: Found): CliError {
+  const what = typeof found === 'object' ? `another one: ${inWords(found.experiment)}` : 'no experiment';
+  return new CliError(
+    'CLI_NOTHING_TO_RESUME',
+    `expected ${resolve(directory)} to hold the experiment ${inWords(wanted)}, it holds ${what}`,
+  );
+}
+
+const foreign = (directory: string) =>
+  new CliError(
+    'CLI_DIRECTORY_FOREIGN',
+    `expected ${resolve(directory)} to be new, empty or a quickstart's, it holds something else: name another folder with --directory`,
+  );

@@ -1,64 +1,90 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
-import { newestVersions } from '@rlhf-streams/training/config';
+import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
 import type { Client } from '../client.js';
+import { CliError } from '../errors.js';
+import { checkSettings } from '../platform.js';
 import { showRun } from '../show-run.js';
-import { isShared, openPlace, type Where } from '../where.js';
-import { openDirectory } from './directory.js';
+import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
+import { checkData } from './check-data.js';
+import {
+  type DirectoryOptions,
+  defaultDirectory,
+  openDirectory,
+  shareDirectory,
+  writeReport,
+} from './directory.js';
 import { type RecipeOptions, recipe } from './recipe.js';
 import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
 import { type Verdict, verdictOf } from './verdict.js';
 
-export interface QuickstartOptions extends RecipeOptions, Where {
-  readonly resume: boolean;
+export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory'>, DirectoryOptions {
+  /** Default: a folder of its own for each experiment. */
+  readonly directory?: string;
   readonly signal: AbortSignal;
 }
 
 /** Carries the experiment through all its stages and reports; whether alignment worked is the verdict. */
-export async function quickstart({
-  directory,
-  resume,
-  signal,
-  brokers,
-  attach,
-  replicas,
-  ...options
-}: QuickstartOptions): Promise<Verdict> {
+export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
+  const { data, seed, short = false, allow, resume, force, signal, ...place } = options;
   const begun = performance.now();
-  const where: Where = {
-    directory,
-    ...(brokers && { brokers }),
-    ...(attach && { attach }),
-    ...(replicas && { replicas }),
-  };
-  // A log that is shared keeps its runs, and they their artifacts.
-  if (isShared(where)) await mkdir(directory, { recursive: true });
-  else await openDirectory(directory, options, resume);
-  const place = await openPlace(where);
+  const experiment: RecipeOptions = { data, seed, short, ...(allow && { allow }) };
+  const where: Where = { ...place, directory: place.directory ?? defaultDirectory(experiment), signal };
+  const { directory } = where;
+  await check(experiment, where);
+  const client = await open(where, experiment, { resume, force });
   try {
     console.log(
-      `rlhf-streams: controlled sentiment on ${options.data === 'bundled' ? 'the bundled corpus' : options.data}, seed ${options.seed}`,
+      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, seed ${seed}`,
     );
-    console.log(`${place.description}\n`);
-    await runStages(place, options, signal);
-    const results = await readResults(place.events);
+    console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
+    await runStages(client, experiment, signal);
+    const results = await readResults(client.events);
     const verdict = verdictOf(results.policies);
-    const checkpoints = await exportCheckpoints(place, directory);
+    const checkpoints = await exportCheckpoints(client, directory);
 
     const seconds = (performance.now() - begun) / 1000;
-    const report = join(directory, 'report.html');
-    const facts = { data: options.data, seed: options.seed, seconds, createdAt: new Date(), checkpoints };
-    await writeFile(report, quickstartReport(results, verdict, facts));
+    const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
+    const report = await writeReport(directory, quickstartReport(results, verdict, facts));
     console.log(`\n${formatTable(results.policies)}\n\n${formatSamples(results.samples)}\n`);
     console.log(verdict.text);
-    console.log(`\nReport        ${resolve(report)}`);
+    console.log(`\nReport        ${report}`);
     console.log(`Checkpoints   ${checkpoints.map(({ path }) => path).join('\n              ')}`);
     console.log(`Took ${seconds.toFixed(0)} s.`);
     return verdict;
   } finally {
-    await place.close();
+    await client.close();
+  }
+}
+
+/** All that can be known to be wrong before anything is touched. */
+async function check(experiment: RecipeOptions, where: Where): Promise<void> {
+  for (const { runs } of recipe(experiment)) for (const config of runs) parseRunConfig(config);
+  // Services that run elsewhere have settings, and may have files, of their own.
+  if (!where.attach) await checkSettings(environmentOf(where));
+  await checkData(experiment.data).catch((error) => {
+    if (!where.attach || error.code !== 'DATA_NOT_FOUND') throw error;
+  });
+}
+
+/** The services, on the log of the experiment's folder, or on one that others use too: that keeps its runs. */
+async function open(where: Where, experiment: RecipeOptions, options: DirectoryOptions): Promise<Place> {
+  const { directory } = where;
+  if (isShared(where)) {
+    if (options.force)
+      throw new CliError(
+        'CLI_NOTHING_TO_REPLACE',
+        'expected --force on the embedded log only: a log that others use too keeps its runs',
+      );
+    return shareDirectory(directory, experiment, () => openPlace(where));
+  }
+  const log = await openDirectory(directory, experiment, options);
+  try {
+    return await openPlace({ ...where, log });
+  } catch (error) {
+    await log.close();
+    throw error;
   }
 }
 

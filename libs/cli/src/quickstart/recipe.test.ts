@@ -15,6 +15,13 @@ describe.each([
     expect(new Set(configs.map(({ seed }) => seed))).toEqual(new Set([3]));
   });
 
+  it('lets every run lose as much of the data as asked, and by default what a run may', () => {
+    const allow = { cut: 1, dropped: 0.5 };
+    const runs = recipe({ data: 'reviews.jsonl', seed: 3, short, allow }).flatMap(({ runs }) => runs);
+    expect(runs.map(parseRunConfig).map(({ allow }) => allow)).toEqual(runs.map(() => allow));
+    for (const { runs } of stages) for (const run of runs) expect(run).not.toHaveProperty('allow');
+  });
+
   it('builds only on runs done before', () => {
     configs.forEach((config, i) => {
       const named = [JSON.stringify(config).matchAll(/"run:([^"]+)"/g)].flatMap((all) =>

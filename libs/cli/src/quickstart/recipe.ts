@@ -11,6 +11,8 @@ export interface RecipeOptions {
   readonly seed: number;
   /** Smaller in every way: for tests of the pipeline, not of what it learns. */
   readonly short?: boolean;
+  /** Shares of the data that may be lost, for every run; the defaults of a run where not given. */
+  readonly allow?: RunConfigInput['allow'];
 }
 
 export interface Stage {
@@ -22,11 +24,11 @@ export const EVALUATED = ['sft', 'ppo', 'dpo'] as const;
 export type Evaluated = (typeof EVALUATED)[number];
 export const evaluationOf = (policy: Evaluated): string => `evaluate-${policy}`;
 
-export function recipe({ data, seed, short = false }: RecipeOptions): Stage[] {
+export function recipe({ data, seed, short = false, allow }: RecipeOptions): Stage[] {
   const gold = `gold:${data}`;
   const scale = (steps: number) => (short ? Math.max(2, Math.round(steps / 20)) : steps);
   const sampling = { temperature: 1, topP: 1, maxNewTokens: 32 };
-  const common = { seed, microBatchSize: 16 };
+  const common = { seed, microBatchSize: 16, ...(allow && { allow }) };
 
   const sft: RunConfigInput = {
     ...common,

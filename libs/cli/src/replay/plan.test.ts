@@ -45,8 +45,8 @@ const whole = (config: RunConfigInput): NewEvent[] => [
   end(config.run),
 ];
 
-const plan = (options: Partial<ReplayRequest> = {}) =>
-  planReplay(events, { run: 'dpo', changes: [], ...options });
+const plan = async (options: Partial<ReplayRequest> = {}) =>
+  (await planReplay(events, { run: 'dpo', changes: [], ...options })).config;
 const replay = (run: string) => parseRunConfig({ ...dpo, run, replay: 'dpo' });
 
 describe('a replay', () => {

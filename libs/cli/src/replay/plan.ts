@@ -24,6 +24,12 @@ export interface ReplayRequest {
   readonly changes: readonly Change[];
 }
 
+export interface ReplayPlan {
+  /** Of the run to replay. */
+  readonly source: RunConfig;
+  readonly config: RunConfig;
+}
+
 /**
  * The configuration of a replay: a new run, or one of the same configuration that has not ended yet.
  * @throws CliError CLI_REPLAY_REFUSED when the run cannot be replayed so, CLI_RUN_EXISTS when its name is another's.
@@ -31,7 +37,7 @@ export interface ReplayRequest {
 export async function planReplay(
   events: Pick<Events, 'readAll'>,
   { run, as, changes }: ReplayRequest,
-): Promise<RunConfig> {
+): Promise<ReplayPlan> {
   const runs = new Map<string, RunView>();
   for await (const event of events.readAll(['runs'])) applyRunEvent(runs, event);
   const { config: source } = endedRun(runs, run);
@@ -49,7 +55,7 @@ export async function planReplay(
   const origin = endedRun(runs, loggedBy(config));
   const completed = await stepsCompleted(events.readAll(['training-metrics']), origin.run);
   orRefused(() => replayExtent(config, { ...origin, completed }));
-  return config;
+  return { source, config };
 }
 
 function endedRun(runs: ReadonlyMap<string, RunView>, run: string): RunView & { readonly config: RunConfig } {

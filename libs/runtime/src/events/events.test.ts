@@ -1,6 +1,7 @@
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createLogger } from '../logger.js';
 import type { ConsumeOptions, Consumer } from './consume.js';
 import { createEvents, type Events, type NewEvent } from './events.js';
 import { advance, type Received } from './received.js';
@@ -325,6 +326,28 @@ describe('consume', () => {
     await committed();
     expect(handled).toEqual(['reward/r/0/0/2', 'reward/r/0/0/3']);
     expect(await rejections()).toEqual([]);
+  });
+
+  it('is silent about what a stop interrupts: it failed at nothing', async () => {
+    const written: string[] = [];
+    const logger = createLogger({ level: 'info', write: (line) => void written.push(line) });
+    const stopping = createEvents({ log, source: 'reward', logger });
+    const begun = latch();
+    await stopping.consume({
+      group: 'g',
+      topics: ['rewards'],
+      handle: (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+          begun.open();
+        }),
+    });
+    await events.publish([scored(0), scored(1)]);
+    await begun.opened;
+    await stopping.close();
+    expect(written).toEqual([]);
+    expect(await rejections()).toEqual([]);
+    expect(await lag()).toBe(2);
   });
 
   it('commits what ended in spite of the abort', async () => {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { type EventLog, type KafkaLogOptions, kafkaLog } from '@rlhf-streams/log';
 import { z } from 'zod';
 import { messageOf, RuntimeError } from '../errors.js';
@@ -84,7 +85,7 @@ async function readTls(files: TlsFiles) {
     return readFile(path, 'utf8').catch((cause) => {
       throw new RuntimeError(
         'RUNTIME_SETTINGS',
-        `expected ${name} to be a readable file: ${messageOf(cause)}`,
+        `expected ${name} to be a readable file, got ${resolve(path)}: ${messageOf(cause)}`,
         {
           cause,
         },

@@ -1,5 +1,6 @@
 /** The file that says how topics are to be kept: partitions, copies, retention and further settings. */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { explainUnknownKeys, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
@@ -78,7 +79,7 @@ export type TopicsFile = z.output<typeof TopicsFile>;
 export async function readTopicsFile(path: string): Promise<TopicsFile> {
   const text = await readFile(path, 'utf8').catch((cause) => {
     throw invalid(
-      `expected ${path}, which configures the topics, to be a readable file: ${messageOf(cause)}`,
+      `expected ${resolve(path)}, which configures the topics, to be a readable file: ${messageOf(cause)}`,
       cause,
     );
   });

@@ -1,0 +1,31 @@
+/** How a command's failure is told: one line, and the code that the process exits with. */
+import { isMistake } from '@rlhf-streams/runtime';
+import { CliError } from './errors.js';
+
+/** Of what a command was asked to do, and cannot. Those of runs are the runtime's to know. */
+const REFUSALS =
+  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^RUNTIME_SETTINGS$/;
+
+export interface Failure {
+  /** With its code, once. */
+  readonly text: string;
+  readonly exitCode: 1 | 2 | 130;
+}
+
+/** A run that failed is told by its own cause: that it failed is no news to who followed it. */
+export function failureOf(error: unknown): Failure {
+  const { message } = error as { message: string };
+  const code = codeOf(error);
+  // Nothing failed that a code could name.
+  if (code === 'CLI_INTERRUPTED') return { text: message, exitCode: 130 };
+  return {
+    text: code === undefined || message.includes(`(${code})`) ? message : `${message} (${code})`,
+    exitCode: code !== undefined && (REFUSALS.test(code) || isMistake(code)) ? 2 : 1,
+  };
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof CliError && error.code === 'CLI_RUN_FAILED' && error.cause) return codeOf(error.cause);
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,42 @@
+/** What ends a command that goes on until it is done: signals, and the end of the npm that started it. */
+import { CliError } from './errors.js';
+import { commandToGoOn } from './invocation.js';
+
+/** A terminal signals all its processes, and npm hands on what it gets: one Ctrl-C may come twice. */
+const SAME_SIGNAL_MS = 1000;
+const PARENT_CHECK_MS = 500;
+
+/** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */
+export function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  let asked: number | undefined;
+  const end = () => {
+    asked ??= performance.now();
+    const what = process.argv.includes('--attach')
+      ? 'the services go on with it; to follow it again'
+      : 'what is done is kept; to go on';
+    controller.abort(new CliError('CLI_INTERRUPTED', `interrupted: ${what}: ${commandToGoOn()}`));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS) process.exit(130);
+      end();
+    });
+  }
+  onOrphaned(end);
+  return controller.signal;
+}
+
+/**
+ * npx and npm run a command in a shell, to which they hand on a SIGTERM; the shell dies of it and tells nobody. A
+ * process that they started ends with that shell. One that was started in another way outlives its shell, as with nohup.
+ */
+function onOrphaned(end: () => void): void {
+  const parent = process.ppid;
+  if (!process.env.npm_command) return;
+  const check = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(check);
+    end();
+  }, PARENT_CHECK_MS).unref();
+}

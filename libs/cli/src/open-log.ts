@@ -1,0 +1,25 @@
+/** The log an environment names, for somebody who looks on: an answer soon, or the reason why there is none. */
+import type { EventLog } from '@rlhf-streams/log';
+import { type Environment, openLog } from '@rlhf-streams/runtime';
+import { tellingWait } from './waiting.js';
+
+/** Services wait longer for their brokers, and so does a command once it has begun. */
+const FIRST_ANSWER_MS = 10_000;
+
+const isKafka = ({ RLHF_LOG, KAFKA_BROKERS }: Environment): boolean =>
+  RLHF_LOG ? RLHF_LOG === 'kafka' : Boolean(KAFKA_BROKERS);
+
+/**
+ * As `openLog` of the runtime does, but brokers must first answer within 10 s, unless KAFKA_DEADLINE_MS says how long.
+ * @throws LogError LOG_UNAVAILABLE naming the brokers and what came instead of an answer.
+ */
+export async function openLogSoon(environment: Environment): Promise<EventLog> {
+  if (!isKafka(environment)) return openLog(environment);
+  const answered = async (settings: Environment) =>
+    tellingWait(`Kafka at ${environment.KAFKA_BROKERS}`, openLog(settings));
+  if (!environment.KAFKA_DEADLINE_MS) {
+    const first = await answered({ ...environment, KAFKA_DEADLINE_MS: String(FIRST_ANSWER_MS) });
+    await first.close();
+  }
+  return answered(environment);
+}

@@ -1,0 +1,40 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { embeddedLog } from '@rlhf-streams/log';
+import { topicSpecs } from '@rlhf-streams/runtime';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { openPlace, openToLook } from './where.js';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'where-'));
+  for (const name of ['KAFKA_BROKERS', 'RLHF_LOG']) vi.stubEnv(name, '');
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(directory, { recursive: true });
+});
+
+it('who only looks makes no log, and no topics', async () => {
+  const nothing = { code: 'CLI_NOTHING_THERE', message: expect.stringContaining(directory) };
+  await expect(openToLook({ directory })).rejects.toMatchObject(nothing);
+  expect(await readdir(directory)).toEqual([]);
+
+  const log = await embeddedLog({ directory: join(directory, 'log') });
+  await log.close();
+  await expect(openToLook({ directory })).rejects.toMatchObject(nothing);
+  // It is given back.
+  const again = await embeddedLog({ directory: join(directory, 'log') });
+  const missing = (await again.planTopics(topicSpecs)).length;
+  expect(missing).toBe(topicSpecs.length);
+  await again.ensureTopics(topicSpecs);
+  await again.close();
+
+  const client = await openToLook({ directory });
+  await client.close();
+});
+
+it('there are no services to attach to on a log that one process has for itself', async () => {
+  await expect(openPlace({ directory, attach: true })).rejects.toMatchObject({ code: 'CLI_LOG_PRIVATE' });
+});
