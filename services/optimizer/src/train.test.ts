@@ -201,6 +201,21 @@ describe('a run that waits for its items', () => {
     );
   });
 
+  it('fails at its deadline, and quotes a policy replica that cannot sample', async () => {
+    const replica = (name: string, behind: boolean): NewEvent => {
+      const data = { replica: name, run: 'own', version: 0 };
+      const cause = { code: 'MODEL_MEMORY', message: `no room on ${name}` };
+      return behind
+        ? { type: 'replica.behind', id: `${name}/behind`, data: { ...data, cause } }
+        : { type: 'replica.applied', id: `${name}/applied`, data };
+    };
+    await events.publish([requested, replica('a', true), replica('b', true), replica('a', false)]);
+    await expect(train(fake().dependencies, own(), never)).rejects.toMatchObject({
+      code: 'RUN_STALLED',
+      message: expect.stringMatching(/policy replica b cannot .*: no room on b \(MODEL_MEMORY\)$/),
+    });
+  });
+
   it('does not count the time that it is paused, and is resumed by the step that is done', async () => {
     await events.publish([
       requested,

@@ -20,13 +20,13 @@ import {
   stepsOf,
   workOf,
 } from '@rlhf-streams/training/config';
-import { type DeadLetter, newestDeadLetter } from './dead-letter.js';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
 import { store } from './saving.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
+import { troubleOf } from './trouble.js';
 
 export interface TrainDependencies {
   readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'logger'>;
@@ -139,8 +139,9 @@ async function follow(
         });
     },
     giveUp: () => {
-      newestDeadLetter(context.events, config.run).then(
-        (cause) => stalled.abort(new OptimizerError('RUN_STALLED', stallMessage(config, step, join, cause))),
+      troubleOf(context.events, config.run).then(
+        (trouble) =>
+          stalled.abort(new OptimizerError('RUN_STALLED', stallMessage(config, step, join, trouble))),
         (error) => stalled.abort(error),
       );
     },
@@ -295,12 +296,10 @@ const stallMessage = (
   { stallTimeoutMs }: RunConfig,
   step: number,
   join: Join,
-  letter: DeadLetter | undefined,
+  trouble: string | undefined,
 ): string => {
   const missing = `expected the items of step ${step} within ${stallTimeoutMs} ms, still missing: ${missingAt(join, step)}.`;
-  if (!letter) return `${missing} Are the services that publish them up?`;
-  const { count, service, cause } = letter;
-  return `${missing} ${count} of the run's records could not be handled and lie in dead-letters, the newest by ${service}: ${cause.message} (${cause.code})`;
+  return `${missing} ${trouble ?? 'Are the services that publish them up?'}`;
 };
 
 const incompleteMessage = (config: RunConfig, step: number, join: Join): string =>
