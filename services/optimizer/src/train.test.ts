@@ -203,7 +203,7 @@ describe('a run that waits for its items', () => {
 
   it('fails at its deadline, and quotes a policy replica that cannot sample', async () => {
     const replica = (name: string, behind: boolean): NewEvent => {
-      const data = { replica: name, run: 'own', version: 0 };
+      const data = { replica: name, run: 'own', version: 0, fetchMs: 1 };
       const cause = { code: 'MODEL_MEMORY', message: `no room on ${name}` };
       return behind
         ? { type: 'replica.behind', id: `${name}/behind`, data: { ...data, cause } }
