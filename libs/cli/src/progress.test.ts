@@ -54,6 +54,14 @@ describe('on a file or a pipe', () => {
     expect(stripVTControlCharacters(output)).toContain(' 1/1 steps ');
   });
 
+  it('gives no sign to what rounds to nothing', async () => {
+    const output = await shown(undefined, (line) => {
+      line.step!(step(0, { loss: 0.7, 'rewards/margins': -1e-5 }));
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toContain('margin 0.000');
+  });
+
   it('tells at once what became of the rows, where some were lost', async () => {
     const dropped = { 'longer than the context of 64 tokens': 48 };
     const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };

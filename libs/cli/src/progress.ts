@@ -124,5 +124,8 @@ const pick = (
   metrics: Readonly<Record<string, number>>,
 ): string[] =>
   wanted.flatMap(([label, metric]) =>
-    metrics[metric] === undefined ? [] : [`${label} ${metrics[metric].toFixed(3)}`],
+    metrics[metric] === undefined ? [] : [`${label} ${rounded(metrics[metric])}`],
   );
+
+/** To three places; what rounds to nothing has no sign. */
+const rounded = (x: number): string => x.toFixed(3).replace(/^-(0\.0+)$/, '$1');

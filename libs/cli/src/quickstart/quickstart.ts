@@ -6,6 +6,7 @@ import { CliError } from '../errors.js';
 import { checkSettings } from '../platform.js';
 import { showRun } from '../show-run.js';
 import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
+import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
 import {
   type DirectoryOptions,
@@ -93,7 +94,9 @@ async function runStages(client: Client, options: RecipeOptions, signal: AbortSi
   for (const [index, { title, runs }] of stages.entries()) {
     for (const config of runs) {
       const name = runs.length > 1 ? `${title}: ${config.run}` : title;
-      await showRun(client, config, `${index + 1}/${stages.length} ${name}`, signal);
+      await showRun(client, config, `${index + 1}/${stages.length} ${name}`, signal).catch((error) => {
+        throw asOption(error);
+      });
     }
   }
 }
