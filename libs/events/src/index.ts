@@ -9,6 +9,7 @@ export {
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
 export { compareIds, itemId, rolloutId } from './ids.js';
+export { runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
 export { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';

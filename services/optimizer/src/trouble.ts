@@ -1,5 +1,5 @@
 /** Why nothing comes for a run, as far as others have said so on the log. */
-import type { Cause, DataFor } from '@rlhf-streams/events';
+import { type Cause, type DataFor, runOfLetter } from '@rlhf-streams/events';
 import type { Events } from '@rlhf-streams/runtime';
 
 /** A sentence that quotes the newest of a run's dead letters, or a policy replica that is behind; undefined if nobody complains. */
@@ -9,7 +9,7 @@ export async function troubleOf(events: Pick<Events, 'readAll'>, run: string): P
   const behind = new Map<string, Cause>();
   for await (const event of events.readAll(['dead-letters', 'policy-replicas'])) {
     if (event.type === 'record.rejected') {
-      if (runOf(event.data) !== run) continue;
+      if (runOfLetter(event.data) !== run) continue;
       letters++;
       if (!newest || event.time >= newest.time) newest = { ...event.data, time: event.time };
     } else if (event.data.run === run) {
@@ -26,12 +26,3 @@ export async function troubleOf(events: Pick<Events, 'readAll'>, run: string): P
 }
 
 const quoted = ({ code, message }: Cause): string => `${message} (${code})`;
-
-/** The run that a rejected record names, if it is JSON that names one. */
-function runOf({ value }: DataFor<'record.rejected'>): unknown {
-  try {
-    return (JSON.parse(Buffer.from(value, 'base64').toString('utf8')) as { run?: unknown } | null)?.run;
-  } catch {
-    return undefined;
-  }
-}

@@ -1,11 +1,10 @@
 /** The resource /v1/dead-letters: records that no service could handle, the newest first. */
 import { createRoute } from '@hono/zod-openapi';
-import { Cause, RunId, type TopicName, topics } from '@rlhf-streams/events';
+import { Cause, RunId, runOfLetter, type TopicName, topics } from '@rlhf-streams/events';
 import type { Received, ServiceContext } from '@rlhf-streams/runtime';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import { runOfLetter } from './letter.js';
 
 /** The newest are kept in memory; what is older is on the topic. */
 const MOST_LETTERS = 1000;

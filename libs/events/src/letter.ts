@@ -1,5 +1,6 @@
 /** What a dead letter is about: records that could not be handled may hold anything. */
-import { type DataFor, RunId } from '@rlhf-streams/events';
+import { RunId } from './schemas.js';
+import type { DataFor } from './topics.js';
 
 type Letter = DataFor<'record.rejected'>;
 
