@@ -124,5 +124,8 @@ const pick = (
   metrics: Readonly<Record<string, number>>,
 ): string[] =>
   wanted.flatMap(([label, metric]) =>
-    metrics[metric] === undefined ? [] : [`${label} ${metrics[metric].toFixed(3)}`],
+    metrics[metric] === undefined ? [] : [`${label} ${shortNumber(metrics[metric])}`],
   );
+
+/** With three decimals; what they round to zero has no sign. */
+const shortNumber = (value: number): string => value.toFixed(3).replace(/^-(0\.000)$/, '$1');
