@@ -42,6 +42,12 @@ export async function requestRun({ events }: Pick<Client, 'events'>, config: Run
   ]);
 }
 
+/** Whether the log has a run that is not to be requested anew. */
+export async function isThere({ events }: Pick<Client, 'events'>, run: string): Promise<boolean> {
+  const { view } = await readRun(events, run);
+  return view !== undefined && !neverStarted(view);
+}
+
 /** A run as the log has it, and the offset of its request. */
 async function readRun(
   events: Pick<Client, 'events'>['events'],
