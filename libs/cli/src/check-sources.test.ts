@@ -42,7 +42,10 @@ it('takes what is no file as it is, and files that can be read', async () => {
 
 it('finds a file that is missing, of whichever run', async () => {
   const missing = checkSources([sft('bundled'), sft(join(folder, 'none.jsonl'))]);
-  await expect(missing).rejects.toMatchObject({ code: 'DATA_NOT_FOUND' });
+  await expect(missing).rejects.toMatchObject({
+    code: 'DATA_NOT_FOUND',
+    message: expect.stringMatching(/^run a cannot be done: .*none\.jsonl: no such file/),
+  });
 });
 
 it('finds texts without labels, or of one label, that a gold reward is to learn from', async () => {

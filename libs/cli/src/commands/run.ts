@@ -10,10 +10,11 @@ export async function run(file: string, options: Where & { readonly signal: Abor
   const place = await openPlace(options);
   try {
     console.log(`${place.description}\n`);
-    // Who attaches to services elsewhere has other files than they have.
+    // The first finds out by itself. Who attaches to services elsewhere has other files than they have.
     if (!options.attach) {
-      const there = await Promise.all(configs.map(({ run }) => isThere(place, run)));
-      await checkSources(configs.filter((_, index) => !there[index]));
+      const [, ...later] = configs;
+      const there = await Promise.all(later.map(({ run }) => isThere(place, run)));
+      await checkSources(later.filter((_, index) => !there[index]));
     }
     for (const config of configs) {
       await showRun(place, config, `${config.method} ${config.run}`, options.signal);
