@@ -100,7 +100,9 @@ export async function followRun(
   const looking = setInterval(async () => {
     if (performance.now() - seen < QUIET_MS) return;
     const reasons = await troubles();
-    if (reasons.length > 0) observer.paused?.(reasons.join('; '));
+    // Which run it is, its line says.
+    const words = reasons.map((reason) => reason.replace(`run ${run} waits: `, ''));
+    if (words.length > 0) observer.paused?.([...new Set(words)].join('; '));
   }, QUIET_MS).unref();
   try {
     for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
