@@ -27,10 +27,11 @@ export interface RunObserver {
 export async function requestRun({ events }: Pick<Client, 'events'>, config: RunConfigInput): Promise<void> {
   const { view } = await readRun(events, config.run);
   if (view && !neverStarted(view)) {
-    if (isDeepStrictEqual(view.config, parseRunConfig(config))) return;
+    const differing = differences({ ...view.config }, { ...parseRunConfig(config) });
+    if (differing.length === 0) return;
     throw new CliError(
       'CLI_RUN_EXISTS',
-      `run ${config.run} exists with another configuration: give this one another name`,
+      `run ${config.run} exists with another configuration, which differs in ${differing.join(', ')}: give this one another name`,
     );
   }
   await events.publish([
@@ -40,6 +41,18 @@ export async function requestRun({ events }: Pick<Client, 'events'>, config: Run
       data: { run: config.run, config: { ...config } },
     },
   ]);
+}
+
+/** The settings that two configurations do not share, by their names at the top. */
+function differences(one: Record<string, unknown>, other: Record<string, unknown>): string[] {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].filter((name) => !isDeepStrictEqual(one[name], other[name]));
+}
+
+/** Whether the log has a run that is not to be requested anew. */
+export async function isThere({ events }: Pick<Client, 'events'>, run: string): Promise<boolean> {
+  const { view } = await readRun(events, run);
+  return view !== undefined && !neverStarted(view);
 }
 
 /** A run as the log has it, and the offset of its request. */
@@ -87,7 +100,9 @@ export async function followRun(
   const looking = setInterval(async () => {
     if (performance.now() - seen < QUIET_MS) return;
     const reasons = await troubles();
-    if (reasons.length > 0) observer.paused?.(reasons.join('; '));
+    // Which run it is, its line says.
+    const words = reasons.map((reason) => reason.replace(`run ${run} waits: `, ''));
+    if (words.length > 0) observer.paused?.([...new Set(words)].join('; '));
   }, QUIET_MS).unref();
   try {
     for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {

@@ -111,6 +111,16 @@ describe('run', () => {
     }
   });
 
+  it('looks at the files of later runs before the first is done', async () => {
+    const config = 'method: sft\nsteps: 1\nmodel: { layers: 1, width: 32, heads: 2 }\n';
+    const runs = [`run: first\n${config}data: bundled\n`, `run: second\n${config}data: no.jsonl\n`];
+    await writeFile(join(folder, 'run.yaml'), runs.join('---\n'));
+    const { code, stdout, stderr } = await begin('run', 'run.yaml').ended;
+    expect(withoutWaits(stderr)).toMatch(/^error run second cannot be done: no\.jsonl: no such file, .*\n$/);
+    expect(stdout).not.toContain('begins');
+    expect(code).toBe(2);
+  });
+
   it('says soon that no broker answers, and leaves nothing behind', async () => {
     await writeFile(
       join(folder, 'run.yaml'),

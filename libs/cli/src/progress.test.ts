@@ -45,6 +45,14 @@ describe('on a file or a pipe', () => {
     );
   });
 
+  it('shows no sign of what it rounds to zero', async () => {
+    const output = await shown(undefined, (line) => {
+      line.step!(step(0, { loss: -0.0004, 'rewards/margins': -0.0006 }));
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toMatch(/loss 0\.000 {2}margin -0\.001\n$/);
+  });
+
   it('counts the steps that the run was started with', async () => {
     const output = await shown(undefined, (line) => {
       line.started!({ ...started, steps: 1 });
@@ -52,14 +60,6 @@ describe('on a file or a pipe', () => {
       line.done();
     });
     expect(stripVTControlCharacters(output)).toContain(' 1/1 steps ');
-  });
-
-  it('gives no sign to what rounds to nothing', async () => {
-    const output = await shown(undefined, (line) => {
-      line.step!(step(0, { loss: 0.7, 'rewards/margins': -1e-5 }));
-      line.done();
-    });
-    expect(stripVTControlCharacters(output)).toContain('margin 0.000');
   });
 
   it('tells at once what became of the rows, where some were lost', async () => {

@@ -124,8 +124,8 @@ const pick = (
   metrics: Readonly<Record<string, number>>,
 ): string[] =>
   wanted.flatMap(([label, metric]) =>
-    metrics[metric] === undefined ? [] : [`${label} ${rounded(metrics[metric])}`],
+    metrics[metric] === undefined ? [] : [`${label} ${shortNumber(metrics[metric])}`],
   );
 
-/** To three places; what rounds to nothing has no sign. */
-const rounded = (x: number): string => x.toFixed(3).replace(/^-(0\.0+)$/, '$1');
+/** With three decimals; what they round to zero has no sign. */
+const shortNumber = (value: number): string => value.toFixed(3).replace(/^-(0\.000)$/, '$1');

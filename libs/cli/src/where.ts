@@ -89,7 +89,9 @@ export const hasLog = (directory: string): Promise<boolean> =>
  * @throws CliError CLI_LOG_PRIVATE to attach to an embedded log; as `startPlatform` and `startProcesses` do.
  */
 export async function openPlace(where: Where): Promise<Place> {
-  const { directory, attach, replicas = {}, ports = {}, logLevel = 'warn', log, signal } = where;
+  const { directory, attach, replicas = {}, ports = {}, log, signal } = where;
+  // What services wait for and try again is told with the run it holds up.
+  const { logLevel = 'error' } = where;
   const environment = environmentOf(where);
   const shared = sharedLog(where);
   if (attach) {

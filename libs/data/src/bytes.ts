@@ -1,7 +1,7 @@
 /** The bytes of a dataset file, checked at the door and unpacked on the way. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { DataError } from './errors.js';
@@ -74,7 +74,7 @@ function unreadable(path: string, cause: unknown): DataError {
   if (errnoOf(cause) === 'ENOENT') {
     return new DataError(
       'DATA_NOT_FOUND',
-      `${path}: no such file, looked for ${resolve(path)}; check the path`,
+      `${path}: no such file${isAbsolute(path) ? '' : `, looked for ${resolve(path)}`}; check the path`,
       { cause },
     );
   }

@@ -133,7 +133,12 @@ describe('paths', () => {
     await expect(read(join(folder, 'd.jsonl'))).rejects.toThrow(
       failure('DATA_NOT_A_FILE', /save_to_disk.*a directory/),
     );
-    await expect(read(join(folder, 'no.jsonl'))).rejects.toThrow(failure('DATA_NOT_FOUND', /no\.jsonl/));
+    await expect(read(join(folder, 'no.jsonl'))).rejects.toThrow(
+      failure('DATA_NOT_FOUND', /no\.jsonl: no such file; check the path$/),
+    );
+    await expect(read('no.jsonl')).rejects.toThrow(
+      failure('DATA_NOT_FOUND', /^no\.jsonl: no such file, looked for .+no\.jsonl; check the path$/),
+    );
     for (const name of ['a.txt', 'jsonl', 'a.parquet.gz', 'a.gz', '.json/constructor']) {
       await expect(read(join(folder, name))).rejects.toThrow(failure('DATA_UNKNOWN_EXTENSION', /\.parquet/));
     }

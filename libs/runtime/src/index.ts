@@ -14,6 +14,7 @@ export {
 export type { FollowOptions, ReadAllOptions } from './events/follow.js';
 export { advance, type Received } from './events/received.js';
 export { topicSpecs } from './events/topics.js';
+export { expectJson } from './http/media-type.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {
   type FieldError,

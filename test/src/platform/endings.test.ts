@@ -60,6 +60,7 @@ describe('a run that cannot start', () => {
     await expect(complete(config)).resolves.toMatchObject({ steps: config.steps });
     await expect(requestRun(platform, { ...config, steps: 99 })).rejects.toMatchObject({
       code: 'CLI_RUN_EXISTS',
+      message: expect.stringContaining('which differs in steps: '),
     });
 
     const wrong = { ...tinySft(join(folder, 'never.jsonl')), run: 'otherwise' };

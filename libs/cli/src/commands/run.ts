@@ -1,3 +1,5 @@
+import { checkSources } from '../check-sources.js';
+import { isThere } from '../follow-run.js';
 import { readRunFile } from '../run-file.js';
 import { showRun } from '../show-run.js';
 import { openPlace, type Where } from '../where.js';
@@ -8,6 +10,12 @@ export async function run(file: string, options: Where & { readonly signal: Abor
   const place = await openPlace(options);
   try {
     console.log(`${place.description}\n`);
+    // The first finds out by itself. Who attaches to services elsewhere has other files than they have.
+    if (!options.attach) {
+      const [, ...later] = configs;
+      const there = await Promise.all(later.map(({ run }) => isThere(place, run)));
+      await checkSources(later.filter((_, index) => !there[index]));
+    }
     for (const config of configs) {
       await showRun(place, config, `${config.method} ${config.run}`, options.signal);
       if (config.method !== 'sample') console.log(exportHint(config.run, options));

@@ -50,7 +50,7 @@ export async function admitted(config: RunConfig, roots: Roots): Promise<RunConf
     403,
     'PATH_NOT_ALLOWED',
     'The path is not allowed',
-    `expected no paths but within the folders that the gateway's setting RLHF_HTTP_ROOTS allows, got ${refused.length} other`,
+    `expected paths within the folders of the gateway's setting RLHF_HTTP_ROOTS, got another in ${refused.map(({ path }) => path).join(', ')}`,
     { errors: refused },
   );
 }

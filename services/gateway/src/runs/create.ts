@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createRoute } from '@hono/zod-openapi';
-import { invalidRequest, problem, withDeadline } from '@rlhf-streams/runtime';
+import { expectJson, invalidRequest, problem, withDeadline } from '@rlhf-streams/runtime';
 import { neverStarted, runConfigMistakes } from '@rlhf-streams/training/config';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
@@ -28,6 +28,10 @@ const route = createRoute({
     'Models and data may be `bundled`, runs, artifacts, feedback, new models, and paths within the folders that the',
     "gateway's setting RLHF_HTTP_ROOTS allows; relative paths are relative to the first of them.",
   ].join(' '),
+  middleware: async (c, next) => {
+    expectJson(c.req.header('content-type'));
+    await next();
+  },
   request: {
     body: {
       required: true,

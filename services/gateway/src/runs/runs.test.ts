@@ -177,6 +177,12 @@ describe('POST /v1/runs', () => {
   ])('refuses %s', async (_, body, headers, status, code) => {
     await expectProblem(await gateway.post('/v1/runs', body, headers), status, code);
   });
+
+  it('says which media type it expects, also of a request without a body', async () => {
+    const answer = await gateway.post('/v1/runs');
+    const { detail } = await expectProblem(answer, 415, 'UNSUPPORTED_MEDIA_TYPE');
+    expect(detail).toBe('expected content-type application/json, got none');
+  });
 });
 
 describe('GET /v1/runs/{run}', () => {
