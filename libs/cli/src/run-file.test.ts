@@ -135,4 +135,18 @@ describe('a file that is none', () => {
     expect(error.message).toContain(`${file}, run 2 is`);
     for (const path of ['steps: ', 'seed: ']) expect(error.message).toContain(path);
   });
+
+  it('names each run once, and before those that build on it', async () => {
+    await expect(reading(`${SFT}\n---${SFT}seed: 1\n`)).rejects.toMatchObject({
+      code: 'CLI_FILE_INVALID',
+      message: `${file}, run 2 is called my-sft, as run 1 is: give it another name`,
+    });
+    const before = SFT.replace('run: my-sft', 'run: first').replace('{ layers: 2, width: 64 }', 'run:my-sft');
+    await expect(reading(`${before}\n---${SFT}`)).rejects.toMatchObject({
+      code: 'CLI_FILE_INVALID',
+      message: `${file}, run 1 (first) builds on run my-sft, which comes after it, as run 2: put that first`,
+    });
+    // Again, or on what was done before.
+    await expect(reading(`${before}\n`)).resolves.toHaveLength(1);
+  });
 });

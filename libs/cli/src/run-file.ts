@@ -1,7 +1,7 @@
 /** Runs from a YAML file: one document a run, in the order they are to be done. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseRunConfig, type RunConfig, TrainingError } from '@rlhf-streams/training/config';
+import { parseRunConfig, type RunConfig, runsBuiltOn, TrainingError } from '@rlhf-streams/training/config';
 import { type Document, parseAllDocuments } from 'yaml';
 import { CliError } from './errors.js';
 
@@ -20,8 +20,8 @@ export async function readRunFile(path: string): Promise<RunConfig[]> {
       `expected ${path} to hold a run's configuration, got an empty file`,
     );
   }
-  return documents.map((document, index) => {
-    const where = documents.length > 1 ? `${path}, run ${index + 1}` : path;
+  const runs = documents.map((document, index) => {
+    const where = documents.length > 1 ? placeOf(path, index) : path;
     const [syntax] = document.errors;
     if (syntax) throw new CliError('CLI_FILE_INVALID', `${where} is no YAML: ${syntax.message}`);
     try {
@@ -31,6 +31,33 @@ export async function readRunFile(path: string): Promise<RunConfig[]> {
       throw new CliError('CLI_FILE_INVALID', `${where} is ${error.message}`, { cause: error });
     }
   });
+  refuseDisorder(path, runs);
+  return runs;
+}
+
+const placeOf = (path: string, index: number): string => `${path}, run ${index + 1}`;
+
+/** They are done one after the other: each has a name of its own, and builds on none that comes after it. */
+function refuseDisorder(path: string, runs: readonly RunConfig[]): void {
+  const placeByRun = new Map<string, number>();
+  for (const [index, { run }] of runs.entries()) {
+    const first = placeByRun.get(run);
+    if (first !== undefined) {
+      throw new CliError(
+        'CLI_FILE_INVALID',
+        `${placeOf(path, index)} is called ${run}, as run ${first + 1} is: give it another name`,
+      );
+    }
+    placeByRun.set(run, index);
+  }
+  for (const [index, config] of runs.entries()) {
+    const later = runsBuiltOn(config).find((run) => (placeByRun.get(run) ?? -1) > index);
+    if (later === undefined) continue;
+    throw new CliError(
+      'CLI_FILE_INVALID',
+      `${placeOf(path, index)} (${config.run}) builds on run ${later}, which comes after it, as run ${placeByRun.get(later)! + 1}: put that first`,
+    );
+  }
 }
 
 function contentOf(document: Document, where: string): unknown {

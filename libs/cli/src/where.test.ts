@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { embeddedLog } from '@rlhf-streams/log';
@@ -37,4 +37,16 @@ it('who only looks makes no log, and no topics', async () => {
 
 it('there are no services to attach to on a log that one process has for itself', async () => {
   await expect(openPlace({ directory, attach: true })).rejects.toMatchObject({ code: 'CLI_LOG_PRIVATE' });
+});
+
+it('a file is no folder to run in, nor to look into', async () => {
+  const file = join(directory, 'file');
+  await writeFile(file, 'of the user');
+  for (const path of [file, join(file, 'below')]) {
+    await expect(openPlace({ directory: path })).rejects.toMatchObject({
+      code: 'CLI_DIRECTORY_FOREIGN',
+      message: expect.stringContaining(`got ${path}, a `),
+    });
+    await expect(openToLook({ directory: path })).rejects.toMatchObject({ code: 'CLI_NOTHING_THERE' });
+  }
 });

@@ -78,7 +78,7 @@ export const hasLog = (directory: string): Promise<boolean> =>
   stat(join(directory, 'log', 'data.mdb')).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
       throw error;
     },
   );
@@ -94,6 +94,7 @@ export async function openPlace(where: Where): Promise<Place> {
   const { logLevel = 'error' } = where;
   const environment = environmentOf(where);
   const shared = sharedLog(where);
+  await refuseFile(directory);
   if (attach) {
     if (!shared)
       throw new CliError(
@@ -125,6 +126,20 @@ export async function openPlace(where: Where): Promise<Place> {
     description: description(services, gateway?.url),
     addresses: () => platform.services,
   };
+}
+
+/** @throws CliError CLI_DIRECTORY_FOREIGN for what is no folder, and cannot become one. */
+async function refuseFile(directory: string): Promise<void> {
+  const found = await stat(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return error.code;
+    throw error;
+  });
+  if (found === 'ENOENT' || (found !== 'ENOTDIR' && found.isDirectory())) return;
+  const came = found === 'ENOTDIR' ? 'a path through a file' : 'a file';
+  throw new CliError(
+    'CLI_DIRECTORY_FOREIGN',
+    `expected --directory to be a folder or nothing yet, got ${resolve(directory)}, ${came}: name another`,
+  );
 }
 
 export const environmentOf = ({ brokers, host }: Pick<Where, 'brokers' | 'host'>): NodeJS.ProcessEnv => ({

@@ -20,7 +20,7 @@ export {
 } from './items-file.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { type MethodDescription, methods } from './methods.js';
-export { type NamedSource, namedSources } from './named-sources.js';
+export type { NamedSource } from './named-sources.js';
 export {
   type Change,
   type ReplayExtent,
@@ -34,10 +34,12 @@ export { artifactRoles, scorerName, scorersOf } from './roles.js';
 export {
   type ConfigOf,
   type MethodName,
+  namedSources,
   parseRunConfig,
   RunConfig,
   type RunConfigInput,
   runConfigMistakes,
+  runsBuiltOn,
 } from './run-config.js';
 export {
   applyRunEvent,

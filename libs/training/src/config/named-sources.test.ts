@@ -1,8 +1,7 @@
 import { RunId } from '@rlhf-streams/events';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { namedSources } from './named-sources.js';
-import { parseRunConfig, RunConfig } from './run-config.js';
+import { namedSources, parseRunConfig, RunConfig } from './run-config.js';
 import { sourceKinds } from './sources.js';
 
 describe('the sources of a configuration', () => {

@@ -1,6 +1,5 @@
 /** The sources that a configuration names, found by its schema: whoever adds one need not be told of them. */
 import { z } from 'zod';
-import { RunConfig } from './run-config.js';
 import { sourceKinds } from './sources.js';
 
 /** A model, data or a scorer that is named, not described. */
@@ -11,7 +10,12 @@ export interface NamedSource {
   readonly source: string;
 }
 
-export const namedSources = (config: RunConfig): NamedSource[] => find(RunConfig, config, []);
+/** The sources of a value that fits the schema. */
+export const sourcesIn = (schema: z.core.$ZodType, value: unknown): NamedSource[] => find(schema, value, []);
+
+/** The run that a source names, if it names one. */
+export const runOf = (source: string): string | undefined =>
+  source.startsWith('run:') ? source.slice('run:'.length) : undefined;
 
 function find(schema: z.core.$ZodType, value: unknown, path: NamedSource['path']): NamedSource[] {
   const known = sourceKinds.get(schema);

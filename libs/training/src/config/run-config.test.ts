@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TrainingError } from '../errors.js';
-import { parseRunConfig, runConfigMistakes, settingsByMethod } from './run-config.js';
+import { parseRunConfig, runConfigMistakes, runsBuiltOn, settingsByMethod } from './run-config.js';
 
 const least = {
   sft: { run: 'r', method: 'sft', steps: 5, model: 'm', data: 'd' },
@@ -327,5 +327,37 @@ describe('a mistake', () => {
       },
     ]);
     expect(runConfigMistakes(least.ppo)).toEqual([]);
+  });
+
+  it.each([
+    [
+      { ...least.sft, model: 'run:r' },
+      "model: expected another run than this one, which has nothing yet, got 'run:r'",
+    ],
+    [
+      { ...least.sample, prompts: 'run:r' },
+      "prompts: expected another run than this one, which has nothing yet, got 'run:r'",
+    ],
+    [
+      { ...least.ppo, scorers: ['run:a', 'run:r'] },
+      "scorers[1]: expected another run than this one, which has nothing yet, got 'run:r'",
+    ],
+  ])('of building a run on itself is told: it would wait for its own end', (config, mistake) => {
+    expect(said(config)).toEqual([mistake]);
+  });
+});
+
+describe('the runs that a run is built on', () => {
+  it('are those of its models and data, each once, or of a replay the one that it replays', () => {
+    const config = {
+      ...least.ppo,
+      model: 'run:a',
+      reference: 'run:a',
+      prompts: 'run:b',
+      scorers: ['run:c', 's'],
+    };
+    expect(runsBuiltOn(parseRunConfig(config)).sort()).toEqual(['a', 'b', 'c']);
+    expect(runsBuiltOn(parseRunConfig({ ...least.sft, model: 'run:a', replay: 'q' }))).toEqual(['q']);
+    expect(runsBuiltOn(parseRunConfig(least.dpo))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { TrainingError } from '../errors.js';
 import { DpoConfig, optimizerConfig, PpoConfig, RewardConfig, SftConfig } from './hyperparameters.js';
 import { explainMistakes, type Mistake, UNEXPLAINED } from './mistakes.js';
+import { type NamedSource, runOf, sourcesIn } from './named-sources.js';
 import { named } from './names.js';
 import { type Setting, settingsOf } from './settings.js';
 import { DataSource, ModelSource, SamplingConfig, ScorerSource } from './sources.js';
@@ -277,18 +278,35 @@ export const settingsByMethod = (): Record<MethodName, Setting[]> =>
     RunConfig.options.map((schema) => [schema.shape.method.value, settingsOf(schema)]),
   ) as Record<MethodName, Setting[]>;
 
+/** The sources that a configuration names. */
+export const namedSources = (config: RunConfig): NamedSource[] => sourcesIn(RunConfig, config);
+
+/** The runs that a run waits for: those whose models or data it takes, or of a replay the one that it replays. */
+export function runsBuiltOn(config: RunConfig): string[] {
+  if ('replay' in config && config.replay !== undefined) return [config.replay];
+  const runs = namedSources(config).flatMap(({ source }) => runOf(source) ?? []);
+  return [...new Set(runs)];
+}
+
 /** Everything that is wrong with a configuration, each mistake with its path, what was expected and what came. */
 export function runConfigMistakes(json: unknown): Mistake[] {
   const result = RunConfig.safeParse(json, { error: () => UNEXPLAINED });
-  return result.success ? [] : explainMistakes(result.error.issues, json, settingsByMethod());
+  if (!result.success) return explainMistakes(result.error.issues, json, settingsByMethod());
+  return namedSources(result.data)
+    .filter(({ source }) => runOf(source) === result.data.run)
+    .map(({ path, source }) => ({
+      path: [...path],
+      message: `expected another run than this one, which has nothing yet, got '${source}'`,
+      code: 'custom',
+    }));
 }
 
 /** @throws TrainingError TRAINING_CONFIG_INVALID naming every mistake by its path, what was expected and what came. */
 export function parseRunConfig(json: unknown): RunConfig {
-  const result = RunConfig.safeParse(json);
-  if (result.success) return result.data;
-  const mistakes = runConfigMistakes(json).map(
+  const mistakes = runConfigMistakes(json);
+  if (mistakes.length === 0) return RunConfig.parse(json);
+  const said = mistakes.map(
     ({ path, message }) => `  ${path.length > 0 ? `${z.core.toDotPath(path)}: ` : ''}${message}`,
   );
-  throw new TrainingError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${mistakes.join('\n')}`);
+  throw new TrainingError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${said.join('\n')}`);
 }

@@ -12,6 +12,7 @@ import {
   newestVersions,
   type RunConfig,
   replayed,
+  runsBuiltOn,
   workOf,
 } from '@rlhf-streams/training/config';
 import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
@@ -20,7 +21,7 @@ import { type Machine, memoryOf } from '../admission/memory.js';
 import { isNewModel, namedModels, sourceText } from '../admission/named.js';
 import { collectionOf, readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
-import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
+import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
@@ -53,7 +54,8 @@ export async function prepare(
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
   // All waits come before the first put: until the run is started, nothing on the log names what is put.
-  await Promise.all(sourceRuns(config).map((run) => completed(dependencies.runs, run, signal)));
+  refuseCircle(dependencies.runs.state, config);
+  await Promise.all(runsBuiltOn(config).map((run) => completed(dependencies.runs, run, signal)));
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
@@ -182,14 +184,6 @@ async function resolveData(
   if (!source.startsWith('run:')) return { source };
   const { recorded, policy } = await recordedComparisons(dependencies, source, signal);
   return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
-}
-
-/** Runs that a run builds on. */
-function sourceRuns(config: RunConfig): string[] {
-  const sources = [...namedModels(config).map(({ source }) => source), dataOf(config)];
-  return sources.flatMap((source) =>
-    typeof source === 'string' && source.startsWith('run:') ? [source.slice('run:'.length)] : [],
-  );
 }
 
 const dataOf = (config: RunConfig): string => ('data' in config ? config.data : config.prompts);

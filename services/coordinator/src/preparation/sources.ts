@@ -1,7 +1,13 @@
 /** What other runs left: comparisons by the run's name. */
 import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
 import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { artifactRoles, hasEnded, type RunView } from '@rlhf-streams/training/config';
+import {
+  artifactRoles,
+  hasEnded,
+  type RunConfig,
+  type RunView,
+  runsBuiltOn,
+} from '@rlhf-streams/training/config';
 import { CoordinatorError } from '../errors.js';
 import type { RecordedComparisons } from './recorded.js';
 
@@ -45,6 +51,31 @@ export async function recordedComparisons(
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
   Number(comparison.split('/').at(-1));
+
+/**
+ * Refuses a run that would wait for itself, by way of others. Whichever of them is prepared last sees the whole circle.
+ * @throws CoordinatorError RUN_SOURCE_UNFIT naming the way round.
+ */
+export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConfig): void {
+  const seen = new Set<string>();
+  const wayBack = (from: RunConfig): string[] | undefined => {
+    for (const run of runsBuiltOn(from)) {
+      if (run === config.run) return [run];
+      const view = runs.get(run);
+      if (seen.has(run) || !view?.config || hasEnded(view)) continue;
+      seen.add(run);
+      const way = wayBack(view.config);
+      if (way) return [run, ...way];
+    }
+    return undefined;
+  };
+  const way = wayBack(config);
+  if (!way) return;
+  throw new CoordinatorError(
+    'RUN_SOURCE_UNFIT',
+    `expected runs that end before this one starts, got a circle in which each waits for the next: ${[config.run, ...way].join(', ')}`,
+  );
+}
 
 /** A run when it has ended, however it ended. */
 export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {

@@ -61,6 +61,8 @@ export function addCreateRun(api: Api, context: RunsContext): void {
   api.openapi(
     route,
     async (c) => {
+      const mistakes = runConfigMistakes(c.req.valid('json'));
+      if (mistakes.length > 0) throw invalidRequest({ issues: mistakes }, 'body');
       const config = await admitted(asJson(c.req.valid('json')), context.roots);
       const { run } = config;
       const existing = context.runs.state.get(run);

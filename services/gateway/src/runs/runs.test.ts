@@ -164,6 +164,13 @@ describe('POST /v1/runs', () => {
     );
   });
 
+  it('refuses a run that builds on itself, and requests nothing', async () => {
+    const body = { ...config('r1'), model: 'run:r1' };
+    const problem = await expectProblem(await gateway.post('/v1/runs', body), 400, 'INVALID_REQUEST');
+    expect(problem.errors).toMatchObject([{ path: 'model' }]);
+    expect(await requests('r1')).toEqual([]);
+  });
+
   it.each([
     ['no JSON', '{"run": ', { 'content-type': 'application/json' }, 400, 'MALFORMED_JSON'],
     ['another media type', 'run: r1', { 'content-type': 'application/yaml' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
