@@ -54,6 +54,14 @@ describe('a folder to export to', () => {
     expect((await readdir(target, { recursive: true })).length).toBeGreaterThanOrEqual(names.length);
   });
 
+  it('may not be a link to nothing: the model would take its place', async () => {
+    await symlink(join(folder, 'nothing'), target);
+    for (const force of [true, false])
+      await expect(checkedTarget(target, FILES, force)).rejects.toEqual(
+        refusal(expect.stringContaining('a link to nothing')),
+      );
+  });
+
   it('may not be a file, be in one, or be where the command runs', async () => {
     await write('config.json');
     const file = join(target, 'config.json');

@@ -1,5 +1,5 @@
 /** The folder that a model is exported to: nothing in it that is not a model's is ever lost. */
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { refused } from './models.js';
 
@@ -18,7 +18,11 @@ export async function checkedTarget(
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw refused(`expected ${target} to be a folder or nothing: ${(error as Error).message}`, error);
   });
-  if (!found) return target;
+  if (!found) {
+    const link = await lstat(target).catch(() => undefined);
+    if (link) throw refused(`expected ${target} to be a folder or nothing, got a link to nothing`);
+    return target;
+  }
   if (!found.isDirectory()) throw refused(`expected ${target} to be a folder or nothing, got a file`);
   const folder = await realpath(target);
   if (isWithin(await realpath(process.cwd()), folder)) {

@@ -124,6 +124,21 @@ describe('a mistake', () => {
 
   it.each<[string, unknown, string]>([
     [
+      'run: of no run id',
+      { ...least.sft, model: 'run:../../x' },
+      "model: expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit, got 'run:../../x'",
+    ],
+    [
+      'run: of nothing',
+      { ...least.sft, data: 'run:' },
+      "data: expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit, got 'run:'",
+    ],
+    [
+      'a scorer of no run id',
+      { ...least.ppo, scorers: ['run:A B'] },
+      "scorers[0]: expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit, got 'run:A B'",
+    ],
+    [
       'a missing key',
       { ...least.sft, steps: undefined },
       'steps: expected integer from 1 to 1000000, got nothing',

@@ -1,5 +1,5 @@
 /** Where a run takes its models and data from. */
-import { CollectionName } from '@rlhf-streams/events';
+import { CollectionName, RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from './names.js';
 
@@ -42,12 +42,19 @@ export const NewModel = z
   })
   .meta({ title: 'a new model' });
 
+const RUN = 'run:';
+const namesRun = (source: unknown): boolean =>
+  typeof source !== 'string' || !source.startsWith(RUN) || RunId.safeParse(source.slice(RUN.length)).success;
+const RUN_ERROR =
+  'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
+
 /** `run:ID` is what a finished run trained, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
 export const ModelSource = z
   .union([z.string().min(1).meta({ title: 'run:ID, artifact:SHA256 or a folder' }), NewModel], {
     error:
       'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
   })
+  .refine(namesRun, RUN_ERROR)
   .register(named, { as: ['model_name_or_path'] });
 sourceKinds.add(ModelSource, { kind: 'model' });
 export type ModelSource = z.output<typeof ModelSource>;
@@ -67,6 +74,7 @@ export const DataSource = z
       !source.startsWith(FEEDBACK) || CollectionName.safeParse(source.slice(FEEDBACK.length)).success,
     'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
   )
+  .refine(namesRun, RUN_ERROR)
   .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
 
 sourceKinds.add(DataSource, { kind: 'data' });
@@ -75,6 +83,7 @@ sourceKinds.add(DataSource, { kind: 'data' });
 export const ScorerSource = z
   .string()
   .min(1)
+  .refine(namesRun, RUN_ERROR)
   .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
 sourceKinds.add(ScorerSource, { kind: 'scorer' });
 

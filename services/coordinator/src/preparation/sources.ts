@@ -1,5 +1,5 @@
 /** What other runs left: comparisons by the run's name. */
-import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import { type ArtifactRef, type DataFor, nearest } from '@rlhf-streams/events';
 import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
@@ -80,9 +80,10 @@ export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConf
 /** A run when it has ended, however it ended. */
 export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {
   if (!runs.state.has(run)) {
+    const meant = nearest(run, [...runs.state.keys()]);
     throw new CoordinatorError(
       'RUN_SOURCE_UNKNOWN',
-      `expected run ${run}, which this one builds on, to exist; it does not`,
+      `expected run ${run}, which this one builds on, to exist; it does not${meant ? `: did you mean ${meant}?` : ''}`,
     );
   }
   return runs.waitFor(
