@@ -24,10 +24,9 @@ const rollout = {
 const sampled = [...rollout.promptTokens, ...rollout.tokens];
 
 describe('a rollout is scored', () => {
-  it("by the tokens that were sampled, where the scorer has the policy's tokenizer or none", () => {
+  it("by the tokens that were sampled, where the scorer has the policy's tokenizer", () => {
     expect(tokensFor(policy, policy, rollout)).toEqual(sampled);
     expect(tokensFor(tokenizerOf(270), policy, rollout)).toEqual(sampled);
-    expect(tokensFor(undefined, policy, rollout)).toEqual(sampled);
   });
 
   it('by its text in the tokens of another tokenizer, ended if the policy ended it', () => {

@@ -47,11 +47,11 @@ type Sampled = Readonly<Pick<DataFor<'rollout.generated'>, 'promptText' | 'text'
  * begun as its texts are, and ended as they are if the policy ended it. A completion that was cut off stays open.
  */
 export function tokensFor(
-  own: Tokenizer | undefined,
+  own: Tokenizer,
   policy: Tokenizer,
   { promptText, promptTokens, text, tokens, finishReason }: Sampled,
 ): readonly number[] {
-  if (!own || isSame(own, policy)) return [...promptTokens, ...tokens];
+  if (isSame(own, policy)) return [...promptTokens, ...tokens];
   const end = own.end.length > 0 ? own.end : [own.eosId];
   return [...own.begin, ...own.encode(promptText + text), ...(finishReason === 'stop' ? end : [])];
 }

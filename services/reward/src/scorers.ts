@@ -26,8 +26,8 @@ import type { RewardThread, ThreadOptions } from './thread.js';
 /** What is scored: a scorer reads the text or the tokens. */
 export interface Scored {
   readonly text: string;
-  /** @param own the tokenizer that a reward model came with, if any */
-  readonly tokens: (own: Tokenizer | undefined) => Promise<readonly number[]>;
+  /** @param own the tokenizer that the reward model came with */
+  readonly tokens: (own: Tokenizer) => Promise<readonly number[]>;
 }
 
 export interface Scorer {
@@ -79,6 +79,7 @@ export async function createScorers(
       ({ length }) => length > contextLength,
     );
     const tokenizer = await readTokenizer(directory);
+    if (!tokenizer) throw new Error(`expected scorer ${sha256} to have a tokenizer.json, got none`);
     return { score: async ({ tokens }) => score(await tokens(tokenizer)) };
   };
 

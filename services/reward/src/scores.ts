@@ -3,7 +3,6 @@ import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
 import { type RunView, scorersOf } from '@rlhf-streams/training/config';
 import { z } from 'zod';
-import type { PolicyTokenizers } from './rollout-tokens.js';
 import { type Scorers, scoreBy } from './scorers.js';
 
 const ScoreRequest = z.strictObject({
@@ -11,18 +10,7 @@ const ScoreRequest = z.strictObject({
   texts: z.array(z.string()).min(1).max(256).describe('prompt and completion, as one text'),
 });
 
-export function serveScores(
-  { http }: ServiceContext,
-  runs: Projection<RunView>,
-  scorers: Scorers,
-  policyTokenizer: PolicyTokenizers,
-): void {
-  /** As a scorer's own tokenizer begins and ends texts; where it came without one, as training does the policy's. */
-  const tokensOf = async (run: RunView, text: string, own: Tokenizer | undefined): Promise<number[]> => {
-    const { begin, encode, end, eosId } = own ?? (await policyTokenizer(run));
-    return [...begin, ...encode(text), ...(own ? end : [eosId])];
-  };
-
+export function serveScores({ http }: ServiceContext, runs: Projection<RunView>, scorers: Scorers): void {
   http.post('/v1/scores', validated('json', ScoreRequest), async (c) => {
     const { run: id, texts } = c.req.valid('json');
     const run = runs.state.get(id);
@@ -35,7 +23,7 @@ export function serveScores(
       );
     }
     const scores = await Promise.all(
-      texts.map((text) => scoreBy(scorers, run, { text, tokens: (own) => tokensOf(run, text, own) })),
+      texts.map((text) => scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) })),
     ).catch((error: Error & { code?: string }) => {
       if (error.code === 'MODEL_SEQUENCE_LENGTH')
         throw problem(400, error.code, 'A text does not fit the model', error.message);
@@ -44,3 +32,10 @@ export function serveScores(
     return c.json({ run: id, scores });
   });
 }
+
+/** As the scorer's own tokenizer begins and ends texts. */
+const tokensOf = (text: string, { begin, encode, end }: Tokenizer): number[] => [
+  ...begin,
+  ...encode(text),
+  ...end,
+];

@@ -13,7 +13,7 @@ export const reward = defineService({
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const scorers = await createScorers(context, runs);
     const tokenizers = policyTokenizers(context.artifacts);
-    serveScores(context, runs, scorers, tokenizers);
+    serveScores(context, runs, scorers);
     await runs.caughtUp;
     await scoreRollouts(context, runs, scorers, tokenizers);
   },

@@ -35,14 +35,11 @@ let folder: string;
 let platform: Platform;
 let scorer: string;
 /** The same, without a tokenizer. */
-let bare: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'foreign-'));
   platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
   const model = await writeForeign('gpt2', join(folder, 'model'));
   scorer = await writeForeign('gpt2-seqcls', join(folder, 'scorer'));
-  bare = await writeForeign('gpt2-seqcls', join(folder, 'bare'));
-  await rm(join(bare, 'tokenizer.json'));
   const write = async (name: string, rows: readonly object[]) => {
     await writeFile(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
     return join(folder, name);
@@ -74,7 +71,7 @@ beforeAll(async () => {
       reference: model,
       prompts,
       testFraction: 0,
-      scorers: [scorer, 'run:reward', bare],
+      scorers: [scorer, 'run:reward'],
       steps: 1,
       batchSize: 2,
       sampling,
@@ -187,7 +184,6 @@ it('is scored as the tokenizer of each scorer begins and ends texts, without one
     return score;
   };
   expect(scores[0]!.score).toBe(await scoreIn(scorer, []));
-  expect(scores[0]!.parts.bare).toBe(await scoreIn(bare, [END]));
   expect(scores[0]!.parts.reward).toBe(await scoreIn(await published('reward'), [END]));
 });
 
