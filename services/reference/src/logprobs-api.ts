@@ -31,12 +31,24 @@ export function serveLogprobs(
       const logprobs = [...(await reference.logprobs(tokens, temperature))];
       return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
     };
-    const scoreAll = (reference: Reference) => Promise.all(texts.map((text) => scored(reference, text)));
-    const results = await references.use(artifact, scoreAll).catch((error: Error & { code?: string }) => {
-      if (error.code === 'MODEL_SEQUENCE_LENGTH')
-        throw problem(400, error.code, 'A text is too long', error.message);
-      throw error;
-    });
+    const scoreAll = (reference: Reference) =>
+      Promise.all(
+        texts.map((text, index) =>
+          scored(reference, text).catch((error) => {
+            throw asProblem(error, index);
+          }),
+        ),
+      );
+    const results = await references.use(artifact, scoreAll);
     return c.json({ run, reference: artifact, results });
   });
 }
+
+/** The problem of a text that no model here can read whole, by its place in the request; other errors are given back. */
+const asProblem = (error: Error & { readonly code?: string }, index: number): Error => {
+  if (error.code !== 'MODEL_SEQUENCE_LENGTH') return error;
+  const path = `texts[${index}]`;
+  return problem(400, error.code, 'A text does not fit the model', `${path}: ${error.message}`, {
+    errors: [{ path, message: error.message, code: 'too_big' }],
+  });
+};

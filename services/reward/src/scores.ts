@@ -23,12 +23,12 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
       );
     }
     const scores = await Promise.all(
-      texts.map((text) => scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) })),
-    ).catch((error: Error & { code?: string }) => {
-      if (error.code === 'MODEL_SEQUENCE_LENGTH')
-        throw problem(400, error.code, 'A text does not fit the model', error.message);
-      throw error;
-    });
+      texts.map((text, index) =>
+        scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }).catch((error) => {
+          throw asProblem(error, index);
+        }),
+      ),
+    );
     return c.json({ run: id, scores });
   });
 }
@@ -39,3 +39,12 @@ const tokensOf = (text: string, { begin, encode, end }: Tokenizer): number[] => 
   ...encode(text),
   ...end,
 ];
+
+/** The problem of a text that no model here can read whole, by its place in the request; other errors are given back. */
+const asProblem = (error: Error & { readonly code?: string }, index: number): Error => {
+  if (error.code !== 'MODEL_SEQUENCE_LENGTH') return error;
+  const path = `texts[${index}]`;
+  return problem(400, error.code, 'A text does not fit the model', `${path}: ${error.message}`, {
+    errors: [{ path, message: error.message, code: 'too_big' }],
+  });
+};

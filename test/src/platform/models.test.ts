@@ -64,8 +64,12 @@ async function expectProblem(
   request: unknown,
   status: number,
   code: string,
+  detail = '',
 ) {
-  expect(await post(service, path, request)).toMatchObject({ status, body: { status, code } });
+  expect(await post(service, path, request)).toMatchObject({
+    status,
+    body: { status, code, detail: expect.stringContaining(detail) },
+  });
 }
 
 const long = 'a wonderful film '.repeat(20);
@@ -133,7 +137,14 @@ describe('POST /v1/scores of the reward service', () => {
     const request = { run: 'ppo', texts: ['The film was fine.'] };
     const alone = await post<Scores>('reward', path, request);
     const [, beside] = await Promise.all([
-      expectProblem('reward', path, { run: 'ppo', texts: [long] }, 400, 'MODEL_SEQUENCE_LENGTH'),
+      expectProblem(
+        'reward',
+        path,
+        { run: 'ppo', texts: ['x', long] },
+        400,
+        'MODEL_SEQUENCE_LENGTH',
+        'texts[1]',
+      ),
       post<Scores>('reward', path, request),
     ]);
     expect(beside).toEqual(alone);
@@ -176,7 +187,14 @@ describe('POST /v1/logprobs of the reference service', () => {
     const request = { run: 'ppo', texts: ['The film was fine.'] };
     const alone = await post<Logprobs>('reference', path, request);
     const [, beside] = await Promise.all([
-      expectProblem('reference', path, { run: 'ppo', texts: [long] }, 400, 'MODEL_SEQUENCE_LENGTH'),
+      expectProblem(
+        'reference',
+        path,
+        { run: 'ppo', texts: ['x', long] },
+        400,
+        'MODEL_SEQUENCE_LENGTH',
+        'texts[1]',
+      ),
       post<Logprobs>('reference', path, request),
     ]);
     expect(beside).toEqual(alone);
