@@ -57,9 +57,14 @@ describe('parameters', () => {
 
 describe('what a model needs', () => {
   const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
+  /** The greatest peak of three: what is freed just before the model is loaded makes one look smaller. */
   const measured = async (role: string, model: ModelConfig): Promise<number> => {
-    const { stdout } = await promisify(execFile)(process.execPath, [child, role, JSON.stringify(model)]);
-    return Number(stdout);
+    const peaks: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { stdout } = await promisify(execFile)(process.execPath, [child, role, JSON.stringify(model)]);
+      peaks.push(Number(stdout));
+    }
+    return Math.max(...peaks);
   };
   const length = quickstart.contextLength;
   const wide = shapeOf(4, 512, { vocabSize: 4096, contextLength: 128 });
