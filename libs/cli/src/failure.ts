@@ -2,7 +2,7 @@
 import { isMistake } from '@rlhf-streams/runtime';
 import { CliError } from './errors.js';
 
-/** Of what a command was asked to do, and cannot. Those of runs are the runtime's to know. */
+/** Error codes of commands that were asked for what cannot be. The runtime knows the codes of runs (`isMistake`). */
 const REFUSALS =
   /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^RUNTIME_SETTINGS$/;
 

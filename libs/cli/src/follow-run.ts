@@ -72,7 +72,7 @@ async function readRun(
   return { requestedAt, ...(view && { view }) };
 }
 
-/** A run that nothing is heard of for so long may wait for something outside of it. */
+/** Milliseconds without an event of the run until the services are asked what they wait for. */
 const QUIET_MS = 5_000;
 
 /**

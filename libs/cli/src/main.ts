@@ -46,7 +46,7 @@ const limits = (text: string): { cut?: number; dropped?: number } =>
 
 const GATEWAY_PORT = 8080;
 
-/** Of the gateway; the services that follow it have the next ones. */
+/** The gateway's port; the other services listen at the ports after it. */
 const gatewayPort = (text: string): number => {
   // A variable that is empty counts as absent.
   const port = text === '' ? GATEWAY_PORT : wholeNumber(text);

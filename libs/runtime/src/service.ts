@@ -98,7 +98,7 @@ export interface StartOptions {
   readonly stopTimeoutMs?: number;
 }
 
-/** Of this process: a service is here from its start to its end. */
+/** The services of this process that have started and not ended. */
 const running = new Set<{ readonly name: string }>();
 
 /** @throws RuntimeError RUNTIME_SETTINGS when a setting has no description. */

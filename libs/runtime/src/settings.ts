@@ -33,7 +33,7 @@ export const runtimeSettings = z.object({
     .int()
     .min(1)
     .default(60_000)
-    .describe('a client that takes nothing of its answer for so long is cut off'),
+    .describe('a client that does not read its answer for so many milliseconds is disconnected'),
   START_TIMEOUT_MS: z.coerce
     .number()
     .int()

@@ -3,7 +3,7 @@ import { checkPorts, portsFrom } from '../serving.js';
 import { environmentOf, openPlace, type Where } from '../where.js';
 
 export interface ServeOptions extends Omit<Where, 'attach' | 'ports' | 'logLevel'> {
-  /** Of the gateway: the other services take those that follow. */
+  /** The gateway's port; the other services listen at the ports after it. */
   readonly port: number;
   readonly signal: AbortSignal;
 }

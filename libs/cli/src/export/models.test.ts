@@ -45,7 +45,7 @@ const completed = (step: number, run = 'sft'): NewEvent => ({
   },
 });
 
-/** Of the versions that are `gone`, artifacts are no longer stored. */
+/** An artifact store that no longer has the artifacts of the versions in `gone`. */
 const find = (name: string, ...gone: readonly number[]) =>
   findModel(
     {
@@ -59,7 +59,7 @@ const find = (name: string, ...gone: readonly number[]) =>
 const refusal = (message: string) => expect.objectContaining({ code: 'CLI_EXPORT_REFUSED', message });
 
 describe('the model of a run', () => {
-  // Of the versions, as on a compacted topic, only the newest is left; the steps tell of all.
+  // A compacted topic keeps only the newest version; `step.completed` tells of every version.
   beforeEach(() => events.publish([requested(sft), completed(2), completed(5), completed(8), published(9)]));
 
   it('is its newest version', async () => {

@@ -25,7 +25,7 @@ export interface ReplayRequest {
 }
 
 export interface ReplayPlan {
-  /** Of the run to replay. */
+  /** The configuration of the run that is replayed. */
   readonly source: RunConfig;
   readonly config: RunConfig;
 }

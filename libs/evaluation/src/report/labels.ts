@@ -20,7 +20,7 @@ export interface Named {
   readonly at: { readonly x: number; readonly y: number };
 }
 
-/** Of bold text of 12 pixels, rather too much than too little: what it measures follows from the reader's fonts. */
+/** Pixels that a character of bold 12 px text may take: an upper bound, because the reader's fonts decide. */
 const LETTER = 8.5;
 const ASCENT = 10;
 const DEPTH = 3;

@@ -20,7 +20,7 @@ export interface ListenOptions {
   readonly port: number;
   /** The setting HTTP_ALLOWED_HOSTS. */
   readonly allowedHosts: string | undefined;
-  /** A client that takes nothing of its answer for so long is cut off. */
+  /** Milliseconds without progress after which the connection of a client that does not read its answer is cut. */
   readonly stalledMs: number;
   readonly logger: Logger;
 }
@@ -76,7 +76,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<HttpSer
 /** Node's own closeIdleConnections spares connections that never sent a request, and looks only once. */
 function trackConnections(server: Server): {
   closeWhenIdle(): void;
-  /** Of a socket on which nothing has moved for a while: one that waits for a slow answer is left alone. */
+  /** Cuts an idle socket that does not read its answer; a socket that waits for a slow answer is left alone. */
   cutIfStalled(socket: Socket): void;
 } {
   const requests = new Map<Socket, number>();
