@@ -1,6 +1,7 @@
 /** Where `serve` listens: ports in a row, checked before anything is started. */
 import { once } from 'node:events';
-import { createServer, isIP } from 'node:net';
+import { createServer } from 'node:net';
+import { isLoopback } from '@rlhf-streams/runtime';
 import { CliError } from './errors.js';
 import type { ServiceName } from './service-names.js';
 
@@ -60,8 +61,7 @@ async function whyNot(host: string, port: number): Promise<NodeJS.ErrnoException
 
 /** What people must know of an address that is not this machine's alone. */
 export function exposure(host: string): string | undefined {
-  if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.')))
-    return undefined;
+  if (isLoopback(host)) return undefined;
   const where = host === '0.0.0.0' || host === '::' ? `every address of this machine (${host})` : host;
   return `Listening at ${where}: whoever reaches it can use all of this, for there is no authentication.`;
 }

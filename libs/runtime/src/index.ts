@@ -8,12 +8,13 @@ export {
   createEvents,
   type Events,
   type EventsOptions,
-  type NewEvent,
   type TransactionalEvents,
 } from './events/events.js';
 export type { FollowOptions, ReadAllOptions } from './events/follow.js';
+export type { NewEvent } from './events/new-event.js';
 export { advance, type Received } from './events/received.js';
 export { topicSpecs } from './events/topics.js';
+export { isLoopback } from './http/hosts.js';
 export { expectJson } from './http/media-type.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {
@@ -22,6 +23,7 @@ export {
   type ProblemDetails,
   ProblemError,
   problem,
+  textProblem,
   validationHook,
 } from './http/problem.js';
 export type { OpenStreams } from './http/streams.js';

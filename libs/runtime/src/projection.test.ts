@@ -1,6 +1,7 @@
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createEvents, type Events, type NewEvent } from './events/events.js';
+import { createEvents, type Events } from './events/events.js';
+import type { NewEvent } from './events/new-event.js';
 import { topicSpecs } from './events/topics.js';
 import { createProjection, type Projection } from './projection.js';
 

@@ -6,7 +6,7 @@
 import type { Cause } from '@rlhf-streams/events';
 import { pause } from './deadline.js';
 import { codeOf, messageOf } from './errors.js';
-import type { Events, NewEvent } from './events/events.js';
+import type { NewEvent } from './events/new-event.js';
 import type { Logger } from './logger.js';
 
 export interface Waits {
@@ -22,7 +22,7 @@ export interface Waits {
 
 export interface WaitsOptions {
   readonly service: string;
-  readonly publish: Events['publish'];
+  readonly publish: (events: readonly NewEvent[]) => Promise<void>;
   readonly logger: Logger;
   /** Aborted when the service begins to drain. */
   readonly signal: AbortSignal;

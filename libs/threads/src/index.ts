@@ -1,3 +1,4 @@
 export { ThreadError, type ThreadErrorCode } from './errors.js';
-export { type Api, serve } from './serve.js';
+export type { Api } from './protocol.js';
+export { serve } from './serve.js';
 export { spawn, type Thread } from './spawn.js';

@@ -1,3 +1,6 @@
+/** What a thread offers: asynchronous functions over structured-cloneable values. */
+export type Api = { readonly [method: string]: (...args: never[]) => Promise<unknown> };
+
 export interface Call {
   readonly id: number;
   readonly method: string;

@@ -1,10 +1,7 @@
 import { isMainThread, type MessagePort, parentPort } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, CLOSE, READY, type Reply, serialiseError } from './protocol.js';
+import { type Api, type Call, CLOSE, READY, type Reply, serialiseError } from './protocol.js';
 import { closeThreads } from './spawn.js';
-
-/** What a thread offers: asynchronous functions over structured-cloneable values. */
-export type Api = { readonly [method: string]: (...args: never[]) => Promise<unknown> };
 
 /** Answers the parent's calls with the functions of `api`. Called once, by the module a thread runs. */
 export function serve(api: Api, port: MessagePort | null = parentPort): void {

@@ -1,7 +1,6 @@
 import { MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
-import { type Call, CLOSE, READY, type Reply, reviveError } from './protocol.js';
-import type { Api } from './serve.js';
+import { type Api, type Call, CLOSE, READY, type Reply, reviveError } from './protocol.js';
 
 /** A running thread whose functions are called like local ones. */
 export interface Thread<T extends Api> {

@@ -6,6 +6,7 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  type GenerationRequest,
   type Generator,
   generationBytes,
   keyFor,
@@ -103,6 +104,19 @@ function generatorFor(config: ModelConfig): Generator {
   return generator;
 }
 
+const requestOf = (
+  weights: Weights,
+  { promptTokens, sampling, seed, draws, timeoutMs }: Work,
+): GenerationRequest => ({
+  weights,
+  promptTokens,
+  sampling,
+  maxNewTokens: sampling.maxNewTokens,
+  stopTokens: sampling.stopTokens,
+  key: keyFor(seed, draws),
+  timeoutMs,
+});
+
 const api = {
   /** Reads the model in a folder and keeps it under `key`. */
   async load(key: string, directory: string): Promise<void> {
@@ -132,35 +146,21 @@ const api = {
   async unload(key: string): Promise<void> {
     models.delete(key);
   },
-  async generate(key: string, { promptTokens, sampling, seed, draws, timeoutMs }: Work): Promise<Sampled> {
+  async generate(key: string, work: Work): Promise<Sampled> {
     const { config, weights, tokenizer } = modelOf(key);
-    const completion = await generatorFor(config).generate({
-      weights,
-      promptTokens,
-      sampling,
-      maxNewTokens: sampling.maxNewTokens,
-      stopTokens: sampling.stopTokens,
-      key: keyFor(seed, draws),
-      timeoutMs,
-    });
+    const completion = await generatorFor(config).generate(requestOf(weights, work));
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
   /** Says at the port what is certain of the text as it grows; ends when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
     const { config, weights, tokenizer } = modelOf(key);
-    const { promptTokens, sampling, seed, draws, timeoutMs, stops, logprobs } = work;
+    const { stops, logprobs } = work;
     const text = createCompletionText(
       (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
       stops,
     );
     const completion = await generatorFor(config).generate({
-      weights,
-      promptTokens,
-      sampling,
-      maxNewTokens: sampling.maxNewTokens,
-      stopTokens: sampling.stopTokens,
-      key: keyFor(seed, draws),
-      timeoutMs,
+      ...requestOf(weights, work),
       signal: abortedWith(port),
       onToken: (token, logits) => {
         const report = logprobs === undefined ? undefined : reportOf(tokenizer, logits, token, logprobs);

@@ -1,5 +1,5 @@
 /** POST /v1/logprobs: a text's token log-probs under a run's reference. */
-import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
+import { type Projection, problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/runtime';
 import { artifactRoles, type RunView } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import type { Reference, References } from './references.js';
@@ -35,7 +35,7 @@ export function serveLogprobs(
       Promise.all(
         texts.map((text, index) =>
           scored(reference, text).catch((error) => {
-            throw asProblem(error, index);
+            throw textProblem(error, index);
           }),
         ),
       );
@@ -43,12 +43,3 @@ export function serveLogprobs(
     return c.json({ run, reference: artifact, results });
   });
 }
-
-/** The problem of a text that no model here can read whole, by its place in the request; other errors are given back. */
-const asProblem = (error: Error & { readonly code?: string }, index: number): Error => {
-  if (error.code !== 'MODEL_SEQUENCE_LENGTH') return error;
-  const path = `texts[${index}]`;
-  return problem(400, error.code, 'A text does not fit the model', `${path}: ${error.message}`, {
-    errors: [{ path, message: error.message, code: 'too_big' }],
-  });
-};

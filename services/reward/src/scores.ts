@@ -1,6 +1,6 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
-import { type Projection, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
+import { type Projection, problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/runtime';
 import { type RunView, scorersOf } from '@rlhf-streams/training/config';
 import { z } from 'zod';
 import { type Scorers, scoreBy } from './scorers.js';
@@ -25,7 +25,7 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
     const scores = await Promise.all(
       texts.map((text, index) =>
         scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }).catch((error) => {
-          throw asProblem(error, index);
+          throw textProblem(error, index);
         }),
       ),
     );
@@ -39,12 +39,3 @@ const tokensOf = (text: string, { begin, encode, end }: Tokenizer): number[] => 
   ...encode(text),
   ...end,
 ];
-
-/** The problem of a text that no model here can read whole, by its place in the request; other errors are given back. */
-const asProblem = (error: Error & { readonly code?: string }, index: number): Error => {
-  if (error.code !== 'MODEL_SEQUENCE_LENGTH') return error;
-  const path = `texts[${index}]`;
-  return problem(400, error.code, 'A text does not fit the model', `${path}: ${error.message}`, {
-    errors: [{ path, message: error.message, code: 'too_big' }],
-  });
-};

@@ -3,7 +3,8 @@ import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../logger.js';
 import type { ConsumeOptions, Consumer } from './consume.js';
-import { createEvents, type Events, type NewEvent } from './events.js';
+import { createEvents, type Events } from './events.js';
+import type { NewEvent } from './new-event.js';
 import { advance, type Received } from './received.js';
 import { topicSpecs } from './topics.js';
 

@@ -1,11 +1,5 @@
 import type { Meter, Tracer } from '@opentelemetry/api';
-import {
-  type DataFor,
-  type EncodedEvent,
-  type EventType,
-  encodeEvent,
-  type TopicName,
-} from '@rlhf-streams/events';
+import { type EncodedEvent, encodeEvent, type TopicName } from '@rlhf-streams/events';
 import type { EventLog, GroupCommit } from '@rlhf-streams/log';
 import { RuntimeError } from '../errors.js';
 import { createLogger, type Logger } from '../logger.js';
@@ -15,19 +9,9 @@ import { type ConsumeOptions, type Consumer, consumeEvents } from './consume.js'
 import { createDeadLetters } from './dead-letters.js';
 import { type FollowOptions, type ReadAllOptions, readEvents } from './follow.js';
 import { createEventMetrics } from './metrics.js';
+import type { NewEvent } from './new-event.js';
 import type { Received } from './received.js';
 import { activeTraceparent } from './tracing.js';
-
-/** An event to publish. Its id is a function of the work it reports, so that work done twice is dropped by id. */
-export type NewEvent = {
-  [Type in EventType]: {
-    readonly type: Type;
-    readonly data: DataFor<Type>;
-    readonly id: string;
-    /** Of the record, besides those of every event. */
-    readonly headers?: Readonly<Record<string, string>>;
-  };
-}[EventType];
 
 /** The one writer under its id: see TransactionalProducer of `@rlhf-streams/log`. */
 export interface TransactionalEvents {

@@ -51,8 +51,8 @@ function hostnameOf(url: string): string | undefined {
   return new URL(url).hostname.replace(/\.$/, '') || undefined;
 }
 
-/** A name or an address that reaches this machine only. */
-function isLoopback(host: string): boolean {
+/** Whether a name or an address reaches this machine only. */
+export function isLoopback(host: string): boolean {
   if (host === 'localhost' || host.endsWith('.localhost')) return true;
   if (host === '::1' || host === '[::1]') return true;
   return isIPv4(host) && host.startsWith('127.');

@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { codeOf } from '../errors.js';
+import { codeOf, messageOf } from '../errors.js';
 import { isUnavailable } from '../unavailable.js';
 
 /** One mistake in what a client sent: `path` as in `config.beta` or `prompts[2].text`. */
@@ -133,5 +133,17 @@ export function problemResponse(error: ProblemError, instance: string): Response
   return new Response(JSON.stringify(body), {
     status,
     headers: { ...headers, 'content-type': 'application/problem+json' },
+  });
+}
+
+/**
+ * What a client is told of an error in computing `texts[index]` of its request: the place of a text that no model here
+ * can read whole (MODEL_SEQUENCE_LENGTH). Other errors are given back.
+ */
+export function textProblem(error: unknown, index: number): unknown {
+  if (codeOf(error) !== 'MODEL_SEQUENCE_LENGTH') return error;
+  const [path, message] = [`texts[${index}]`, messageOf(error)];
+  return problem(400, codeOf(error), 'A text does not fit the model', `${path}: ${message}`, {
+    errors: [{ path, message, code: 'too_big' }],
   });
 }
