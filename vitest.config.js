@@ -6,10 +6,10 @@ const python = '**/*.python.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
 
 /** Of every package, and of the tests that cross packages. */
-const everywhere = (files) => [`{libs,services,infra}/*/dist/${files}`, `test/dist/${files}`];
+const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/,}dist/${files}`];
 
 /** Files one after another, for each keeps a small machine busy; its setup only runs when some of them do. */
-const shared = (setup) => ({ fileParallelism: false, globalSetup: `infra/kafka/dist/vitest/${setup}.js` });
+const shared = (setup) => ({ fileParallelism: false, globalSetup: `test/broker/dist/vitest/${setup}.js` });
 
 /** Tests run as they ship: compiled by `tsc -b` into each package's `dist`. */
 export default defineConfig({

@@ -38,7 +38,7 @@ function forgetDeletedSources() {
   const folders = ['libs', 'services'].flatMap((parent) =>
     readdirSync(join(root, parent)).map((name) => join(root, parent, name)),
   );
-  for (const folder of [...folders, join(root, 'infra', 'kafka'), join(root, 'test')]) {
+  for (const folder of [...folders, join(root, 'test'), join(root, 'test', 'broker')]) {
     const dist = join(folder, 'dist');
     if (!existsSync(dist)) continue;
     for (const file of readdirSync(dist, { recursive: true })) {

@@ -58,7 +58,7 @@ async function programs() {
   const services = await readdir(join(root, 'services'));
   const main = (service) => `services/${service}/dist/main.js`;
   return [
-    ['cli', ['libs/cli/bin/rlhf-streams.js', ...services.map(main)]],
+    ['cli', ['services/cli/bin/rlhf-streams.js', ...services.map(main)]],
     ...services.map((service) => [service, [main(service)]]),
   ];
 }

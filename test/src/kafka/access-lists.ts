@@ -1,8 +1,8 @@
-/** The permissions that `infra/kafka/ACLS.md` lists, as a broker takes them. */
+/** The permissions that `infra/ACLS.md` lists, as a broker takes them. */
 import { readFile } from 'node:fs/promises';
 import kafkajs, { type AclEntry } from 'kafkajs';
 
-const PAGE = new URL('../../../infra/kafka/ACLS.md', import.meta.url);
+const PAGE = new URL('../../../infra/ACLS.md', import.meta.url);
 const COLUMNS = ['user', 'reads', 'writes', 'group', 'transactional ids'];
 
 /** What one user may do: names without prefix. */

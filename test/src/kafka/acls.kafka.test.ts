@@ -25,7 +25,7 @@ const PREFIX = 'team.';
 const PROVISIONER = 'provisioner';
 const CLI = 'cli';
 
-describe.skipIf(!inject('kafka'))('with no permissions but those of infra/kafka/ACLS.md', () => {
+describe.skipIf(!inject('kafka'))('with no permissions but those of infra/ACLS.md', () => {
   let permissions: Permissions[];
   let folder: string;
   let caFile: string;
