@@ -1,10 +1,9 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unlessMissing } from '@rlhf-streams/files';
-import { olderThan } from './durable.js';
+import { isOlder, unlessMissing } from '@rlhf-streams/files';
+import { parseManifest } from '../manifest.js';
+import type { Collected, CollectOptions } from '../port.js';
 import type { Layout } from './layout.js';
-import { parseManifest } from './manifest.js';
-import type { Collected, CollectOptions } from './port.js';
 
 const HOUR_MS = 60 * 60 * 1000;
 
@@ -23,7 +22,7 @@ export async function collectGarbage(
     const path = layout.manifest(sha256);
     const found = await unlessMissing(stat(path));
     if (!found) continue;
-    if (!live.has(sha256) && olderThan(found.mtimeMs, graceMs)) {
+    if (!live.has(sha256) && isOlder(found.mtimeMs, graceMs)) {
       doomed.push(sha256);
       continue;
     }
@@ -64,12 +63,12 @@ async function removeIfOld(
   dryRun: boolean,
 ): Promise<number | undefined> {
   const before = await unlessMissing(stat(path));
-  if (!before || !olderThan(before.mtimeMs, graceMs)) return undefined;
+  if (!before || !isOlder(before.mtimeMs, graceMs)) return undefined;
   if (dryRun) return before.size;
   const aside = layout.newTemporary();
   if ((await unlessMissing(rename(path, aside).then(() => true))) === undefined) return undefined;
   const moved = await unlessMissing(stat(aside));
-  if (moved && !olderThan(moved.mtimeMs, graceMs)) {
+  if (moved && !isOlder(moved.mtimeMs, graceMs)) {
     await rename(aside, path);
     return undefined;
   }
@@ -86,6 +85,6 @@ export async function sweep(
   for (const name of (await unlessMissing(readdir(folder))) ?? []) {
     const path = join(folder, name);
     const found = unneeded(name) ? await unlessMissing(stat(path)) : undefined;
-    if (found && olderThan(found.mtimeMs, graceMs)) await rm(path, { recursive: true, force: true });
+    if (found && isOlder(found.mtimeMs, graceMs)) await rm(path, { recursive: true, force: true });
   }
 }

@@ -1,16 +1,27 @@
 /** Artifacts laid out as folders for reading, once a process: what every adapter hands out. */
 import { constants } from 'node:fs';
-import { chmod, copyFile, link, mkdir, open as openFile, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { exists, hasCode, syncFolder } from '@rlhf-streams/files';
+import {
+  exists,
+  hasCode,
+  replaceFolder,
+  sweepBeside,
+  syncFolder,
+  temporaryBeside,
+  withFile,
+} from '@rlhf-streams/files';
+import { filesUnder } from '../contents.js';
+import { isCorrupt } from '../errors.js';
+import { checkRef, type FileEntry, type Manifest } from '../manifest.js';
+import type { ArtifactStore } from '../port.js';
+import { limited } from '../time-limit.js';
 import { verifyFile } from './blobs.js';
-import { filesUnder } from './contents.js';
-import { besides, replaceFolder, sweepBesides } from './durable.js';
-import { isCorrupt } from './errors.js';
 import type { Layout } from './layout.js';
-import { checkRef, type FileEntry, type Manifest } from './manifest.js';
-import type { ArtifactStore } from './port.js';
-import { limited, type SharedWork, shareWork } from './waiting.js';
+import { type SharedWork, shareWork } from './shared-work.js';
+
+/** What is being laid out for so long was left by a process that was killed. */
+const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 /** Where the files come from. */
 export interface Source {
@@ -141,8 +152,8 @@ async function copyFolder(
   signal: AbortSignal,
 ): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
-  await sweepBesides(target);
-  const staged = besides(target);
+  await sweepBeside(target, ABANDONED_AFTER_MS);
+  const staged = temporaryBeside(target);
   try {
     const folders = new Set([staged]);
     for (const name of names) {
@@ -152,7 +163,7 @@ async function copyFolder(
       // Copies, not hard links: a caller who writes to its folder must not write to the store.
       await copyFile(join(from, name), path, constants.COPYFILE_FICLONE);
       await chmod(path, 0o644);
-      await syncFile(path);
+      await withFile(path, 'r+', (file) => file.sync());
       folders.add(dirname(path));
     }
     for (const folder of folders) await syncFolder(folder);
@@ -160,14 +171,5 @@ async function copyFolder(
     await replaceFolder(staged, target);
   } finally {
     await rm(staged, { recursive: true, force: true });
-  }
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await openFile(path, 'r+');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }

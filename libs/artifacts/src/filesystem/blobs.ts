@@ -3,12 +3,11 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { hasCode, unlessMissing } from '@rlhf-streams/files';
-import { CHUNK, type Content, type Contents } from './contents.js';
-import { syncFolders, writeHashed } from './durable.js';
-import { ArtifactError } from './errors.js';
+import { hasCode, syncFolders, unlessMissing, writeNewFile } from '@rlhf-streams/files';
+import { CHUNK, type Content, type Contents } from '../contents.js';
+import { ArtifactError } from '../errors.js';
+import { checkNames, type FileEntry, type Manifest, parseManifest } from '../manifest.js';
 import type { Layout } from './layout.js';
-import { checkNames, type FileEntry, type Manifest, parseManifest } from './manifest.js';
 
 /** Whether what was written must outlive a crash of the machine when the call resolves. */
 export type Durability = 'durable' | 'expendable';
@@ -40,7 +39,7 @@ export async function writeBlobs(
 async function writeBlob(layout: Layout, content: Content, durability: Durability): Promise<FileEntry> {
   const temporary = layout.newTemporary();
   try {
-    const entry = await writeHashed(temporary, content, durability === 'durable');
+    const entry = await writeHashed(temporary, content, durability);
     await place(temporary, layout.blob(entry.sha256));
     return entry;
   } catch (error) {
@@ -49,6 +48,23 @@ async function writeBlob(layout: Layout, content: Content, durability: Durabilit
   }
 }
 
+/** Writes a new, read-only file; returns the hash and the size of what went into it. */
+async function writeHashed(path: string, content: Content, durability: Durability): Promise<FileEntry> {
+  await mkdir(dirname(path), { recursive: true });
+  const hash = createHash('sha256');
+  let size = 0;
+  async function* observed() {
+    for await (const chunk of content) {
+      hash.update(chunk);
+      size += chunk.length;
+      yield chunk;
+    }
+  }
+  await writeNewFile(path, observed(), { sync: durability === 'durable', mode: 0o444 });
+  return { sha256: hash.digest('hex'), size };
+}
+
+/** Stores a manifest: the artifact exists from then on. */
 export async function writeManifest(
   layout: Layout,
   bytes: Uint8Array,
@@ -56,7 +72,7 @@ export async function writeManifest(
   durability: Durability,
 ): Promise<void> {
   const temporary = layout.newTemporary();
-  await writeHashed(temporary, [bytes], durability === 'durable');
+  await writeHashed(temporary, [bytes], durability);
   await place(temporary, layout.manifest(sha256));
   if (durability === 'durable') await syncFolders([dirname(layout.manifest(sha256))], layout.root);
 }
@@ -84,7 +100,7 @@ export async function verifyFile(
     if (!hasCode(cause, 'ENOENT')) throw cause;
     throw new ArtifactError(
       'ARTIFACT_CORRUPT',
-      `expected file ${name} with sha256 ${expected.sha256}, got no file`,
+      `expected file ${name} with sha256 ${expected.sha256}, got no file: put the artifact again`,
       { cause },
     );
   }

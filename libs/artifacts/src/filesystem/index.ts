@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { exists } from '@rlhf-streams/files';
+import { type Contents, contentsOfFiles, contentsOfFolder } from '../contents.js';
+import { ArtifactError } from '../errors.js';
+import { checkRef, hashesOf, refOf, serialiseManifest } from '../manifest.js';
+import type { ArtifactRef, ArtifactStore } from '../port.js';
 import { readManifest, verifyFile, writeBlobs, writeManifest } from './blobs.js';
 import { collectGarbage } from './collect.js';
-import { type Contents, contentsOfFiles, contentsOfFolder } from './contents.js';
-import { ArtifactError } from './errors.js';
 import { openFolders } from './folders.js';
 import { layoutOf } from './layout.js';
-import { checkRef, hashesOf, refOf, serialiseManifest } from './manifest.js';
-import type { ArtifactRef, ArtifactStore } from './port.js';
 
 export interface FilesystemOptions {
   /** Made when missing. Several processes may share it; it must be one file system, for renames and hard links. */
