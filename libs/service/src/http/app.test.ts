@@ -1,3 +1,4 @@
+import { LogError } from '@rlhf-streams/log';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createLogger } from '../logger.js';
@@ -23,7 +24,7 @@ app.get('/broken', () => {
   throw new Error('password is hunter2');
 });
 app.get('/unavailable', () => {
-  throw Object.assign(new Error('broker-3.internal does not answer'), { code: 'LOG_UNAVAILABLE' });
+  throw new LogError('LOG_UNAVAILABLE', 'broker-3.internal does not answer');
 });
 app.get('/teapot', (c) => c.text('own answer', 418));
 
