@@ -1,5 +1,5 @@
 import { type Api, spawn } from '@rlhf-streams/threads';
-import type { ServiceContext } from './service.js';
+import type { ServiceContext } from './life-cycle/service.js';
 
 /**
  * A thread that computes for as long as the service is up, which fails if the thread dies. Resolves, when its module

@@ -1,7 +1,7 @@
 import { LogError } from '@rlhf-streams/log';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createLogger } from '../logger.js';
+import { createLogger } from '../telemetry/logger.js';
 import { noTelemetry } from '../telemetry/port.js';
 import { createApp } from './app.js';
 import { type ProblemDetails, problem, validationHook } from './problem.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { z } from 'zod';
-import { dataSettings } from './logs/embedded.js';
-import { type Environment, readSettings } from './settings.js';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { dataSettings } from '../settings/shared.js';
 
 const GIB = 2 ** 30;
 

@@ -5,10 +5,25 @@ import { messageOf, RuntimeError } from '@rlhf-streams/bus';
 import { explainUnknownKeys, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { Retention } from './retention.js';
 
 /** Brokers refuse what is larger; the services publish records of a million bytes. */
 const LEAST_MESSAGE_BYTES = 1_048_588;
+
+const MINUTE = 60 * 1000;
+const UNITS = { m: MINUTE, h: 60 * MINUTE, d: 24 * 60 * MINUTE } as const;
+/** What is read again after a crash, or by a service that was down, must still be there. */
+const SHORTEST = UNITS.h;
+const EXPECTED = 'expected a duration of at least 1h, as 7d, 12h or 90m, or forever';
+
+/** How long a record is kept: `7d`, `12h`, `90m`, as milliseconds, or `forever`. At least an hour. */
+const Retention = z.string(EXPECTED).transform((text, { addIssue }): number | 'forever' => {
+  if (text === 'forever') return text;
+  const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const milliseconds = Number(count) * UNITS[unit as keyof typeof UNITS];
+  if (milliseconds >= SHORTEST) return milliseconds;
+  addIssue({ code: 'custom', message: EXPECTED });
+  return z.NEVER;
+});
 
 const Settings = z
   .record(

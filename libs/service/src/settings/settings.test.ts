@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { describeSettings, readSettings, runtimeSettings } from './settings.js';
+import { describeSettings, readSettings } from './settings.js';
+import { runtimeSettings } from './shared.js';
 
 const schema = z.object({
   BATCH: z.coerce.number().int().min(1).default(8).describe('events at a time'),

@@ -7,10 +7,8 @@ import {
   createWaits,
   type Events,
   type Logger,
-  messageOf,
   type Projection,
   type ProjectionOptions,
-  RuntimeError,
   type Waits,
 } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
@@ -18,16 +16,16 @@ import type { EventLog } from '@rlhf-streams/log';
 import { withDeadline } from '@rlhf-streams/waiting';
 import type { Hono } from 'hono';
 import type { z } from 'zod';
-import { createApp } from './http/app.js';
-import { createOperations, type Readiness } from './http/operations.js';
-import { listen } from './http/server.js';
-import { createStreams, type OpenStreams } from './http/streams.js';
-import { runStopSteps, type ServiceState, type StopStep } from './lifecycle.js';
-import { createLogger } from './logger.js';
-import { dataSettings } from './logs/embedded.js';
-import { describeSettings, type Environment, readSettings, runtimeSettings } from './settings.js';
-import { noTelemetry, type Telemetry } from './telemetry/port.js';
-import { type TemporaryFolders, temporaryFolders } from './temporary.js';
+import { createApp } from '../http/app.js';
+import { createOperations, type Readiness } from '../http/operations.js';
+import { listen } from '../http/server.js';
+import { createStreams, type OpenStreams } from '../http/streams.js';
+import { describeSettings, type Environment, readSettings } from '../settings/settings.js';
+import { dataSettings, runtimeSettings } from '../settings/shared.js';
+import { type TemporaryFolders, temporaryFolders } from '../storage/temporary.js';
+import { createLogger } from '../telemetry/logger.js';
+import { noTelemetry, type Telemetry } from '../telemetry/port.js';
+import { createLifeCycle, type ServiceEnd, type ServiceState } from './life-cycle.js';
 
 /** What a service is given to work with. */
 export interface ServiceContext<Settings = unknown> {
@@ -69,11 +67,6 @@ export interface ServiceDefinition<Schema extends z.ZodObject = z.ZodObject> {
   /** Sets the service up; it is ready when this returns. */
   readonly start: (context: ServiceContext<z.output<Schema>>) => void | Promise<void>;
 }
-
-/** How a service ended. */
-export type ServiceEnd =
-  | { readonly state: 'stopped' }
-  | { readonly state: 'failed'; readonly error: unknown };
 
 export interface RunningService {
   readonly name: string;
@@ -131,20 +124,25 @@ export async function startService<Schema extends z.ZodObject>(
   const logger = (options.logger ?? createLogger({ level: shared.LOG_LEVEL })).child({ service: name });
   const { meter, tracer } = telemetry;
 
-  let state: ServiceState = 'starting';
-  const draining = new AbortController();
-  const hooks: StopStep[] = [];
-  const waits = createWaits({
-    service: name,
-    publish: (news) => events.publish(news),
+  const life = createLifeCycle({
+    name,
     logger,
-    signal: draining.signal,
+    stopTimeoutMs,
+    steps: (added) => [
+      { what: 'event consumers', run: () => events.close() },
+      ...added,
+      { what: 'event streams', run: () => streams.close() },
+      { what: 'the HTTP server', run: (signal) => server.close(signal) },
+      { what: 'telemetry', run: () => telemetry.shutdown() },
+    ],
   });
+  const { signal, fail } = life;
+  const waits = createWaits({ service: name, publish: (news) => events.publish(news), logger, signal });
   const events = createEvents({ log, source: name, meter, tracer, logger, waits });
   const streams = createStreams(logger);
   const temporary = temporaryFolders(join(data.RLHF_DATA_DIR, 'tmp'));
   const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
-  const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => state });
+  const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => life.state });
   readiness.check('runs', () => waits.list().length === 0 || waits.list().join('; '));
   const server = await listen(outer, {
     host: shared.HOST,
@@ -153,46 +151,10 @@ export async function startService<Schema extends z.ZodObject>(
     stalledMs: shared.HTTP_STALLED_CLIENT_MS,
     logger,
   });
-
-  let resolveEnded: (end: ServiceEnd) => void;
-  const ended = new Promise<ServiceEnd>((resolve) => {
-    resolveEnded = resolve;
-  });
+  let hooks = 0;
   const self = { name };
   running.add(self);
-  let stopping: Promise<unknown> | undefined;
-  /** Resolves to what went wrong while stopping; `failure` is why it stops, unless it was asked to. */
-  const drain = (failure?: { readonly error: unknown }) => {
-    stopping ??= (async () => {
-      state = 'draining';
-      draining.abort(failure ? failure.error : new RuntimeError('RUNTIME_STOPPED', `${name} is stopping`));
-      const steps: StopStep[] = [
-        { what: 'event consumers', run: () => events.close() },
-        ...hooks.reverse(),
-        { what: 'event streams', run: () => streams.close() },
-        { what: 'the HTTP server', run: (signal) => server.close(signal) },
-        { what: 'telemetry', run: () => telemetry.shutdown() },
-      ];
-      const stopError = await runStopSteps(steps, stopTimeoutMs).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      if (stopError) logger.error({ err: stopError }, 'did not stop cleanly');
-      const end: ServiceEnd =
-        failure || stopError ? { state: 'failed', error: failure?.error ?? stopError } : { state: 'stopped' };
-      state = end.state;
-      running.delete(self);
-      logger.info({ state }, 'ended');
-      resolveEnded(end);
-      return stopError;
-    })();
-    return stopping;
-  };
-  const fail = (error: unknown) => {
-    if (stopping) return logger.error({ err: error }, 'failed while stopping');
-    logger.fatal({ err: error }, `failed: ${messageOf(error)}`);
-    void drain({ error });
-  };
+  void life.ended.then(() => running.delete(self));
 
   const context: ServiceContext<z.output<Schema>> = {
     name,
@@ -209,17 +171,13 @@ export async function startService<Schema extends z.ZodObject>(
     readiness,
     waits,
     project: (projection) => {
-      const created = createProjection({ ...projection, events, signal: draining.signal });
+      const created = createProjection({ ...projection, events, signal });
       created.ended.catch(fail);
       return created;
     },
-    onStop: (run, what = `stop hook ${hooks.length + 1}`) => {
-      hooks.push({ what, run });
-      // Too late for its turn: what `start` opened after it was given up must still be closed.
-      if (stopping) runStopSteps([{ what, run }], stopTimeoutMs).catch(fail);
-    },
+    onStop: (run, what = `stop hook ${++hooks}`) => life.onStop({ what, run }),
     inProcess: () => [...running].map(({ name }) => name),
-    signal: draining.signal,
+    signal,
     fail,
   };
   try {
@@ -227,17 +185,13 @@ export async function startService<Schema extends z.ZodObject>(
       await temporary.sweep();
       await definition.start(context);
     };
-    await withDeadline(begin, {
-      ms: shared.START_TIMEOUT_MS,
-      late: `${name} to start`,
-      signal: draining.signal,
-    });
-    draining.signal.throwIfAborted();
+    await withDeadline(begin, { ms: shared.START_TIMEOUT_MS, late: `${name} to start`, signal });
+    signal.throwIfAborted();
   } catch (error) {
-    await drain({ error });
+    await life.drain({ error });
     throw error;
   }
-  state = 'ready';
+  life.ready();
   logger.info({ url: server.url }, 'ready');
 
   return {
@@ -245,12 +199,12 @@ export async function startService<Schema extends z.ZodObject>(
     url: server.url,
     port: server.port,
     get state() {
-      return state;
+      return life.state;
     },
-    ended,
+    ended: life.ended,
     request: async (path, init) => outer.request(path, init),
     stop: async () => {
-      const stopError = await drain();
+      const stopError = await life.drain();
       if (stopError) throw stopError;
     },
   };

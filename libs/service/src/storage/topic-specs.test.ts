@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { topicSpecs } from '@rlhf-streams/bus';
 import type { TopicSpec } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { topicSpecsFor } from './specs.js';
+import { topicSpecsFor } from './topic-specs.js';
 
 const DAY = 86_400_000;
 

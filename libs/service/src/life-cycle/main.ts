@@ -3,13 +3,13 @@
 import { codeOf, type Logger, messageOf } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
 import type { z } from 'zod';
-import { createLogger } from './logger.js';
-import { dataSettings } from './logs/embedded.js';
-import { artifactSettings, openArtifacts } from './open-artifacts.js';
-import { openLog } from './open-log.js';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { dataSettings, runtimeSettings } from '../settings/shared.js';
+import { artifactSettings, openArtifacts } from '../storage/open-artifacts.js';
+import { openLog } from '../storage/open-log.js';
+import { topicSpecsFor } from '../storage/topic-specs.js';
+import { createLogger } from '../telemetry/logger.js';
 import { type ServiceDefinition, startService } from './service.js';
-import { type Environment, readSettings, runtimeSettings } from './settings.js';
-import { topicSpecsFor } from './topics/specs.js';
 
 /** What a process that started a service with a channel is told when the service is ready: where it listens. */
 export interface ReadyMessage {
@@ -50,7 +50,7 @@ async function runUntilSignal<Schema extends z.ZodObject>(
     );
     const logger = createLogger({ level: LOG_LEVEL });
     // The SDK is loaded by services of their own process only.
-    const { createTelemetry } = await import('./telemetry/sdk.js');
+    const { createTelemetry } = await import('../telemetry/sdk.js');
     const topics = await topicSpecsFor(environment);
     log = await openLog(environment);
     await log.ensureTopics(topics);

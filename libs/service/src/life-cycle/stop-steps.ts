@@ -1,17 +1,6 @@
 import { codeOf, messageOf, RuntimeError } from '@rlhf-streams/bus';
 import { withDeadline } from '@rlhf-streams/waiting';
 
-/**
- * The life of a service:
- *
- *     starting -> ready       `start` returned
- *     starting -> draining    `start` or `fail` gave a reason to end, or its time was up
- *     ready    -> draining    `stop` or `fail` was called
- *     draining -> stopped     everything ended in time, and there was no failure
- *     draining -> failed      there was a failure, or something did not end
- */
-export type ServiceState = 'starting' | 'ready' | 'draining' | 'stopped' | 'failed';
-
 /** Something to end: `what` names it in errors. */
 export interface StopStep {
   readonly what: string;

@@ -1,11 +1,11 @@
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
-import type { EventLog } from '@rlhf-streams/log';
+import { type EventLog, embeddedLog } from '@rlhf-streams/log';
 import { z } from 'zod';
-import { openEmbeddedLog } from './logs/embedded.js';
-import { openKafkaLog } from './logs/kafka.js';
-import { type Environment, readSettings } from './settings.js';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { dataSettings } from '../settings/shared.js';
+import { openKafkaLog } from './kafka.js';
 
 export const logSettings = z.object({
   RLHF_LOG: z
@@ -32,6 +32,11 @@ export async function openLog(environment: Environment): Promise<EventLog> {
   if (name === 'embedded') return openEmbeddedLog(environment);
   if (name === 'kafka') return openKafkaLog(environment);
   return (await adapterModule(name)).openLog(environment);
+}
+
+function openEmbeddedLog(environment: Environment): Promise<EventLog> {
+  const [{ RLHF_DATA_DIR }] = readSettings(environment, dataSettings);
+  return embeddedLog({ directory: join(RLHF_DATA_DIR, 'log') });
 }
 
 async function adapterModule(name: string): Promise<LogAdapterModule> {

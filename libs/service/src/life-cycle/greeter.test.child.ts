@@ -1,6 +1,6 @@
 /** A service of its own process, for the tests of `main`. */
 import { z } from 'zod';
-import { main } from './entry.js';
+import { main } from './main.js';
 import { defineService } from './service.js';
 
 const settings = z.object({ FAIL_AFTER_START: z.stringbool().default(false).describe('whether to fail') });

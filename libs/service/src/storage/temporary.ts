@@ -2,8 +2,7 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { codeOf } from '@rlhf-streams/bus';
-import { isRunning, type Owner, thisProcess } from '@rlhf-streams/files';
+import { isRunning, type Owner, thisProcess, unlessMissing } from '@rlhf-streams/files';
 
 export interface TemporaryFolders {
   /** Lets `work` use a new, empty folder, and removes it when the work has ended, however it ended. */
@@ -59,13 +58,4 @@ function makerOf(name: string): Maker | undefined {
   if (host === undefined || started === undefined) return undefined;
   const life = started !== '' && { started: decodeURIComponent(started) };
   return { host: decodeURIComponent(host), pid: Number(pid), ...life };
-}
-
-async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { runStopSteps, type StopStep } from './lifecycle.js';
+import { runStopSteps, type StopStep } from './stop-steps.js';
 
 it('runs every step in order, whatever those before it did, and tells all', async () => {
   const order: string[] = [];

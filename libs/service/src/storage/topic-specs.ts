@@ -4,8 +4,8 @@ import { RuntimeError, topicSpecs } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
 import type { TopicSpec } from '@rlhf-streams/log';
 import { z } from 'zod';
-import { type Environment, readSettings } from '../settings.js';
-import { readTopicsFile, type TopicSettings, type TopicsFile } from './file.js';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { readTopicsFile, type TopicSettings, type TopicsFile } from './topics-file.js';
 
 export const topicSettings = z.object({
   RLHF_TOPIC_PARTITIONS: z.coerce

@@ -3,8 +3,9 @@ import { resolve } from 'node:path';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
 import { type EventLog, type KafkaLogOptions, kafkaLog } from '@rlhf-streams/log';
 import { z } from 'zod';
-import { createLogger } from '../logger.js';
-import { type Environment, readSettings, runtimeSettings } from '../settings.js';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { runtimeSettings } from '../settings/shared.js';
+import { createLogger } from '../telemetry/logger.js';
 
 export const kafkaSettings = z
   .object({

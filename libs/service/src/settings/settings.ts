@@ -2,46 +2,8 @@
 
 import { RuntimeError } from '@rlhf-streams/bus';
 import { z } from 'zod';
-import { logLevels } from './logger.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** What every service understands. */
-export const runtimeSettings = z.object({
-  HOST: z.string().default('127.0.0.1').describe('address to listen at; 0.0.0.0 in containers'),
-  PORT: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(8080)
-    .describe('port to listen at; 0 takes a free one'),
-  LOG_LEVEL: z.enum(logLevels).default('info').describe('least level that is logged'),
-  HTTP_BODY_LIMIT_BYTES: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(1 << 20)
-    .describe('largest request body'),
-  HTTP_ALLOWED_HOSTS: z
-    .string()
-    .optional()
-    .describe(
-      'names that requests may address besides localhost, separated by commas; by default any where HOST is no loopback address, else none',
-    ),
-  HTTP_STALLED_CLIENT_MS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(60_000)
-    .describe('a client that does not read its answer for so many milliseconds is disconnected'),
-  START_TIMEOUT_MS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(300_000)
-    .describe('a service that starts longer has failed'),
-});
 
 /** One row of a service's documentation. */
 export interface SettingDescription {

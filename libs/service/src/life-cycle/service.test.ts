@@ -8,9 +8,11 @@ import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { createOperations } from './http/operations.js';
-import type { ServiceState } from './lifecycle.js';
-import { createLogger } from './logger.js';
+import { createOperations } from '../http/operations.js';
+import { createLogger } from '../telemetry/logger.js';
+import { noTelemetry } from '../telemetry/port.js';
+import { createTelemetry } from '../telemetry/sdk.js';
+import type { ServiceState } from './life-cycle.js';
 import {
   defineService,
   type RunningService,
@@ -18,8 +20,6 @@ import {
   type StartOptions,
   startService,
 } from './service.js';
-import { noTelemetry } from './telemetry/port.js';
-import { createTelemetry } from './telemetry/sdk.js';
 
 const settings = z.object({ GREETING: z.string().default('hello').describe('what it says') });
 type Context = ServiceContext<z.output<typeof settings>>;
