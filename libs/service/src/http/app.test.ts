@@ -131,3 +131,12 @@ it('makes problems of what an OpenAPI route finds invalid', () => {
   );
   validationHook({ success: true });
 });
+
+it('says of a body what was expected and what came', async () => {
+  const { response, body } = await ask('/runs', json('{"run": 7, "config": {}}'));
+  expect(response.status).toBe(400);
+  expect(body.errors).toEqual([
+    { path: 'run', message: 'expected a string, got 7', code: 'invalid_type' },
+    { path: 'config.betas', message: 'expected a list, got nothing', code: 'invalid_type' },
+  ]);
+});

@@ -78,5 +78,5 @@ it('exits 1 when the service fails, or an error goes uncaught', async () => {
 it('exits 2 and names the variable when a setting is wrong', async () => {
   const { exit, errors } = run({ FAIL_AFTER_START: 'perhaps' });
   expect(await exit).toEqual([2, null]);
-  expect(await errors).toMatch(/greeter did not start: .*\n.*FAIL_AFTER_START .*"perhaps"/);
+  expect(await errors).toMatch(/greeter did not start: .*\n.*FAIL_AFTER_START: .*"perhaps"/);
 });

@@ -170,7 +170,7 @@ describe('a service', () => {
     );
     await expect(start).rejects.toMatchObject({
       code: 'RUNTIME_SETTINGS',
-      message: expect.stringMatching(/N .*"x"[\s\S]*PORT .*"y"/),
+      message: expect.stringMatching(/N: .*"x"[\s\S]*PORT: .*"y"/),
     });
     expect(begin).not.toHaveBeenCalled();
   });

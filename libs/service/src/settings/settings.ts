@@ -1,6 +1,7 @@
 /** Settings are environment variables with a schema. */
 
 import { RuntimeError } from '@rlhf-streams/bus';
+import { expectedBy } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -47,7 +48,8 @@ export function readSettings<const Schemas extends readonly z.ZodObject[]>(
 ): { [Index in keyof Schemas]: z.output<Schemas[Index]> } {
   const results = schemas.map((schema) => {
     const names = Object.keys(schema.shape).filter((name) => environment[name]);
-    return schema.safeParse(Object.fromEntries(names.map((name) => [name, environment[name]])));
+    const values = Object.fromEntries(names.map((name) => [name, environment[name]]));
+    return schema.safeParse(values, { error: expectedBy });
   });
   const mistakes = results.flatMap((result, index) =>
     result.success ? [] : result.error.issues.map((issue) => explain(issue, schemas[index]!, environment)),
@@ -67,5 +69,5 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodObject, environment: Envi
   if (!description) return `  ${issue.message}`;
   const value = environment[name];
   const came = !value ? 'nothing' : SECRET.test(name) ? 'a value that is not shown' : JSON.stringify(value);
-  return `  ${name} (${description}): got ${came}; ${issue.message}`;
+  return `  ${name}: ${issue.message}, got ${came} (${description})`;
 }

@@ -59,7 +59,7 @@ describe('openArtifacts', () => {
   });
 
   it.each([
-    [{ RLHF_ARTIFACTS_URL: 'https://models/team' }, /RLHF_ARTIFACTS_URL .*s3:\/\/bucket\/prefix/],
+    [{ RLHF_ARTIFACTS_URL: 'https://models/team' }, /RLHF_ARTIFACTS_URL: .*s3:\/\/bucket\/prefix/],
     [{ RLHF_ARTIFACTS_URL: 's3://Models' }, /RLHF_ARTIFACTS_URL/],
     [{ RLHF_ARTIFACTS_URL: 's3://models', S3_ENDPOINT: 'store:9000' }, /S3_ENDPOINT/],
     [{ RLHF_CACHE_BYTES: 'much' }, /RLHF_CACHE_BYTES/],

@@ -84,7 +84,7 @@ describe('a file that is wrong', () => {
       'topics.rollouts',
     ],
     ['an unknown section', 'topic: {}', 'no such key: topic (did you mean topics?)', ''],
-    ['no partitions', 'defaults: { partitions: 0 }', '>=1', 'defaults.partitions'],
+    ['no partitions', 'defaults: { partitions: 0 }', 'expected at least 1, got 0', 'defaults.partitions'],
     ['a number of milliseconds', 'defaults: { retention: 1000 }', 'as 7d, 12h', 'defaults.retention'],
     ['an unknown unit', 'topics: { rewards: { retention: 2w } }', 'as 7d', 'topics.rewards.retention'],
     ['a moment', 'topics: { rewards: { retention: 5m } }', 'at least 1h,', 'topics.rewards.retention'],
@@ -120,7 +120,7 @@ describe('a file that is wrong', () => {
       'at least 1048588',
       'topics.rollouts.settings["max.message.bytes"]',
     ],
-    ['text', 'topics', 'expected object', ''],
+    ['text', 'topics', 'expected an object', ''],
     ['no YAML', 'topics: [', 'is no YAML', ''],
     ['several documents', '{}\n---\n{}', 'is no YAML', ''],
     ['an alias of nothing', 'topics: *lost', 'lost', ''],
@@ -158,6 +158,6 @@ it('fewer copies than must be in sync are refused: nothing could be published', 
 
 it('an environment variable that is wrong is named', async () => {
   await expect(specs(undefined, { RLHF_TOPIC_PARTITIONS: '0' })).rejects.toThrow(
-    /RLHF_TOPIC_PARTITIONS .*"0"/,
+    /RLHF_TOPIC_PARTITIONS: .*"0"/,
   );
 });

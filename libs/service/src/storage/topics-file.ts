@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
-import { explainUnknownKeys, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
+import { explainMistake, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
@@ -98,7 +98,7 @@ export async function readTopicsFile(path: string): Promise<TopicsFile> {
       cause,
     );
   });
-  const result = TopicsFile.safeParse(contentOf(text, path), { error: explainUnknownKeys });
+  const result = TopicsFile.safeParse(contentOf(text, path), { error: explainMistake });
   if (result.success) return result.data;
   throw invalid(`expected ${path} to say how topics are kept:\n${z.prettifyError(result.error)}`);
 }
