@@ -1,11 +1,3 @@
-export {
-  type ComputeSettings,
-  computeSettings,
-  generationSettings,
-  memoryLimit,
-  memorySettings,
-  trainingSettings,
-} from './compute-settings.js';
 export { main, type ReadyMessage } from './entry.js';
 export { isLoopback } from './http/hosts.js';
 export { expectJson } from './http/media-type.js';
@@ -16,7 +8,6 @@ export {
   type ProblemDetails,
   ProblemError,
   problem,
-  textProblem,
   validationHook,
 } from './http/problem.js';
 export type { OpenStreams } from './http/streams.js';
@@ -43,7 +34,6 @@ export {
   runtimeSettings,
   type SettingDescription,
 } from './settings.js';
-export { startThread } from './start-thread.js';
 export { noTelemetry, type Telemetry } from './telemetry/port.js';
 export { type TemporaryFolders, temporaryFolders } from './temporary.js';
 export { topicSettings, topicSpecsFor } from './topics/specs.js';
