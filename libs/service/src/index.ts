@@ -1,11 +1,3 @@
-export {
-  type ComputeSettings,
-  computeSettings,
-  generationSettings,
-  memoryLimit,
-  memorySettings,
-  trainingSettings,
-} from './compute-settings.js';
 export { isLoopback } from './http/hosts.js';
 export { expectJson } from './http/media-type.js';
 export type { Probe, Readiness } from './http/operations.js';
@@ -15,7 +7,6 @@ export {
   type ProblemDetails,
   ProblemError,
   problem,
-  textProblem,
   validationHook,
 } from './http/problem.js';
 export type { OpenStreams } from './http/streams.js';
@@ -37,7 +28,6 @@ export {
   type SettingDescription,
 } from './settings/settings.js';
 export { dataSettings, runtimeSettings } from './settings/shared.js';
-export { startThread } from './start-thread.js';
 export { kafkaSettings } from './storage/kafka.js';
 export { artifactSettings, openArtifacts } from './storage/open-artifacts.js';
 export { type LogAdapterModule, logSettings, openLog } from './storage/open-log.js';

@@ -1,9 +1,9 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
-
 import type { Projection } from '@rlhf-streams/bus';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type RunView, scorersOf } from '@rlhf-streams/runs';
-import { problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/service';
+import { problem, type ServiceContext, validated } from '@rlhf-streams/service';
+import { eachText } from '@rlhf-streams/serving';
 import { z } from 'zod';
 import { type Scorers, scoreBy } from './scorers.js';
 
@@ -24,12 +24,8 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
         `expected run to be a started run with scorers, got ${id}`,
       );
     }
-    const scores = await Promise.all(
-      texts.map((text, index) =>
-        scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }).catch((error) => {
-          throw textProblem(error, index);
-        }),
-      ),
+    const scores = await eachText(texts, (text) =>
+      scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }),
     );
     return c.json({ run: id, scores });
   });
