@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import type { RunConfig } from '@rlhf-streams/training/config';
+import type { RunConfig } from '@rlhf-streams/runs';
 import type { Platform } from 'rlhf-streams';
 
 const fixtures = fileURLToPath(new URL('../../fixtures', import.meta.url));

@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { topics } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { outcomeOf } from '../platform/outcome.js';
 import {
