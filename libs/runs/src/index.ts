@@ -6,6 +6,9 @@ export {
   type ComparisonItem,
   type DemonstrationItem,
   ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  ItemsFormat,
   itemSchemas,
   type PromptItem,
 } from './items-file.js';

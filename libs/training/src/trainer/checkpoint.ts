@@ -17,8 +17,10 @@ export interface Checkpoint {
   readonly positions: Readonly<Record<string, readonly number[]>>;
 }
 
+/** Goes up when an older reader could not go on from the files. Fields that a reader does not know, it leaves out. */
 const FORMAT = 1;
-const StateFile = z.strictObject({
+const Versioned = z.object({ format: z.int().min(1) });
+const StateFile = z.object({
   format: z.literal(FORMAT),
   step: z.int().min(0),
   updates: z.int().min(0),
@@ -41,7 +43,10 @@ export async function saveCheckpoint(
   await writeFile(join(directory, 'state.json'), JSON.stringify(state));
 }
 
-/** @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of `layout`. */
+/**
+ * @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of
+ *   `layout`, TRAINING_CHECKPOINT_TOO_NEW when they are of a format that only a newer build knows.
+ */
 export async function loadCheckpoint(
   directory: string,
   layout: Layout,
@@ -52,13 +57,21 @@ export async function loadCheckpoint(
     const [m, v] = await readVectors(join(directory, 'moments.safetensors'), layout, ['m.', 'v.']);
     return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions } };
   } catch (cause) {
+    if (cause instanceof TrainingError) throw cause;
     const message = `expected ${directory} to hold a checkpoint of this run: ${(cause as Error).message}`;
     throw new TrainingError('TRAINING_CHECKPOINT_INVALID', message, { cause });
   }
 }
 
 async function readState(path: string): Promise<z.output<typeof StateFile>> {
-  const parsed = StateFile.safeParse(JSON.parse(await readFile(path, 'utf8')));
+  const json: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const { success, data } = Versioned.safeParse(json);
+  if (success && data.format > FORMAT)
+    throw new TrainingError(
+      'TRAINING_CHECKPOINT_TOO_NEW',
+      `expected ${path} to be of format ${FORMAT} at most, got format ${data.format}, which a newer build wrote: upgrade the optimizer to that build`,
+    );
+  const parsed = StateFile.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new Error(`${path} is no such state: ${z.prettifyError(parsed.error)}`);
 }
