@@ -57,7 +57,15 @@ describe('events of every type', () => {
   it.each(types)('%s without any one of its required fields is refused by the name of the field', (type) => {
     fc.assert(
       fc.property(dataOf[type] as fc.Arbitrary<Record<string, unknown>>, fc.nat(), (data, n) => {
-        const optional = ['policyVersion', 'margin', 'metadata', 'checkpoint', 'published', 'applied'];
+        const optional = [
+          'from',
+          'policyVersion',
+          'margin',
+          'metadata',
+          'checkpoint',
+          'published',
+          'applied',
+        ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;
         const { [missing]: _, ...rest } = data;

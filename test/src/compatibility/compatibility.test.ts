@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type ArtifactRef, type DataFor, type TopicName, topics } from '@rlhf-streams/events';
 import { readCheckpoint } from '@rlhf-streams/model';
 import { replayConfig } from '@rlhf-streams/runs';
+import { thisBuild } from '@rlhf-streams/service/build';
 import { onnxPool } from '@rlhf-streams/tensor';
 import { openSession } from '@rlhf-streams/training';
 import { followRun, openClient, type Platform, requestRun, startPlatform } from 'rlhf-streams';
@@ -124,7 +125,9 @@ describe.each(['runs-of-0.1.0'])('%s, finished', (fixture) => {
         artifacts?.[role] && (await platform.artifacts.fetch(artifacts[role]));
       const models = { policy: (await fetched('policy'))!, value: await fetched('value') };
       const checkpoint = await platform.artifacts.fetch(artifact);
-      const { session, positions } = await openSession({ config, models, checkpoint, engine, lanes: 1 });
+      const options = { config, models, checkpoint, engine, lanes: 1, build: thisBuild() };
+      const { session, positions, build } = await openSession(options);
+      expect(build).toEqual(expected.build);
       expect(session.step).toBe(step);
       expect(Object.keys(positions).length, run).toBeGreaterThan(0);
       const published = join(folder, `published-${run}`);
@@ -141,6 +144,8 @@ describe.each(['runs-of-0.1.0'])('%s, finished', (fixture) => {
     await requestRun(platform, replayConfig(viewOf(run).config, again));
     await followRun(platform, again, {});
     await expectWeights(again, run);
+    const view = (await shown(again)) as View & { buildChanges?: unknown };
+    expect([view.build, view.buildChanges]).toEqual([thisBuild(), undefined]);
     const { steps } = await outcomeOf(platform);
     const measured = (name: string) =>
       steps.filter((step) => step.run === name).map(({ step, split, metrics }) => ({ step, split, metrics }));
@@ -167,6 +172,9 @@ describe.each(['runs-of-0.1.0'])('%s, of which one was killed', (fixture) => {
     await expectWeights('ppo', 'ppo');
     const { steps } = await outcomeOf(platform);
     expect(steps.filter(({ run }) => run === 'ppo').map(({ step }) => step)).toEqual([0, 1, 2, 3]);
+    // The checkpoint is older than the stamp of builds.
+    const change = { step: 2, ...(expected.build && { from: expected.build }), to: thisBuild() };
+    expect(await shown('ppo')).toMatchObject({ status: 'completed', buildChanges: [change] });
     if (!sameMachine) return;
     expect(untimed(steps.findLast(({ run }) => run === 'ppo')!.metrics)).toEqual(
       untimed(viewOf('ppo').metrics!.metrics),

@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ArtifactRef, Build } from '@rlhf-streams/events';
 import type { RunConfig } from '@rlhf-streams/runs';
 import type { Platform } from 'rlhf-streams';
 
@@ -16,6 +16,7 @@ export const topicsFile = join(fixtures, 'topics.yaml');
 export interface View {
   readonly run: string;
   readonly config: RunConfig;
+  readonly build?: Build;
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
   readonly policy?: { readonly artifact: ArtifactRef };
   readonly metrics?: { readonly metrics: Readonly<Record<string, number>> };
@@ -25,6 +26,8 @@ export interface View {
 export interface Expected {
   /** Bits are of one kind of machine: on another, weights are only close. */
   readonly machine: string;
+  /** Which made it, as checkpoints name it; absent where they do not. */
+  readonly build?: Build;
   /** SHA-256 of the model.safetensors of each run's newest version. */
   readonly weights: Readonly<Record<string, string>>;
   /** What the gateway shows of each run. */

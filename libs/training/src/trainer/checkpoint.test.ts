@@ -15,6 +15,7 @@ const checkpoint = {
   step: 3,
   memory: { klCoef: 0.1 + 0.2 },
   positions: { rollouts: [5, 0, 7], rewards: [] },
+  build: { version: '1.2.3', code: 'c0de', onnxruntime: '1.0.0', platform: 'linux-x64' },
 };
 
 let root: string;
@@ -70,17 +71,25 @@ const changeState = async (edit: object) =>
 describe('a checkpoint of another build', () => {
   beforeEach(() => saveCheckpoint(directory, layout, state, checkpoint));
 
+  it('of the first format says no build', async () => {
+    await changeState({ format: 1, build: undefined });
+    expect(await loadCheckpoint(directory, layout)).toEqual({
+      state,
+      checkpoint: { ...checkpoint, build: undefined },
+    });
+  });
+
   it('may say more than is read', async () => {
     await changeState({ more: true });
     expect(await loadCheckpoint(directory, layout)).toEqual({ state, checkpoint });
   });
 
   it('of a format that only a newer one knows is refused, as that', async () => {
-    await changeState({ format: 2, positions: 'elsewhere' });
+    await changeState({ format: 3, positions: 'elsewhere' });
     await expect(loadCheckpoint(directory, layout)).rejects.toMatchObject({
       code: 'TRAINING_CHECKPOINT_TOO_NEW',
       message: expect.stringMatching(
-        /state\.json to be of format 1 at most, got format 2, .*upgrade the optimizer/,
+        /state\.json to be of format 2 at most, got format 3, .*upgrade the optimizer/,
       ),
     });
   });
