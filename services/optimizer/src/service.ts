@@ -8,6 +8,7 @@ import {
   trainingSettings,
 } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
+import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 
@@ -17,7 +18,7 @@ export const optimizer = defineService({
   settings: computeSettings.extend(trainingSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const build = thisBuild();
+    const build = thisBuild(onnxRuntimeVersion);
     const compute = await startThread<OptimizerThread>(context, new URL('./thread.js', import.meta.url), {
       name: 'optimizer',
       data: {
