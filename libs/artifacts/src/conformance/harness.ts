@@ -1,6 +1,6 @@
 import type { ArtifactRef, ArtifactStore } from '../port.js';
 
-export type Kind = 'blob' | 'manifest';
+type Kind = 'blob' | 'manifest';
 
 /** Somewhere empty to put artifacts, and ways behind the adapter's back. */
 export interface StoreUnderTest {

@@ -31,7 +31,7 @@ export interface Part {
   readonly etag: string;
 }
 
-export interface UnfinishedUpload {
+interface UnfinishedUpload {
   readonly key: string;
   readonly id: string;
   /** By the server's clock, in milliseconds. */
