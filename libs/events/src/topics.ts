@@ -72,7 +72,7 @@ const runs = defineTopic({
         step: Step,
         waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
         sinceMs: z.int().min(0),
-        deadlineMs: z.int().min(0).describe('the run fails when it has waited so long'),
+        deadlineMs: z.int().min(0).describe('milliseconds of waiting after which the run fails'),
       }),
     ),
     defineEvent(
@@ -131,7 +131,10 @@ const prompts = defineTopic({
         minPolicyVersion: PolicyVersion,
         sampling: Sampling,
         seed: z.int().describe("the run's seed; draws are keyed by (seed, rollout id, position)"),
-        timeoutMs: z.int().min(1).describe('generation may take so long once begun; then rollout.failed'),
+        timeoutMs: z
+          .int()
+          .min(1)
+          .describe('milliseconds that generation may take once it has begun; then it is a rollout.failed'),
       }),
     ),
   ],
