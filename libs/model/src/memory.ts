@@ -1,22 +1,12 @@
 /**
- * What a model needs of memory, from its shape alone: what is computed in single precision, by programs of ONNX Runtime,
- * which keeps a copy of the weights it is given. Activations are counted after Korthikanti et al. 2022, "Reducing
- * Activation Recomputation in Large Transformer Models", section 4. Measured peaks lie within a factor of two.
+ * What a model needs of memory, from its config alone: what is computed in single precision, by programs of ONNX Runtime,
+ * which keeps a copy of the weights it is given. Measured peaks lie within a factor of two.
  */
-import type { ModelConfig } from './checkpoint/hf-config.js';
+import { sizeOf } from '@rlhf-streams/tensor';
+import type { ModelConfig } from './architecture.js';
+import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
-
-type Shape = Pick<
-  ModelConfig,
-  | 'vocabSize'
-  | 'contextLength'
-  | 'width'
-  | 'layers'
-  | 'heads'
-  | 'mlpWidth'
-  | 'numLabels'
-  | 'tieWordEmbeddings'
->;
+import { parameterCount } from './weights.js';
 
 const FLOAT_BYTES = 4;
 /** Programs, and the thread they run on. */
@@ -24,23 +14,12 @@ const THREAD_BYTES = 30e6;
 /** Sequences that a program without a gradient computes at once. */
 const ROWS = 8;
 
-/** Numbers that a model learns: the sizes of all its tensors, `gpt2TensorShapes`, in closed form. */
-export function parameterCount(shape: Shape): number {
-  const { vocabSize: V, contextLength: T, width: D, mlpWidth: M, layers, numLabels } = shape;
-  const attention = 3 * D * D + 3 * D + D * D + D;
-  const mlp = 2 * D * M + M + D;
-  const layer = attention + mlp + 4 * D;
-  const head = numLabels === undefined ? (shape.tieWordEmbeddings ? 0 : V * D) : numLabels * D;
-  return V * D + T * D + layers * layer + 2 * D + head;
-}
-
-export const weightBytes = (shape: Shape): number => FLOAT_BYTES * parameterCount(shape);
+export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
 
 /** To score sequences of up to `length` tokens: a reference, or a reward model. */
-export function scoringBytes(shape: Shape, { length }: { readonly length: number }): number {
-  const { width, heads } = shape;
-  const numbers = outputs(shape) + 8 * width + 2 * heads * length;
-  return 2 * weightBytes(shape) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
+export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
+  const numbers = outputs(config) + architectureOf(config).activations(config, length).working;
+  return 2 * weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
 }
 
 export interface GenerationLoad {
@@ -54,9 +33,13 @@ export interface GenerationLoad {
   readonly versions: number;
 }
 
-export function generationBytes(shape: Shape, { threads, slots, length, versions }: GenerationLoad): number {
-  const cache = 2 * shape.layers * slots * length * shape.width * FLOAT_BYTES;
-  return threads * (scoringBytes(shape, { length }) + (versions - 1) * weightBytes(shape) + cache);
+export function generationBytes(
+  config: ModelConfig,
+  { threads, slots, length, versions }: GenerationLoad,
+): number {
+  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, length));
+  const cache = 2 * config.layers * keys * FLOAT_BYTES;
+  return threads * (scoringBytes(config, { length }) + (versions - 1) * weightBytes(config) + cache);
 }
 
 export interface TrainingLoad {
@@ -72,16 +55,17 @@ export interface TrainingLoad {
  * To train all these models together: of each parameter two copies of it and its two moments, those it started from,
  * and its gradient; in each lane its gradient, copies on the way to a worker and back, and the activations.
  */
-export function trainingBytes(shapes: readonly Shape[], { lanes, rows, length }: TrainingLoad): number {
-  const weights = shapes.reduce((sum, shape) => sum + weightBytes(shape), 0);
-  const activations = shapes.reduce((sum, shape) => {
-    const layer = 17 * shape.width + 2.5 * shape.heads * length;
-    return sum + rows * length * (shape.layers * layer + 5 * outputs(shape)) * FLOAT_BYTES;
+export function trainingBytes(models: readonly ModelConfig[], { lanes, rows, length }: TrainingLoad): number {
+  const weights = models.reduce((sum, config) => sum + weightBytes(config), 0);
+  const activations = models.reduce((sum, config) => {
+    const { kept } = architectureOf(config).activations(config, length);
+    return sum + rows * length * (config.layers * kept + 5 * outputs(config)) * FLOAT_BYTES;
   }, 0);
   return 11 * weights + lanes * (4 * weights + activations + THREAD_BYTES);
 }
 
-const outputs = ({ numLabels, vocabSize }: Shape): number => numLabels ?? vocabSize;
+const outputs = ({ head, vocabSize }: ModelConfig): number =>
+  head.kind === 'scalar' ? head.labels : vocabSize;
 
 /** @throws ModelError MODEL_MEMORY when `what` needs more than there is. */
 export function requireMemory(what: string, neededBytes: number, limitBytes: number): void {

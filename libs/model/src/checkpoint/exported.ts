@@ -1,7 +1,7 @@
+import type { ModelConfig } from '../architecture.js';
 import { exportedTokenizer } from '../tokenizer/exported.js';
 import type { TokenizerFiles } from '../tokenizer/files.js';
 import { loadTokenizer } from '../tokenizer/tokenizer.js';
-import type { ModelConfig } from './hf-config.js';
 
 /** A model but for its weights. */
 interface Exported {

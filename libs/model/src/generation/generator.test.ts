@@ -1,25 +1,19 @@
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';
-import {
-  createGenerator,
-  type GenerationRequest,
-  initialiseWeights,
-  keyFor,
-  type ModelConfig,
-  type Weights,
-} from '../index.js';
+import { newModelConfig } from '../architectures/index.js';
+import { keyFor } from '../sampling/rollout-draws.js';
+import { initialiseWeights } from '../weights.js';
+import { createGenerator } from './generator.js';
+import type { GenerationRequest, Weights } from './request.js';
 
-const config: ModelConfig = {
+const config = newModelConfig({
   architecture: 'gpt2',
   vocabSize: 97,
   contextLength: 48,
   width: 32,
   layers: 2,
   heads: 4,
-  mlpWidth: 64,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+});
 const weightsOf = (seed: number): Weights => ({
   version: `v${seed}`,
   // Larger than at the start of training, so that the tokens depend on the weights and on what came before.

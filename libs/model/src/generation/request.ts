@@ -1,5 +1,5 @@
 import type { Buffers } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import type { ModelConfig } from '../architecture.js';
 import { ModelError } from '../errors.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
 import type { SamplingOptions } from '../sampling/sampler.js';

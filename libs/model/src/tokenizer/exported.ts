@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import type { ModelConfig } from '../architecture.js';
 import { namesOf, type TokenizerFiles } from './files.js';
 import { framing, offsetsOf } from './post-processor.js';
 import { loadTokenizer } from './tokenizer.js';
@@ -12,12 +12,12 @@ import { loadTokenizer } from './tokenizer.js';
  */
 export function exportedTokenizer(
   files: TokenizerFiles,
-  { contextLength, numLabels }: Pick<ModelConfig, 'contextLength' | 'numLabels'>,
+  { contextLength, head }: Pick<ModelConfig, 'contextLength' | 'head'>,
 ): TokenizerFiles {
   const { begin, end, eosId, padId } = loadTokenizer(files.json, files.config);
   const names = namesOf(files.json);
   const named = (id: number) => ({ token: names.get(id)!, id });
-  const wanted = numLabels === undefined ? [] : [eosId];
+  const wanted = head.kind === 'language' ? [] : [eosId];
   const json = files.json as { readonly post_processor?: unknown };
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
   const longest = config.model_max_length;
@@ -35,7 +35,7 @@ export function exportedTokenizer(
       pad_token: config.pad_token ?? names.get(padId),
       model_max_length: typeof longest === 'number' ? Math.min(longest, contextLength) : contextLength,
       tokenizer_class: 'PreTrainedTokenizerFast',
-      // transformers 4 would by default give GPT-2 token types, whose embeddings it adds.
+      // transformers 4 would by default give token types too, and some models add their embeddings.
       model_input_names: config.model_input_names ?? ['input_ids', 'attention_mask'],
     },
   };

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import type { ModelConfig } from '../architecture.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /**
