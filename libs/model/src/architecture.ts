@@ -5,37 +5,7 @@
  * Shapes: B rows, T tokens, D width, V vocabulary, H heads with keys and values, K width of such a head, C capacity.
  */
 import type * as tf from '@tensorflow/tfjs';
-
-/** What every model has, whatever its architecture. Further fields are its architecture's own. */
-export interface ModelConfig {
-  /** Name of the architecture, which is `model_type` in `config.json`. */
-  readonly architecture: string;
-  readonly vocabSize: number;
-  /** The longest sequence, prompt and completion together, in tokens. */
-  readonly contextLength: number;
-  /** The size of a hidden state. */
-  readonly width: number;
-  readonly layers: number;
-  readonly head: Head;
-  /** Whether the output matrix of a language head is the token embedding. */
-  readonly tieWordEmbeddings: boolean;
-  readonly bosTokenId?: number;
-  readonly eosTokenId?: number;
-  readonly padTokenId?: number;
-  /** Fields of the original `config.json` that change nothing here; they are written back as they came. */
-  readonly extra?: Readonly<Record<string, unknown>>;
-}
-
-/** What stands on the last hidden state: logits of the next token, or `labels` numbers for a sequence. */
-export type Head = { readonly kind: 'language' } | { readonly kind: 'scalar'; readonly labels: number };
-
-/** What a new model is asked for by; everything else is its architecture's convention. */
-export interface ModelSize
-  extends Pick<ModelConfig, 'vocabSize' | 'contextLength' | 'width' | 'layers'>,
-    Partial<Pick<ModelConfig, 'bosTokenId' | 'eosTokenId' | 'padTokenId'>> {
-  /** Attention heads of a layer; they divide the width. */
-  readonly heads: number;
-}
+import type { ModelConfig, ModelSize } from './model-config.js';
 
 /** A tensor that a model learns. */
 export interface LearnedTensor {

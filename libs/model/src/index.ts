@@ -1,4 +1,4 @@
-export type { Architecture, ModelConfig, Parameters } from './architecture.js';
+export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
 export {
   describeCheckpoint,
@@ -16,7 +16,6 @@ export {
   type GenerationRequest,
   type Weights,
 } from './generation/request.js';
-export { expectKind, type ModelKind, modelKind, shapeKey, withScalarHead } from './kind.js';
 export {
   bytesText,
   generationBytes,
@@ -25,6 +24,14 @@ export {
   trainingBytes,
   weightBytes,
 } from './memory.js';
+export {
+  expectKind,
+  type ModelConfig,
+  type ModelKind,
+  modelKind,
+  shapeKey,
+  withScalarHead,
+} from './model-config.js';
 export { tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, uniform } from './sampling/rollout-draws.js';
 export { sampleToken } from './sampling/sampler.js';

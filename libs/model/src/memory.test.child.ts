@@ -1,10 +1,10 @@
 /** A process that computes with a model as a service does, and prints how many bytes that took at its peak. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { onnxEngine } from '@rlhf-streams/tensor';
-import type { ModelConfig } from './architecture.js';
 import { newModelConfig } from './architectures/index.js';
 import { createGenerator } from './generation/generator.js';
-import { withScalarHead } from './kind.js';
+import type { ModelConfig } from './model-config.js';
+import { withScalarHead } from './model-config.js';
 import { keyFor } from './sampling/rollout-draws.js';
 import { logprobScorer, rewardScorer } from './scoring.js';
 import { initialiseWeights } from './weights.js';

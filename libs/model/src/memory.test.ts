@@ -2,9 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { ModelConfig } from './architecture.js';
 import { newModelConfig } from './architectures/index.js';
-import { withScalarHead } from './kind.js';
 import {
   bytesText,
   generationBytes,
@@ -13,6 +11,8 @@ import {
   trainingBytes,
   weightBytes,
 } from './memory.js';
+import type { ModelConfig } from './model-config.js';
+import { withScalarHead } from './model-config.js';
 
 const shapeOf = (layers: number, width: number, vocabSize = 1024, contextLength = 64): ModelConfig =>
   newModelConfig({ architecture: 'gpt2', vocabSize, contextLength, width, layers, heads: 4 });

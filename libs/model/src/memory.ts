@@ -3,9 +3,9 @@
  * which keeps a copy of the weights it is given. Measured peaks lie within a factor of two.
  */
 import { sizeOf } from '@rlhf-streams/tensor';
-import type { ModelConfig } from './architecture.js';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
+import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
 const FLOAT_BYTES = 4;

@@ -12,11 +12,11 @@ import {
   type Program,
 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { ModelConfig } from './architecture.js';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { bucket } from './generation/request.js';
 import { groupBy } from './group-by.js';
+import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
 export interface Scorer<Result> {

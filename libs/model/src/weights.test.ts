@@ -1,8 +1,8 @@
 import { sizeOf } from '@rlhf-streams/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Head } from './architecture.js';
 import { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
+import type { Head } from './model-config.js';
 import { initialiseWeights, parameterCount } from './weights.js';
 
 describe('parameterCount', () => {

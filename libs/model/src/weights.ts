@@ -1,7 +1,8 @@
 /** The numbers that a model learns: what they are, how many, and where they start. */
 import { float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
-import type { LearnedTensor, ModelConfig } from './architecture.js';
+import type { LearnedTensor } from './architecture.js';
 import { architectureOf } from './architectures/index.js';
+import type { ModelConfig } from './model-config.js';
 import { keyFor, uniform } from './sampling/rollout-draws.js';
 
 export interface WeightTensor {

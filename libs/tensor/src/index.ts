@@ -14,7 +14,8 @@ export {
   type TypedBuffer,
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
-export { type Device, requireDevice } from './engines/device.js';
+export { requireDevice } from './engines/device.js';
 export { onnxEngine } from './engines/onnx.js';
+export type { Device } from './engines/session.js';
 export { TensorError, type TensorErrorCode } from './errors.js';
 export { onnxPool } from './pool/pool.js';

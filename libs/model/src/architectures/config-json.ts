@@ -1,7 +1,7 @@
 /** The fields of `config.json` that every architecture of transformers has (its `PretrainedConfig`), both ways. */
 import { z } from 'zod';
-import type { Head, ModelConfig } from '../architecture.js';
 import { ModelError } from '../errors.js';
+import type { Head, ModelConfig } from '../model-config.js';
 
 /** The classes that transformers computes an architecture by; `architectures` names the one with the model's head. */
 export interface ModelClasses {

@@ -1,6 +1,7 @@
 /** The architectures there are. To add one: a folder beside `gpt2`, and a line here. */
-import type { Architecture, ModelConfig, ModelSize } from '../architecture.js';
+import type { Architecture } from '../architecture.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig, ModelSize } from '../model-config.js';
 import { gpt2 } from './gpt2/index.js';
 
 const architectures: ReadonlyMap<unknown, Architecture> = new Map(

@@ -1,8 +1,8 @@
 /** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
-import type { ModelConfig } from '../architecture.js';
 import { architectureOf, parseModelConfig } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig } from '../model-config.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import type { WeightTensor } from '../weights.js';
 import { type FileContents, writeFolderAtomically } from './atomic.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newModelConfig } from '../architectures/index.js';
-import { withScalarHead } from '../kind.js';
+import { withScalarHead } from '../model-config.js';
 import { trainByteLevelBpe } from '../tokenizer/bpe-trainer.js';
 import { exportedCheckpoint } from './exported.js';
 

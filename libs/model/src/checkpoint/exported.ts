@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../architecture.js';
+import type { ModelConfig } from '../model-config.js';
 import { exportedTokenizer } from '../tokenizer/exported.js';
 import type { TokenizerFiles } from '../tokenizer/files.js';
 import { loadTokenizer } from '../tokenizer/tokenizer.js';

@@ -4,9 +4,9 @@
  * version of the weights: a request for another version waits until the batch has run empty.
  */
 import { allocate, type Buffers, type Engine, type Executable } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../architecture.js';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
+import type { ModelConfig } from '../model-config.js';
 import { tokenLogprobs } from '../sampling/likeliest.js';
 import { uniform } from '../sampling/rollout-draws.js';
 import { type SampledToken, sampleToken } from '../sampling/sampler.js';

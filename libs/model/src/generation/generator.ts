@@ -1,6 +1,6 @@
 import type { Engine } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../architecture.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig } from '../model-config.js';
 import { type Batch, createBatch } from './batch.js';
 import { type Completion, capacityOf, checkRequest, type GenerationRequest } from './request.js';
 

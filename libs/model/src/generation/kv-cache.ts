@@ -1,7 +1,8 @@
 /** Keys and values of the sequences that are generated side by side: a row of the cache is a slot of the batch. */
 import { type Buffers, float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
-import type { LayerCache, ModelConfig } from '../architecture.js';
+import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
+import type { ModelConfig } from '../model-config.js';
 
 const KINDS = ['keys', 'values'] as const;
 const PAST = 'past.';

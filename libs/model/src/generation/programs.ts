@@ -1,8 +1,8 @@
 /** The two programs of generation, for fixed shapes. */
 import { type Engine, type Executable, int32 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { ModelConfig } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
+import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
 import { cacheIn, cacheOut, cacheSpecs } from './kv-cache.js';
 

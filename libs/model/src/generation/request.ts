@@ -1,6 +1,6 @@
 import type { Buffers } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../architecture.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig } from '../model-config.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
 import type { SamplingOptions } from '../sampling/sampler.js';
 

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../architecture.js';
+import type { ModelConfig } from '../model-config.js';
 import { namesOf, type TokenizerFiles } from './files.js';
 import { framing, offsetsOf } from './post-processor.js';
 import { loadTokenizer } from './tokenizer.js';

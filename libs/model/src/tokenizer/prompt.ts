@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../architecture.js';
+import type { ModelConfig } from '../model-config.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /**

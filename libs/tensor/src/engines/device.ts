@@ -2,9 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { float32 } from '../engine.js';
 import { TensorError } from '../errors.js';
 import { onnxEngine } from './onnx.js';
-
-/** What ONNX Runtime computes on. Bits are those of the CPU alone. */
-export type Device = 'cpu' | 'cuda';
+import type { Device } from './session.js';
 
 /** Computes something on the device. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when that cannot be done here. */
 export async function requireDevice(device: Device): Promise<void> {

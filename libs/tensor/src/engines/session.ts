@@ -1,7 +1,9 @@
 import './no-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { allocate, type Buffers, type Specs, type TypedBuffer } from '../engine.js';
-import type { Device } from './device.js';
+
+/** What ONNX Runtime computes on. Bits are those of the CPU alone. */
+export type Device = 'cpu' | 'cuda';
 
 export interface SessionOptions {
   /** ONNX Runtime's own, within an operator. Default 1. */

@@ -1,7 +1,7 @@
 /** `config.json` of a GPT-2, in the spelling of transformers 5 and in the older ones, both ways. */
 import { z } from 'zod';
-import type { ModelConfig, ModelSize } from '../../architecture.js';
 import { ModelError } from '../../errors.js';
+import type { ModelConfig, ModelSize } from '../../model-config.js';
 import {
   checked,
   commonFields,
