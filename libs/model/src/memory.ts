@@ -1,6 +1,6 @@
 /**
- * What a model needs of memory, from its config alone: what is computed in single precision, by programs of ONNX Runtime,
- * which keeps a copy of the weights it is given. Measured peaks lie within a factor of two.
+ * Estimates of the memory that a model needs, from its config alone. They hold for float32 computed by programs of ONNX
+ * Runtime, which keeps a copy of the weights it is given; measured peaks lie within a factor of two.
  */
 import { sizeOf } from '@rlhf-streams/tensor';
 import { architectureOf } from './architectures/index.js';
@@ -9,30 +9,32 @@ import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
 const FLOAT_BYTES = 4;
-/** Programs, and the thread they run on. */
+/** Compiled programs and the thread they run on. */
 const THREAD_BYTES = 30e6;
-/** Sequences that a program without a gradient computes at once. */
+/** Rows of a program without a gradient. */
 const ROWS = 8;
 
+/** Bytes of the weights in float32. */
 export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
 
-/** To score sequences of up to `length` tokens: a reference, or a reward model. */
+/** Bytes to score sequences of up to `length` tokens, with a reference or a reward model. */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
   const numbers = outputs(config) + architectureOf(config).activations(config, length).working;
   return 2 * weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
 }
 
 export interface GenerationLoad {
-  /** Each has the weights, and slots of its own. */
+  /** Compute threads, each of which holds the weights and slots of its own. */
   readonly threads: number;
-  /** Sequences generated side by side in a thread. */
+  /** Sequences generated side by side in each thread. */
   readonly slots: number;
   /** Tokens of a sequence, prompt and completion. */
   readonly length: number;
-  /** Versions of the weights in memory at a time: two where they are exchanged while they are in use. */
+  /** Versions of the weights in memory at a time: two where a version is loaded while another is in use. */
   readonly versions: number;
 }
 
+/** Bytes to generate completions. */
 export function generationBytes(
   config: ModelConfig,
   { threads, slots, length, versions }: GenerationLoad,
@@ -52,8 +54,9 @@ export interface TrainingLoad {
 }
 
 /**
- * To train all these models together: of each parameter two copies of it and its two moments, those it started from,
- * and its gradient; in each lane its gradient, copies on the way to a worker and back, and the activations.
+ * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
+ * values that all three started from, and a gradient; each lane holds a gradient, copies of the parameters on their way
+ * to a worker and back, and the activations.
  */
 export function trainingBytes(models: readonly ModelConfig[], { lanes, rows, length }: TrainingLoad): number {
   const weights = models.reduce((sum, config) => sum + weightBytes(config), 0);
@@ -67,7 +70,7 @@ export function trainingBytes(models: readonly ModelConfig[], { lanes, rows, len
 const outputs = ({ head, vocabSize }: ModelConfig): number =>
   head.kind === 'scalar' ? head.labels : vocabSize;
 
-/** @throws ModelError MODEL_MEMORY when `what` needs more than there is. */
+/** @throws ModelError MODEL_MEMORY when `what` needs more than the limit. */
 export function requireMemory(what: string, neededBytes: number, limitBytes: number): void {
   if (neededBytes <= limitBytes) return;
   throw new ModelError(
@@ -76,7 +79,7 @@ export function requireMemory(what: string, neededBytes: number, limitBytes: num
   );
 }
 
-/** Three digits are more than an estimate has. */
+/** A number of bytes with a unit that suits it, rounded to three digits: an estimate has no more. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
   const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));

@@ -1,6 +1,6 @@
 /**
- * What models say of given sequences: log-probs of their tokens, or a score. A row is padded to a bucket of its own
- * length and computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
+ * Scoring of given sequences: log-probs of their tokens, or a reward. A row is padded to a bucket of its own length and
+ * computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
  */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
@@ -20,7 +20,7 @@ import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
 export interface Scorer<Result> {
-  /** One result a sequence, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH */
+  /** One result per sequence, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH */
   score(parameters: Buffers, sequences: readonly (readonly number[])[]): Promise<Result[]>;
 }
 

@@ -1,4 +1,4 @@
-/** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
+/** A model as a folder of Hugging Face's format: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
 import { architectureOf, parseModelConfig } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
@@ -22,7 +22,7 @@ export interface Checkpoint {
   tokenizer?: TokenizerFiles;
 }
 
-/** As stored: half precision is widened when it is read. */
+/** Dtypes that weights may be stored in; they are converted to float32 when they are read. */
 const WEIGHT_TYPES = ['F32', 'F16', 'BF16', 'F64'];
 
 /**
@@ -48,8 +48,8 @@ export async function readCheckpoint(
 }
 
 /**
- * Opens a checkpoint as far as its weights: its shape, which the tensors' names, shapes and types are checked against,
- * and its tokenizer.
+ * Reads the config and the tokenizer of a checkpoint, and checks the names, shapes and dtypes of its tensors. The
+ * weights stay on disk.
  * @throws MODEL_CHECKPOINT_MISSING, MODEL_CHECKPOINT_TENSORS, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
  *   MODEL_TOKENIZER_INVALID
  */
@@ -75,13 +75,13 @@ export interface CheckpointToWrite {
   /** By the names of the architecture's `tensors`. */
   tensors: ReadonlyMap<string, WeightTensor>;
   tokenizer?: TokenizerFiles | undefined;
-  /** Further files of the folder: plain name -> contents. */
+  /** Contents of further files of the folder, by their names. */
   extraFiles?: ReadonlyMap<string, string | Uint8Array>;
 }
 
 /**
- * Writes a folder that transformers' `from_pretrained` loads, and that is there whole or not at all.
- * The same checkpoint gives the same bytes.
+ * Writes a folder that transformers' `from_pretrained` loads. It appears whole or not at all, and the same checkpoint
+ * gives the same bytes.
  * @throws MODEL_CHECKPOINT_EXISTS where `dir` is already there with something in it, MODEL_CHECKPOINT_TENSORS,
  *   MODEL_CHECKPOINT_FILE
  */
@@ -123,7 +123,7 @@ type Shapes = ReadonlyMap<string, readonly number[]>;
 const shapesOf = (config: ModelConfig): Shapes =>
   new Map([...architectureOf(config).tensors(config)].map(([name, { shape }]) => [name, shape]));
 
-/** The expected shapes, with those of copies that the file holds. */
+/** The expected shapes, with those of the copies among what the file stores. */
 function withStoredCopies(config: ModelConfig, stored: readonly (readonly [string, unknown])[]): Shapes {
   const shapes = shapesOf(config);
   const copies = [...architectureOf(config).copies(config)].filter(([copy]) =>
@@ -132,7 +132,7 @@ function withStoredCopies(config: ModelConfig, stored: readonly (readonly [strin
   return new Map([...shapes, ...copies.map(([copy, original]) => [copy, shapes.get(original)!] as const)]);
 }
 
-/** What a file stores, by the names that the architecture has for it; without what was not learned. */
+/** What a file stores, under the architecture's own names, without tensors that were not learned. */
 function byOwnNames<T>(config: ModelConfig, stored: ReadonlyMap<string, T>): [string, T][] {
   const { nameOf } = architectureOf(config);
   return [...stored].flatMap(([storedName, value]): [string, T][] => {

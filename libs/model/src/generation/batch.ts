@@ -14,7 +14,7 @@ import { createKvCache } from './kv-cache.js';
 import { compileDecode, compilePrefill } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
-/** A request with the promise its caller holds. */
+/** A request, and the promise that its caller waits for. */
 export interface Pending {
   readonly request: GenerationRequest;
   readonly deadline: number;
@@ -78,7 +78,7 @@ export function createBatch(
     return entry;
   };
 
-  /** Samples the next token of a slot's sequence; frees the slot when it was the last. */
+  /** Samples the next token of a slot's sequence, and frees the slot when the sequence ends with it. */
   const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
     const { request, resolve, reject, deadline } = sequence.pending;
     try {
@@ -103,7 +103,7 @@ export function createBatch(
     }
   };
 
-  /** Lets go of what nobody waits for any more. */
+  /** Rejects the requests whose signal was aborted, and frees their slots. */
   const dropAborted = () => {
     const drop = ({ request: { signal }, reject }: Pending) => {
       if (!signal?.aborted) return false;
@@ -127,7 +127,7 @@ export function createBatch(
       if (performance.now() > pending!.deadline) pending!.reject(timedOut(pending!));
       else admitted.push({ slot, pending: pending! });
     }
-    // Samples of one prompt share its reading; prompts of one length bucket are read together.
+    // Samples of one prompt share its prefill; prompts of one length bucket are read together.
     const byPrompt = groupBy(admitted, ({ pending }) => pending.request.promptTokens.join());
     const byLength = groupBy(byPrompt.values(), ([first]) =>
       bucket(first!.pending.request.promptTokens.length, config.contextLength),

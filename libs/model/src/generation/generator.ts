@@ -18,8 +18,8 @@ export interface Generator {
 }
 
 /**
- * @param engine with one thread a session, if rollouts shall have the same bits everywhere: ONNX Runtime's last bits
- *   depend on its thread count (measured), not on the rows beside. More cores are used by more generators.
+ * @param engine one thread per session gives rollouts the same bits everywhere: the last bits of ONNX Runtime depend on
+ *   its thread count (measured), though not on the rows beside. Further cores are used by further generators.
  * @param options.slots sequences generated side by side; default 32
  */
 export function createGenerator(
@@ -28,7 +28,7 @@ export function createGenerator(
   options: { slots?: number } = {},
 ): Generator {
   const slots = options.slots ?? 32;
-  /** By capacity: a short sequence does not pay for the cache of a long one. */
+  /** Batches by the capacity of their KV cache: a short sequence does not pay for the cache of a long one. */
   const batches = new Map<number, Batch>();
   let pending = 0;
   let running = false;

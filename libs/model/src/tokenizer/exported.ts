@@ -4,11 +4,11 @@ import { framing, offsetsOf } from './post-processor.js';
 import { loadTokenizer } from './tokenizer.js';
 
 /**
- * The tokenizer of a model as it is published, so that others who load it and add nothing by hand have what training
- * and serving have: a language model continues a text as it begins; a reward model's score is read at the end of text
- * behind it. The special tokens are named and the context is the longest text, in the class that reads `tokenizer.json`
- * as it stands.
- * @throws MODEL_TOKENIZER_INVALID
+ * The tokenizer of a model as it is published. Whoever loads it gets the token ids of training and serving without
+ * adding any: texts begin as they did in training, and those of a reward model also end with the end of text, where its
+ * score is read. `tokenizer_config.json` names the special tokens, the context as the longest text, and the class of
+ * transformers that reads `tokenizer.json` without changes.
+ * @throws ModelError MODEL_TOKENIZER_INVALID
  */
 export function exportedTokenizer(
   files: TokenizerFiles,

@@ -4,7 +4,7 @@ import { TensorError } from '../errors.js';
 import { onnxEngine } from './onnx.js';
 import type { Device } from './session.js';
 
-/** Computes something on the device. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when that cannot be done here. */
+/** Tries the device with a small program. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when it cannot compute here. */
 export async function requireDevice(device: Device): Promise<void> {
   if (device === 'cpu') return;
   try {
