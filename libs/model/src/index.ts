@@ -1,10 +1,6 @@
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
-export {
-  describeCheckpoint,
-  readCheckpoint,
-  writeCheckpoint,
-} from './checkpoint/directory.js';
+export { describeCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
 export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';

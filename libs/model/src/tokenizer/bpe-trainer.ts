@@ -186,7 +186,7 @@ function tokenizerJson(
     })),
     normalizer: null,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    // A text begins with the end of text, as GPT-2 saw its documents.
+    // The end of text also begins one, as it stood between the documents that GPT-2 was trained on.
     post_processor: framing([{ token: specialTokens[0]!, id: 0 }], [], {
       type: 'ByteLevel',
       add_prefix_space: true,

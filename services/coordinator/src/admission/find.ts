@@ -66,7 +66,7 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
       ...model,
       kind,
       what: subject(
-        config.head.kind === 'scalar' && kind === 'classifier'
+        config.head.kind === 'scalar' && config.head.labels > 1
           ? `a classifier of ${config.head.labels} labels`
           : kind,
       ),
