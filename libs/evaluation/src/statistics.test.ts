@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { studentCritical } from './critical-values.js';
-import type { Estimate } from './statistics.js';
 import {
+  type Estimate,
   mean,
   meanEstimate,
   pairedDifference,

@@ -1,6 +1,6 @@
 /** Whether the files that runs name can be read, found before any of the runs is done. */
 import { DataError, labelledRows, loadDataset, readDataset } from '@rlhf-streams/data';
-import { type NamedSource, namedSources, type RunConfig } from '@rlhf-streams/training/config';
+import { type NamedSource, namedSources, type RunConfig } from '@rlhf-streams/runs';
 
 const GOLD = 'gold:';
 const NO_FILE = /^(bundled$|run:|feedback:)/;

@@ -2,7 +2,7 @@ import '@rlhf-streams/kafka-broker/vitest';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, recipe, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest';
 import { type Outcome, outcomeIn, outcomeOf } from '../platform/outcome.js';

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundledCorpus } from '@rlhf-streams/data';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 
 type ConfigFor<Method extends RunConfigInput['method']> = Extract<RunConfigInput, { method: Method }>;
 

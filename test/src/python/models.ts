@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { bundledCorpus } from '@rlhf-streams/data';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { loadTokenizer, readCheckpoint } from '@rlhf-streams/model';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, type ServiceName } from 'rlhf-streams';
 
 /** Where an experiment's models begin: a new one, or a folder. */

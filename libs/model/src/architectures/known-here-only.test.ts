@@ -9,15 +9,11 @@ const ARCHITECTURES = join('libs', 'model', 'src', 'architectures');
 
 /** Sources of the packages, without tests and what only tests use. */
 async function sources(): Promise<string[]> {
-  const files: string[] = [];
-  for (const group of ['libs', 'services']) {
-    for (const name of await readdir(join(workspace, group))) {
-      const source = join(group, name, 'src');
-      const found = await readdir(join(workspace, source), { recursive: true });
-      files.push(...found.filter((file) => file.endsWith('.ts')).map((file) => join(source, file)));
-    }
-  }
-  return files.filter((file) => !file.includes('.test.'));
+  const groups = ['libs', 'services'].map(async (group) => {
+    const files = await readdir(join(workspace, group), { recursive: true });
+    return files.filter((file) => /^[^/\\]+[/\\]src[/\\].*\.ts$/.test(file)).map((file) => join(group, file));
+  });
+  return (await Promise.all(groups)).flat().filter((file) => !file.includes('.test.'));
 }
 
 it('only the folder of an architecture knows the names of its tensors and the keys of its config.json', async () => {

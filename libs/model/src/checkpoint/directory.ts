@@ -1,11 +1,11 @@
 /** A model as a folder of Hugging Face's format: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
+import { type FileContents, writeFolderAtomically } from '@rlhf-streams/files';
 import { architectureOf, parseModelConfig } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import type { WeightTensor } from '../weights.js';
-import { type FileContents, writeFolderAtomically } from './atomic.js';
 import { OWN_FILES } from './files.js';
 import { exists, readJson } from './json-file.js';
 import {

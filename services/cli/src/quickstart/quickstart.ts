@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
-import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
+import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
 import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
 import { checkSettings } from '../platform.js';

@@ -1,5 +1,6 @@
 /** What the log says of the experiment: metrics by run, and the three policies on the held-out prompts. */
 
+import type { Events } from '@rlhf-streams/bus';
 import {
   type MetricSeries,
   meanEstimate,
@@ -9,7 +10,6 @@ import {
   winRate,
 } from '@rlhf-streams/evaluation';
 import type { DataFor } from '@rlhf-streams/events';
-import type { Events } from '@rlhf-streams/runtime';
 import { EVALUATED, type Evaluated, evaluationOf } from './recipe.js';
 
 /** One held-out prompt's rollout with everything said of it. */

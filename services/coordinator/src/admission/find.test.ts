@@ -10,7 +10,7 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/training/config';
+import type { RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
 import type { Part } from './named.js';

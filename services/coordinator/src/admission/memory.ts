@@ -13,7 +13,7 @@ import {
   weightBytes,
   withScalarHead,
 } from '@rlhf-streams/model';
-import { type RunConfig, workOf } from '@rlhf-streams/training/config';
+import { type RunConfig, workOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './named.js';
 
 /** What this process is and has. */

@@ -1,5 +1,5 @@
 import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
-import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/training/config';
+import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
 import * as prepared from './items.js';

@@ -1,5 +1,5 @@
 import { meanEstimate } from '@rlhf-streams/evaluation';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, recipe, requestRun, startPlatform } from 'rlhf-streams';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
