@@ -92,7 +92,7 @@ const generatorFor = perShape((config) => createGenerator(engine, config, { slot
 
 const models = threadModels<Model>({
   admit: (config, memoryBytes) => {
-    if (config.numLabels !== undefined) {
+    if (config.head.kind !== 'language') {
       throw new ModelError(
         'MODEL_NOT_A_POLICY',
         'expected a model that generates text, got a reward model: its weights end in a score',
