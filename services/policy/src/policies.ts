@@ -41,7 +41,7 @@ export interface Policies {
 
 type Use<T> = (policy: LoadedPolicy) => Promise<T>;
 
-export interface UseOptions {
+interface UseOptions {
   /** Milliseconds to wait for a version to be published. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;

@@ -16,7 +16,7 @@ export interface Scored {
   readonly tokens: (own: Tokenizer) => Promise<readonly number[]>;
 }
 
-export interface Scorer {
+interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 
