@@ -1,10 +1,11 @@
 import type { DataFor } from '@rlhf-streams/events';
-import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import { type EventLog, LogError, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConsumeOptions, Consumer } from './consume.js';
+import { RuntimeError } from './errors.js';
 import { createEvents, type Events } from './events.js';
 import { silentLogger } from './logger.js';
-import type { NewEvent } from './new-event.js';
+import type { NewEvent } from './publish.js';
 import { advance, type Received } from './received.js';
 import { topicSpecs } from './topics.js';
 
@@ -160,6 +161,20 @@ describe('consume', () => {
     expect(Buffer.from(letter.value, 'base64').toString()).toBe('not json');
   });
 
+  it('puts an event of a version that only a newer build knows among the dead letters, whole, and goes on', async () => {
+    const headers = { ce_type: 'reward.scored', ce_id: 'newer', ce_schemaversion: '2' };
+    await log.publish([{ topic: 'rewards', key: 'r/0/0', value: '{"scores": [1]}', headers }]);
+    await events.publish([scored(1)]);
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/1']);
+    const [letter, ...others] = await rejections();
+    expect(others).toEqual([]);
+    expect(letter).toMatchObject({ headers, cause: { code: 'EVENT_TOO_NEW' } });
+    expect(Buffer.from(letter!.value, 'base64').toString()).toBe('{"scores": [1]}');
+  });
+
   it('goes on past a record too large for a dead letter', async () => {
     await log.publish([
       {
@@ -213,7 +228,7 @@ describe('consume', () => {
     let attempts = 0;
     const handle = async () => {
       attempts++;
-      if (attempts <= 5) throw Object.assign(new Error('no broker'), { code: 'LOG_UNAVAILABLE' });
+      if (attempts <= 5) throw new LogError('LOG_UNAVAILABLE', 'no broker');
       if (attempts === 6) throw new Error('a first failure of its own');
     };
     await consume({ retries: 1, retryDelayMs: 1, handle });
@@ -229,7 +244,7 @@ describe('consume', () => {
       retryDelayMs: 60_000,
       handle: async () => {
         waiting.open();
-        throw Object.assign(new Error('no weights'), { code: 'RUNTIME_UNAVAILABLE' });
+        throw new RuntimeError('RUNTIME_UNAVAILABLE', 'no weights');
       },
     });
     await waiting.opened;
