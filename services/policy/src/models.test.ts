@@ -104,7 +104,7 @@ describe('a completion', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('that nobody waits for leaves its place to others', async () => {
+  it('that nobody waits for leaves its slot to others', async () => {
     const left = new AbortController();
     // As many as there are slots, and two that wait for one.
     const abandoned = Array.from({ length: 4 }, (_, i) =>

@@ -26,7 +26,7 @@ export const policy = defineService({
       .min(1)
       .max(FOREVER_MS)
       .default(120_000)
-      .describe('fetching and loading a policy version may take so long; then it is tried again'),
+      .describe('milliseconds that fetching and loading a policy version may take; then it is tried again'),
   }),
   async start(context) {
     const { settings, readiness } = context;
@@ -38,6 +38,7 @@ export const policy = defineService({
     const policies = createPolicies(context, {
       host,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
+      pauseMs: 1000,
     });
     readiness.check('policies', () => isFollowing(policies));
     context.http.use('/v1/*', withOpenAIErrors);
