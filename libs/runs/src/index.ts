@@ -1,4 +1,4 @@
-export { buildChangeText, buildText } from './build.js';
+export { buildChangeText, isSameBuild } from './build.js';
 export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export { RunError, type RunErrorCode } from './errors.js';
 export type { OptimizerConfig } from './hyperparameters.js';

@@ -4,7 +4,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Build } from '@rlhf-streams/events';
-import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 
 type Code = Pick<Build, 'version' | 'code' | 'revision'>;
 
@@ -12,17 +11,18 @@ const repository = fileURLToPath(new URL('../../..', import.meta.url));
 /** Where an image, which has no sources, keeps what `codeOf` said when it was packed. */
 const stamp = fileURLToPath(new URL('./build.json', import.meta.url));
 
-let known: Build | undefined;
+/** Told when the process begins: what is on the disk may be another build before it ends. */
+const code = codeOfThisProcess();
 
-/** The build of this process: of its sources in a checkout, of its stamp in an image, else of its package's version. */
-export function thisBuild(): Build {
-  known ??= {
-    ...codeOfThisProcess(),
-    onnxruntime: onnxRuntimeVersion,
-    platform: `${process.platform}-${process.arch}`,
-  };
-  return known;
-}
+/**
+ * The build of this process: of its sources in a checkout, of its stamp in an image, else of its package's version.
+ * @param onnxruntime version of ONNX Runtime, from who computes with it
+ */
+export const thisBuild = (onnxruntime?: string): Build => ({
+  ...code,
+  ...(onnxruntime !== undefined && { onnxruntime }),
+  platform: `${process.platform}-${process.arch}`,
+});
 
 function codeOfThisProcess(): Code {
   if (existsSync(stamp)) return JSON.parse(readFileSync(stamp, 'utf8')) as Code;
@@ -62,7 +62,10 @@ function sourcesOf(root: string): string[] {
   return files.sort();
 }
 
-const isSource = (name: string): boolean => name.endsWith('.ts') && !name.includes('.test.');
+function isSource(name: string): boolean {
+  return name.endsWith('.ts') && !name.includes('.test.');
+}
 
-const versionOf = (path: string | URL): string =>
-  (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+function versionOf(path: string | URL): string {
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}

@@ -9,8 +9,9 @@ export const memorySettings = z.object({
     .int()
     .min(0)
     .default(0)
+    .meta({ defaultInWords: '0: what the machine, or its container, has' })
     .describe(
-      'memory that the models of a run may need in this process; 0 is what the machine or its container has',
+      'bytes that the models of a run may need in this process; a run or model that needs more is refused before it is loaded',
     ),
 });
 
@@ -19,7 +20,9 @@ export const computeSettings = memorySettings.extend({
   RLHF_DEVICE: z
     .enum(['cpu', 'cuda'] satisfies Device[])
     .default('cpu')
-    .describe('what models run on: cpu, to the same bits everywhere, or cuda, in the images for GPUs'),
+    .describe(
+      'what models run on: cpu, where weights are the same to the bit on every machine, or cuda, in the images for GPUs, where they may differ from one run to the next',
+    ),
 });
 export type ComputeSettings = z.output<typeof computeSettings>;
 
@@ -31,14 +34,17 @@ export const generationSettings = z.object({
     .min(1)
     .max(64)
     .default(Math.min(4, availableParallelism()))
-    .describe('compute threads of the policy service, each with slots of its own'),
+    .meta({ defaultInWords: 'the cores, at most 4' })
+    .describe('compute threads of the policy service; each holds its own copy of the weights, and slots'),
   RLHF_POLICY_SLOTS: z.coerce
     .number()
     .int()
     .min(1)
     .max(1024)
     .default(32)
-    .describe('sequences that a thread of the policy service generates at the same time'),
+    .describe(
+      'sequences that a thread of the policy service generates side by side; each takes the memory of a cache, and more of them use the cores better',
+    ),
 });
 
 /** Settings of the optimizer; the coordinator needs them to estimate the memory that a run takes there. */
@@ -49,7 +55,10 @@ export const trainingSettings = z.object({
     .min(1)
     .max(256)
     .default(availableParallelism())
-    .describe('threads of the optimizer that compute micro-batches; any number gives the same weights'),
+    .meta({ defaultInWords: 'the cores' })
+    .describe(
+      'threads of the optimizer that compute micro-batches; any number gives the same weights, and each takes the memory of a micro-batch',
+    ),
 });
 
 /** The bytes of memory at hand: what the setting says, else those of the machine or, if that is less, of its container. */

@@ -3,6 +3,7 @@ import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
 import { defineService } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
 import { computeSettings, memoryLimit, startThread, trainingSettings } from '@rlhf-streams/serving';
+import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 
@@ -12,7 +13,7 @@ export const optimizer = defineService({
   settings: computeSettings.extend(trainingSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const build = thisBuild();
+    const build = thisBuild(onnxRuntimeVersion);
     const compute = await startThread<OptimizerThread>(context, new URL('./thread.js', import.meta.url), {
       name: 'optimizer',
       data: {

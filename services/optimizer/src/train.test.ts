@@ -144,6 +144,10 @@ describe('a run with a checkpoint', () => {
   it('of this build says nothing, whatever the revision is called', async () => {
     expect(await goOn({ ...build, revision: 'abc' } as typeof build)).toEqual([]);
   });
+  it('of another ONNX Runtime says so', async () => {
+    const from = { ...build, onnxruntime: '1.29.0' };
+    expect(await goOn(from)).toEqual([{ run: 'again', step: 2, from, to: build }]);
+  });
   it('says it once', async () => {
     const buildChanges = [{ step: 2, from: older, to: build }];
     expect(await goOn(older, { buildChanges })).toEqual([]);

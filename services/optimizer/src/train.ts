@@ -12,8 +12,8 @@ import {
   applyRunEvent,
   artifactRoles,
   buildChangeText,
-  buildText,
   type Item,
+  isSameBuild,
   type JoinedTopic,
   loggedBy,
   type RunConfig,
@@ -123,11 +123,11 @@ async function tellOtherBuild(
   if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
   const from = checkpoint ? build : view.build;
   const known = view.buildChanges?.findLast((change) => change.step === step)?.to ?? from;
-  if (known && buildText(known) === buildText(to)) return;
+  if (known && isSameBuild(known, to)) return;
   const change = { step, ...(from && { from }), to };
   const { run } = view;
   context.logger.warn({ run, ...change }, `run ${run} ${buildChangeText(change)}`);
-  const id = `${run}/build-changed/${step}/${buildText(to)}`;
+  const id = `${run}/build-changed/${step}/${Object.values(to).join('/')}`;
   await writer.publish([{ type: 'run.build-changed', id, data: { run, ...change } }]);
 }
 

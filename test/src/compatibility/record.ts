@@ -12,6 +12,7 @@ import { gzipSync } from 'node:zlib';
 import { topics } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { thisBuild } from '@rlhf-streams/service/build';
+import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { outcomeOf } from '../platform/outcome.js';
 import {
@@ -87,7 +88,13 @@ async function expectedOf(platform: Platform): Promise<Expected> {
   const events: Record<string, number> = {};
   const names = Object.keys(topics) as (keyof typeof topics)[];
   for await (const { type } of platform.events.readAll(names)) events[type] = (events[type] ?? 0) + 1;
-  return { machine: await kindOfMachine(), build: thisBuild(), weights, runs: views, events };
+  return {
+    machine: await kindOfMachine(),
+    build: thisBuild(onnxRuntimeVersion),
+    weights,
+    runs: views,
+    events,
+  };
 }
 
 /** Run as a process of its own, in a temporary folder: what is trained on is named relative to it. */
