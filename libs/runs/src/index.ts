@@ -12,6 +12,7 @@ export {
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { type MethodDescription, methods } from './methods.js';
 export type { NamedSource } from './named-sources.js';
+export { NewModel } from './new-model.js';
 export {
   type Change,
   type ReplayExtent,
@@ -43,7 +44,19 @@ export {
   startedRun,
 } from './runs.js';
 export type { Setting } from './settings.js';
-export { type ModelSource, NewModel } from './sources.js';
+export {
+  type DataOrigin,
+  type FromPath,
+  type FromRun,
+  type ModelOrigin,
+  parseSource,
+  pathOf,
+  type ScorerOrigin,
+  type Source,
+  type SourceKind,
+  sourceText,
+  withPath,
+} from './sources.js';
 export {
   applyVersion,
   newestVersions,

@@ -1,6 +1,7 @@
 /** Names under which `run.started` lists what a run uses. */
 import { basename } from 'node:path';
 import type { RunConfig } from './run-config.js';
+import { parseSource } from './sources.js';
 
 export const artifactRoles = {
   /** The initial policy, or the body of a reward model: what the run trains or samples from. */
@@ -17,7 +18,8 @@ export const scorersOf = (config: RunConfig): readonly string[] =>
   'scorers' in config ? config.scorers : [];
 
 /** The name a scorer's scores go by: a run's id, `gold`, or a folder's name. */
-export function scorerName(source: string): string {
-  if (source.startsWith('gold:')) return 'gold';
-  return source.startsWith('run:') ? source.slice('run:'.length) : basename(source);
+export function scorerName(written: string): string {
+  const source = parseSource('scorer', written);
+  if (source.from === 'gold') return 'gold';
+  return source.from === 'run' ? source.run : basename(written);
 }

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { RunError } from './errors.js';
 import { DpoConfig, optimizerConfig, PpoConfig, RewardConfig, SftConfig } from './hyperparameters.js';
 import { explainMistakes, type Mistake, UNEXPLAINED } from './mistakes.js';
-import { type NamedSource, runOf, sourcesIn } from './named-sources.js';
+import { type NamedSource, sourcesIn } from './named-sources.js';
 import { named } from './names.js';
 import { type Setting, settingsOf } from './settings.js';
-import { DataSource, ModelSource, SamplingConfig, ScorerSource } from './sources.js';
+import { DataSource, ModelSource, SamplingConfig, ScorerSource } from './source-schemas.js';
 
 const share = z.number().min(0).max(1);
 
@@ -284,7 +284,7 @@ export const namedSources = (config: RunConfig): NamedSource[] => sourcesIn(RunC
 /** The runs that a run waits for: those whose models or data it takes, or of a replay the one that it replays. */
 export function runsBuiltOn(config: RunConfig): string[] {
   if ('replay' in config && config.replay !== undefined) return [config.replay];
-  const runs = namedSources(config).flatMap(({ source }) => runOf(source) ?? []);
+  const runs = namedSources(config).flatMap(({ source }) => (source.from === 'run' ? [source.run] : []));
   return [...new Set(runs)];
 }
 
@@ -293,10 +293,10 @@ export function runConfigMistakes(json: unknown): Mistake[] {
   const result = RunConfig.safeParse(json, { error: () => UNEXPLAINED });
   if (!result.success) return explainMistakes(result.error.issues, json, settingsByMethod());
   return namedSources(result.data)
-    .filter(({ source }) => runOf(source) === result.data.run)
-    .map(({ path, source }) => ({
+    .filter(({ source }) => source.from === 'run' && source.run === result.data.run)
+    .map(({ path, text }) => ({
       path: [...path],
-      message: `expected another run than this one, which has nothing yet, got '${source}'`,
+      message: `expected another run than this one, which has nothing yet, got '${text}'`,
       code: 'custom',
     }));
 }

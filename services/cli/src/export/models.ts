@@ -7,8 +7,10 @@ import {
   applyRunEvent,
   hasEnded,
   type PublishedModel,
+  parseSource,
   publishedModel,
   type RunView,
+  sourceText,
 } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
@@ -41,9 +43,8 @@ export async function findModel(
   const runs = await readRuns(events);
   const { view, models } = runs.get(run) ?? { models: new Map() };
   if (view?.config?.method === 'sample') {
-    const { model } = view.config;
-    const instead = typeof model === 'string' && model.startsWith('run:');
-    const hint = instead ? `: it sampled from ${model}, export that` : '';
+    const model = parseSource('model', view.config.model);
+    const hint = model.from === 'run' ? `: it sampled from ${sourceText(model)}, export that` : '';
     throw refused(`run ${run} samples and trains nothing, so it has no model of its own${hint}`);
   }
   if (models.size === 0) throw refused(noModel(run, view, runs));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { initialiseWeights, type ModelConfig, trainByteLevelBpe, writeCheckpoint } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import { parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
 import type { Part } from './named.js';
@@ -33,7 +33,8 @@ async function find(source: string, part: Part = 'policy') {
     temporary,
     signal: new AbortController().signal,
   };
-  return findModel(dependencies, { part, role: part, field, source });
+  const parsed = parseSource(part === 'scorer' ? 'scorer' : 'model', source);
+  return findModel(dependencies, { part, role: part, field, source: parsed });
 }
 
 const shape: ModelConfig = {

@@ -10,10 +10,10 @@ import {
   ModelError,
   modelKind,
 } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import { type NewModel, type RunView, type Source, sourceText } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
-import { type FoundModel, isNewModel, type NamedModel, type NewModel, named, sourceText } from './named.js';
+import { type FoundModel, type NamedModel, named } from './named.js';
 
 /** Where it lies. A new model and a gold reward lie nowhere until they are made. */
 export interface Place {
@@ -35,7 +35,6 @@ export interface FindDependencies {
   readonly signal: AbortSignal;
 }
 
-const GOLD = 'gold:';
 /** The file that makes a folder a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
 const NAMED_IN_ERRORS = 8;
@@ -46,9 +45,9 @@ const NAMED_IN_ERRORS = 8;
  */
 export async function findModel(dependencies: FindDependencies, model: NamedModel): Promise<Found> {
   const { source } = model;
-  if (isNewModel(source)) return plannedModel(model, source);
-  if (source.startsWith(GOLD))
-    return { ...model, kind: 'gold reward', what: `${source} is a gold reward`, isNew: true };
+  if (source.from === 'new') return plannedModel(model, source.shape);
+  if (source.from === 'gold')
+    return { ...model, kind: 'gold reward', what: `${sourceText(source)} is a gold reward`, isNew: true };
   const place = await placeOf(dependencies, model, source);
   return describeAt(place, model, subjectOf(dependencies, source));
 }
@@ -84,9 +83,9 @@ type Subject = (kind: string) => string;
 
 const withArticle = (kind: string): string => (kind.startsWith('a ') ? kind : `a ${kind}`);
 
-function subjectOf({ runs }: FindDependencies, source: string): Subject {
-  if (!source.startsWith('run:')) return (kind) => `it holds ${withArticle(kind)}`;
-  const run = source.slice('run:'.length);
+function subjectOf({ runs }: FindDependencies, source: Source): Subject {
+  if (source.from !== 'run') return (kind) => `it holds ${withArticle(kind)}`;
+  const { run } = source;
   const does = runs.get(run)?.config?.method === 'sample' ? 'sampled from' : 'trained';
   return (kind) => `run ${run} ${does} ${kind === 'language model' ? 'a policy' : withArticle(kind)}`;
 }
@@ -94,10 +93,10 @@ function subjectOf({ runs }: FindDependencies, source: string): Subject {
 export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 
 /** Its vocabulary is at most as large as was asked for. */
-function plannedModel(model: NamedModel, source: NewModel): Found {
+function plannedModel(model: NamedModel, planned: NewModel): Found {
   const shape: ModelConfig = {
-    ...source,
-    mlpWidth: 4 * source.width,
+    ...planned,
+    mlpWidth: 4 * planned.width,
     layerNormEpsilon: 1e-5,
     tieWordEmbeddings: true,
   };
@@ -107,28 +106,35 @@ function plannedModel(model: NamedModel, source: NewModel): Found {
 async function placeOf(
   { context, published, temporary, signal }: FindDependencies,
   model: NamedModel,
-  source: string,
+  source: Stored,
 ): Promise<Place> {
   const { artifacts } = context;
-  if (source.startsWith('run:')) {
-    const run = source.slice('run:'.length);
-    const artifact = published.get(run);
-    if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `${named(model)}: expected run ${run} to have published a model, got none`,
-    );
+  switch (source.from) {
+    case 'run': {
+      const artifact = published.get(source.run);
+      if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `${named(model)}: expected run ${source.run} to have published a model, got none`,
+      );
+    }
+    case 'artifact': {
+      const artifact = { uri: sourceText(source), sha256: source.sha256 };
+      const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
+        if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
+        throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, {
+          cause: error,
+        });
+      });
+      return { directory: await fetched, artifact };
+    }
+    case 'path':
+      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.role)) };
   }
-  if (source.startsWith('artifact:')) {
-    const artifact = { uri: source, sha256: source.slice('artifact:'.length) };
-    const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
-      if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
-      throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, { cause: error });
-    });
-    return { directory: await fetched, artifact };
-  }
-  return { directory: await viewOf(resolve(source), model, join(temporary, model.role)) };
 }
+
+/** A source that lies somewhere. */
+type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
 
 /** Links to those files of a user's folder that belong to a model: it may hold much else. */
 async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {

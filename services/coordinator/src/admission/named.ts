@@ -1,6 +1,15 @@
 /** The models that a run's configuration names, each for a part in it. */
 import type { ModelConfig, ModelKind, TokenizerFiles } from '@rlhf-streams/model';
-import { artifactRoles, type ModelSource, type RunConfig, scorersOf } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  type ModelOrigin,
+  type NewModel,
+  parseSource,
+  type RunConfig,
+  type ScorerOrigin,
+  scorersOf,
+  sourceText,
+} from '@rlhf-streams/runs';
 
 /** `body` is what a reward model is trained from. */
 export type Part = 'policy' | 'body' | 'reference' | 'value' | 'scorer';
@@ -11,7 +20,7 @@ export interface NamedModel {
   readonly role: string;
   /** Where the configuration names it: `model`, `scorers[0]`. */
   readonly field: string;
-  readonly source: ModelSource;
+  readonly source: ModelOrigin | ScorerOrigin;
 }
 
 /** A model as it was found, or as it will be made. */
@@ -26,42 +35,28 @@ export interface FoundModel extends NamedModel {
   readonly isNew: boolean;
 }
 
-export type NewModel = Exclude<ModelSource, string>;
-
-export const isNewModel = (source: ModelSource): source is NewModel => typeof source !== 'string';
-
-/** As its user wrote it: `run:sft`, or a shape. */
-export const sourceText = (source: ModelSource): string =>
-  isNewModel(source)
-    ? `{ ${Object.entries(source)
-        .filter(([key]) => key !== 'architecture')
-        .map(([key, value]) => `${key}: ${value}`)
-        .join(', ')} }`
-    : source;
-
 export const named = ({ field, source }: NamedModel): string => `${field}: ${sourceText(source)}`;
 
 export function namedModels(config: RunConfig): NamedModel[] {
-  const { reference, value } = config as { [Name in 'reference' | 'value']?: ModelSource };
+  const { reference, value } = config as { [Name in 'reference' | 'value']?: string | NewModel };
   const part = config.method === 'reward' ? 'body' : 'policy';
+  const model = (part: Part, role: string, field: string, written: string | NewModel): NamedModel => ({
+    part,
+    role,
+    field,
+    source: parseSource('model', written),
+  });
   return [
-    { part, role: artifactRoles.policy, field: 'model', source: config.model },
-    ...(reference === undefined
-      ? []
-      : [
-          {
-            part: 'reference',
-            role: artifactRoles.reference,
-            field: 'reference',
-            source: reference,
-          } as const,
-        ]),
-    ...(value === undefined
-      ? []
-      : [{ part: 'value', role: artifactRoles.value, field: 'value', source: value } as const]),
+    model(part, artifactRoles.policy, 'model', config.model),
+    ...(reference === undefined ? [] : [model('reference', artifactRoles.reference, 'reference', reference)]),
+    ...(value === undefined ? [] : [model('value', artifactRoles.value, 'value', value)]),
     ...scorersOf(config).map(
-      (source, i) =>
-        ({ part: 'scorer', role: artifactRoles.scorer(i), field: `scorers[${i}]`, source }) as const,
+      (written, i): NamedModel => ({
+        part: 'scorer',
+        role: artifactRoles.scorer(i),
+        field: `scorers[${i}]`,
+        source: parseSource('scorer', written),
+      }),
     ),
   ];
 }

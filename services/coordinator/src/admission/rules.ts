@@ -3,7 +3,7 @@
  * configuration: where it names the model, what came and what was expected.
  */
 import { tokenizerDifference } from '@rlhf-streams/model';
-import { type FoundModel, isNewModel, named, type Part } from './named.js';
+import { type FoundModel, named, type Part } from './named.js';
 
 export interface Lengths {
   /** Tokens of the longest sequence that the policy produces or is trained on. */
@@ -37,8 +37,11 @@ export const isOfKind = (model: FoundModel): Refusal =>
     : `${named(model)}: ${model.what}; expected ${EXPECTED[model.part]}`;
 
 export function hasEvenHeads({ source, field }: FoundModel): Refusal {
-  if (!isNewModel(source) || source.width % source.heads === 0) return undefined;
-  return `${field}: expected heads to divide the width of ${source.width}, got ${source.heads}`;
+  if (source.from !== 'new') return undefined;
+  const { width, heads } = source.shape;
+  return width % heads === 0
+    ? undefined
+    : `${field}: expected heads to divide the width of ${width}, got ${heads}`;
 }
 
 /** Texts are read by the tokenizer of each model. */

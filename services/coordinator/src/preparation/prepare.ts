@@ -8,18 +8,21 @@ import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
+  type DataOrigin,
   newestVersions,
+  parseSource,
   type RunConfig,
   replayed,
   runsBuiltOn,
+  sourceText,
   workOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
-import { isNewModel, namedModels, sourceText } from '../admission/named.js';
-import { collectionOf, readFeedback } from './feedback.js';
+import { namedModels } from '../admission/named.js';
+import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
 import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
@@ -120,12 +123,8 @@ async function stored(
     return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
   }
   const out = join(temporary, role);
-  if (isNewModel(source)) {
-    await thread.makeModel(source, dataOf(config), config.seed, out);
-  } else {
-    await mkdir(out);
-    await thread.makeGoldReward(source.slice('gold:'.length), out);
-  }
+  if (source.from === 'new') await thread.makeModel(source.shape, dataOf(config), config.seed, out);
+  else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
   const artifact = await artifacts.putDirectory(out, { signal });
   const directory = await artifacts.fetch(artifact, { signal });
   return { ...(await describeAt({ directory }, model, madeFrom)), place: { artifact, directory } };
@@ -175,15 +174,21 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
 /** Data as they stand when the run starts. */
 async function resolveData(
   dependencies: PrepareDependencies,
-  source: string,
+  source: DataOrigin,
   signal: AbortSignal,
 ): Promise<RunData> {
   const { context } = dependencies;
-  const collection = collectionOf(source);
-  if (collection !== undefined) return { feedback: await readFeedback(context, collection, signal) };
-  if (!source.startsWith('run:')) return { source };
-  const { recorded, policy } = await recordedComparisons(dependencies, source, signal);
-  return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+  switch (source.from) {
+    case 'feedback':
+      return { feedback: await readFeedback(context, source.collection, signal) };
+    case 'run': {
+      const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
+      return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+    }
+    default:
+      return { source };
+  }
 }
 
-const dataOf = (config: RunConfig): string => ('data' in config ? config.data : config.prompts);
+const dataOf = (config: RunConfig): DataOrigin =>
+  parseSource('data', 'data' in config ? config.data : config.prompts);
