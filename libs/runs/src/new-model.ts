@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { named } from './names.js';
+import { named } from './settings.js';
 
 /** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
 export const NewModel = z

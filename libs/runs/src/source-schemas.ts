@@ -1,8 +1,8 @@
 /** How a configuration writes where models, data and scorers come from. */
 import { CollectionName, RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
-import { named } from './names.js';
 import { NewModel } from './new-model.js';
+import { named } from './settings.js';
 import { parseSource, type SourceKind } from './sources.js';
 
 /** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
@@ -54,25 +54,3 @@ export const ScorerSource = z
   .refine(namesRun, RUN_ERROR)
   .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
 sourceKinds.add(ScorerSource, { kind: 'scorer' });
-
-export const SamplingConfig = z.strictObject({
-  temperature: z
-    .number()
-    .min(0)
-    .max(10)
-    .default(0.7)
-    .describe('what logits are divided by before a token is drawn; 0 is greedy'),
-  topK: z.int().min(0).default(0).describe('draw from so many of the likeliest tokens; 0 keeps every token'),
-  topP: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe('draw from the fewest tokens that have this probability together (Holtzman et al. 2020)'),
-  maxNewTokens: z
-    .int()
-    .min(1)
-    .default(53)
-    .describe("tokens after which a response is cut (TRL's response_length)")
-    .register(named, { as: ['response_length', 'max_completion_length', 'max_tokens'] }),
-});

@@ -10,10 +10,17 @@ import {
   ModelError,
   modelKind,
 } from '@rlhf-streams/model';
-import { type NewModel, type RunView, type Source, sourceText } from '@rlhf-streams/runs';
+import {
+  type NamedModel,
+  type NewModel,
+  onlyMeasures,
+  type RunView,
+  type Source,
+  sourceText,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
-import { type FoundModel, type NamedModel, named } from './named.js';
+import { type FoundModel, named, takesGold } from './found.js';
 
 /** Where it lies. A new model and a gold reward lie nowhere until they are made. */
 export interface Place {
@@ -55,7 +62,7 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
 /** A model in a folder of this machine, as part of a run. */
 export async function describeAt(place: Place, model: NamedModel, subject: Subject): Promise<Found> {
   const { directory } = place;
-  if (model.part === 'scorer' && (await holdsGoldReward(directory)))
+  if (takesGold(model) && (await holdsGoldReward(directory)))
     return { ...model, kind: 'gold reward', what: subject('a gold reward'), isNew: false, place };
   try {
     const { config, tokenizer } = await describeCheckpoint(directory);
@@ -86,7 +93,8 @@ const withArticle = (kind: string): string => (kind.startsWith('a ') ? kind : `a
 function subjectOf({ runs }: FindDependencies, source: Source): Subject {
   if (source.from !== 'run') return (kind) => `it holds ${withArticle(kind)}`;
   const { run } = source;
-  const does = runs.get(run)?.config?.method === 'sample' ? 'sampled from' : 'trained';
+  const config = runs.get(run)?.config;
+  const does = config && onlyMeasures(config) ? 'sampled from' : 'trained';
   return (kind) => `run ${run} ${does} ${kind === 'language model' ? 'a policy' : withArticle(kind)}`;
 }
 
@@ -146,12 +154,11 @@ async function viewOf(folder: string, model: NamedModel, view: string): Promise<
   });
   if (!found) throw invalid(`there is no folder ${folder}`);
   if (!found.isDirectory()) {
-    const hint =
-      model.part === 'scorer' ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
+    const hint = takesGold(model) ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
     throw invalid(`${folder} is a file${hint}`);
   }
   const names = await checkpointFiles(folder);
-  if (!names.includes('config.json') && !(model.part === 'scorer' && names.includes(GOLD_FILE)))
+  if (!names.includes('config.json') && !(takesGold(model) && names.includes(GOLD_FILE)))
     throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
   await mkdir(view);
   for (const name of names) await symlink(join(folder, name), join(view, name));

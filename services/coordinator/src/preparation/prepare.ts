@@ -9,19 +9,18 @@ import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
   type DataOrigin,
+  namedModels,
   newestVersions,
-  parseSource,
   type RunConfig,
   replayed,
   runsBuiltOn,
   sourceText,
-  workOf,
+  specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
+import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
-import { namedModels } from '../admission/named.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
 import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
@@ -62,7 +61,7 @@ export async function prepare(
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
-    const data = await resolveData(dependencies, dataOf(config), signal);
+    const data = await resolveData(dependencies, specOf(config).data.source, signal);
 
     const prepared = await threads.use(signal, async (thread) => {
       const models: Stored[] = [];
@@ -86,7 +85,7 @@ export async function prepare(
       memory: memoryOf(config, models, lengths.longest, machine()),
       steps: config.steps,
       // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-      testItems: workOf(config).issues === 'prompts' ? 0 : test,
+      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
       data: prepared.data,
     };
   });
@@ -123,7 +122,8 @@ async function stored(
     return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
   }
   const out = join(temporary, role);
-  if (source.from === 'new') await thread.makeModel(source.shape, dataOf(config), config.seed, out);
+  if (source.from === 'new')
+    await thread.makeModel(source.shape, specOf(config).data.source, config.seed, out);
   else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
   const artifact = await artifacts.putDirectory(out, { signal });
   const directory = await artifacts.fetch(artifact, { signal });
@@ -131,7 +131,7 @@ async function stored(
 }
 
 function readersOf(models: readonly Stored[]) {
-  const scorers = models.filter(({ kind, part }) => part === 'scorer' && kind === 'reward model');
+  const scorers = models.filter(({ kind, part }) => part.role === 'scorer' && kind === 'reward model');
   return {
     model: models[0]!.place.directory,
     scorers: Object.fromEntries(scorers.map(({ role, place }) => [role, place.directory])),
@@ -141,10 +141,12 @@ function readersOf(models: readonly Stored[]) {
 /** The models of a run by role: those that it names, and those that stand for what it does not. */
 function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
   const roles = Object.fromEntries(models.map((model) => [model.role, model]));
-  if (workOf(config).joins.includes('reference-logprobs')) roles[artifactRoles.reference] ??= models[0]!;
-  // A policy's value model needs no place of its own.
-  const value = config.method === 'ppo' ? (startOfValue(models) as Stored) : undefined;
-  if (value && value !== models[0]) roles[artifactRoles.value] ??= value;
+  for (const { role, otherwise } of specOf(config).models) {
+    if (otherwise === undefined || roles[role]) continue;
+    // Where no scorer fits the policy does, and whoever trains finds it under its own role.
+    const stands = otherwise === 'the policy' ? models[0] : scorerThatFits(models);
+    if (stands) roles[role] = stands;
+  }
   return roles;
 }
 
@@ -189,6 +191,3 @@ async function resolveData(
       return { source };
   }
 }
-
-const dataOf = (config: RunConfig): DataOrigin =>
-  parseSource('data', 'data' in config ? config.data : config.prompts);
