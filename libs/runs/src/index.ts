@@ -8,6 +8,7 @@ export {
   ITEMS_FILE,
   itemSchemas,
   type PromptItem,
+  type RunItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export {

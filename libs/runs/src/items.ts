@@ -25,6 +25,8 @@ export type DemonstrationItem = z.output<typeof DemonstrationItem>;
 export type PromptItem = z.output<typeof PromptItem>;
 export type ComparisonItem = z.output<typeof ComparisonItem>;
 
+export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
+
 export const itemSchemas = {
   demonstrations: DemonstrationItem,
   prompts: PromptItem,

@@ -1,13 +1,18 @@
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
 import { readTokenizer } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, specOf } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  ITEMS_FILE,
+  itemSchemas,
+  type RunItem,
+  type RunView,
+  specOf,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { RunItems } from './steps.js';
-
-type RunItem = RunItems['train'][number];
 
 /**
  * The items of a started run, and the tokens that end its completions.

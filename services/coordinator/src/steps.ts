@@ -4,20 +4,19 @@ import type { NewEvent } from '@rlhf-streams/bus';
 import { batchIndices } from '@rlhf-streams/data';
 import { itemId } from '@rlhf-streams/events';
 import {
-  type ComparisonItem,
-  type DemonstrationItem,
   minPolicyVersion,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
+  type RunItem,
   replayed,
   specOf,
   stepsOf,
 } from '@rlhf-streams/runs';
 
 export interface RunItems {
-  readonly train: readonly (DemonstrationItem | PromptItem | ComparisonItem)[];
-  readonly test: readonly (DemonstrationItem | PromptItem | ComparisonItem)[];
+  readonly train: readonly RunItem[];
+  readonly test: readonly RunItem[];
   /** Ends a completion. */
   readonly stopTokens: readonly number[];
 }

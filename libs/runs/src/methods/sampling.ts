@@ -26,7 +26,6 @@ const SamplingConfig = z.strictObject({
     .describe("tokens after which a response is cut (TRL's response_length)")
     .register(named, { as: ['response_length', 'max_completion_length', 'max_tokens'] }),
 });
-export type SamplingConfig = z.output<typeof SamplingConfig>;
 
 export const sampled = {
   prompts: DataSource.describe('rows of {prompt}; of {text}, the first words are taken').register(named, {

@@ -102,7 +102,7 @@ function optimizerBytes(
   length: number,
 ): number {
   const { trains, data, sequencesPerItem } = specOf(config);
-  if (trains.length === 0) return weightBytes(shapeOf('policy'));
+  if (trains.length === 0) return 0;
   const trained = trains.map(
     ({ from, head }): ModelConfig => ({ ...shapeOf(from), ...(head === 'scalar' && { numLabels: 1 }) }),
   );

@@ -11,13 +11,13 @@ import {
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
+  type RunItem,
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
-export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
 type Unsplit<T> = Omit<T, 'split'>;
 
 /** A run's items, and what became of the rows they are made of. */

@@ -14,20 +14,20 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { type DataOrigin, ITEMS_FILE, type NewModel, type RunConfig, sourceText } from '@rlhf-streams/runs';
+import {
+  type DataOrigin,
+  ITEMS_FILE,
+  type NewModel,
+  type RunConfig,
+  type RunItem,
+  sourceText,
+} from '@rlhf-streams/runs';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import type { Feedback } from './feedback.js';
-import {
-  encoderOf,
-  feedbackItems,
-  itemsOf,
-  type PreparedItems,
-  type RunItem,
-  recordedItems,
-} from './items.js';
+import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
