@@ -15,7 +15,7 @@ import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-stre
 import type { Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
-import type { Memory, Metrics, Step, StepResult } from './methods/method.js';
+import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { layoutOf, type Models, ofRole, type Role } from './trainer/layout.js';
 import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
@@ -24,7 +24,7 @@ export interface Session {
   /** Steps done. */
   readonly step: number;
   /** Computes the next training step. */
-  update(items: readonly Item[]): Promise<Omit<StepResult, 'memory'>>;
+  update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
   /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
@@ -83,8 +83,8 @@ export async function openSession(
   });
 
   let step = restored?.checkpoint.step ?? 0;
-  let memory: Memory = restored?.checkpoint.memory ?? method.start(config);
-  const current = () => ({ config, step, trainer, memory }) as Step<typeof config.method>;
+  let carry: Carry = restored?.checkpoint.memory ?? method.start(config);
+  const current = () => ({ config, step, trainer, carry }) as Step<typeof config.method>;
   const main = trains[0]!.role;
 
   const session: Session = {
@@ -92,15 +92,15 @@ export async function openSession(
       return step;
     },
     async update(items) {
-      const { memory: remembered, ...result } = await method.update(current(), items);
-      memory = remembered;
+      const { carry: carried, ...result } = await method.update(current(), items);
+      carry = carried;
       step++;
       return result;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions }),
+      saveCheckpoint(directory, layout, trainer.state(), { step, memory: carry, positions }),
     close: () => trainer.close(),
   };
   return { session, positions: restored?.checkpoint.positions ?? {} };
@@ -125,8 +125,8 @@ function measuring(config: RunConfig): Session {
       return step;
     },
     async update(items) {
-      const { memory: _, ...result } = await method.update(
-        { config, step, memory: {} } as Step<typeof config.method>,
+      const { carry: _, ...result } = await method.update(
+        { config, step, carry: {} } as Step<typeof config.method>,
         items,
       );
       step++;

@@ -82,7 +82,7 @@ export interface TinyRun {
   readonly trainer: Trainer;
   update(items: readonly Item[]): Promise<Metrics>;
   evaluate(items: readonly Item[]): Promise<Metrics>;
-  readonly memory: StepResult['memory'];
+  readonly carry: StepResult['carry'];
 }
 
 export async function begin(
@@ -95,17 +95,17 @@ export async function begin(
   const { lanes = 1, from = initialState(layout) } = options;
   const trainer = await createTrainer({ engine, lanes, layout, optimizer: config.optimizer, from });
   const method = methodOf(config.method);
-  let memory = method.start(config);
+  let carry = method.start(config);
   let step = 0;
-  const current = () => ({ config, step, trainer, memory }) as Step<MethodName>;
+  const current = () => ({ config, step, trainer, carry }) as Step<MethodName>;
   return {
     trainer,
-    get memory() {
-      return memory;
+    get carry() {
+      return carry;
     },
     async update(items) {
       const result = await method.update(current(), items);
-      memory = result.memory;
+      carry = result.carry;
       step++;
       return result.metrics;
     },

@@ -47,7 +47,7 @@ const api = {
     sessions.set(config.run, session);
     return { step: session.step, positions };
   },
-  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'memory'>> =>
+  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'carry'>> =>
     sessionOf(run).update(items),
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),

@@ -1,7 +1,7 @@
 /** Comparisons as pairs: who won, who lost, by how much. */
 import type { DataFor } from '@rlhf-streams/events';
 import { type Item, type Joined, joined } from '@rlhf-streams/runs';
-import type { Memory, Metrics } from './method.js';
+import type { Carry, Metrics } from './method.js';
 import { lengthOf, type Sequence } from './rows.js';
 
 export interface Pair {
@@ -72,7 +72,7 @@ export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
   Float32Array.from({ length: rows }, (_, i) => (i < pairs.length ? 1 : 0));
 
 /** A step without a pair changes no weight and no moment, and is no update of the optimizer. */
-export const nothingLearned = (memory: Memory): { metrics: Metrics; memory: Memory } => ({
+export const nothingLearned = (carry: Carry): { metrics: Metrics; carry: Carry } => ({
   metrics: { pairs: 0 },
-  memory,
+  carry,
 });

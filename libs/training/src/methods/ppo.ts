@@ -49,7 +49,7 @@ interface Experience {
 export const ppo: Method<'ppo'> = {
   start: ({ ppo: { klCoef } }) => ({ klCoef }),
 
-  async update({ config, step, trainer, memory }, items) {
+  async update({ config, step, trainer, carry }, items) {
     if (items.length === 0) {
       throw new TrainingError(
         'TRAINING_EMPTY_STEP',
@@ -58,7 +58,7 @@ export const ppo: Method<'ppo'> = {
     }
     const episodes = joined(items, 'rollout', 'reward', 'reference');
     const { numPpoEpochs, numMiniBatches, adaptiveKl } = config.ppo;
-    const klCoef = memory.klCoef!;
+    const klCoef = carry.klCoef!;
     const { experiences, metrics } = await prepare(trainer, episodes, config, step, klCoef);
 
     const lr = learningRate(config, step);
@@ -70,7 +70,7 @@ export const ppo: Method<'ppo'> = {
       );
       for (const miniBatch of split(order, numMiniBatches)) {
         const normaliser = tokenCount(miniBatch.map(({ sequence }) => sequence));
-        const batches = layOut(trainer, miniBatch, config.microBatchSize);
+        const batches = batchesOf(trainer, miniBatch, config.microBatchSize);
         const program = lossProgram(trainer, config, miniBatch[0]!.weights !== undefined);
         updates.push(await trainer.update(program, batches, { normaliser, learningRate: lr }));
       }
@@ -79,10 +79,10 @@ export const ppo: Method<'ppo'> = {
     const nextKlCoef = adaptiveKl
       ? adaptKlCoef(klCoef, { kl: metrics['objective/kl']!, episodes: episodes.length, ...adaptiveKl })
       : klCoef;
-    const episode = (memory.episode ?? 0) + episodes.length;
+    const episode = (carry.episode ?? 0) + episodes.length;
     return {
       metrics: { ...metrics, ...updateMetrics(updates), lr, episode },
-      memory: { klCoef: nextKlCoef, episode },
+      carry: { klCoef: nextKlCoef, episode },
     };
   },
 };
@@ -255,7 +255,7 @@ async function inferPerToken(
   return numbers;
 }
 
-function layOut(trainer: Trainer, experiences: readonly Experience[], rows: number) {
+function batchesOf(trainer: Trainer, experiences: readonly Experience[], rows: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   return microBatchesOf(experiences, rows, ({ sequence }) => lengthOf(sequence)).map((group) => {
     const sequences = group.map(({ sequence }) => sequence);

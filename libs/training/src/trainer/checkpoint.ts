@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
 import { z } from 'zod';
 import { TrainingError } from '../errors.js';
-import type { Memory } from '../methods/method.js';
+import type { Carry } from '../methods/method.js';
 import type { Layout } from './layout.js';
 import type { TrainerState } from './trainer.js';
 
@@ -12,7 +12,8 @@ import type { TrainerState } from './trainer.js';
 export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
-  readonly memory: Memory;
+  /** What the method carries on. */
+  readonly memory: Carry;
   /** Next offsets to read, by topic and partition. */
   readonly positions: Readonly<Record<string, readonly number[]>>;
 }
