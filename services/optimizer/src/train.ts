@@ -5,8 +5,9 @@
  * the events of the run that it replays.
  */
 
+import { resolve } from 'node:path';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
-import type { DataFor } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   applyRunEvent,
@@ -24,7 +25,6 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
-import { store } from './saving.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 import { troubleOf } from './trouble.js';
@@ -259,6 +259,17 @@ async function complete(
   ]);
   driven.goesOn();
 }
+
+/** Lets `write` fill a folder that does not exist yet, and stores it. */
+const store = (
+  { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
+  write: (directory: string) => Promise<void>,
+): Promise<ArtifactRef> =>
+  temporary.use(async (folder) => {
+    const directory = resolve(folder, 'artifact');
+    await write(directory);
+    return artifacts.putDirectory(directory);
+  });
 
 /** Whether a run is a replay with the configuration of what it replays. */
 async function reproducesRun(
