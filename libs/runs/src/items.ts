@@ -1,4 +1,4 @@
-/** A run's dataset as its services read it: one JSON object a line, tokenised, each marked as training or test. */
+/** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
 import { Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 

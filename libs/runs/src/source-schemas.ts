@@ -5,7 +5,7 @@ import { NewModel } from './new-model.js';
 import { named } from './settings.js';
 import { parseSource, type SourceKind } from './sources.js';
 
-/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+/** Every schema of a source is registered with its kind, so that sources are found wherever a configuration has them. */
 export const sourceKinds = z.registry<{ readonly kind: SourceKind }>();
 
 /** Whether the run that a source names, if it names one, could be one. */

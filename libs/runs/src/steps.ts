@@ -7,7 +7,7 @@ import { type RunConfig, specOf } from './methods/index.js';
 export const replayed = (config: RunConfig): string | undefined =>
   'replay' in config ? config.replay : undefined;
 
-/** The run whose events a run is trained on: itself, but for a replay. */
+/** The run whose events a run is trained on: the replayed run, or itself. */
 export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
 
 /**
@@ -37,7 +37,7 @@ export function minPolicyVersion(config: RunConfig, step: number): number {
   return onPolicy ? Math.max(0, step - ahead) : 0;
 }
 
-/** What the events of a step say of one item, joined by its id. */
+/** The events of one item of a step, joined by its id. */
 export interface Item {
   readonly id: string;
   readonly demonstration?: DataFor<'demonstration.recorded'>;
