@@ -14,5 +14,5 @@ export class RunError extends Error {
 const MISTAKES =
   /^(RUN_(SOURCE|DATA|MODEL|MEMORY)|DATA_|MODEL_|TRAINING_(CONFIG_INVALID|REPLAY_UNFIT|MODELS_DIFFER)$|EVALUATION_(ONE_CLASS|BAD_LABEL|EMPTY)$)/;
 
-/** Whether a run failed, by the code of its cause, for what it was asked to do, or on what: no fault of the services. */
+/** Whether the code of a run's failure means that its configuration, models or data are at fault, and not the services. */
 export const isMistake = (code: string): boolean => MISTAKES.test(code);

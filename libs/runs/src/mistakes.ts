@@ -4,14 +4,14 @@ import { nearest, plainName } from '@rlhf-streams/events';
 import type { z } from 'zod';
 import type { Setting } from './settings.js';
 
-/** One mistake: where it is, and what was expected there and what came. */
+/** One mistake by its path, with what was expected and what came. */
 export interface Mistake {
   readonly path: PropertyKey[];
   readonly message: string;
   readonly code: string;
 }
 
-/** Settings by the method whose runs have them. */
+/** The settings of each method's runs, by its name. */
 export type SettingsByMethod = Readonly<Record<string, readonly Setting[]>>;
 
 /** Given to `safeParse` as `error`: marks the issues for which a schema has no message of its own. */

@@ -33,7 +33,7 @@ const KEEPING = ['checkpointEvery', 'stallTimeoutMs'];
 const LEARNING = ['steps', 'microBatchSize', ...KEEPING];
 
 /**
- * The configuration of a replay: that of the run, changed. A replay is replayed from the events it had itself.
+ * The configuration of a replay: that of its run, with changes. A replay of a replay reads the events of the first run.
  * @throws RunError TRAINING_REPLAY_UNFIT for a run that trains nothing; TRAINING_CONFIG_INVALID naming what a
  *   change made wrong by its path.
  */
@@ -57,7 +57,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
   const free = [...LEARNING, 'optimizer', ...(hyperparameters ? [hyperparameters] : [])];
   const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
   const fixed = differences(config, source.config).filter(
-    // What was cut or left out to a length is not on the log.
+    // The log holds items as they were cut to the limit.
     (path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!),
   );
   if (fixed.length > 0) {

@@ -62,7 +62,7 @@ function settingsWithin(schema: Schema, parents: readonly string[] = [], partOf?
   });
 }
 
-/** The object that a setting is, or may be. */
+/** The object schema of a setting that may be an object. */
 const groupIn = (schema: Schema): Schema | undefined =>
   schema.properties ? schema : (schema.anyOf as Schema[] | undefined)?.find(({ properties }) => properties);
 

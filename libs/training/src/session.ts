@@ -1,4 +1,4 @@
-/** A run under training: its method, its trainer, and the way to and from files. */
+/** A run under training: joins its method to its trainer, and reads and writes its files. */
 import {
   exportedCheckpoint,
   initialiseWeights,
@@ -31,7 +31,7 @@ export interface Session {
   savePublished(directory: string): Promise<void>;
   /** Writes everything needed to go on from here, into a missing folder. */
   saveCheckpoint(directory: string, positions: Checkpoint['positions']): Promise<void>;
-  /** Frees what the run holds. */
+  /** Frees the memory of the run. */
   close(): Promise<void>;
 }
 
@@ -43,11 +43,11 @@ export interface SessionOptions {
   readonly checkpoint?: string | undefined;
   readonly engine: Engine;
   readonly lanes: number;
-  /** Of memory at hand: a run that needs more is not opened. Default: no limit. */
+  /** Memory at hand; a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
 }
 
-/** The policy, or the body of a reward model; and of other roles that a method trains, those that start elsewhere. */
+/** `policy` is the policy, or the body of a reward model. A trained role that is not listed starts from it. */
 export interface StartingModels {
   readonly policy: string;
   readonly [role: string]: string | undefined;
@@ -106,11 +106,11 @@ export async function openSession(
   return { session, positions: restored?.checkpoint.positions ?? {} };
 }
 
-/** Whatever its data: a sequence has two tokens at least. */
+/** The least memory for any data: a sequence has at least two tokens. */
 const leastBytes = (models: readonly ModelConfig[], lanes: number): number =>
   trainingBytes(models, { lanes, rows: 1, length: 2 });
 
-/** A run that only measures has no parameters, and nothing to publish after its first version. */
+/** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {
   const method = methodOf(config.method);
   let step = 0;

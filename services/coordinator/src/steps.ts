@@ -1,4 +1,7 @@
-/** The events a step is made of: a pure function of configuration, items and step, so that issuing again is harmless. */
+/**
+ * The coordinator's decisions: which steps may be issued, and the events of a step. Both are pure functions of the
+ * configuration, items and progress, so that issuing a step again is harmless.
+ */
 
 import type { NewEvent } from '@rlhf-streams/bus';
 import { batchIndices } from '@rlhf-streams/data';
@@ -17,20 +20,20 @@ import {
 export interface RunItems {
   readonly train: readonly RunItem[];
   readonly test: readonly RunItem[];
-  /** Ends a completion. */
+  /** Tokens that end a completion. */
   readonly stopTokens: readonly number[];
 }
 
 export interface Progress {
   /** Steps issued. */
   readonly issued: number;
-  /** Steps done: the policy's version, in runs that change it. */
+  /** Steps done. In on-policy runs this is the version of the policy. */
   readonly completed: number;
 }
 
 /**
- * Steps that may be issued now: as far ahead of the step under way as the method allows, which bounds staleness. Of a
- * replay none: its events are there.
+ * The steps that may be issued now: as far ahead of the step under way as the run's spec allows, which bounds staleness.
+ * A replay issues none, as its events are on the log.
  */
 export function issuable(config: RunConfig, testItems: number, { issued, completed }: Progress): number[] {
   if (replayed(config) !== undefined) return [];

@@ -15,7 +15,7 @@ export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
   readonly workers: number;
   readonly device: Device;
-  /** Of memory at hand: a run that needs more is not opened. */
+  /** Memory at hand; a run that needs more is not opened. */
   readonly memoryBytes: number;
 }
 

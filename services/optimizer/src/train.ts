@@ -37,7 +37,7 @@ export interface TrainDependencies {
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
-/** A run as its driver sees it. */
+/** The run under training, as `follow` and `complete` share it. */
 interface Driven {
   readonly config: RunConfig;
   /** Training steps. */
@@ -46,9 +46,9 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it replays a run as that was. */
+  /** Whether it is a replay with the hyperparameters of its run. */
   readonly reproduces: boolean;
-  /** Told of every step that is published. */
+  /** Called after every published step. */
   readonly goesOn: () => void;
 }
 
@@ -64,7 +64,7 @@ export async function train(
   const config = view.config!;
   const writer = await events.transactional(`optimizer/${view.run}`);
   try {
-    // Earlier writers are fenced: what the log says of the run now is all it will say but through us.
+    // Earlier writers are fenced, so that only this one adds to what the log now says of the run.
     const published = await readPublished(events, view, signal);
     const initial = view.artifacts![artifactRoles.policy]!;
     const driven: Driven = {
@@ -133,7 +133,7 @@ async function follow(
         .publish([{ type: 'run.waiting', id: `${config.run}/waiting/${step}/${wait.sinceMs}`, data }])
         .catch((err) => {
           context.logger.warn({ err, run: config.run }, 'could not report what the run waits for');
-          // While the log takes nothing, nothing can come: that time is not the run's.
+          // While the log accepts no event, none can come: that time does not count.
           watch.progress();
         });
     },
@@ -148,11 +148,11 @@ async function follow(
   const over = new AbortController();
   const either = AbortSignal.any([signal, stalled.signal, over.signal]);
   const holding = holdWhilePaused(runs, config.run, watch, either);
-  // Met below: when the service stops, the projection may end in the middle of a step.
+  // Awaited in `finally`; until then a rejection must not count as unhandled.
   holding.catch(() => {});
   try {
     const topics = specOf(config).joins;
-    // What a replay needs was logged before it: what is not there will not come.
+    // All events of a replay were logged before it, so that it reads to the end and waits for none.
     const logged = isReplay
       ? context.events.readAll(topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
@@ -176,7 +176,7 @@ async function follow(
   }
 }
 
-/** Keeps the time that a run is paused out of its deadline, until `signal` aborts. */
+/** Holds the watch while the run is paused, until `signal` aborts. */
 async function holdWhilePaused(
   runs: TrainDependencies['runs'],
   run: string,
@@ -240,7 +240,7 @@ async function complete(
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
     ...(release ? [policyEvent(release)] : []),
-    // A step that is done has waited for nothing more, whoever said that the run was paused.
+    // A completed step ends every pause, whichever service reported it.
     ...(runs.state.get(run)?.paused
       ? [{ type: 'run.resumed', id: `${run}/resumed/${step}`, data: { run } } as const]
       : []),
@@ -287,7 +287,7 @@ async function reproducesRun(
   return source !== undefined && reproduces(config, source);
 }
 
-/** An item of a run whose policies are the same, to the bit: what they sampled counts as this run's own. */
+/** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */
 const sampledBy = (run: string, item: Item): Item =>
   item.rollout ? { ...item, rollout: { ...item.rollout, run } } : item;
 
@@ -297,7 +297,7 @@ const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   data,
 });
 
-/** JSON has no infinities: a metric that is none says nothing. */
+/** JSON has no infinities, and a metric that is not finite says nothing. */
 const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 

@@ -9,11 +9,11 @@ export type Metrics = Record<string, number>;
 /** What a method carries from step to step besides parameters, as a scan does: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
 
-/** What a step came to. */
+/** The results of a step. */
 export interface StepResult {
   readonly metrics: Metrics;
   readonly carry: Carry;
-  /** Preferences the step found, to be recorded with it. */
+  /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
 }
 

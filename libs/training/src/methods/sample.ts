@@ -2,7 +2,7 @@ import { joined } from '@rlhf-streams/runs';
 import type { Method, Metrics } from './method.js';
 import { rankByScore } from './rank.js';
 
-/** Sampling without training: what the rollouts of a step, their scores and log-probs say of the policy. */
+/** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */
 export const sample: Method<'sample'> = {
   start: () => ({}),
 

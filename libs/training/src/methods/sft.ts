@@ -35,7 +35,7 @@ export const sft: Method<'sft'> = {
   },
 };
 
-/** The micro-batches of demonstrations, how many of their tokens a prediction is scored for, and how many there are. */
+/** The micro-batches of demonstrations; `scored` is the number of predicted tokens, `read` that of all tokens. */
 function batchesOf(trainer: Trainer, items: readonly Item[], microBatchSize: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   const sequences: Sequence[] = joined(items, 'demonstration').map(({ demonstration }) => demonstration);

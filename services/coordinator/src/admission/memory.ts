@@ -15,12 +15,12 @@ import {
 import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
 
-/** What this process is and has. */
+/** The process that admits: its memory, its services and their settings. */
 export interface Machine {
   readonly limitBytes: number;
   /** Names of the services that it runs. */
   readonly services: readonly string[];
-  /** Settings of the policy service and of the optimizer, where they are in this process. */
+  /** Settings of the policy service and of the optimizer, if they run in this process. */
   readonly policyThreads: number;
   readonly policySlots: number;
   readonly optimizerWorkers: number;
@@ -31,9 +31,9 @@ export interface MemoryNeed {
   readonly limitBytes: number;
 }
 
-/** Node and its libraries. */
+/** Memory of Node and its libraries. */
 const PROCESS_BYTES = 150e6;
-/** Until the data are read nothing is known but that a sequence has a prompt and a token. */
+/** Tokens of the shortest sequence, a prompt and a completion of one token: the estimate before data are read. */
 export const SHORTEST = 2;
 
 export function memoryOf(
@@ -43,7 +43,7 @@ export function memoryOf(
   machine: Machine,
 ): MemoryNeed {
   const needs = needsOf(config, models, longest, machine);
-  // What the coordinator makes is made before the others compute.
+  // The coordinator makes models before the other services compute, so that the two do not add up.
   const { coordinator: toBeMade = 0, ...others } = needs;
   const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
   const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade, computed));
@@ -65,7 +65,7 @@ export function fitsMemory(
   return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
 }
 
-/** Bytes by service. */
+/** Bytes that each service needs, by its name. */
 function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],

@@ -1,4 +1,4 @@
-/** What a replay works with: the models of the run that it replays, and the places of its events. */
+/** Prepares a replay: it takes the artifacts of the run that it replays, and where that run's events begin. */
 import type { ArtifactRef } from '@rlhf-streams/events';
 import {
   type ReplayExtent,
@@ -34,7 +34,7 @@ export async function prepareReplay(
     const why = view.cause?.message ?? 'no cause given';
     throw unfit(`expected a run that was started; ${source} never was, it is ${view.status}: ${why}`);
   }
-  // Read from the log itself: a projection may not have come so far.
+  // Read from the log itself, as a projection may lag behind it.
   const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
   const completed = await stepsCompleted(metrics, source);
   const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });

@@ -36,7 +36,7 @@ export type RunData =
   | { readonly recorded: RecordedComparisons; readonly policy: string }
   | { readonly feedback: readonly Feedback[] };
 
-/** Folders of the models that read the items: the run's own, and reward models by their roles. */
+/** Folders of the models that read the items: the run's own, and reward models by role. */
 export interface Readers {
   readonly model: string;
   readonly scorers: Readonly<Record<string, string>>;
@@ -102,7 +102,7 @@ const api = {
 
 const LINES_AT_ONCE = 1000;
 
-/** Items as lines of JSON, which together may be more than one string can hold. */
+/** Items as lines of JSON, in chunks, because all lines together may exceed the longest string. */
 function* linesOf(items: readonly RunItem[]): Generator<string> {
   for (let start = 0; start < items.length; start += LINES_AT_ONCE) {
     const some = items.slice(start, start + LINES_AT_ONCE);
@@ -162,7 +162,7 @@ interface Reader {
   readonly tokenizer: Tokenizer;
 }
 
-/** A model, admitted before, as far as its tokenizer. */
+/** An admitted model, without its weights. */
 async function readerAt(directory: string): Promise<Reader> {
   const { config, tokenizer } = await describeCheckpoint(directory);
   return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };
