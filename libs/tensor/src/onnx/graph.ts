@@ -9,7 +9,7 @@ export interface GraphValue {
   readonly type: OnnxType;
 }
 
-export type Attribute =
+type Attribute =
   | { int: number }
   | { float: number }
   | { ints: readonly number[] }
