@@ -1,15 +1,18 @@
 /** A run under training: its method, its trainer, and the way to and from files. */
 import type { Build } from '@rlhf-streams/events';
 import {
+  architectureOf,
   exportedCheckpoint,
   initialiseWeights,
   type ModelConfig,
+  modelKind,
   readCheckpoint,
   readExtraFiles,
   requireMemory,
   type TokenizerFiles,
   trainingBytes,
   type WeightTensor,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { type Item, type RunConfig, RunError } from '@rlhf-streams/runs';
@@ -160,13 +163,13 @@ async function sourceOf(
       `expected the value model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (body.config.numLabels === 1) return body;
-  const scalar: ModelConfig = { ...body.config, numLabels: 1 };
-  const fresh = initialiseWeights(scalar, config.seed);
+  if (modelKind(body.config) === 'reward model') return body;
+  const scalar = withScalarHead(body.config);
+  const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
-    [...fresh].map(([name, tensor]) => [
+    [...initialiseWeights(scalar, config.seed)].map(([name, fresh]) => [
       name,
-      name === 'score.weight' ? tensor : (body.tensors.get(name) ?? tensor),
+      learned.get(name)!.ofHead ? fresh : body.tensors.get(name)!,
     ]),
   );
   return { config: scalar, tensors };

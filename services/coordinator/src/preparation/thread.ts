@@ -9,6 +9,7 @@ import {
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  newModelConfig,
   type Tokenizer,
   tokenizerDifference,
   trainByteLevelBpe,
@@ -48,20 +49,13 @@ const api = {
   async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
-    const config: ModelConfig = {
-      architecture: spec.architecture,
+    const config = newModelConfig({
+      ...spec,
       vocabSize,
-      contextLength: spec.contextLength,
-      width: spec.width,
-      layers: spec.layers,
-      heads: spec.heads,
-      mlpWidth: 4 * spec.width,
-      layerNormEpsilon: 1e-5,
-      tieWordEmbeddings: true,
       bosTokenId: eosId,
       eosTokenId: eosId,
       padTokenId: padId,
-    };
+    });
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 

@@ -1,20 +1,21 @@
 /**
- * Slots that generate side by side, one token a step; a slot whose sequence ends takes the next waiting request in
- * the following step (continuous batching). All sequences under way belong to one version of the weights: a request
- * of another waits until the lane has run empty.
+ * Continuous batching: sequences are generated side by side, each in a slot, by one decode step a token; the slot of a
+ * sequence that ends takes the next waiting request before the following step. All sequences under way belong to one
+ * version of the weights: a request for another version waits until the batch has run empty.
  */
-import { allocate, type Buffers, type Engine, type Executable, sizeOf } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import { allocate, type Buffers, type Engine, type Executable } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
+import type { ModelConfig } from '../model-config.js';
 import { tokenLogprobs } from '../sampling/likeliest.js';
 import { uniform } from '../sampling/rollout-draws.js';
 import { type SampledToken, sampleToken } from '../sampling/sampler.js';
-import { cacheShape, compileDecode, compilePrefill } from './programs.js';
+import { createKvCache } from './kv-cache.js';
+import { compileDecode, compilePrefill } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
-/** A request with the promise its caller holds. */
-export interface Pending {
+/** A request, and the promise that its caller waits for. */
+interface Pending {
   readonly request: GenerationRequest;
   readonly deadline: number;
   resolve(completion: Completion): void;
@@ -29,45 +30,35 @@ interface Sequence {
   cached: number;
 }
 
-export interface Lane {
+export interface Batch {
   enqueue(pending: Pending): void;
   readonly busy: boolean;
   /** Drops what was aborted, admits what fits, then generates one token for every sequence under way. */
-  step(): Promise<void>;
+  advance(): Promise<void>;
   /** Rejects everything waiting and under way. */
   fail(error: unknown): void;
 }
 
-/** A matrix of one row is multiplied by another algorithm, whose last bits differ: programs have two rows at least. */
+/** ONNX Runtime multiplies a matrix of one row by another algorithm, whose last bits differ: programs have two rows. */
 const MIN_ROWS = 2;
 
-/** Prompts read together: the smaller program when it suffices. A row's numbers do not depend on the others. */
+/** Prompts of one prefill: the smaller program serves where it suffices. A row's numbers do not depend on the others. */
 const PREFILL_ROWS = [MIN_ROWS, 8] as const;
 const MOST_PREFILL_ROWS = PREFILL_ROWS[1];
 
-/** Free slots are filled so many at a time while others generate: reading prompts one by one would hold those up. */
+/** Slots that must be free before a prefill interrupts sequences under way: one prompt at a time would hold those up. */
 const ADMITTED_TOGETHER = 4;
 
-export function createLane(
+export function createBatch(
   engine: Engine,
   config: ModelConfig,
   options: { slots: number; capacity: number },
-): Lane {
+): Batch {
   const { capacity } = options;
   const slots = Math.max(options.slots, MIN_ROWS);
   const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
   const waiting: Pending[] = [];
-  const layers = Array.from({ length: config.layers }, (_, layer) => layer);
-  const shape = cacheShape(config, slots, capacity);
-  const [, heads, , width] = shape;
-  const newCache = () => layers.map(() => new Float32Array(sizeOf(shape)));
-  const cache = { keys: newCache(), values: newCache() };
-  const past: Buffers = Object.fromEntries(
-    layers.flatMap((layer) => [
-      [`past.keys.${layer}`, cache.keys[layer]!],
-      [`past.values.${layer}`, cache.values[layer]!],
-    ]),
-  );
+  const cache = createKvCache(config, slots, capacity);
   const ids = new Int32Array(slots);
   const positions = new Int32Array(slots);
   const programs = new Map<string, Promise<{ program: Executable; into: Buffers }>>();
@@ -87,31 +78,7 @@ export function createLane(
     return entry;
   };
 
-  /** Copies `length` cache entries of a program's row into a slot. */
-  const store = (
-    results: Buffers,
-    row: number,
-    slot: number,
-    at: number,
-    length: number,
-    rowCapacity: number,
-  ) => {
-    for (const kind of ['keys', 'values'] as const) {
-      for (const layer of layers) {
-        const from = results[`${kind}.${layer}`]!;
-        const to = cache[kind][layer]!;
-        for (let head = 0; head < heads; head++) {
-          const source = (row * heads + head) * rowCapacity * width;
-          to.set(
-            from.subarray(source, source + length * width) as Float32Array,
-            ((slot * heads + head) * capacity + at) * width,
-          );
-        }
-      }
-    }
-  };
-
-  /** Samples the next token of a slot's sequence; frees the slot when it was the last. */
+  /** Samples the next token of a slot's sequence, and frees the slot when the sequence ends with it. */
   const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
     const { request, resolve, reject, deadline } = sequence.pending;
     try {
@@ -136,7 +103,7 @@ export function createLane(
     }
   };
 
-  /** Lets go of what nobody waits for any more. */
+  /** Rejects the requests whose signal was aborted, and frees their slots. */
   const dropAborted = () => {
     const drop = ({ request: { signal }, reject }: Pending) => {
       if (!signal?.aborted) return false;
@@ -160,7 +127,7 @@ export function createLane(
       if (performance.now() > pending!.deadline) pending!.reject(timedOut(pending!));
       else admitted.push({ slot, pending: pending! });
     }
-    // Samples of one prompt share its reading; prompts of one length bucket are read together.
+    // Samples of one prompt share its prefill; prompts of one length bucket are read together.
     const byPrompt = groupBy(admitted, ({ pending }) => pending.request.promptTokens.join());
     const byLength = groupBy(byPrompt.values(), ([first]) =>
       bucket(first!.pending.request.promptTokens.length, config.contextLength),
@@ -189,7 +156,7 @@ export function createLane(
     groups.forEach((group, row) => {
       for (const { slot, pending } of group) {
         const cached = pending.request.promptTokens.length;
-        store(results, row, slot, 0, cached, length);
+        cache.store({ outputs: results, row, capacity: length }, { slot, at: 0 }, cached);
         const sequence: Sequence = { pending, tokens: [], logprobs: [], cached };
         sequences[slot] = sequence;
         extend(slot, sequence, logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize));
@@ -203,11 +170,11 @@ export function createLane(
       ids[slot] = sequence?.tokens.at(-1) ?? 0;
       positions[slot] = sequence?.cached ?? 0;
     });
-    const results = await program.run({ ...weights!.parameters, ids, positions, ...past }, into);
+    const results = await program.run({ ...weights!.parameters, ids, positions, ...cache.past }, into);
     const logits = results.logits as Float32Array;
     sequences.forEach((sequence, slot) => {
       if (!sequence) return;
-      store(results, slot, slot, sequence.cached, 1, 1);
+      cache.store({ outputs: results, row: slot, capacity: 1 }, { slot, at: sequence.cached }, 1);
       sequence.cached++;
       extend(slot, sequence, logits.subarray(slot * config.vocabSize, (slot + 1) * config.vocabSize));
     });
@@ -218,7 +185,7 @@ export function createLane(
     get busy() {
       return waiting.length > 0 || sequences.some(Boolean);
     },
-    async step() {
+    async advance() {
       dropAborted();
       const free = sequences.filter((sequence) => !sequence).length;
       if (waiting.length > 0 && (free === slots || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))

@@ -1,23 +1,15 @@
 /**
- * The GPT-2 architecture (Radford et al. 2019) as pure functions over tfjs tensors, in the layout and with the
- * parameter names of the published checkpoints. Rows are right-padded: with a causal mask no real token ever sees a
- * pad, so neither a padding mask nor shifted positions are needed.
+ * The GPT-2 architecture (Radford et al. 2019) as pure functions over tfjs tensors, with the tensors of the published
+ * checkpoints. Rows are right-padded: with a causal mask no real token ever sees a pad, so neither a padding mask nor
+ * shifted positions are needed.
  *
- * Shapes: B rows, T tokens, D width, H heads, K = D / H, V vocabulary.
+ * Shapes: B rows, T tokens, D width, H heads, K = D / H, C capacity of a cache, V vocabulary.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import type { LayerCache, Parameters } from '../../architecture.js';
+import type { Gpt2Config } from './config.js';
 import { causalMask, pastMask } from './masks.js';
 import { gelu, layerNorm } from './ops.js';
-
-/** Parameters by name, as tensors of a program. */
-export type Parameters = Readonly<Record<string, tf.Tensor>>;
-
-/** Keys and values of one layer, [B, H, T, K]. */
-export interface LayerCache {
-  readonly keys: tf.Tensor;
-  readonly values: tf.Tensor;
-}
 
 type Attend = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Tensor;
 
@@ -27,7 +19,7 @@ type Attend = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Te
  * @returns hidden [B * T, D], and what each layer attends to, for a cache
  */
 export function forward(
-  config: ModelConfig,
+  config: Gpt2Config,
   p: Parameters,
   ids: tf.Tensor,
 ): { hidden: tf.Tensor2D; cache: LayerCache[] } {
@@ -55,7 +47,7 @@ export function forward(
  * @returns hidden [B, D], and the keys and values [B, H, 1, K] to put at `positions`
  */
 export function step(
-  config: ModelConfig,
+  config: Gpt2Config,
   p: Parameters,
   ids: tf.Tensor,
   positions: tf.Tensor,
@@ -83,20 +75,23 @@ export function step(
   return { hidden, added };
 }
 
+export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity: number) =>
+  [rows, heads, capacity, width / heads] as const;
+
 /** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
-export function languageHead(p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D {
-  const output = (p['lm_head.weight'] ?? p['wte.weight']) as tf.Tensor2D;
+export function languageHead(config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D {
+  const output = p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight'] as tf.Tensor2D;
   return tf.matMul(hidden, output, false, true);
 }
 
 /** One number for each hidden state [N, D]: a reward or a value, [N]. */
-export function scalarHead(p: Parameters, hidden: tf.Tensor2D): tf.Tensor1D {
+export function scalarHead(_config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor1D {
   const score = p['score.weight'] as tf.Tensor2D;
   return tf.reshape(tf.matMul(hidden, score, false, true), [hidden.shape[0]]);
 }
 
 function blocks(
-  config: ModelConfig,
+  config: Gpt2Config,
   p: Parameters,
   input: tf.Tensor2D,
   [B, T]: readonly [number, number],

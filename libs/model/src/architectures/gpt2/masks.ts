@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** What is added to the score of a place that must not be attended to. */
+/** Added to the attention score of a position that is not attended to. */
 const MASKED = -1e9;
 
 /** [T, T]: 0 where query i may see key j <= i. */
@@ -10,7 +10,7 @@ export function causalMask(T: number): tf.Tensor2D {
   return tf.tensor2d(mask, [T, T]);
 }
 
-/** [B, 1, 1, C]: 0 at the first `positions[b]` places of a cache. */
+/** [B, 1, 1, C]: 0 at the first `positions[b]` entries of a cache. */
 export function pastMask(positions: tf.Tensor, C: number): tf.Tensor {
   const B = positions.shape[0]!;
   const empty = tf.greaterEqual(tf.range(0, C, 1, 'int32'), tf.reshape(positions, [B, 1]));
