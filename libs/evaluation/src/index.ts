@@ -1,8 +1,6 @@
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
-export * from './gold-reward.js';
 export * from './kl.js';
 export * from './length-controlled.js';
-export { parseGoldReward } from './parse-gold-reward.js';
 export type { PolicySummary } from './policies.js';
 export { renderReport } from './report/render-report.js';
 export type * from './report/report-data.js';

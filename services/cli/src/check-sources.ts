@@ -1,5 +1,6 @@
 /** Whether the files that runs name can be read, found before any of the runs is done. */
-import { DataError, labelledRows, loadDataset, readDataset } from '@rlhf-streams/data';
+import { DataError, loadDataset, readDataset } from '@rlhf-streams/data';
+import { labelledRows } from '@rlhf-streams/sentiment';
 import { type NamedSource, namedSources, type RunConfig } from '@rlhf-streams/training/config';
 
 const GOLD = 'gold:';

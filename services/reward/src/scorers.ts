@@ -1,7 +1,6 @@
 /** Scorers by artifact: reward models in the compute thread, gold rewards here. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
 import {
@@ -12,6 +11,7 @@ import {
   type ServiceContext,
   startThread,
 } from '@rlhf-streams/runtime';
+import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import {
   artifactRoles,
   type ComputeSettings,

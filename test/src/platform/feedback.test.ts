@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundledCorpus } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';

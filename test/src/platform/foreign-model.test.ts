@@ -3,8 +3,8 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundledCorpus } from '@rlhf-streams/data';
 import { loadTokenizer, readCheckpoint, rewardScorer } from '@rlhf-streams/model';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';

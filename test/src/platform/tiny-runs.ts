@@ -1,7 +1,7 @@
 /** Runs on a model so small that a step takes milliseconds: for what a run goes through, not for what it learns. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus } from '@rlhf-streams/data';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
 
 type ConfigFor<Method extends RunConfigInput['method']> = Extract<RunConfigInput, { method: Method }>;

@@ -2,9 +2,9 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundledCorpus } from '@rlhf-streams/data';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { loadTokenizer, readCheckpoint } from '@rlhf-streams/model';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, type ServiceName } from 'rlhf-streams';
 

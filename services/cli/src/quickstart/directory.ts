@@ -3,9 +3,9 @@ import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 
 import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type EventLog, embeddedLog } from '@rlhf-streams/log';
+import type { RecipeOptions } from '@rlhf-streams/sentiment';
 import { z } from 'zod';
 import { CliError } from '../errors.js';
-import type { RecipeOptions } from './recipe.js';
 
 /** Marks a folder as a quickstart's, and says of which experiment. */
 const MARKER = 'quickstart.json';

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
+import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
 import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
@@ -15,10 +16,8 @@ import {
   shareDirectory,
   writeReport,
 } from './directory.js';
-import { type RecipeOptions, recipe } from './recipe.js';
 import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
-import { type Verdict, verdictOf } from './verdict.js';
 
 export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory'>, DirectoryOptions {
   /** Default: a folder of its own for each experiment. */

@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import { type MetricSeries, type ReportData, renderReport, type StageReport } from '@rlhf-streams/evaluation';
+import type { Verdict } from '@rlhf-streams/sentiment';
 import type { Results } from './results.js';
-import type { Verdict } from './verdict.js';
 
 export interface ReportFacts {
   readonly data: string;

@@ -10,7 +10,7 @@ import {
 } from '@rlhf-streams/evaluation';
 import type { DataFor } from '@rlhf-streams/events';
 import type { Events } from '@rlhf-streams/runtime';
-import { EVALUATED, type Evaluated, evaluationOf } from './recipe.js';
+import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 
 /** One held-out prompt's rollout with everything said of it. */
 interface Episode {

@@ -1,4 +1,5 @@
-import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
+import { type Dataset, detectFormat } from '@rlhf-streams/data';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/training/config';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';

@@ -1,8 +1,7 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
-import { trainGoldReward } from '@rlhf-streams/evaluation';
+import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -14,6 +13,7 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
+import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/training/config';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';

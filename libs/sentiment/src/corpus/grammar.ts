@@ -1,5 +1,5 @@
 /** The sentences of the bundled corpus: templates of short film reviews, each for a given sentiment. */
-import type { SeededRandom } from '../seeded-random.js';
+import type { SeededRandom } from '@rlhf-streams/data';
 import * as lexicon from './lexicon.js';
 import { FILM, TOPICS, type Topic } from './topics.js';
 
