@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
 import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
 import { checkSettings } from '../platform.js';
 import { showRun } from '../show-run.js';
+import { table } from '../table.js';
 import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
 import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
@@ -18,6 +18,7 @@ import {
 } from './directory.js';
 import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
+import { policyTable, samplesInWords } from './tables.js';
 
 export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory'>, DirectoryOptions {
   /** Default: a folder of its own for each experiment. */
@@ -47,10 +48,10 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     const seconds = (performance.now() - begun) / 1000;
     const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
     const report = await writeReport(directory, quickstartReport(results, verdict, facts));
-    console.log(`\n${formatTable(results.policies)}\n\n${formatSamples(results.samples)}\n`);
+    console.log(`\n${policyTable(results.policies)}\n\n${samplesInWords(results.samples)}\n`);
     console.log(verdict.text);
-    console.log(`\nReport        ${report}`);
-    console.log(`Checkpoints   ${checkpoints.map(({ path }) => path).join('\n              ')}`);
+    const written = checkpoints.map(({ path }, index) => [index === 0 ? 'Checkpoints' : '', path]);
+    console.log(`\n${table([['Report', report], ...written])}`);
     console.log(`Took ${seconds.toFixed(0)} s.`);
     return verdict;
   } finally {

@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
-import { type MetricSeries, type ReportData, renderReport, type StageReport } from '@rlhf-streams/evaluation';
+import type { MetricSeries, ReportData, StageReport } from '@rlhf-streams/evaluation';
+import { renderReport } from '@rlhf-streams/evaluation/report';
 import type { Verdict } from '@rlhf-streams/sentiment';
 import type { Results } from './results.js';
 

@@ -1,58 +1,53 @@
-/** The closing output of a run for terminals: plain text, no colours. */
-import { type PolicySummary, policyColumns } from './policies.js';
-import type { SampleGroup } from './report/report-data.js';
-import { UNSHOWABLE } from './unshowable.js';
+/** The closing output of the quickstart: plain text of at most 110 columns. */
+import { type PolicySummary, policyColumns, type SampleGroup, UNSHOWABLE } from '@rlhf-streams/evaluation';
+import { table } from '../table.js';
 
-const MAX_WIDTH = 110;
+const MOST_COLUMNS = 110;
+const MOST_OF_A_NAME = 24;
 
 /**
- * Aligned summary table, a row for each policy: gold reward, reward score, KL to the reference, win rate and length,
- * with their 95 % intervals. At most 110 columns wide (long names are cut); ends without a newline.
+ * A row for each policy: gold reward, reward score, KL to the reference (nats per sequence), win rate and length
+ * (tokens), with their 95 % intervals.
  */
-export function formatTable(policies: readonly PolicySummary[]): string {
-  const columns = policyColumns(policies).map(({ title, cells }) => {
-    const values = cells.map((cell) => cell?.value ?? '-');
-    const width = Math.max(...values.map(({ length }) => length), 0);
-    return [
-      title,
-      ...values.map((value, i) => `${value.padStart(width)} ${cells[i]?.interval ?? ''}`.trimEnd()),
-    ];
+export function policyTable(policies: readonly PolicySummary[]): string {
+  const columns = policyColumns(policies);
+  const rows = policies.map(({ name }, row) => [
+    nameOf(name),
+    ...columns.map(({ cells }) => {
+      const cell = cells[row];
+      return cell ? `${cell.value} ${cell.interval}`.trimEnd() : '-';
+    }),
+  ]);
+  return table(rows, {
+    head: ['policy', ...columns.map(({ title }) => title)],
+    right: columns.map((_, column) => column + 1),
   });
-  const widths = columns.map((column) => Math.max(...column.map(({ length }) => length)));
-  const taken = widths.reduce((sum, width) => sum + 2 + width, 0);
-  const nameWidth = Math.max(8, MAX_WIDTH - taken);
-  const names = ['policy', ...policies.map(({ name }) => cut(printable(name), nameWidth))];
-  const namePad = Math.max(...names.map(({ length }) => length));
-  const lines = names.map((name, row) =>
-    [name.padEnd(namePad), ...columns.map((column, i) => column[row]!.padEnd(widths[i]!))]
-      .join('  ')
-      .trimEnd(),
-  );
-  const [head, ...body] = lines;
-  return [head, '-'.repeat(Math.max(...lines.map(({ length }) => length))), ...body].join('\n');
 }
 
 /**
- * Samples for terminals: each prompt, and under it every policy's completions with their gold reward. Control
- * characters of the texts are left out, so that a completion cannot steer the terminal; what has no glyph is a `?`.
+ * Each prompt, and under it every policy's completions with their gold reward. Control characters of the texts are left
+ * out, so that a completion cannot steer the terminal; a character without a glyph is a `?`.
  */
-export function formatSamples(samples: readonly SampleGroup[]): string {
-  const nameOf = (policy: string) => cut(printable(policy), 24);
-  const policies = new Set(samples.flatMap(({ completions }) => completions.map(({ policy }) => policy)));
-  const nameWidth = Math.max(...Array.from(policies, (policy) => nameOf(policy).length), 0);
+export function samplesInWords(samples: readonly SampleGroup[]): string {
+  const names = samples.flatMap(({ completions }) => completions.map(({ policy }) => nameOf(policy)));
+  const width = Math.max(...names.map(({ length }) => length), 0);
+  const widths = [width + 2, 6, MOST_COLUMNS - width - 2 - 6 - 4];
   return samples
-    .map((sample) => {
-      const lines = sample.completions.map(({ policy, text, gold }) => {
-        const score = gold === undefined ? '' : `${gold > 0 ? '+' : ''}${gold.toFixed(2)}`;
-        const lead = `  ${nameOf(policy).padEnd(nameWidth)}  ${score.padStart(6)}  `;
-        const room = Math.max(20, MAX_WIDTH - lead.length);
-        return wrap(printable(text) || '(empty)', room)
-          .map((line, i) => (i === 0 ? lead : ' '.repeat(lead.length)) + line)
-          .join('\n');
-      });
-      return [...wrap(printable(sample.prompt) || '(empty prompt)', MAX_WIDTH), ...lines].join('\n');
+    .map(({ prompt, completions }) => {
+      const rows = completions.map(({ policy, text, gold }) => [
+        `  ${nameOf(policy)}`,
+        gold === undefined ? '' : `${gold > 0 ? '+' : ''}${gold.toFixed(2)}`,
+        printable(text) || '(empty)',
+      ]);
+      const said = table([[printable(prompt) || '(empty prompt)']], { widths: [MOST_COLUMNS] });
+      return `${said}\n${table(rows, { right: [1], widths })}`;
     })
     .join('\n\n');
+}
+
+function nameOf(policy: string): string {
+  const name = printable(policy);
+  return name.length <= MOST_OF_A_NAME ? name : `${name.slice(0, MOST_OF_A_NAME - 1)}…`;
 }
 
 function printable(text: string): string {
@@ -61,22 +56,4 @@ function printable(text: string): string {
     .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .replace(new RegExp(UNSHOWABLE, 'gu'), '?')
     .trim();
-}
-
-function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, width - 3)}...`;
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ').flatMap((word) => word.match(new RegExp(`.{1,${width}}`, 'gu')) ?? [])) {
-    if (line && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line ? `${line} ${word}` : word;
-    }
-  }
-  return [...lines, line];
 }
