@@ -29,6 +29,12 @@ test.each([
   expect(textsOf(plot(steps))).toContain('nats per token');
 });
 
+test('ticks that differ in a late digit read differently', () => {
+  const labels = textsOf(plot([0, 1], [5.331, 5.333]), 'text-anchor="end"');
+  expect(labels.length).toBeGreaterThan(2);
+  expect(new Set(labels).size).toBe(labels.length);
+});
+
 test('a metric that was never measured has axes', () => {
   expect(textsOf(plot([0, 1], [null, null]))).toContain('step');
   expect(textsOf(plot([]))).toContain('step');

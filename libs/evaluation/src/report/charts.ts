@@ -4,7 +4,7 @@ import type { Estimate } from '../statistics.js';
 import type { Plot } from './plots.js';
 import type { ReportData } from './report-data.js';
 import type { ChartOption, Size } from './svg.js';
-import { compact } from './text.js';
+import { tick } from './text.js';
 
 export const POLICY_CHART: Size = { width: 540, height: 360 };
 export const PLOT: Size = { width: 360, height: 210 };
@@ -15,7 +15,6 @@ const PLOT_GRID = { left: 56, right: 16, top: 26, bottom: 40 };
 /** Where the lines of a plot lie, from the top of the chart. */
 export const PLOT_AREA = { top: PLOT_GRID.top, bottom: PLOT.height - PLOT_GRID.bottom };
 
-const BINS = 36;
 /** Up to this many values a line marks each by a point. */
 const MOST_MARKED = 30;
 
@@ -91,10 +90,11 @@ export function goldHistogram(policies: readonly PolicySummary[]): ChartOption |
   let low = all.reduce((a, b) => Math.min(a, b));
   let high = all.reduce((a, b) => Math.max(a, b));
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
-  const width = (high - low) / BINS;
+  const bins = binsFor(scored.map(({ scores }) => scores.length));
+  const width = (high - low) / bins;
   const series = scored.map(({ name, index, scores }): Series => {
-    const counts = new Array<number>(BINS).fill(0);
-    for (const score of scores) counts[Math.min(BINS - 1, Math.floor((score - low) / width))]! += 1;
+    const counts = new Array<number>(bins).fill(0);
+    for (const score of scores) counts[Math.min(bins - 1, Math.floor((score - low) / width))]! += 1;
     const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
     const color = colourOf(index);
     return {
@@ -153,6 +153,10 @@ export function trainingChart({ y, series }: Plot): ChartOption {
   };
 }
 
+/** About one and a half times the root of the number of values: bins that are neither noise nor a blur. */
+const binsFor = (counts: readonly number[]): number =>
+  Math.min(36, Math.max(8, Math.round(1.5 * Math.sqrt(Math.max(...counts)))));
+
 /** A value axis with its title: below the middle of a horizontal one, above a vertical one. */
 function axis(name: string, at: 'bottom' | 'top') {
   const vertical = at === 'top';
@@ -167,7 +171,7 @@ function axis(name: string, at: 'bottom' | 'top') {
     },
     axisLine: { show: !vertical, onZero: false, lineStyle: { color: 'var(--line)' } },
     axisTick: { show: !vertical, lineStyle: { color: 'var(--line)' } },
-    axisLabel: { color: 'var(--dim)', formatter: compact },
+    axisLabel: { color: 'var(--dim)', formatter: tick, hideOverlap: true },
     splitLine: { show: vertical, lineStyle: { color: 'var(--grid)' } },
   };
 }

@@ -11,13 +11,19 @@ export function minus(text: string): string {
   return text.replaceAll('-', '\u2212');
 }
 
-/** Three significant digits, in powers of ten where the number is very small or large; a dash for no number. */
+/** A measured value: three significant digits, or the six of a large number; a dash for no number. */
 export function compact(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '\u2013';
+  return written(value, Math.abs(value) >= 1000 ? 6 : 3, 2);
+}
+
+/** The value of a tick, which is round: neighbours that differ in a late digit must not read alike. */
+export const tick = (value: number): string => written(value, 10, 3);
+
+/** A number in decimals, or in powers of ten where it is very small or large. */
+function written(value: number, digits: number, digitsBeforePower: number): string {
   const size = Math.abs(value);
-  const text =
-    size !== 0 && (size < 1e-3 || size >= 1e6)
-      ? value.toExponential(1).replace('+', '')
-      : String(Number(value.toPrecision(size >= 1000 ? 6 : 3)));
-  return minus(text);
+  const power = size !== 0 && (size < 1e-3 || size >= 1e6);
+  const [factor, exponent] = value.toExponential(digitsBeforePower - 1).split('e') as [string, string];
+  return minus(power ? `${Number(factor)}e${Number(exponent)}` : String(Number(value.toPrecision(digits))));
 }
