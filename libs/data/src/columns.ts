@@ -21,7 +21,7 @@ export type Dataset =
 
 interface Format {
   kind: Dataset['kind'];
-  /** A dataset that has all of them has this format. */
+  /** The columns that make a dataset one of this format: it has them all. */
   columns: readonly string[];
   /** Columns where a conversation could stand instead of text. */
   texts: readonly string[];
@@ -39,7 +39,7 @@ const LABELS = new Map<unknown, 0 | 1>([
   ['positive', 1],
 ]);
 
-/** Whether a value of column `label` says positive or negative. */
+/** Whether a value of column `label` means positive or negative. */
 export const isLabel = (value: unknown): boolean => LABELS.has(value);
 
 const label = z.unknown().transform((value, context): 0 | 1 => {
@@ -71,7 +71,7 @@ const completions = z
   .array(text, { error: expecting('a list of strings') })
   .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
 
-/** In order: the first format whose columns are all there is the dataset's. */
+/** A dataset has the first of these formats whose columns are all there. */
 const FORMATS: readonly Format[] = [
   {
     kind: 'preference',
@@ -103,7 +103,8 @@ const FORMATS: readonly Format[] = [
 ];
 
 /**
- * Recognises the format by the columns that any row has a value in (null is none) and validates every row against it.
+ * Recognises a dataset's format by the columns in which any row has a value (null counts as none), and validates every
+ * row against it.
  * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
@@ -141,7 +142,7 @@ function withImplicitPrompt(row: ImplicitPair, context: z.RefinementCtx): Prefer
   const { chosen, rejected, margin } = row;
   const split = splitImplicitPrompt(chosen, rejected);
   if (split !== undefined) return withoutAbsentMargin({ ...split, margin });
-  // A pair without a preference is no mistake of the columns: it needs no prompt to be seen as one.
+  // Equal sides are a pair without a preference, not a wrong column: whoever reads the pair deals with that.
   if (chosen === rejected) return withoutAbsentMargin({ prompt: '', chosen, rejected, margin });
   context.addIssue({
     code: 'custom',

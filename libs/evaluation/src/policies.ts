@@ -24,7 +24,7 @@ export interface WrittenEstimate {
   readonly interval: string;
 }
 
-/** A column of the summary table, with one cell for each policy (undefined: nothing was measured). */
+/** A column of the summary table, with one cell for each policy; undefined where nothing was measured. */
 export interface PolicyColumn {
   readonly title: string;
   readonly cells: readonly (WrittenEstimate | undefined)[];

@@ -44,8 +44,10 @@ export function frontierChart(
       lineStyle: { color, width: 1.5, opacity: 0.45 },
     };
   });
-  const marks = policies.flatMap(({ name, kl, gold }, index): Series[] => {
-    if (!isDrawable(kl.mean, gold.mean)) return [];
+  const drawn = policies
+    .map((policy, index) => ({ ...policy, index }))
+    .filter(({ kl, gold }) => isDrawable(kl.mean, gold.mean));
+  const marks = drawn.flatMap(({ name, kl, gold, index }): Series[] => {
     const color = colourOf(index);
     const [left, right] = ends(kl);
     const [bottom, top] = ends(gold);
@@ -70,7 +72,7 @@ export function frontierChart(
   });
   return {
     grid: POLICY_GRID,
-    legend: legendOf(policies),
+    legend: legendOf(drawn),
     xAxis: { ...axis('KL to reference (nats per sequence)', 'bottom'), min: fromZero },
     yAxis: { ...axis('gold reward', 'top'), scale: true },
     series: [...paths, ...marks],
@@ -176,7 +178,7 @@ function axis(name: string, at: 'bottom' | 'top') {
   };
 }
 
-function legendOf(policies: readonly { readonly name: string; readonly index?: number }[]) {
+function legendOf(policies: readonly { readonly name: string; readonly index: number }[]) {
   return {
     top: 0,
     right: 0,
@@ -184,7 +186,7 @@ function legendOf(policies: readonly { readonly name: string; readonly index?: n
     itemWidth: 10,
     itemHeight: 10,
     textStyle: { color: 'var(--ink)' },
-    data: policies.map(({ name, index }, i) => ({ name, itemStyle: { color: colourOf(index ?? i) } })),
+    data: policies.map(({ name, index }) => ({ name, itemStyle: { color: colourOf(index) } })),
   };
 }
 

@@ -26,7 +26,7 @@ export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory
   readonly signal: AbortSignal;
 }
 
-/** Carries the experiment through all its stages and reports; whether alignment worked is the verdict. */
+/** Carries the experiment through all its stages and reports on it; the verdict tells whether alignment worked. */
 export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   const { data, seed, short = false, allow, resume, force, signal, ...place } = options;
   const begun = performance.now();
@@ -59,7 +59,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   }
 }
 
-/** All that can be known to be wrong before anything is touched. */
+/** Refuses, before anything is written, whatever can be known to be wrong. */
 async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   for (const { runs } of recipe(experiment)) for (const config of runs) parseRunConfig(config);
   // Services that run elsewhere have settings, and may have files, of their own.
@@ -69,7 +69,7 @@ async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   });
 }
 
-/** The services, on the log of the experiment's folder, or on one that others use too: that keeps its runs. */
+/** Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be replaced. */
 async function open(where: Where, experiment: RecipeOptions, options: DirectoryOptions): Promise<Place> {
   const { directory } = where;
   if (isShared(where)) {

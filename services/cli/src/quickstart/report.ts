@@ -16,7 +16,7 @@ interface StagePlots {
   readonly run: string;
   readonly name: string;
   readonly description: string;
-  /** The metrics that are plotted, by name, and what their axes count. */
+  /** The metrics to plot, by name, with their units. */
   readonly metrics: Readonly<Record<string, string>>;
   readonly groups?: StageReport['groups'];
 }
