@@ -16,7 +16,6 @@ import {
   shareDirectory,
   writeReport,
 } from './directory.js';
-import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
 import { policyTable, samplesInWords } from './tables.js';
 
@@ -45,6 +44,8 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     const verdict = verdictOf(results.policies);
     const checkpoints = await exportCheckpoints(client, directory);
 
+    // What draws the charts takes half a second to load: an experiment that is refused does not wait for it.
+    const { quickstartReport } = await import('./report.js');
     const seconds = (performance.now() - begun) / 1000;
     const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
     const report = await writeReport(directory, quickstartReport(results, verdict, facts));
