@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { olderThan, unlessMissing } from './durable.js';
+import { unlessMissing } from '@rlhf-streams/files';
+import { olderThan } from './durable.js';
 import type { Layout } from './layout.js';
 import { parseManifest } from './manifest.js';
 import type { Collected, CollectOptions } from './port.js';

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFile, unlessMissing } from './durable.js';
+import { isFile, unlessMissing } from '@rlhf-streams/files';
 import { ArtifactError } from './errors.js';
 
 export type Content = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;

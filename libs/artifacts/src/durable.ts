@@ -1,7 +1,8 @@
 /** Writing so that a crash leaves the old or the new, never a part. */
 import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { hasCode, syncFolder, unlessMissing } from '@rlhf-streams/files';
 import type { FileEntry } from './manifest.js';
 
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
@@ -44,17 +45,6 @@ export async function syncFolders(folders: Iterable<string>, root: string): Prom
   for (const folder of all) await syncFolder(folder);
 }
 
-export async function syncFolder(folder: string): Promise<void> {
-  // Windows cannot open folders; its renames are journaled.
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Puts the folder `staged` in the place of `target`, whatever is there. */
 export async function replaceFolder(staged: string, target: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -91,22 +81,3 @@ export async function sweepBesides(target: string): Promise<void> {
 /** Whole milliseconds, as Date.now(): with an age of 0 even what was written just now is old. */
 export const olderThan = (mtimeMs: number, ageMs: number): boolean =>
   Date.now() - Math.floor(mtimeMs) >= ageMs;
-
-/** undefined where the file or folder does not exist. */
-export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-export const exists = async (path: string): Promise<boolean> =>
-  (await unlessMissing(access(path).then(() => true))) ?? false;
-
-export const isFile = async (path: string): Promise<boolean> =>
-  (await unlessMissing(stat(path)))?.isFile() ?? false;
-
-export const hasCode = (error: unknown, ...codes: string[]): boolean =>
-  codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { unlessMissing } from '@rlhf-streams/files';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refOf } from './conformance/harness.js';
 import { artifactConformance } from './conformance/index.js';
-import { unlessMissing } from './durable.js';
 import { filesystemArtifacts } from './index.js';
 import { layoutOf } from './layout.js';
 

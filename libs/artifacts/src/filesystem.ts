@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
+import { exists } from '@rlhf-streams/files';
 import { readManifest, verifyFile, writeBlobs, writeManifest } from './blobs.js';
 import { collectGarbage } from './collect.js';
 import { type Contents, contentsOfFiles, contentsOfFolder } from './contents.js';
-import { exists } from './durable.js';
 import { ArtifactError } from './errors.js';
 import { openFolders } from './folders.js';
 import { layoutOf } from './layout.js';

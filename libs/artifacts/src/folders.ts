@@ -2,9 +2,10 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, link, mkdir, open as openFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { exists, hasCode, syncFolder } from '@rlhf-streams/files';
 import { verifyFile } from './blobs.js';
 import { filesUnder } from './contents.js';
-import { besides, exists, hasCode, replaceFolder, sweepBesides, syncFolder } from './durable.js';
+import { besides, replaceFolder, sweepBesides } from './durable.js';
 import { isCorrupt } from './errors.js';
 import type { Layout } from './layout.js';
 import { checkRef, type FileEntry, type Manifest } from './manifest.js';

@@ -9,7 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { unlessMissing } from './durable.js';
+import { unlessMissing } from '@rlhf-streams/files';
 import { isSha256 } from './manifest.js';
 
 export interface Layout {

@@ -19,7 +19,7 @@ export interface PolicySummary {
 }
 
 /** An estimate as text: its value, and its interval ('' where there is none). */
-export interface WrittenEstimate {
+interface WrittenEstimate {
   readonly value: string;
   readonly interval: string;
 }

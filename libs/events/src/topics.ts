@@ -18,7 +18,7 @@ import {
   Tokens,
 } from './schemas.js';
 
-/** A run's configuration travels as plain JSON; its schema belongs to the methods (`@rlhf-streams/training/config`). */
+/** A run's configuration travels as plain JSON; its schema belongs to the methods (`@rlhf-streams/runs`). */
 const Config = z.record(z.string(), z.unknown());
 
 const DAY = 24 * 60 * 60 * 1000;

@@ -1,5 +1,4 @@
 export { type EmbeddedLogOptions, embeddedLog } from './embedded/index.js';
-export { isRunning, type Owner, thisProcess } from './embedded/owner.js';
 export { LogError, type LogErrorCode } from './errors.js';
 export { type KafkaLogOptions, type KafkaSasl, kafkaLog } from './kafka/index.js';
 export { type MemoryLogOptions, memoryLog } from './memory/index.js';

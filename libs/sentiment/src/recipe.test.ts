@@ -1,4 +1,4 @@
-import { parseRunConfig, scorersOf } from '@rlhf-streams/training/config';
+import { parseRunConfig, scorersOf } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { recipe } from './recipe.js';
 

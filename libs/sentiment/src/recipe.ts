@@ -3,7 +3,7 @@
  * sentences, comparisons ranked by a gold reward that the policy never sees, a reward model trained on them, PPO
  * against it, and DPO on the same comparisons. Every stage is a run like any other.
  */
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 
 export interface RecipeOptions {
   /** `bundled`, or a file of labelled text. */

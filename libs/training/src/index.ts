@@ -1,5 +1,5 @@
-export * from './config/index.js';
-export type { Metrics } from './methods/method.js';
+export { TrainingError, type TrainingErrorCode } from './errors.js';
+export type { Metrics, StepResult } from './methods/method.js';
 export { openSession, type Session, type SessionOptions } from './session.js';
 export { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
 export type { LossProgram, MicroBatch } from './trainer/program.js';

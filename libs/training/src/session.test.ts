@@ -10,9 +10,9 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
+import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 import { type Engine, onnxPool } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseRunConfig, type RunConfig } from './config/run-config.js';
 import { openSession, type SessionOptions } from './session.js';
 import {
   comparisonItem,

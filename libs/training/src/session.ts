@@ -11,10 +11,9 @@ import {
   type WeightTensor,
   writeCheckpoint,
 } from '@rlhf-streams/model';
+import { type Item, type RunConfig, RunError } from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
-import type { RunConfig } from './config/run-config.js';
 import { TrainingError } from './errors.js';
-import type { Item } from './item.js';
 import { methodOf } from './methods/index.js';
 import type { Memory, Metrics, Step, StepResult } from './methods/method.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
@@ -204,6 +203,6 @@ async function publish(
 
 const optimizerOf = (config: RunConfig) => {
   if (config.method === 'sample')
-    throw new TrainingError('TRAINING_CONFIG_INVALID', 'a sampling run has no optimizer');
+    throw new RunError('TRAINING_CONFIG_INVALID', 'a sampling run has no optimizer');
   return config.optimizer;
 };

@@ -2,9 +2,14 @@
 import { seededRandom } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
 import { keyFor, type ModelConfig, uniform } from '@rlhf-streams/model';
+import {
+  type ConfigOf,
+  type Item,
+  type MethodName,
+  parseRunConfig,
+  type RunConfig,
+} from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
-import { type ConfigOf, type MethodName, parseRunConfig, type RunConfig } from './config/run-config.js';
-import type { Item } from './item.js';
 import { nextTokenLogprobs } from './methods/forward.js';
 import { methodOf } from './methods/index.js';
 import { type Metrics, modelOf, type Step, type StepResult } from './methods/method.js';

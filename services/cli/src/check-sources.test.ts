@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseRunConfig } from '@rlhf-streams/training/config';
+import { parseRunConfig } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { checkSources } from './check-sources.js';
 

@@ -1,16 +1,14 @@
 /** The log and the artifacts as a command sees them, whoever runs the services. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import { createEvents, type Events, type Logger } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
 import {
-  createEvents,
   createLogger,
   type Environment,
-  type Events,
-  type Logger,
   type LogLevel,
   openArtifacts,
   topicSpecsFor,
-} from '@rlhf-streams/runtime';
+} from '@rlhf-streams/service';
 import { openLogSoon } from './open-log.js';
 
 export interface Client {

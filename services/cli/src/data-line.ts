@@ -1,5 +1,5 @@
 import type { DataAccount } from '@rlhf-streams/events';
-import { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from '@rlhf-streams/training/config';
+import { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from '@rlhf-streams/runs';
 
 const EXPECTED = new Set([DUPLICATE_PROMPT, HELD_OUT_SURPLUS]);
 

@@ -1,5 +1,5 @@
 /** How a command's failure is told: one line, and the code that the process exits with. */
-import { isMistake } from '@rlhf-streams/runtime';
+import { isMistake } from '@rlhf-streams/runs';
 import { CliError } from './errors.js';
 
 /** Error codes of commands that were asked for what cannot be. The runtime knows the codes of runs (`isMistake`). */

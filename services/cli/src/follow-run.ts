@@ -7,7 +7,7 @@ import {
   parseRunConfig,
   type RunConfigInput,
   type RunView,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 import type { Client } from './client.js';
 import { CliError, serviceFailed } from './errors.js';
 

@@ -1,6 +1,6 @@
 /** The log an environment names, for somebody who looks on: an answer soon, or the reason why there is none. */
 import type { EventLog } from '@rlhf-streams/log';
-import { type Environment, openLog } from '@rlhf-streams/runtime';
+import { type Environment, openLog } from '@rlhf-streams/service';
 import { tellingWait } from './waiting.js';
 
 /** Services wait longer for their brokers, and so does a command once it has begun. */

@@ -14,8 +14,8 @@ import {
   type ServiceDefinition,
   startService,
   topicSpecsFor,
-} from '@rlhf-streams/runtime';
-import { createTelemetry } from '@rlhf-streams/runtime/telemetry';
+} from '@rlhf-streams/service';
+import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type ServiceName, serviceNames } from './service-names.js';
 import { troublesOf } from './troubles.js';

@@ -1,6 +1,6 @@
 /** A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its end. */
 import type { DataFor } from '@rlhf-streams/events';
-import type { MethodName } from '@rlhf-streams/training/config';
+import type { MethodName } from '@rlhf-streams/runs';
 import color from 'picocolors';
 import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';

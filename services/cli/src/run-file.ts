@@ -1,7 +1,7 @@
 /** Runs from a YAML file: one document a run, in the order they are to be done. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseRunConfig, type RunConfig, runsBuiltOn, TrainingError } from '@rlhf-streams/training/config';
+import { parseRunConfig, type RunConfig, RunError, runsBuiltOn } from '@rlhf-streams/runs';
 import { type Document, parseAllDocuments } from 'yaml';
 import { CliError } from './errors.js';
 
@@ -27,7 +27,7 @@ export async function readRunFile(path: string): Promise<RunConfig[]> {
     try {
       return parseRunConfig(contentOf(document, where));
     } catch (error) {
-      if (!(error instanceof TrainingError)) throw error;
+      if (!(error instanceof RunError)) throw error;
       throw new CliError('CLI_FILE_INVALID', `${where} is ${error.message}`, { cause: error });
     }
   });

@@ -1,7 +1,7 @@
 /** Where `serve` listens: ports in a row, checked before anything is started. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { isLoopback } from '@rlhf-streams/runtime';
+import { isLoopback } from '@rlhf-streams/service';
 import { CliError } from './errors.js';
 import type { ServiceName } from './service-names.js';
 

@@ -1,4 +1,4 @@
-import type { RunConfig, RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfig, RunConfigInput } from '@rlhf-streams/runs';
 import type { Client } from './client.js';
 import { followRun, requestRun } from './follow-run.js';
 import { progressLine } from './progress.js';

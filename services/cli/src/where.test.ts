@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { topicSpecs } from '@rlhf-streams/bus';
 import { embeddedLog } from '@rlhf-streams/log';
-import { topicSpecs } from '@rlhf-streams/runtime';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { openPlace, openToLook } from './where.js';
 

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { EventLog } from '@rlhf-streams/log';
-import type { LogLevel } from '@rlhf-streams/runtime';
+import type { LogLevel } from '@rlhf-streams/service';
 import { type Client, openClient } from './client.js';
 import { CliError } from './errors.js';
 import { startPlatform } from './platform.js';

@@ -2,8 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
-import type { ArtifactRef } from '@rlhf-streams/events';
-import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import {
   createEvents,
   createProjection,
@@ -11,8 +9,10 @@ import {
   type NewEvent,
   type Projection,
   topicSpecs,
-} from '@rlhf-streams/runtime';
-import { applyRunEvent, artifactRoles, ITEMS_FILE, type RunView } from '@rlhf-streams/training/config';
+} from '@rlhf-streams/bus';
+import type { ArtifactRef } from '@rlhf-streams/events';
+import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import { applyRunEvent, artifactRoles, ITEMS_FILE, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 

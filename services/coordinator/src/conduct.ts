@@ -1,7 +1,9 @@
 /** Conducts one run from its request to its end. */
+
+import type { Projection } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
-import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { applyRunEvent, hasEnded, type RunView, stepsOf, TrainingError } from '@rlhf-streams/training/config';
+import { applyRunEvent, hasEnded, RunError, type RunView, stepsOf } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
 import { issuable, stepEvents } from './steps.js';
@@ -28,9 +30,6 @@ const RUN_TOPICS = [
   'training-metrics',
 ] as const satisfies readonly TopicName[];
 
-/** The optimizer keeps the deadline of a stalled run; here a wait only must not be endless. */
-const STEP_TIMEOUT_MS = 2 ** 31 - 1;
-
 /**
  * Issues the steps of a run until it is completed. Called again, by this owner or the next, it goes on from what the
  * log says: steps done are counted anew, and those under way are issued again, which is harmless.
@@ -46,7 +45,7 @@ export async function conduct(
   try {
     const logged = await loggedView(context, run, signal);
     if (hasEnded(logged)) return;
-    if (!logged.config) throw new TrainingError('TRAINING_CONFIG_INVALID', logged.cause!.message);
+    if (!logged.config) throw new RunError('TRAINING_CONFIG_INVALID', logged.cause!.message);
     const view = await started(dependencies, logged, writer, signal, goesOn);
     const { config, testItems } = view;
     const items = await readItems(context, view);
@@ -66,7 +65,8 @@ export async function conduct(
           const now = state.get(run);
           return now && now.completed > known ? now : undefined;
         },
-        { timeoutMs: STEP_TIMEOUT_MS, what: `step ${known} of run ${run}`, signal },
+        // The optimizer keeps the deadline of a run that stalls.
+        { what: `step ${known} of run ${run}`, signal },
       );
       completed = next.completed;
     }

@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import { createEvents, type Events, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, createLogger, type Events, topicSpecs } from '@rlhf-streams/runtime';
+import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { collectRegularly } from './garbage.js';
 

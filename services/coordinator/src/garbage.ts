@@ -1,25 +1,23 @@
 /** Collects what the log has no use for any more, every so often. */
 import { own } from '@rlhf-streams/log';
-import { pause, type ServiceContext } from '@rlhf-streams/runtime';
-import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/training/config';
+import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { FOREVER_MS, pause } from '@rlhf-streams/waiting';
 import { z } from 'zod';
-
-/** Node's longest timer. */
-const MOST_MS = 2 ** 31 - 1;
 
 export const garbageSettings = z.object({
   RLHF_GC_INTERVAL_MS: z.coerce
     .number()
     .int()
     .min(0)
-    .max(MOST_MS)
+    .max(FOREVER_MS)
     .default(0)
     .describe('artifacts that no run needs any more are collected every so many milliseconds; 0 never'),
   RLHF_GC_GRACE_MS: z.coerce
     .number()
     .int()
     .min(60_000)
-    .max(MOST_MS)
+    .max(FOREVER_MS)
     .default(3_600_000)
     .describe(
       'what was written within so many milliseconds is not collected; longer than a step takes to be published, and a collection',

@@ -1,4 +1,4 @@
-import { main } from '@rlhf-streams/runtime';
+import { main } from '@rlhf-streams/service';
 import { coordinator } from './service.js';
 
 await main(coordinator);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { trainByteLevelBpe } from '@rlhf-streams/model';
-import { artifactRoles, ITEMS_FILE, parseRunConfig, type RunView } from '@rlhf-streams/training/config';
+import { artifactRoles, ITEMS_FILE, parseRunConfig, type RunView } from '@rlhf-streams/runs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readItems } from './read-items.js';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
 import { readTokenizer } from '@rlhf-streams/model/tokenizer';
-import type { ServiceContext } from '@rlhf-streams/runtime';
-import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/training/config';
+import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { RunItems } from './steps.js';

@@ -1,13 +1,12 @@
-import { defineService, driveOwned } from '@rlhf-streams/runtime';
+import { driveOwned } from '@rlhf-streams/bus';
+import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
 import {
-  applyRunEvent,
+  defineService,
   generationSettings,
-  hasEnded,
   memoryLimit,
   memorySettings,
-  type RunView,
   trainingSettings,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/service';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
 import type { PreparationThread } from './preparation/thread.js';

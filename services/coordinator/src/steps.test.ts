@@ -1,5 +1,5 @@
 import { type DataFor, type EventType, encodeEvent } from '@rlhf-streams/events';
-import { minPolicyVersion, parseRunConfig, type RunConfig, stepsOf } from '@rlhf-streams/training/config';
+import { minPolicyVersion, parseRunConfig, type RunConfig, stepsOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { issuable, type RunItems, stepEvents } from './steps.js';

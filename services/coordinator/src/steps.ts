@@ -1,8 +1,8 @@
 /** The events a step is made of: a pure function of configuration, items and step, so that issuing again is harmless. */
 
+import type { NewEvent } from '@rlhf-streams/bus';
 import { batchIndices } from '@rlhf-streams/data';
 import { itemId } from '@rlhf-streams/events';
-import type { NewEvent } from '@rlhf-streams/runtime';
 import {
   type ComparisonItem,
   type DemonstrationItem,
@@ -12,7 +12,7 @@ import {
   replayed,
   stepsOf,
   workOf,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 
 export interface RunItems {
   readonly train: readonly (DemonstrationItem | PromptItem | ComparisonItem)[];

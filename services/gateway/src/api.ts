@@ -1,7 +1,7 @@
 /** The HTTP interface as a whole: its index and its OpenAPI document. Resources add their own routes. */
 import { readFileSync } from 'node:fs';
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
-import { validationHook } from '@rlhf-streams/runtime';
+import { validationHook } from '@rlhf-streams/service';
 import { z } from 'zod';
 
 export type Api = OpenAPIHono;

@@ -3,19 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import {
-  createEvents,
   createLogger,
   type Environment,
-  type Events,
-  type NewEvent,
   type ProblemDetails,
   type RunningService,
   startService,
-  topicSpecs,
-} from '@rlhf-streams/runtime';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+} from '@rlhf-streams/service';
 import { expect } from 'vitest';
 import { gateway } from './service.js';
 

@@ -1,4 +1,4 @@
-import { main } from '@rlhf-streams/runtime';
+import { main } from '@rlhf-streams/service';
 import { gateway } from './service.js';
 
 await main(gateway);

@@ -1,5 +1,5 @@
 /** Problem details as the OpenAPI document shows them; the runtime makes them. */
-import type { ProblemDetails } from '@rlhf-streams/runtime';
+import type { ProblemDetails } from '@rlhf-streams/service';
 import { z } from 'zod';
 
 export const Problem = z

@@ -1,5 +1,5 @@
 import { delimiter } from 'node:path';
-import { defineService } from '@rlhf-streams/runtime';
+import { defineService } from '@rlhf-streams/service';
 import { z } from 'zod';
 import { createApi } from './api.js';
 import { addDeadLetters } from './dead-letters/index.js';

@@ -1,6 +1,6 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
-import { itemsOf, type JoinedTopic, parseRunConfig, type RunConfig } from '@rlhf-streams/training/config';
+import { itemsOf, type JoinedTopic, parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createJoin, type Join, type JoinedEvent, type WholeStep } from './join.js';

@@ -3,8 +3,9 @@
  * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they are of the policy
  * version it is of.
  */
+
+import { advance, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import { advance, type Received } from '@rlhf-streams/runtime';
 import {
   type Item,
   itemsOf,
@@ -14,7 +15,7 @@ import {
   stepsOf,
   type Work,
   workOf,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 
 export type JoinedEvent = Received<JoinedTopic>;
 

@@ -1,6 +1,6 @@
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readPublished } from './published.js';
 

@@ -1,6 +1,6 @@
 /** What the log already holds of a run's training. */
-import type { Events } from '@rlhf-streams/runtime';
-import { applyVersion, type PublishedVersion, type RunView } from '@rlhf-streams/training/config';
+import type { Events } from '@rlhf-streams/bus';
+import { applyVersion, type PublishedVersion, type RunView } from '@rlhf-streams/runs';
 
 export interface Published {
   /** The newest version, if any. */

@@ -1,7 +1,7 @@
 /** From the compute thread's memory into the artifact store. */
 import { join } from 'node:path';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import type { ServiceContext } from '@rlhf-streams/runtime';
+import type { ServiceContext } from '@rlhf-streams/service';
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
 export const store = (

@@ -1,12 +1,12 @@
-import { defineService, driveOwned, startThread } from '@rlhf-streams/runtime';
+import { driveOwned } from '@rlhf-streams/bus';
+import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
 import {
-  applyRunEvent,
   computeSettings,
-  hasEnded,
+  defineService,
   memoryLimit,
-  type RunView,
+  startThread,
   trainingSettings,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/service';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 

@@ -1,15 +1,9 @@
 /** The optimizer's compute thread: sessions of the runs this replica owns, over one pool of workers. */
 import { workerData } from 'node:worker_threads';
+import type { Item, RunConfig } from '@rlhf-streams/runs';
 import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import {
-  type Item,
-  type Metrics,
-  openSession,
-  type RunConfig,
-  type Session,
-  type StepResult,
-} from '@rlhf-streams/training';
+import { type Metrics, openSession, type Session, type StepResult } from '@rlhf-streams/training';
 
 export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */

@@ -1,21 +1,8 @@
-import type { DataFor } from '@rlhf-streams/events';
-import { itemId } from '@rlhf-streams/events';
+import { createEvents, createProjection, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
+import { type DataFor, itemId } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import {
-  createEvents,
-  createLogger,
-  createProjection,
-  type Events,
-  type NewEvent,
-  topicSpecs,
-} from '@rlhf-streams/runtime';
-import {
-  applyRunEvent,
-  type Item,
-  parseRunConfig,
-  type RunView,
-  stepsOf,
-} from '@rlhf-streams/training/config';
+import { applyRunEvent, type Item, parseRunConfig, type RunView, stepsOf } from '@rlhf-streams/runs';
+import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OptimizerThread } from './thread.js';
 import { type TrainDependencies, train } from './train.js';

@@ -4,9 +4,10 @@
  * and does the steps since again, to the same bits, from the same events. A replay is driven like any other run, by
  * the events of the run that it replays.
  */
+
+import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
-import type { NewEvent, Projection, ServiceContext, TransactionalEvents } from '@rlhf-streams/runtime';
 import {
   applyRunEvent,
   artifactRoles,
@@ -19,7 +20,8 @@ import {
   reproduces,
   stepsOf,
   workOf,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
@@ -33,9 +35,6 @@ export interface TrainDependencies {
   readonly compute: OptimizerThread;
   readonly runs: Projection<RunView>;
 }
-
-/** Node's longest timer. */
-const FOREVER_MS = 2 ** 31 - 1;
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
@@ -186,7 +185,6 @@ async function holdWhilePaused(
 ): Promise<void> {
   const until = (isPaused: boolean) =>
     runs.waitFor((state) => (state.get(run)?.status === 'paused') === isPaused, {
-      timeoutMs: FOREVER_MS,
       what: `run ${run} to ${isPaused ? 'be paused' : 'go on'}`,
       signal,
     });

@@ -1,6 +1,7 @@
 /** Why nothing comes for a run, as far as others have said so on the log. */
+
+import type { Events } from '@rlhf-streams/bus';
 import { type Cause, type DataFor, runOfLetter } from '@rlhf-streams/events';
-import type { Events } from '@rlhf-streams/runtime';
 
 /** A sentence that quotes the newest of a run's dead letters, or a policy replica that is behind; undefined if nobody complains. */
 export async function troubleOf(events: Pick<Events, 'readAll'>, run: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 /** A request for completions, made ready: its prompts read, and each completion with what it is sampled by. */
-import { type ProblemError, problem } from '@rlhf-streams/runtime';
+import { type ProblemError, problem } from '@rlhf-streams/service';
 import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
 import type { LoadedPolicy } from './held.js';

@@ -1,11 +1,6 @@
+import { topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import {
-  createLogger,
-  defineService,
-  type RunningService,
-  startService,
-  topicSpecs,
-} from '@rlhf-streams/runtime';
+import { createLogger, defineService, type RunningService, startService } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';

@@ -1,5 +1,5 @@
 /** OpenAI's /v1/completions, for any policy on the log. */
-import { ProblemError, problem, type ServiceContext, validated } from '@rlhf-streams/runtime';
+import { ProblemError, problem, type ServiceContext, validated } from '@rlhf-streams/service';
 import type { SSEStreamingApi } from 'hono/streaming';
 import { type CompletionJob, prepareJob, TIMEOUT_MS } from './completion-job.js';
 import { CompletionRequest } from './completion-request.js';

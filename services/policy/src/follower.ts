@@ -1,7 +1,9 @@
 /** Follows one run: fetches each version when it is published, and swaps it in when it is whole. */
+
+import { type Projection, RuntimeError } from '@rlhf-streams/bus';
 import type { Cause } from '@rlhf-streams/events';
-import { type Projection, pause, RuntimeError } from '@rlhf-streams/runtime';
-import type { PublishedVersion } from '@rlhf-streams/training/config';
+import type { PublishedVersion } from '@rlhf-streams/runs';
+import { pause } from '@rlhf-streams/waiting';
 import type { Held, LoadedPolicy } from './held.js';
 import { createWatch } from './watch.js';
 
@@ -47,8 +49,6 @@ export interface FollowerOptions {
   readonly pauseMs?: number;
 }
 
-/** Node's longest timer: for waits that other deadlines end. */
-const FOREVER_MS = 2 ** 31 - 1;
 const MOST_PAUSE_MS = 30_000;
 
 export function followVersions(options: FollowerOptions): Follower {
@@ -72,7 +72,7 @@ export function followVersions(options: FollowerOptions): Follower {
         const newest = state.get(run);
         return newest && newest.version > (applied?.version ?? -1) && newest;
       },
-      { timeoutMs: FOREVER_MS, what: `another version of run ${run}`, signal },
+      { what: `another version of run ${run}`, signal },
     );
     const { version } = wanted;
     const begun = performance.now();

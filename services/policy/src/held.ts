@@ -1,6 +1,7 @@
 /** A policy version in memory for as long as somebody uses it. */
-import { withDeadline } from '@rlhf-streams/runtime';
-import type { PublishedVersion } from '@rlhf-streams/training/config';
+
+import type { PublishedVersion } from '@rlhf-streams/runs';
+import { withDeadline } from '@rlhf-streams/waiting';
 import type { PlacedToken } from './completion-text.js';
 import type { Models, Reader } from './models.js';
 import type { Completed, CompletionWork, Encoded, JudgeWork, Sampled, Work } from './thread.js';
@@ -53,7 +54,11 @@ export function hold(policy: PublishedVersion, options: HoldOptions): Held {
     loading = fetch(policy, deadline).then((directory) => models.load(key, directory));
     return loading;
   };
-  const loaded = withDeadline(load, timeoutMs, `version ${version} of run ${run} to be loaded`, signal);
+  const loaded = withDeadline(load, {
+    ms: timeoutMs,
+    late: `version ${version} of run ${run} to be loaded`,
+    signal,
+  });
   // Whoever uses it is told.
   loaded.catch(() => {});
 

@@ -1,7 +1,7 @@
 /** Models in the memory of the compute threads: each thread has them all, and takes its share of the sequences. */
 import { setMaxListeners } from 'node:events';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type ServiceContext, startThread } from '@rlhf-streams/runtime';
+import { type ServiceContext, startThread } from '@rlhf-streams/service';
 import type { Piece, PlacedToken } from './completion-text.js';
 import type {
   Completed,

@@ -1,5 +1,5 @@
 /** Problem details with the member that OpenAI's clients look for. */
-import type { ProblemDetails } from '@rlhf-streams/runtime';
+import type { ProblemDetails } from '@rlhf-streams/service';
 import type { MiddlewareHandler } from 'hono';
 
 type Known = Pick<ProblemDetails, 'status' | 'code' | 'title' | 'detail' | 'errors'>;

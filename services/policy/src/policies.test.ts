@@ -1,15 +1,8 @@
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import { createEvents, type Events, topicSpecs } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import {
-  createEvents,
-  createLogger,
-  defineService,
-  type Events,
-  type RunningService,
-  startService,
-  topicSpecs,
-} from '@rlhf-streams/runtime';
+import { createLogger, defineService, type RunningService, startService } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import type { Models } from './models.js';

@@ -1,12 +1,14 @@
 /** Policies by reference: the versions of every run that this replica samples from, in memory. */
-import { isUnavailable, type Projection, RuntimeError, type ServiceContext } from '@rlhf-streams/runtime';
+import { isUnavailable, type Projection, RuntimeError } from '@rlhf-streams/bus';
 import {
   applyRunEvent,
   applyVersion,
   hasEnded,
   type PublishedVersion,
   type RunView,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { type Follower, followVersions, type Trouble } from './follower.js';
 import { type Held, hold, type LoadedPolicy } from './held.js';
 import type { Models } from './models.js';
@@ -58,8 +60,6 @@ export interface PoliciesOptions {
 
 /** Ended runs with a version in memory, for completions: those used last. */
 const KEPT_ENDED = 2;
-/** Node's longest timer: the signal of the hold ends the fetch. */
-const FOREVER_MS = 2 ** 31 - 1;
 
 export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
   const { artifacts, fail, project, signal: stopping } = context;

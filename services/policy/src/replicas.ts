@@ -1,5 +1,6 @@
 /** What policy replicas say of the versions they apply: this one's reports, and the word of the others. */
-import type { Projection, Received, ServiceContext } from '@rlhf-streams/runtime';
+import type { Projection, Received } from '@rlhf-streams/bus';
+import type { ServiceContext } from '@rlhf-streams/service';
 import type { FollowerOptions } from './follower.js';
 
 /** The last word of a replica on a run. */

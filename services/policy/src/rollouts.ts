@@ -1,7 +1,9 @@
+import { isUnavailable, type NewEvent } from '@rlhf-streams/bus';
 import { type DataFor, rolloutId } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
-import { type NewEvent, type ServiceContext, untilAvailable } from '@rlhf-streams/runtime';
-import { hasEnded, startedRun } from '@rlhf-streams/training/config';
+import { hasEnded, startedRun } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { retry } from '@rlhf-streams/waiting';
 import type { LoadedPolicy } from './held.js';
 import type { Policies } from './policies.js';
 
@@ -32,7 +34,7 @@ export async function answerPrompts(context: ServiceContext, policies: Policies)
       await consumer.close();
       await policies.recovered(stopping);
       logger.info({ group: 'policy' }, 'caught up: takes prompts again');
-      consumer = await untilAvailable(join, { signal: stopping });
+      consumer = await retry(join, { shouldRetry: isUnavailable, signal: stopping });
     }
   };
   takeTurns().catch((error) => {

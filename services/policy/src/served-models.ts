@@ -1,6 +1,7 @@
 /** OpenAI's /v1/models: the policies on the log. */
-import { type ProblemError, problem, type ServiceContext } from '@rlhf-streams/runtime';
-import { type PublishedVersion, type RunView, workOf } from '@rlhf-streams/training/config';
+
+import { type PublishedVersion, type RunView, workOf } from '@rlhf-streams/runs';
+import { type ProblemError, problem, type ServiceContext } from '@rlhf-streams/service';
 import type { Policies } from './policies.js';
 
 export function serveModels({ http }: Pick<ServiceContext, 'http'>, policies: Policies): void {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { defineService } from '@rlhf-streams/runtime';
-import { computeSettings, generationSettings, memoryLimit } from '@rlhf-streams/training/config';
+import { computeSettings, defineService, generationSettings, memoryLimit } from '@rlhf-streams/service';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
 import { createModels } from './models.js';

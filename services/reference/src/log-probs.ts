@@ -1,7 +1,8 @@
+import type { NewEvent, Projection, Received } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
-import type { NewEvent, Projection, Received, ServiceContext } from '@rlhf-streams/runtime';
-import { artifactRoles, hasEnded, type RunView, startedRun, workOf } from '@rlhf-streams/training/config';
+import { artifactRoles, hasEnded, type RunView, startedRun, workOf } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import type { Reference, References } from './references.js';
 
 type Subject = Extract<

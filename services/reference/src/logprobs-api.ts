@@ -1,6 +1,7 @@
 /** POST /v1/logprobs: a text's token log-probs under a run's reference. */
-import { type Projection, problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/runtime';
-import { artifactRoles, type RunView } from '@rlhf-streams/training/config';
+import type { Projection } from '@rlhf-streams/bus';
+import { artifactRoles, type RunView } from '@rlhf-streams/runs';
+import { problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Reference, References } from './references.js';
 

@@ -1,13 +1,8 @@
+import type { Projection } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import {
-  batched,
-  type LoadedArtifacts,
-  loadArtifacts,
-  type Projection,
-  type ServiceContext,
-  startThread,
-} from '@rlhf-streams/runtime';
-import { type ComputeSettings, isInUse, memoryLimit, type RunView } from '@rlhf-streams/training/config';
+import { isInUse, type RunView } from '@rlhf-streams/runs';
+import { type ComputeSettings, memoryLimit, type ServiceContext, startThread } from '@rlhf-streams/service';
+import { batched, type LoadedArtifacts, loadArtifacts } from '@rlhf-streams/serving';
 import type { ReferenceThread, ThreadOptions } from './thread.js';
 
 export interface Reference {

@@ -1,5 +1,5 @@
-import { defineService } from '@rlhf-streams/runtime';
-import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
+import { computeSettings, defineService } from '@rlhf-streams/service';
 import { scoreUnderReference } from './log-probs.js';
 import { serveLogprobs } from './logprobs-api.js';
 import { createReferences } from './references.js';

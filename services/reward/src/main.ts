@@ -1,4 +1,4 @@
-import { main } from '@rlhf-streams/runtime';
+import { main } from '@rlhf-streams/service';
 import { reward } from './service.js';
 
 await main(reward);

@@ -1,7 +1,8 @@
+import type { NewEvent, Projection } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
-import type { NewEvent, Projection, ServiceContext } from '@rlhf-streams/runtime';
-import { hasEnded, type RunView, scorersOf, startedRun } from '@rlhf-streams/training/config';
+import { hasEnded, type RunView, scorersOf, startedRun } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { type PolicyTokenizers, tokensFor } from './rollout-tokens.js';
 import { type Scored, type Scorers, scoreBy } from './scorers.js';
 

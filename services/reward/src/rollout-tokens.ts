@@ -2,7 +2,7 @@
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer, tokenizerDifference } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, type RunView } from '@rlhf-streams/training/config';
+import { artifactRoles, type RunView } from '@rlhf-streams/runs';
 
 /** The tokenizer of the policy of a run. */
 export type PolicyTokenizers = (run: RunView) => Promise<Tokenizer>;

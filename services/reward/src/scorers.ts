@@ -1,26 +1,13 @@
 /** Scorers by artifact: reward models in the compute thread, gold rewards here. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Projection } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
-import {
-  batched,
-  type LoadedArtifacts,
-  loadArtifacts,
-  type Projection,
-  type ServiceContext,
-  startThread,
-} from '@rlhf-streams/runtime';
+import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
-import {
-  artifactRoles,
-  type ComputeSettings,
-  isInUse,
-  memoryLimit,
-  type RunView,
-  scorerName,
-  scorersOf,
-} from '@rlhf-streams/training/config';
+import { type ComputeSettings, memoryLimit, type ServiceContext, startThread } from '@rlhf-streams/service';
+import { batched, type LoadedArtifacts, loadArtifacts } from '@rlhf-streams/serving';
 import type { RewardThread, ThreadOptions } from './thread.js';
 
 /** What is scored: a scorer reads the text or the tokens. */

@@ -1,7 +1,9 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
+
+import type { Projection } from '@rlhf-streams/bus';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
-import { type Projection, problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/runtime';
-import { type RunView, scorersOf } from '@rlhf-streams/training/config';
+import { type RunView, scorersOf } from '@rlhf-streams/runs';
+import { problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/service';
 import { z } from 'zod';
 import { type Scorers, scoreBy } from './scorers.js';
 

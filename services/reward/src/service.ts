@@ -1,5 +1,5 @@
-import { defineService } from '@rlhf-streams/runtime';
-import { applyRunEvent, computeSettings, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
+import { computeSettings, defineService } from '@rlhf-streams/service';
 import { scoreRollouts } from './rewards.js';
 import { policyTokenizers } from './rollout-tokens.js';
 import { createScorers } from './scorers.js';

@@ -1,7 +1,7 @@
 /** Runs as the gateway of a stack tells of them. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DataFor } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { untimed } from '../platform/outcome.js';
 
 const REQUEST_TIMEOUT_MS = 30_000;

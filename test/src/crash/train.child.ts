@@ -2,9 +2,10 @@
  * Run as a process by tests that end it: does the runs it is given one after another, going on with what its folder
  * holds of them, and writes a line for each event of the log, also for those of earlier lives. SIGTERM stops it.
  */
+
+import type { Received } from '@rlhf-streams/bus';
 import { type TopicName, topics } from '@rlhf-streams/events';
-import type { Received } from '@rlhf-streams/runtime';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, requestRun, startPlatform } from 'rlhf-streams';
 import type { Fact } from './life.js';
 

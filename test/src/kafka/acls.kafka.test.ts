@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { topics } from '@rlhf-streams/events';
 import { type KafkaCluster, startKafka, unlessUnavailable } from '@rlhf-streams/kafka-broker';
 import '@rlhf-streams/kafka-broker/vitest';
-import { openLog, topicSpecsFor } from '@rlhf-streams/runtime';
+import { openLog, topicSpecsFor } from '@rlhf-streams/service';
 import kafkajs from 'kafkajs';
 import { openClient, type Processes, type ServiceName, startProcesses } from 'rlhf-streams';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';

@@ -1,5 +1,5 @@
 /** Runs that go on until a test has seen enough, and what came of them by then. */
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Client, requestRun, startPlatform } from 'rlhf-streams';
 import { ledgerOf } from './ledger.js';
 import { until } from './waiting.js';

@@ -1,7 +1,7 @@
 /** What stands on a log of runs, and what must not. */
 import { isDeepStrictEqual } from 'node:util';
 import type { TopicName } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Client, followRun, requestRun, startPlatform } from 'rlhf-streams';
 import { type Outcome, outcomeOf } from '../platform/outcome.js';
 

@@ -1,5 +1,5 @@
 /** Disturbances at moments of runs: each when so much of the runs' work is on the log. */
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { Client } from 'rlhf-streams';
 import { complete, factTopics } from './ledger.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { topics } from '@rlhf-streams/events';
 import { partitionOf } from '@rlhf-streams/log';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { Processes, Supervised } from 'rlhf-streams';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { tinyPpo, writeReviews } from '../platform/tiny-runs.js';

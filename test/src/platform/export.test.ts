@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { createEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { readCheckpoint } from '@rlhf-streams/model';
-import { createEvents, openLog } from '@rlhf-streams/runtime';
+import { openLog } from '@rlhf-streams/service';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { tinyComparisons, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 

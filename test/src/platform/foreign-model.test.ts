@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadTokenizer, readCheckpoint, rewardScorer } from '@rlhf-streams/model';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { onnxEngine } from '@rlhf-streams/tensor';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 

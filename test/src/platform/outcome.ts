@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { createEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
-import { createEvents, openLog } from '@rlhf-streams/runtime';
+import { openLog } from '@rlhf-streams/service';
 import type { Platform } from 'rlhf-streams';
 
 export interface Outcome {

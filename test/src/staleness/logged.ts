@@ -1,6 +1,7 @@
 /** How old the rollouts of a run were when it trained on them: from the log alone. */
+
+import type { Events } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
-import type { Events } from '@rlhf-streams/runtime';
 
 export interface LoggedStep {
   readonly metrics: Readonly<Record<string, number>>;

@@ -1,20 +1,20 @@
 /** The services that work for a run, each started by itself, over a log and an artifact store of the test's choice. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import type { Events } from '@rlhf-streams/bus';
 import { coordinator } from '@rlhf-streams/coordinator';
 import type { EventLog } from '@rlhf-streams/log';
 import { optimizer } from '@rlhf-streams/optimizer';
 import { policy } from '@rlhf-streams/policy';
 import { reference } from '@rlhf-streams/reference';
 import { reward } from '@rlhf-streams/reward';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import {
   createLogger,
   type Environment,
-  type Events,
   type RunningService,
   type ServiceDefinition,
   startService,
-} from '@rlhf-streams/runtime';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+} from '@rlhf-streams/service';
 
 const definitions = { policy, reward, reference, optimizer, coordinator } as const;
 export type Worker = keyof typeof definitions;

@@ -1,4 +1,5 @@
 import { mkdir, realpath } from 'node:fs/promises';
+import { isRunning, type Owner, thisProcess } from '@rlhf-streams/files';
 import type { Database, RootDatabase } from 'lmdb';
 import { LogError } from '../errors.js';
 import { type Bounds, fenced, type RecordStore } from '../local/store.js';
@@ -11,7 +12,6 @@ import { checkDataFile, corrupt } from './data-file.js';
 import { openEnvironment } from './environment.js';
 import { createGroupCommit } from './group-commit.js';
 import { notWritable, reserveLockFile } from './lock-file.js';
-import { isRunning, type Owner, thisProcess } from './owner.js';
 
 const FORMAT = { name: 'rlhf-streams-log', version: 1 };
 

@@ -1,8 +1,8 @@
 /** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
+import { type FileContents, writeFolderAtomically } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
-import { type FileContents, writeFolderAtomically } from './atomic.js';
 import { OWN_FILES } from './files.js';
 import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
 import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';

@@ -4,8 +4,8 @@
  * @see https://github.com/huggingface/safetensors#format
  */
 import type { FileHandle } from 'node:fs/promises';
+import { withFile, writeFileAtomically } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
-import { withFile, writeFileAtomically } from './atomic.js';
 import {
   elementCount,
   headerLength,

@@ -1,8 +1,7 @@
 import { dpoLoss, responseLogprobs } from '@rlhf-streams/alignment';
+import { type ConfigOf, type Item, joined } from '@rlhf-streams/runs';
 import { float32 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { ConfigOf } from '../config/run-config.js';
-import { type Item, joined } from '../item.js';
 import type { LossProgram, MicroBatch } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogprobs } from './forward.js';

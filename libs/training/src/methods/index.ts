@@ -1,4 +1,4 @@
-import type { MethodName } from '../config/run-config.js';
+import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';

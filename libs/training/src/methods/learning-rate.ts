@@ -1,5 +1,5 @@
 import { learningRateAt } from '@rlhf-streams/alignment';
-import type { OptimizerConfig } from '../config/hyperparameters.js';
+import type { OptimizerConfig } from '@rlhf-streams/runs';
 
 /** The learning rate of a step under the run's schedule. */
 export function learningRate(

@@ -1,7 +1,6 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { ModelConfig } from '@rlhf-streams/model';
-import type { ConfigOf, MethodName } from '../config/run-config.js';
-import type { Item } from '../item.js';
+import type { ConfigOf, Item, MethodName } from '@rlhf-streams/runs';
 import type { Role } from '../trainer/layout.js';
 import type { Trainer } from '../trainer/trainer.js';
 

@@ -1,6 +1,6 @@
 /** Comparisons as pairs: who won, who lost, by how much. */
 import type { DataFor } from '@rlhf-streams/events';
-import { type Item, type Joined, joined } from '../item.js';
+import { type Item, type Joined, joined } from '@rlhf-streams/runs';
 import type { Memory, Metrics } from './method.js';
 import { lengthOf, type Sequence } from './rows.js';
 

@@ -1,8 +1,8 @@
 import { gae, rlhfReward, selectiveLogSoftmax, whiten } from '@rlhf-streams/alignment';
+import type { Item } from '@rlhf-streams/runs';
 import { type Engine, onnxPool } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Item } from '../item.js';
 import {
   begin,
   bitsOf,

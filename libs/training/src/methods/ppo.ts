@@ -13,10 +13,9 @@ import {
   whiten,
 } from '@rlhf-streams/alignment';
 import { epochOrder } from '@rlhf-streams/data';
+import { type ConfigOf, type Joined, joined } from '@rlhf-streams/runs';
 import * as tf from '@tensorflow/tfjs';
-import type { ConfigOf } from '../config/run-config.js';
 import { TrainingError } from '../errors.js';
-import { type Joined, joined } from '../item.js';
 import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogits, nextTokenLogprobs, nextTokens, stateValues } from './forward.js';

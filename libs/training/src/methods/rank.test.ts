@@ -1,6 +1,6 @@
+import { type Item, type Joined, joined } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Item, type Joined, joined } from '../item.js';
 import { episodeItem } from '../tiny.test.support.js';
 import { rankByScore } from './rank.js';
 

@@ -1,6 +1,6 @@
 import type { DataFor } from '@rlhf-streams/events';
 import { groupBy } from '@rlhf-streams/model';
-import type { Joined } from '../item.js';
+import type { Joined } from '@rlhf-streams/runs';
 
 /** The samples of each prompt as a comparison, ranked by their scores; equal scores are ties. A lone sample is none. */
 export function rankByScore(

@@ -1,8 +1,7 @@
 import { pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
+import type { ConfigOf, Item } from '@rlhf-streams/runs';
 import { float32, int32 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { ConfigOf } from '../config/run-config.js';
-import type { Item } from '../item.js';
 import type { InferenceProgram, LossProgram, MicroBatch } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { scoreAt } from './forward.js';

@@ -1,6 +1,5 @@
+import { type ConfigOf, type Item, parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
-import { type ConfigOf, parseRunConfig } from '../config/run-config.js';
-import type { Item } from '../item.js';
 import { episodeItem } from '../tiny.test.support.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { sample } from './sample.js';

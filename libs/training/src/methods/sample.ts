@@ -1,4 +1,4 @@
-import { joined } from '../item.js';
+import { joined } from '@rlhf-streams/runs';
 import type { Method, Metrics } from './method.js';
 import { rankByScore } from './rank.js';
 

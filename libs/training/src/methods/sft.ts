@@ -1,6 +1,6 @@
 import { sftLoss } from '@rlhf-streams/alignment';
+import { type Item, joined } from '@rlhf-streams/runs';
 import type * as tf from '@tensorflow/tfjs';
-import { type Item, joined } from '../item.js';
 import type { LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogprobs } from './forward.js';

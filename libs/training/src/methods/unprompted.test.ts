@@ -1,6 +1,6 @@
+import type { Item } from '@rlhf-streams/runs';
 import { cpuEngine } from '@rlhf-streams/tensor';
 import { expect, it } from 'vitest';
-import type { Item } from '../item.js';
 import {
   begin,
   comparisonItem,

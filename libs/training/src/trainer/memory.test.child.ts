@@ -1,8 +1,7 @@
 /** A process that trains a model as the optimizer does, and prints how many bytes that took at its peak. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type Item, parseRunConfig } from '@rlhf-streams/runs';
 import { onnxPool } from '@rlhf-streams/tensor';
-import { parseRunConfig } from '../config/index.js';
-import type { Item } from '../item.js';
 import { openSession } from '../session.js';
 
 const [directory, tiny, length, rows, lanes] = process.argv.slice(2) as [

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { initialiseWeights, type ModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
+import { parseRunConfig } from '@rlhf-streams/runs';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parseRunConfig } from '../config/index.js';
 import { openSession } from '../session.js';
 
 const shape = (layers: number, width: number, vocabSize: number): ModelConfig => ({

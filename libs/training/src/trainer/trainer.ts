@@ -1,4 +1,5 @@
 import { adamw, biasCorrections, globalNorm, gradientClipCoefficient } from '@rlhf-streams/alignment';
+import type { OptimizerConfig } from '@rlhf-streams/runs';
 import {
   type Buffers,
   type Engine,
@@ -9,7 +10,6 @@ import {
   type Specs,
 } from '@rlhf-streams/tensor';
 import type * as tf from '@tensorflow/tfjs';
-import type { OptimizerConfig } from '../config/hyperparameters.js';
 import { inOrder } from './in-order.js';
 import { decayMask, type Layout, sharedVector } from './layout.js';
 import {

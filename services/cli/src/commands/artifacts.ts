@@ -1,4 +1,4 @@
-import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/training/config';
+import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 import { isShared, openToLook, type Where } from '../where.js';
 

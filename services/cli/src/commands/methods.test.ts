@@ -1,4 +1,4 @@
-import { methods, parseRunConfig } from '@rlhf-streams/training/config';
+import { methods, parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { describeMethods } from './methods.js';

@@ -1,7 +1,7 @@
 /** What methods there are, and what a run of each may say, from the schemas of their runs. */
 import { inspect } from 'node:util';
 import { nearest } from '@rlhf-streams/events';
-import { type MethodDescription, methods, type Setting } from '@rlhf-streams/training/config';
+import { type MethodDescription, methods, type Setting } from '@rlhf-streams/runs';
 import { Help } from 'commander';
 import color from 'picocolors';
 import { CliError } from '../errors.js';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { memoryLog, type TopicChange } from '@rlhf-streams/log';
-import { topicSpecsFor } from '@rlhf-streams/runtime';
+import { topicSpecsFor } from '@rlhf-streams/service';
 import { openLogSoon } from '../open-log.js';
 import { table } from '../table.js';
 import { hasLog, isShared, type Where } from '../where.js';

@@ -1,7 +1,7 @@
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel, parseModelName } from './models.js';
 

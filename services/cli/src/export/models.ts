@@ -1,7 +1,7 @@
 /** Which model is meant by `RUN` or `RUN@VERSION`: one that the log tells of, and that is still stored. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
+import type { Events } from '@rlhf-streams/bus';
 import { nearest } from '@rlhf-streams/events';
-import type { Events } from '@rlhf-streams/runtime';
 import {
   ARTIFACT_TOPICS,
   applyRunEvent,
@@ -9,7 +9,7 @@ import {
   type PublishedModel,
   publishedModel,
   type RunView,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
 /** What people write: a run, and which of its versions; the newest where none is named. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Environment, ReadyMessage } from '@rlhf-streams/runtime';
+import type { Environment, ReadyMessage } from '@rlhf-streams/service';
 import { CliError } from '../errors.js';
 
 export interface SupervisedOptions {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
-import { newestVersions, parseRunConfig } from '@rlhf-streams/training/config';
 import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
 import { checkSettings } from '../platform.js';

@@ -1,5 +1,5 @@
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
 import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readResults } from './results.js';

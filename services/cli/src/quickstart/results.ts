@@ -1,5 +1,6 @@
 /** The results of the experiment, read from the log: metrics by run, and the three policies on the held-out prompts. */
 
+import type { Events } from '@rlhf-streams/bus';
 import {
   type MetricSeries,
   meanEstimate,
@@ -9,7 +10,6 @@ import {
   winRate,
 } from '@rlhf-streams/evaluation';
 import type { DataFor } from '@rlhf-streams/events';
-import type { Events } from '@rlhf-streams/runtime';
 import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 
 /** A rollout of a held-out prompt with its scores and its log-probs under the reference. */

@@ -1,5 +1,5 @@
 /** Changes to a run's configuration as they are written on the command line: `ppo.klCoef=.1`. */
-import type { Change } from '@rlhf-streams/training/config';
+import type { Change } from '@rlhf-streams/runs';
 import { parseDocument } from 'yaml';
 import { CliError } from '../errors.js';
 

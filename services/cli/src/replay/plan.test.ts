@@ -1,6 +1,6 @@
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
-import { parseRunConfig, type RunConfigInput } from '@rlhf-streams/training/config';
+import { parseRunConfig, type RunConfigInput } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CliError } from '../errors.js';
 import { planReplay, type ReplayRequest } from './plan.js';

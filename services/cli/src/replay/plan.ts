@@ -1,18 +1,18 @@
 /** Which replay is meant, checked before anything is started. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Events } from '@rlhf-streams/runtime';
+import type { Events } from '@rlhf-streams/bus';
 import {
   applyRunEvent,
   type Change,
   hasEnded,
   loggedBy,
   type RunConfig,
+  RunError,
   type RunView,
   replayConfig,
   replayExtent,
   stepsCompleted,
-  TrainingError,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
 export interface ReplayRequest {
@@ -87,7 +87,7 @@ function orRefused<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof TrainingError)) throw error;
+    if (!(error instanceof RunError)) throw error;
     throw new CliError('CLI_REPLAY_REFUSED', error.message, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
+import { createEvents, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { memoryLog } from '@rlhf-streams/log';
-import { createEvents, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
-import { parseRunConfig } from '@rlhf-streams/training/config';
+import { parseRunConfig } from '@rlhf-streams/runs';
 import { expect, it } from 'vitest';
 import { changesTable, lastMetrics, metricsTable } from './tables.js';
 

@@ -1,6 +1,6 @@
 /** What a replay with other hyperparameters differs in: what went in, and what came out. */
-import type { Events } from '@rlhf-streams/runtime';
-import type { Change, RunConfig } from '@rlhf-streams/training/config';
+import type { Events } from '@rlhf-streams/bus';
+import type { Change, RunConfig } from '@rlhf-streams/runs';
 import { table } from '../table.js';
 
 /** The settings that were changed, as they were in the run and as they are in its replay. */

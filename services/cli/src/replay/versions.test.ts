@@ -1,5 +1,5 @@
+import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compareVersions, differs, versionsOf } from './versions.js';
 

@@ -1,6 +1,6 @@
 /** The policy versions of two runs, compared by the SHA-256 of what they published. */
-import type { Events } from '@rlhf-streams/runtime';
-import { ARTIFACT_TOPICS, artifactRoles, publishedModel } from '@rlhf-streams/training/config';
+import type { Events } from '@rlhf-streams/bus';
+import { ARTIFACT_TOPICS, artifactRoles, publishedModel } from '@rlhf-streams/runs';
 
 /** SHA-256 by version. */
 export type Versions = ReadonlyMap<number, string>;

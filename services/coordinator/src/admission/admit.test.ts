@@ -1,5 +1,5 @@
 import { trainByteLevelBpe } from '@rlhf-streams/model';
-import { parseRunConfig, type RunConfig } from '@rlhf-streams/training/config';
+import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, startOfValue } from './admit.js';
 import type { Machine } from './memory.js';

@@ -1,5 +1,5 @@
 /** Whether a run may start: every rule, over the models that it names. */
-import type { RunConfig } from '@rlhf-streams/training/config';
+import type { RunConfig } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { fitsMemory, type Machine, SHORTEST } from './memory.js';
 import type { FoundModel } from './named.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { initialiseWeights, type ModelConfig, trainByteLevelBpe, writeCheckpoint } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/training/config';
+import type { RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
 import type { Part } from './named.js';

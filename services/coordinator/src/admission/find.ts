@@ -10,8 +10,8 @@ import {
   ModelError,
   modelKind,
 } from '@rlhf-streams/model';
-import type { ServiceContext } from '@rlhf-streams/runtime';
-import type { RunView } from '@rlhf-streams/training/config';
+import type { RunView } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
 import { type FoundModel, isNewModel, type NamedModel, type NewModel, named, sourceText } from './named.js';
 

@@ -1,6 +1,6 @@
 /** How long the sequences of a run's items are, in the tokens of its models. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import type { RunConfig } from '@rlhf-streams/training/config';
+import type { RunConfig } from '@rlhf-streams/runs';
 import type { RunItem } from '../preparation/items.js';
 
 /** Tokens of the longest sequence that the run's model is trained on, or produces. */

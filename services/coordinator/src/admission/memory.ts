@@ -12,7 +12,7 @@ import {
   trainingBytes,
   weightBytes,
 } from '@rlhf-streams/model';
-import { type RunConfig, workOf } from '@rlhf-streams/training/config';
+import { type RunConfig, workOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './named.js';
 
 /** What this process is and has. */

@@ -1,6 +1,6 @@
 /** The models that a run's configuration names, each for a part in it. */
 import type { ModelConfig, ModelKind, TokenizerFiles } from '@rlhf-streams/model';
-import { artifactRoles, type ModelSource, type RunConfig, scorersOf } from '@rlhf-streams/training/config';
+import { artifactRoles, type ModelSource, type RunConfig, scorersOf } from '@rlhf-streams/runs';
 
 /** `body` is what a reward model is trained from. */
 export type Part = 'policy' | 'body' | 'reference' | 'value' | 'scorer';

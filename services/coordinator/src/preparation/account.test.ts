@@ -1,6 +1,6 @@
 import { detectFormat } from '@rlhf-streams/data';
 import { type DataAccount, DataAccount as DataAccountSchema } from '@rlhf-streams/events';
-import { type ComparisonItem, itemSchemas, parseRunConfig, workOf } from '@rlhf-streams/training/config';
+import { type ComparisonItem, itemSchemas, parseRunConfig, workOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';

@@ -1,7 +1,7 @@
 /** What becomes of a dataset's rows on their way to items: each is used or left out for a reason, and few may be lost. */
 import { splitTrainTest } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
-import { HELD_OUT_SURPLUS, type RunConfig } from '@rlhf-streams/training/config';
+import { HELD_OUT_SURPLUS, type RunConfig } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 
 /** Why a row is left out, or cut. */

@@ -1,5 +1,5 @@
+import { createEvents, topicSpecs } from '@rlhf-streams/bus';
 import { memoryLog, type NewRecord } from '@rlhf-streams/log';
-import { createEvents, topicSpecs } from '@rlhf-streams/runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFeedback } from './feedback.js';

@@ -1,6 +1,8 @@
 /** What people and other programs published on topic `feedback`, as data of a run. */
+
+import type { Received } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
-import type { Received, ServiceContext } from '@rlhf-streams/runtime';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
 
 export type Feedback = DataFor<'feedback.recorded'>;

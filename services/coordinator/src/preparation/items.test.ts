@@ -1,6 +1,6 @@
 import { type Dataset, detectFormat } from '@rlhf-streams/data';
+import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
-import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/training/config';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
 import * as prepared from './items.js';

@@ -10,7 +10,7 @@ import {
   DUPLICATE_PROMPT,
   type PromptItem,
   type RunConfig,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';

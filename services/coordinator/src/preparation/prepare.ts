@@ -6,7 +6,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
-import type { ServiceContext } from '@rlhf-streams/runtime';
 import {
   artifactRoles,
   newestVersions,
@@ -14,7 +13,8 @@ import {
   replayed,
   runsBuiltOn,
   workOf,
-} from '@rlhf-streams/training/config';
+} from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';

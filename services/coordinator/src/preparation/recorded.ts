@@ -1,6 +1,6 @@
 /** Comparisons that another run recorded: tokens of its policy, and the texts that they are of. */
 import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
-import type { ComparisonItem } from '@rlhf-streams/training/config';
+import type { ComparisonItem } from '@rlhf-streams/runs';
 
 export type RecordedComparisons = readonly Omit<ComparisonItem, 'split'>[];
 

@@ -1,16 +1,10 @@
 /** What a replay works with: the models of the run that it replays, and the places of its events. */
-import {
-  type RunConfig,
-  replayExtent,
-  replayed,
-  stepsCompleted,
-  workOf,
-} from '@rlhf-streams/training/config';
+import { type RunConfig, replayExtent, replayed, stepsCompleted, workOf } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { Preparation } from './prepare.js';
 import { ended, type SourceDependencies } from './sources.js';
 
-/** @throws CoordinatorError, or TrainingError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so. */
+/** @throws CoordinatorError, or RunError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so. */
 export async function prepareReplay(
   dependencies: SourceDependencies,
   config: RunConfig,

@@ -1,4 +1,4 @@
-import { parseRunConfig, type RunView } from '@rlhf-streams/training/config';
+import { parseRunConfig, type RunView } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { refuseCircle } from './sources.js';
 

@@ -1,13 +1,9 @@
 /** What other runs left: comparisons by the run's name. */
+
+import type { Projection } from '@rlhf-streams/bus';
 import { type ArtifactRef, type DataFor, nearest } from '@rlhf-streams/events';
-import type { Projection, ServiceContext } from '@rlhf-streams/runtime';
-import {
-  artifactRoles,
-  hasEnded,
-  type RunConfig,
-  type RunView,
-  runsBuiltOn,
-} from '@rlhf-streams/training/config';
+import { artifactRoles, hasEnded, type RunConfig, type RunView, runsBuiltOn } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
 import type { RecordedComparisons } from './recorded.js';
 
@@ -15,9 +11,6 @@ export interface SourceDependencies {
   readonly context: Pick<ServiceContext, 'artifacts' | 'events'>;
   readonly runs: Projection<RunView>;
 }
-
-/** A run that another one builds on is waited for, as long as it runs, or is paused: Node's longest timer. */
-const DEPENDENCY_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The comparisons that a completed run recorded, in the order of its steps, and the policy whose tokens they are. */
 export async function recordedComparisons(
@@ -91,7 +84,7 @@ export async function ended(runs: Projection<RunView>, run: string, signal: Abor
       const view = state.get(run);
       return view && hasEnded(view) ? view : undefined;
     },
-    { timeoutMs: DEPENDENCY_TIMEOUT_MS, what: `run ${run} to end`, signal },
+    { what: `run ${run} to end`, signal },
   );
 }
 

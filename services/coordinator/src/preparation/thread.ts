@@ -13,9 +13,9 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
+import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
-import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/training/config';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { NewModel } from '../admission/named.js';
 import type { Lengths } from '../admission/rules.js';

@@ -1,7 +1,8 @@
 /** The resource /v1/dead-letters: records that no service could handle, the newest first. */
 import { createRoute } from '@hono/zod-openapi';
+import type { Received } from '@rlhf-streams/bus';
 import { Cause, RunId, runOfLetter, type TopicName, topics } from '@rlhf-streams/events';
-import type { Received, ServiceContext } from '@rlhf-streams/runtime';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';

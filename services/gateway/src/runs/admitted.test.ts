@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import type { ConfigOf } from '@rlhf-streams/training/config';
+import type { ConfigOf } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { expectProblem, startGateway, type TestGateway } from '../gateway.test.support.js';
 

@@ -4,8 +4,9 @@
  */
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { type FieldError, problem, RuntimeError } from '@rlhf-streams/runtime';
-import { type NamedSource, namedSources } from '@rlhf-streams/training/config';
+import { RuntimeError } from '@rlhf-streams/bus';
+import { type NamedSource, namedSources } from '@rlhf-streams/runs';
+import { type FieldError, problem } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { RunConfig } from './view.js';
 

@@ -1,7 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import { explainUnknownKeys } from '@rlhf-streams/events';
-import { problem } from '@rlhf-streams/runtime';
-import { hasEnded } from '@rlhf-streams/training/config';
+import { hasEnded } from '@rlhf-streams/runs';
+import { problem } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';

@@ -1,11 +1,6 @@
-import {
-  type Events,
-  type NewEvent,
-  type Projection,
-  problem,
-  RuntimeError,
-  withDeadline,
-} from '@rlhf-streams/runtime';
+import { type Events, type NewEvent, type Projection, RuntimeError } from '@rlhf-streams/bus';
+import { problem } from '@rlhf-streams/service';
+import { DeadlineError, withDeadline } from '@rlhf-streams/waiting';
 import type { RunState } from './runs.js';
 
 export interface Confirmed {
@@ -61,12 +56,11 @@ async function publishAndConfirm(
         await events.publish([event]);
         return runs.waitFor(find, { timeoutMs, what, signal });
       },
-      timeoutMs,
-      what,
+      { ms: timeoutMs, late: what },
     );
   } catch (cause) {
-    if (!(cause instanceof RuntimeError)) throw cause;
-    if (cause.code !== 'RUNTIME_DEADLINE' && cause.code !== 'RUNTIME_STOPPED') throw cause;
+    const stopped = cause instanceof RuntimeError && cause.code === 'RUNTIME_STOPPED';
+    if (!(cause instanceof DeadlineError || stopped)) throw cause;
     throw problem(
       503,
       'RUN_NOT_CONFIRMED',

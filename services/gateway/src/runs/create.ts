@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createRoute } from '@hono/zod-openapi';
-import { expectJson, invalidRequest, problem, withDeadline } from '@rlhf-streams/runtime';
-import { neverStarted, runConfigMistakes } from '@rlhf-streams/training/config';
+import { neverStarted, runConfigMistakes } from '@rlhf-streams/runs';
+import { expectJson, invalidRequest, problem } from '@rlhf-streams/service';
+import { withDeadline } from '@rlhf-streams/waiting';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
@@ -107,7 +108,7 @@ async function firstRequest(
       return records[0]!.headers[REQUEST_HEADER];
     return undefined;
   };
-  return withDeadline(read, timeoutMs, 'the log to show the first request');
+  return withDeadline(read, { ms: timeoutMs, late: 'the log to show the first request' });
 }
 
 /** As it will come back from the log: JSON knows no -0, for example. */

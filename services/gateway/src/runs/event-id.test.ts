@@ -1,5 +1,5 @@
+import { topicSpecs } from '@rlhf-streams/bus';
 import { memoryLog } from '@rlhf-streams/log';
-import { topicSpecs } from '@rlhf-streams/runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkPositions, decodeEventId, encodeEventId, streamTopics } from './event-id.js';

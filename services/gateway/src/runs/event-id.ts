@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { TopicName } from '@rlhf-streams/events';
 import type { EventLog, Positions } from '@rlhf-streams/log';
-import { problem } from '@rlhf-streams/runtime';
+import { problem } from '@rlhf-streams/service';
 
 /** Topics whose events belong to a run, or are about one. Only ever append: ids know them by their place. */
 export const streamTopics = [

@@ -1,5 +1,5 @@
+import type { NewEvent } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
-import type { NewEvent } from '@rlhf-streams/runtime';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { expectProblem, facts, startGateway, type TestGateway } from '../gateway.test.support.js';

@@ -1,7 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import type { Positions } from '@rlhf-streams/log';
-import { withDeadline } from '@rlhf-streams/runtime';
-import { hasEnded } from '@rlhf-streams/training/config';
+import { hasEnded } from '@rlhf-streams/runs';
+import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
@@ -104,7 +104,10 @@ async function startOf(
 ): Promise<StreamPosition> {
   if (!lastEventId) return { positions: {}, ended: false };
   const start = decodeEventId(run, lastEventId);
-  await withDeadline(checkPositions(log, run, start.positions), timeoutMs, 'the log to tell its positions');
+  await withDeadline(checkPositions(log, run, start.positions), {
+    ms: timeoutMs,
+    late: 'the log to tell its positions',
+  });
   return start;
 }
 

@@ -1,5 +1,5 @@
 /** Examples of the OpenAPI document: one run, as it is asked for and as it is shown. */
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { StepMetrics } from './progress.js';
 import { type Run, RunConfig, type RunSummary } from './view.js';
 

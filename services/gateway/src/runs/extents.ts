@@ -1,6 +1,7 @@
 /** Where runs that have ended lie on the topics that not every stream tells: found once, for all who ask. */
+
+import type { Events } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import type { Events } from '@rlhf-streams/runtime';
 import type { StreamTopic } from './event-id.js';
 import { runOf } from './run-of.js';
 

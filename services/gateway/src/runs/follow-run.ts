@@ -1,5 +1,5 @@
+import { advance, type Events, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import { advance, type Events, type Received } from '@rlhf-streams/runtime';
 import type { StreamPosition, StreamTopic } from './event-id.js';
 import type { Extents } from './extents.js';
 import { type History, toldTopics } from './history.js';

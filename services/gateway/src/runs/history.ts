@@ -1,7 +1,9 @@
 /** The events of each run that every stream tells, read from the log once and kept for whoever asks. */
+
+import { advance, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import { advance, type Received, type ServiceContext } from '@rlhf-streams/runtime';
-import { applyVersion, type PublishedVersion } from '@rlhf-streams/training/config';
+import { applyVersion, type PublishedVersion } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
 import { applyStep, type StepMetrics } from './progress.js';
 
 /** What every stream tells. */

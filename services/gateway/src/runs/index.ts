@@ -1,7 +1,9 @@
 /** The resource /v1/runs: one file a route, over projections of the log. */
+
+import type { Events, Projection } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
-import type { Events, OpenStreams, Projection, ServiceContext } from '@rlhf-streams/runtime';
-import type { PublishedVersion } from '@rlhf-streams/training/config';
+import type { PublishedVersion } from '@rlhf-streams/runs';
+import type { OpenStreams, ServiceContext } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
 import { type Roots, rootsOf } from './admitted.js';
 import { addCancelRun } from './cancel.js';

@@ -1,5 +1,5 @@
 import { RunId } from '@rlhf-streams/events';
-import { problem } from '@rlhf-streams/runtime';
+import { problem } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { RunsContext } from './index.js';
 import type { RunState } from './runs.js';

@@ -1,5 +1,5 @@
+import type { Received } from '@rlhf-streams/bus';
 import { Split } from '@rlhf-streams/events';
-import type { Received } from '@rlhf-streams/runtime';
 import { z } from 'zod';
 
 export const StepMetrics = z

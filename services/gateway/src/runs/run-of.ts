@@ -1,5 +1,5 @@
+import type { Received } from '@rlhf-streams/bus';
 import { runOfLetter } from '@rlhf-streams/events';
-import type { Received } from '@rlhf-streams/runtime';
 import type { StreamTopic } from './event-id.js';
 
 /** The run that an event belongs to, or, of a dead letter, is about. */

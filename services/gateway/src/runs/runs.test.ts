@@ -1,6 +1,6 @@
+import type { NewEvent } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
-import type { NewEvent } from '@rlhf-streams/runtime';
-import { runConfigMistakes } from '@rlhf-streams/training/config';
+import { runConfigMistakes } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { config, expectProblem, facts, startGateway, type TestGateway } from '../gateway.test.support.js';
 import type { Run, RunSummary } from './view.js';

@@ -1,6 +1,6 @@
+import type { Received } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
-import type { Received } from '@rlhf-streams/runtime';
-import { applyRunEvent, type RunView } from '@rlhf-streams/training/config';
+import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
 
 /** What the topic `runs` says of a run. */
 export interface RunState extends RunView {

@@ -1,11 +1,6 @@
 /** Runs as clients see them. */
 import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
-import {
-  hasEnded,
-  RunConfig as RunConfigSchema,
-  type RunStatus,
-  stepsOf,
-} from '@rlhf-streams/training/config';
+import { hasEnded, RunConfig as RunConfigSchema, type RunStatus, stepsOf } from '@rlhf-streams/runs';
 import { z } from 'zod';
 import type { RunsContext } from './index.js';
 import { StepMetrics, stepsDone } from './progress.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Environment } from '@rlhf-streams/runtime';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
+import type { Environment } from '@rlhf-streams/service';
 import { followRun, requestRun, startPlatform } from 'rlhf-streams';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';

@@ -1,4 +1,4 @@
-import { createTelemetry } from '@rlhf-streams/runtime/telemetry';
+import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { expect, it } from 'vitest';
 import { sum } from './scrape.js';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Processes, requestRun, startProcesses } from 'rlhf-streams';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';

@@ -1,6 +1,6 @@
 import { meanEstimate } from '@rlhf-streams/evaluation';
+import type { RunConfigInput } from '@rlhf-streams/runs';
 import { recipe } from '@rlhf-streams/sentiment';
-import type { RunConfigInput } from '@rlhf-streams/training/config';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';

@@ -1,0 +1,461 @@
+import type { DataFor } from '@rlhf-streams/events';
+import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ConsumeOptions, Consumer } from './consume.js';
+import { createEvents, type Events } from './events.js';
+import { silentLogger } from './logger.js';
+import type { NewEvent } from './new-event.js';
+import { advance, type Received } from './received.js';
+import { topicSpecs } from './topics.js';
+
+type Scored = DataFor<'reward.scored'>;
+
+let log: EventLog;
+let events: Events;
+beforeEach(async () => {
+  log = memoryLog();
+  await log.ensureTopics(topicSpecs);
+  events = createEvents({ log, source: 'reward' });
+});
+afterEach(async () => {
+  await events.close();
+  await log.close();
+});
+
+/** All of one prompt, so that they share a partition and keep their order. */
+function scored(sample: number, score = sample): NewEvent {
+  const data = {
+    run: 'r',
+    step: 0,
+    prompt: 'r/0/0',
+    rollout: `r/0/0/${sample}`,
+    policyVersion: 0,
+    score,
+    parts: {},
+  };
+  return { type: 'reward.scored', data, id: `reward/r/0/0/${sample}` };
+}
+
+const failed: NewEvent = {
+  type: 'reward.failed',
+  data: {
+    run: 'r',
+    step: 0,
+    prompt: 'r/0/0',
+    rollout: 'r/0/0/9',
+    policyVersion: 0,
+    cause: { code: 'SCORER', message: 'no' },
+  },
+  id: 'reward/r/0/0/9',
+};
+
+const poison = (headers: Record<string, string> = { ce_type: 'reward.scored', ce_id: 'x' }) =>
+  log.publish([{ topic: 'rewards', key: 'r/0/0', value: 'not json', headers }]);
+
+const consume = (
+  options: Partial<ConsumeOptions<'rewards', 'reward.scored' | 'reward.failed'>>,
+): Promise<Consumer> =>
+  events.consume({ group: 'g', topics: ['rewards'], handle: async () => {}, retryDelayMs: 0, ...options });
+
+async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+const rejections = async (): Promise<DataFor<'record.rejected'>[]> =>
+  (await all(createEvents({ log, source: 'reader' }).readAll(['dead-letters']))).map(({ data }) => data);
+
+const lag = async (group = 'g', topic = 'rewards'): Promise<number> =>
+  (await log.lag(group, [topic]))[topic]!.reduce((sum, each) => sum + each, 0);
+
+const committed = (group?: string, topic?: string) =>
+  vi.waitFor(async () => expect(await lag(group, topic)).toBe(0), { timeout: 20_000, interval: 5 });
+
+function latch(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+describe('publish', () => {
+  it('is read back with its id, its key and its place', async () => {
+    await events.publish([scored(1), scored(2)]);
+    const read = await all(events.readAll(['rewards']));
+    expect(read.map(({ id, type, key }) => [id, type, key])).toEqual([
+      ['reward/r/0/0/1', 'reward.scored', 'r/0/0'],
+      ['reward/r/0/0/2', 'reward.scored', 'r/0/0'],
+    ]);
+    expect(read[0]).toMatchObject({ topic: 'rewards', data: { score: 1 } });
+    expect(read[1]!.offset).toBeGreaterThan(read[0]!.offset);
+  });
+
+  it('publishes nothing when one of the events is invalid', async () => {
+    await expect(events.publish([scored(1), scored(2, Number.NaN)])).rejects.toMatchObject({
+      code: 'EVENT_INVALID',
+    });
+    expect(await all(events.readAll(['rewards']))).toEqual([]);
+  });
+
+  it('publishes and commits in one transaction, and only the newest writer may', async () => {
+    await events.publish([scored(1)]);
+    const [first] = await all(events.readAll(['rewards']));
+    const stale = await events.transactional('run-r');
+    const writer = await events.transactional('run-r');
+    const commit = { group: 'g', topic: 'rewards', partition: first!.partition, offset: first!.offset + 1 };
+    await writer.publish([scored(2)], [commit]);
+    expect((await all(events.readAll(['rewards']))).map(({ id }) => id)).toEqual([
+      'reward/r/0/0/1',
+      'reward/r/0/0/2',
+    ]);
+    expect(await lag()).toBe(1);
+    await expect(stale.publish([scored(3)])).rejects.toMatchObject({ code: 'LOG_FENCED' });
+    await writer.close();
+  });
+});
+
+describe('consume', () => {
+  it('hands on typed events, and commits them when they are done', async () => {
+    const release = latch();
+    const scores: number[] = [];
+    await events.publish([scored(1), scored(2)]);
+    await consume({
+      handle: async (event) => {
+        await release.opened;
+        if (event.type === 'reward.scored') scores.push(event.data.score);
+      },
+    });
+    expect(await lag()).toBe(2);
+    release.open();
+    await committed();
+    expect(scores).toEqual([1, 2]);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('puts what is no event among the dead letters, with its cause, and goes on', async () => {
+    await poison();
+    await poison({ ce_type: 'reward.invented', ce_id: 'y' });
+    await poison({});
+    await events.publish([scored(1)]);
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/1']);
+    const letters = await rejections();
+    expect(letters.map(({ cause }) => cause.code).sort()).toEqual([
+      'EVENT_NOT_JSON',
+      'EVENT_UNKNOWN_TYPE',
+      'EVENT_UNKNOWN_TYPE',
+    ]);
+    const letter = letters.find(({ cause }) => cause.code === 'EVENT_NOT_JSON')!;
+    expect(letter).toMatchObject({
+      service: 'reward',
+      source: { topic: 'rewards', offset: 0 },
+      key: 'r/0/0',
+      attempts: 1,
+    });
+    expect(letter.headers).toEqual({ ce_type: 'reward.scored', ce_id: 'x' });
+    expect(Buffer.from(letter.value, 'base64').toString()).toBe('not json');
+  });
+
+  it('goes on past a record too large for a dead letter', async () => {
+    await log.publish([
+      {
+        topic: 'rewards',
+        key: 'k',
+        value: 'x'.repeat(900_000),
+        headers: { ce_type: 'reward.scored', ce_id: 'x' },
+      },
+    ]);
+    await consume({});
+    await committed();
+    const [letter] = await rejections();
+    expect(letter).toMatchObject({ key: 'k', value: '', cause: { code: 'EVENT_NOT_JSON' } });
+    expect(letter!.cause.message).toContain('too large');
+  });
+
+  it('handles every event when deliveries crash, repeat and change places', async () => {
+    log = memoryLog({ seed: 7, faults: { duplicate: 0.3, crash: 0.2, reorder: true } });
+    await log.ensureTopics(topicSpecs);
+    const faulty = createEvents({ log, source: 'reward' });
+    const samples = Array.from({ length: 50 }, (_, sample) => sample);
+    await faulty.publish(samples.map((sample) => scored(sample)));
+    const seen = new Set<number>();
+    await faulty.consume({
+      group: 'g',
+      topics: ['rewards'],
+      onlyTypes: ['reward.scored'],
+      maxBatchRecords: 4,
+      handle: async ({ data }) => void seen.add(data.score),
+    });
+    await committed();
+    expect([...seen].sort((a, b) => a - b)).toEqual(samples);
+    await faulty.close();
+  });
+
+  it('tries a handler again', async () => {
+    await events.publish([scored(1)]);
+    let attempts = 0;
+    await consume({
+      handle: async () => {
+        if (++attempts < 3) throw new Error('not yet');
+      },
+    });
+    await committed();
+    expect(attempts).toBe(3);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('never gives up an event for want of what is out of reach', async () => {
+    await events.publish([scored(1)]);
+    let attempts = 0;
+    const handle = async () => {
+      attempts++;
+      if (attempts <= 5) throw Object.assign(new Error('no broker'), { code: 'LOG_UNAVAILABLE' });
+      if (attempts === 6) throw new Error('a first failure of its own');
+    };
+    await consume({ retries: 1, retryDelayMs: 1, handle });
+    await committed();
+    expect(attempts).toBe(7);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('delivers an event that waits for what is out of reach to the next member', async () => {
+    await events.publish([scored(1)]);
+    const waiting = latch();
+    const first = await consume({
+      retryDelayMs: 60_000,
+      handle: async () => {
+        waiting.open();
+        throw Object.assign(new Error('no weights'), { code: 'RUNTIME_UNAVAILABLE' });
+      },
+    });
+    await waiting.opened;
+    await first.close();
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/1']);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it.each([
+    [
+      'after its retries',
+      Object.assign(new Error('scorer is down'), { code: 'SCORER_DOWN' }),
+      3,
+      'SCORER_DOWN',
+    ],
+    ['at once when it cannot succeed', Object.assign(new Error('bad'), { retriable: false }), 1, 'Error'],
+  ])('gives an event up %s, and goes on', async (_, error, attempts, code) => {
+    await events.publish([scored(1), scored(2)]);
+    const handled: string[] = [];
+    const handle = async ({ id }: Received<'rewards'>) => {
+      if (id.endsWith('/1')) throw error;
+      handled.push(id);
+    };
+    await consume({ retries: 2, handle });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/2']);
+    const [letter] = await all(events.readAll(['dead-letters']));
+    expect(letter!.data).toMatchObject({ attempts, cause: { code, message: error.message } });
+    const { topic, partition, offset } = letter!.data.source;
+    expect(letter!.id).toBe(`reward/${topic}/${partition}/${offset}`);
+  });
+
+  it('gives up a handler that never ends, and tells it', async () => {
+    await events.publish([scored(1)]);
+    let told = false;
+    const handle = (_: unknown, { signal }: { signal: AbortSignal }) =>
+      new Promise<void>(() => {
+        signal.addEventListener('abort', () => {
+          told = true;
+        });
+      });
+    await consume({ retries: 0, timeoutMs: 5, handle });
+    await committed();
+    expect(told).toBe(true);
+    expect(await rejections()).toMatchObject([{ cause: { code: 'RUNTIME_DEADLINE' } }]);
+  });
+
+  it('commits an offset only after its dead letter is durable', async () => {
+    const release = latch();
+    const publishing = latch();
+    let attempts = 0;
+    const stubborn: EventLog = {
+      ...log,
+      publish: async (records) => {
+        publishing.open();
+        await release.opened;
+        // The first time the log is down: the record must come again.
+        if (++attempts === 1) throw new Error('log is down');
+        await log.publish(records);
+      },
+    };
+    await poison();
+    const own = createEvents({ log: stubborn, source: 'reward' });
+    await own.consume({ group: 'g', topics: ['rewards'], handle: async () => {} });
+    await publishing.opened;
+    expect(await lag()).toBe(1);
+    release.open();
+    await committed();
+    expect(attempts).toBe(2);
+    expect(await rejections()).toHaveLength(1);
+    await own.close();
+  });
+
+  it('delivers again what an abort interrupted, and nothing that was finished', async () => {
+    await events.publish([scored(1), scored(2), scored(3)]);
+    const interrupted = latch();
+    const first = await consume({
+      handle: async ({ id }, { signal }) => {
+        if (id.endsWith('/1')) return;
+        if (id.endsWith('/3')) interrupted.open();
+        await new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        });
+      },
+    });
+    await interrupted.opened;
+    await first.close();
+    expect(await lag()).toBe(2);
+
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/2', 'reward/r/0/0/3']);
+    expect(await rejections()).toEqual([]);
+  });
+
+  it('is silent about what a stop interrupts: it failed at nothing', async () => {
+    const written: string[] = [];
+    const write = (_: object, line: string) => void written.push(line);
+    const logger = { ...silentLogger, info: write, warn: write, error: write };
+    const stopping = createEvents({ log, source: 'reward', logger });
+    const begun = latch();
+    await stopping.consume({
+      group: 'g',
+      topics: ['rewards'],
+      handle: (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+          begun.open();
+        }),
+    });
+    await events.publish([scored(0), scored(1)]);
+    await begun.opened;
+    await stopping.close();
+    expect(written).toEqual([]);
+    expect(await rejections()).toEqual([]);
+    expect(await lag()).toBe(2);
+  });
+
+  it('commits what ended in spite of the abort', async () => {
+    await events.publish([scored(1)]);
+    const running = latch();
+    const consumer = await consume({
+      handle: async (_, { signal }) => {
+        running.open();
+        await new Promise<void>((resolve) => {
+          signal.addEventListener('abort', () => resolve());
+        });
+      },
+    });
+    await running.opened;
+    await consumer.close();
+    expect(await lag()).toBe(0);
+  });
+
+  it('handles only the types asked for', async () => {
+    await events.publish([failed, scored(1)]);
+    const scores: Scored[] = [];
+    await events.consume({
+      group: 'g',
+      topics: ['rewards'],
+      onlyTypes: ['reward.scored'],
+      handle: async ({ data }) => void scores.push(data),
+    });
+    await committed();
+    expect(scores.map(({ score }) => score)).toEqual([1]);
+  });
+
+  it.each([1, 3])('handles at most %i at the same time', async (concurrency) => {
+    await events.publish(Array.from({ length: 10 }, (_, sample) => scored(sample)));
+    const order: string[] = [];
+    let running = 0;
+    let most = 0;
+    await consume({
+      concurrency,
+      handle: async ({ id }) => {
+        most = Math.max(most, ++running);
+        order.push(id);
+        await new Promise((resolve) => setImmediate(resolve));
+        running--;
+      },
+    });
+    await committed();
+    await expect(consume({ concurrency: 0 })).rejects.toMatchObject({ code: 'RUNTIME_INVALID' });
+    expect(most).toBe(concurrency);
+    expect(order).toEqual(Array.from({ length: 10 }, (_, sample) => `reward/r/0/0/${sample}`));
+  });
+
+  it('does not put dead letters among the dead letters for ever', async () => {
+    await poison();
+    await consume({});
+    await committed();
+    let seen = 0;
+    await events.consume({
+      group: 'replay',
+      topics: ['dead-letters'],
+      retries: 0,
+      handle: async () => {
+        seen++;
+        throw new Error('cannot replay');
+      },
+    });
+    await committed('replay', 'dead-letters');
+    expect(seen).toBe(1);
+    expect(await rejections()).toHaveLength(1);
+  });
+});
+
+describe('follow', () => {
+  it('goes on with what comes, until the event asked for', async () => {
+    await events.publish([scored(1)]);
+    const until = ({ id }: { id: string }) => id.endsWith('/3');
+    const following = all(events.follow({ topics: ['rewards'], until }));
+    await events.publish([scored(2), scored(3), scored(4)]);
+    expect((await following).map(({ id }) => id.at(-1))).toEqual(['1', '2', '3']);
+  });
+
+  it('goes on from positions', async () => {
+    await events.publish([scored(1), scored(2), scored(3)]);
+    const read = await all(events.readAll(['rewards']));
+    const from = read.slice(0, 2).reduce(advance, {});
+    expect((await all(events.readAll(['rewards'], { from }))).map(({ id }) => id.at(-1))).toEqual(['3']);
+  });
+
+  it('rejects a poison record once, whoever reads it and how often', async () => {
+    await poison();
+    await events.publish([scored(1)]);
+    const readers = [1, 2, 3].map(() => all(events.readAll(['rewards'])));
+    for (const read of await Promise.all(readers)) expect(read).toHaveLength(1);
+    const restarted = createEvents({ log, source: 'reward' });
+    expect(await all(restarted.readAll(['rewards']))).toHaveLength(1);
+    expect(await rejections()).toMatchObject([{ service: 'reward', cause: { code: 'EVENT_NOT_JSON' } }]);
+  });
+
+  it('ends quietly when aborted or closed; a cut-short readAll says so', async () => {
+    const controller = new AbortController();
+    const aborted = all(events.follow({ topics: ['rewards'], signal: controller.signal }));
+    const closed = all(events.follow({ topics: ['rewards'] }));
+    controller.abort();
+    expect(await aborted).toEqual([]);
+    await events.close();
+    expect(await closed).toEqual([]);
+    await expect(all(events.readAll(['rewards']))).rejects.toMatchObject({ code: 'RUNTIME_STOPPED' });
+    await expect(consume({})).rejects.toMatchObject({ code: 'RUNTIME_STOPPED' });
+  });
+});

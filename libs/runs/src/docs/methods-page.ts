@@ -1,0 +1,96 @@
+/** The page of all settings, `METHODS.md`, made from the schemas. */
+import { inspect } from 'node:util';
+import type { MethodDescription, Setting } from '../index.js';
+
+const INTRODUCTION = `# Methods and their settings
+
+Made from the schemas by \`npm run docs\`: change those, not this page. On a terminal, \`rlhf-streams methods NAME\`
+shows the settings of one method. A path such as \`ppo.klCoef\` is written as \`ppo: { klCoef: 0.05 }\`.
+What several methods share comes first, then each method with what else it has.`;
+
+/** Fewer settings than this, though several methods share them, stand with each of those methods. */
+const LEAST_SHARED = 3;
+
+/** Markdown: what several methods share once, then each method with its example and its own. */
+export function methodsPage(methods: readonly MethodDescription[]): string {
+  const everyone = methods.map(({ name }) => name).join(' ');
+  const shared = new Map(
+    [...settingsByOwners(methods)]
+      .filter(([owners, settings]) => owners.includes(' ') && settings.length >= LEAST_SHARED)
+      .sort(([a], [b]) => b.split(' ').length - a.split(' ').length),
+  );
+  const told = new Set([...shared.values()].flat().map(identity));
+  return [
+    INTRODUCTION,
+    ...[...shared].map(
+      ([owners, settings]) =>
+        `## ${owners === everyone ? 'Every run' : listed(owners.split(' '))}\n\n${table(settings)}`,
+    ),
+    ...methods.map((method) =>
+      chapterOf(
+        method,
+        method.settings.filter((setting) => !told.has(identity(setting))),
+      ),
+    ),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+/** Settings by the methods that have them just so, their names joined by spaces. */
+function settingsByOwners(methods: readonly MethodDescription[]): Map<string, Setting[]> {
+  const owners = new Map<string, { readonly setting: Setting; readonly names: string[] }>();
+  for (const { name, settings } of methods) {
+    for (const setting of settings) {
+      const key = identity(setting);
+      const known = owners.get(key) ?? { setting, names: [] };
+      owners.set(key, known);
+      known.names.push(name);
+    }
+  }
+  const groups = new Map<string, Setting[]>();
+  for (const { setting, names } of owners.values()) {
+    const key = names.join(' ');
+    groups.set(key, [...(groups.get(key) ?? []), setting]);
+  }
+  return groups;
+}
+
+/** Two settings of the same one are the same in all that is told of them. */
+const identity = (setting: Setting): string => JSON.stringify(setting);
+
+const chapterOf = (
+  { name, title, description, source, example }: MethodDescription,
+  own: readonly Setting[],
+) =>
+  `## ${name}: ${title}
+
+${description} Source: ${source.replaceAll(/https:\/\/[^\s;]+/g, '<$&>')}.
+
+\`\`\`yaml
+${example}\`\`\`
+
+${table(own)}`;
+
+function table(settings: readonly Setting[]): string {
+  const rows = settings
+    .filter(({ isGroup, default: value }) => !isGroup || value === undefined)
+    .map(({ path, type, required, default: value, description }) => [
+      `\`${path}\``,
+      type,
+      required
+        ? 'required'
+        : value === undefined
+          ? ''
+          : `\`${typeof value === 'string' ? value : inspect(value)}\``,
+      description,
+    ]);
+  return [['setting', 'type', 'default', 'meaning'], ['---', '---', '---', '---'], ...rows]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+    .join('\n');
+}
+
+const listed = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+
+/** Where the page is. */
+export const METHODS_PAGE = new URL('../../METHODS.md', import.meta.url);

@@ -1,0 +1,4 @@
+export { type Deadline, DeadlineError, withDeadline } from './deadline.js';
+export { FOREVER_MS, pause } from './pause.js';
+export { type RetryOptions, retry } from './retry.js';
+export { type LinkedSignal, linked, linkTo, shareable } from './signals.js';
