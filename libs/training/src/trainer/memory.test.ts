@@ -49,7 +49,14 @@ it.runIf(process.platform === 'linux').each([
 
 it('a run is not opened where there is no memory to train it', async () => {
   const config = parseRunConfig({ run: 'r', method: 'sft', model: 'm', data: 'd', steps: 1 });
-  const options = { config, models: { policy: join(folder, 'quickstart') }, engine: onnxEngine(), lanes: 1 };
+  const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
+  const options = {
+    config,
+    models: { policy: join(folder, 'quickstart') },
+    engine: onnxEngine(),
+    lanes: 1,
+    build,
+  };
   await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({
     code: 'MODEL_MEMORY',
     message: expect.stringMatching(

@@ -13,7 +13,7 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/runs';
+import { ITEMS_FILE, ITEMS_FORMAT, ITEMS_FORMAT_FILE, type RunConfig } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
@@ -76,6 +76,7 @@ const api = {
     const prepared = await preparedFrom(config, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
+    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
