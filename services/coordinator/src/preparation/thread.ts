@@ -1,8 +1,7 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
-import { trainGoldReward } from '@rlhf-streams/evaluation';
+import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -16,6 +15,7 @@ import {
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { ITEMS_FILE, ITEMS_FORMAT, ITEMS_FORMAT_FILE, type RunConfig } from '@rlhf-streams/runs';
+import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { NewModel } from '../admission/named.js';

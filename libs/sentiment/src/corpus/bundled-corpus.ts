@@ -1,12 +1,5 @@
-import { requireInteger } from '../errors.js';
-import { seededRandom } from '../seeded-random.js';
+import { DataError, type LabelledRow, seededRandom } from '@rlhf-streams/data';
 import { reviewSentence } from './grammar.js';
-
-export interface CorpusRow {
-  text: string;
-  /** 1 for a positive review, 0 for a negative one. */
-  label: 0 | 1;
-}
 
 const CORPUS_STREAM = 2;
 const MOST_ROWS = 10_000_000;
@@ -19,9 +12,14 @@ const MOST_ROWS = 10_000_000;
  * @param options.size rows, 12000 by default
  * @throws DATA_ARGUMENT_INVALID
  */
-export function bundledCorpus(options: { size?: number; seed?: number } = {}): CorpusRow[] {
+export function bundledCorpus(options: { size?: number; seed?: number } = {}): LabelledRow[] {
   const { size = 12_000, seed = 0 } = options;
-  requireInteger('size', size, 1, MOST_ROWS);
+  if (!(Number.isInteger(size) && size >= 1 && size <= MOST_ROWS)) {
+    throw new DataError(
+      'DATA_ARGUMENT_INVALID',
+      `size: expected an integer from 1 to ${MOST_ROWS}, got ${size}`,
+    );
+  }
   return Array.from({ length: size }, (_, index) => {
     const random = seededRandom(seed, CORPUS_STREAM, index);
     const label = random.below(2) as 0 | 1;

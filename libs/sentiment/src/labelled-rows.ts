@@ -1,5 +1,4 @@
-import type { Dataset, LabelledRow } from './columns.js';
-import { DataError } from './errors.js';
+import { DataError, type Dataset, type LabelledRow } from '@rlhf-streams/data';
 
 /**
  * The rows of a dataset that a classifier of positive and negative text can be trained on.

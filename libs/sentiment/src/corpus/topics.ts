@@ -5,9 +5,9 @@
 export interface Topic {
   /** As in "the acting in this film", "the plot of this film". */
   joiner: 'in' | 'of';
-  /** Whether it goes on for the length of a film, as acting does and an ending does not. */
+  /** Whether the topic lasts as long as the film, as acting does and an ending does not. */
   lasting: boolean;
-  /** Whether its singular subjects are persons, who are no "it". */
+  /** Whether its singular subjects are people, for whom "it" would be wrong. */
   persons?: true;
   singular: readonly string[];
   plural: readonly string[];

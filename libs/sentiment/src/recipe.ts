@@ -9,9 +9,9 @@ export interface RecipeOptions {
   /** `bundled`, or a file of labelled text. */
   readonly data: string;
   readonly seed: number;
-  /** Smaller in every way: for tests of the pipeline, not of what it learns. */
+  /** A twentieth of the steps: enough to test the pipeline, not what it learns. */
   readonly short?: boolean;
-  /** Shares of the data that may be lost, for every run; the defaults of a run where not given. */
+  /** Shares of the data that every run may lose; default: what a run may lose by itself. */
   readonly allow?: RunConfigInput['allow'];
 }
 

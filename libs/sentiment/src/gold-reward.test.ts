@@ -1,9 +1,9 @@
+import type { LabelledRow } from '@rlhf-streams/data';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { explain, type LabelledText, scoreGold, trainGoldReward } from './gold-reward.js';
-import { parseGoldReward } from './parse-gold-reward.js';
+import { parseGoldReward, scoreGold, trainGoldReward } from './gold-reward.js';
 
-const reviews: LabelledText[] = [
+const reviews: LabelledRow[] = [
   { text: 'a warm and funny film', label: 1 },
   { text: 'Funny , warm , a joy', label: 1 },
   { text: 'dull and bad and bad', label: 0 },
@@ -66,23 +66,6 @@ test('repeating a text never raises its score', () => {
   );
 });
 
-test('an explanation adds up to the score, the most influential word first', () => {
-  const { score, bias, words } = explain(model, 'a funny film, unseen and not bad');
-  expect(score).toBe(scoreGold(model, 'a funny film, unseen and not bad'));
-  expect(words.reduce((sum, { contribution }) => sum + contribution, bias)).toBeCloseTo(score, 12);
-  expect(words.map(({ word }) => word)).toEqual(['funny', 'bad', 'film', 'a', 'and', 'not']);
-});
-
-test('accuracy is measured on the rows held out', () => {
-  const heldOut: LabelledText[] = [
-    { text: 'funny', label: 1 },
-    { text: 'bad film', label: 0 },
-    { text: 'a bad joke', label: 1 },
-  ];
-  const { accuracyOnHeldOut } = trainGoldReward(reviews, { heldOut });
-  expect(accuracyOnHeldOut).toMatchObject({ mean: 2 / 3, n: 3 });
-});
-
 test('rare words get no weight of their own', () => {
   expect(trainGoldReward(reviews, { minTexts: 4 }).weights).toHaveProperty('a');
   expect(trainGoldReward(reviews, { minTexts: 4 }).weights).not.toHaveProperty('joy');
@@ -93,26 +76,22 @@ test('rows that cannot train a classifier are refused', () => {
   expect(() => trainGoldReward([])).toThrow(code('EVALUATION_EMPTY'));
   expect(() => trainGoldReward([{ text: 'good', label: 1 }])).toThrow(code('EVALUATION_ONE_CLASS'));
   expect(() => trainGoldReward([{ text: 'good', label: 2 } as never])).toThrow(code('EVALUATION_BAD_LABEL'));
-  expect(() => trainGoldReward(reviews, { l2: 0 })).toThrow(code('EVALUATION_OUT_OF_RANGE'));
 });
 
 test('a gold reward survives JSON', () => {
-  const trained = trainGoldReward(reviews, { heldOut: reviews });
-  expect(parseGoldReward(JSON.stringify(trained))).toEqual(trained);
-  expect(parseGoldReward(JSON.parse(JSON.stringify(model)))).toEqual(model);
+  expect(parseGoldReward(JSON.stringify(model))).toEqual(model);
 });
 
 test.each([
-  ['not valid JSON', '{'],
-  ['must be an object', '[]'],
-  ['kind must be', { ...model, kind: 'neural' }],
-  ['version must be 1, got 2', { ...model, version: 2 }],
-  ['bias must be a finite number, got null', { ...model, bias: null }],
-  ['weights must be', { ...model, weights: [1] }],
-  ['weights["good"] must be a finite number, got "3"', { ...model, weights: { good: '3' } }],
-  ['accuracyOnHeldOut.low must be', { ...model, accuracyOnHeldOut: { mean: 1, high: 1, n: 2 } }],
+  ['is not valid JSON', '{'],
+  ['gold reward: ', []],
+  ['gold reward.kind: ', { ...model, kind: 'neural' }],
+  ['gold reward.version: ', { ...model, version: 2 }],
+  ['gold reward.bias: ', { ...model, bias: null }],
+  ['gold reward.weights: ', { ...model, weights: [1] }],
+  ['gold reward.weights.good: ', { ...model, weights: { good: '3' } }],
 ])('a file that is no gold reward is refused: %s', (message, json) => {
-  expect(() => parseGoldReward(json)).toThrow(
+  expect(() => parseGoldReward(typeof json === 'string' ? json : JSON.stringify(json))).toThrow(
     expect.objectContaining({
       code: 'EVALUATION_BAD_GOLD_REWARD',
       message: expect.stringContaining(message) as string,

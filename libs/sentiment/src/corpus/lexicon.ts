@@ -138,7 +138,7 @@ export const OPENERS: readonly string[] = [
   'In my opinion,',
 ];
 
-/** Openers for what goes on for the length of a film. */
+/** Openers for topics that last as long as the film. */
 export const LASTING_OPENERS: readonly string[] = ['From the opening scene,', 'From beginning to end,'];
 
 export const TAILS: readonly string[] = [

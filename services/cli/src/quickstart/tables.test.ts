@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatSamples, formatTable } from './table.js';
+import { policyTable, samplesInWords } from './tables.js';
 
 const estimate = (mean: number, half: number) => ({ mean, low: mean - half, high: mean + half, n: 100 });
 const sft = {
@@ -20,16 +20,16 @@ const ppo = {
 };
 
 test('columns line up, with one number of decimals each', () => {
-  expect(formatTable([sft, ppo]).split('\n')).toEqual([
-    'policy  gold reward   reward score  KL to reference  win rate vs SFT  length',
+  expect(policyTable([sft, ppo]).split('\n')).toEqual([
+    'policy   gold reward  reward score  KL to reference  win rate vs SFT      length',
     '-'.repeat(80),
-    'SFT     -0.02 ± 0.23  -0.20 ± 0.30   0.0 ± 0.0          -             23.8 ± 0.4',
-    'PPO      1.79 ± 0.12   1.76 ± 0.17  14.0 ± 0.4       80 % [75, 85]    25.3 ± 0.4',
+    'SFT     -0.02 ± 0.23  -0.20 ± 0.30        0.0 ± 0.0                -  23.8 ± 0.4',
+    'PPO      1.79 ± 0.12   1.76 ± 0.17       14.0 ± 0.4    80 % [75, 85]  25.3 ± 0.4',
   ]);
 });
 
 test('an interval that is not symmetric is given by its ends, an unknown one not at all', () => {
-  const table = formatTable([
+  const table = policyTable([
     {
       ...ppo,
       gold: { mean: 1, low: 0.5, high: 3, n: 9 },
@@ -44,7 +44,7 @@ test('what no font shows is a question mark', () => {
   const samples = [
     { prompt: 'a\uFFFD', completions: [{ policy: 'PPO', text: ' b\uFFFD\uFFFD\uE000 c\u0007d' }] },
   ];
-  expect(formatSamples(samples)).toMatch(/^a\?\n {2}PPO +b\?\?\? c d$/);
+  expect(samplesInWords(samples)).toMatch(/^a\?\n {2}PPO +b\?\?\? c d$/);
 });
 
 test('no line is wider than 110 columns', () => {
@@ -67,8 +67,8 @@ test('no line is wider than 110 columns', () => {
       text,
       fc.string({ maxLength: 150 }),
       (policies, text, name) => {
-        const samples = formatSamples([{ prompt: text, completions: [{ policy: name, text, gold: 1 }] }]);
-        for (const line of [...formatTable(policies).split('\n'), ...samples.split('\n')]) {
+        const samples = samplesInWords([{ prompt: text, completions: [{ policy: name, text, gold: 1 }] }]);
+        for (const line of [...policyTable(policies).split('\n'), ...samples.split('\n')]) {
           expect(line.length).toBeLessThanOrEqual(110);
         }
       },
@@ -87,7 +87,7 @@ test('samples are listed under their prompt, their gold reward beside them', () 
     },
     { prompt: 'one', completions: [{ policy: 'PPO', text: 'two' }] },
   ];
-  expect(formatSamples(samples)).toBe(
+  expect(samplesInWords(samples)).toBe(
     [
       'the film',
       '  SFT   -0.25  is a film .',
@@ -101,6 +101,6 @@ test('samples are listed under their prompt, their gold reward beside them', () 
 
 test('a completion cannot steer the terminal', () => {
   const text = 'x\u001b[2J\u0007\u009b31m\u202ey\r\u2028z';
-  const printed = formatSamples([{ prompt: text, completions: [{ policy: text, text, gold: 1 }] }]);
+  const printed = samplesInWords([{ prompt: text, completions: [{ policy: text, text, gold: 1 }] }]);
   expect(printed).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]|(?!\n)\p{Cc}/u);
 });

@@ -1,5 +1,5 @@
 /** The sentences of the bundled corpus: templates of short film reviews, each for a given sentiment. */
-import type { SeededRandom } from '../seeded-random.js';
+import type { SeededRandom } from '@rlhf-streams/data';
 import * as lexicon from './lexicon.js';
 import { FILM, TOPICS, type Topic } from './topics.js';
 
@@ -161,7 +161,7 @@ const credits: Template = (draw, sentiment) =>
 const scenes: Template = (draw, sentiment) =>
   `there are ${draw.one(['scenes', 'moments', 'whole passages'])} in this ${draw.genre()} ${draw.one(lexicon.SCENE_EFFECTS[sentiment])}`;
 
-/** Each template as often as it should be drawn, in proportion. */
+/** Every template, repeated by its weight: a uniform draw from the list respects the weights. */
 const WEIGHTED: readonly Template[] = (
   [
     [aspect, 6],
@@ -192,7 +192,7 @@ function clause(draw: Draw, subject: Subject, sentiment: Sentiment): string {
   return `${subject.text} ${draw.chance(0.45) ? verdict(draw, subject, sentiment) : copula(draw, subject, sentiment)}`;
 }
 
-/** What decides a mixed sentence: a word on the film as a whole. */
+/** The clause that decides a mixed sentence: a verdict on the film as a whole. */
 function weighty(draw: Draw, sentiment: Sentiment): string {
   if (draw.chance(0.35)) return draw.one(lexicon.VERDICTS[sentiment]);
   const film = {
@@ -218,7 +218,7 @@ function copula(draw: Draw, subject: Subject, sentiment: Sentiment): string {
   return `${is} ${intensified(draw, topic, sentiment)}`;
 }
 
-/** The sentiment by denying its opposite. */
+/** Expresses the sentiment by denying its opposite. */
 function negated(draw: Draw, topic: Topic, sentiment: Sentiment): string {
   const [first, second] = draw.two(topic[opposite(sentiment)].adjectives);
   const never = topic.lasting ? ['never'] : [];
@@ -250,7 +250,7 @@ function agree(text: string, plural: boolean): string {
   return text.replace(/\[([^/]*)\/([^\]]*)\]/g, plural ? '$2' : '$1');
 }
 
-/** Capital letter, full stop, and "an" before a vowel. */
+/** Gives a sentence its capital letter, its full stop, and "an" before vowels. */
 function finish(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}.`.replace(/\b([Aa]) (?=[aeiou])/g, '$1n ');
 }

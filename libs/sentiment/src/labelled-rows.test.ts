@@ -1,6 +1,6 @@
+import { detectFormat } from '@rlhf-streams/data';
 import { expect, it } from 'vitest';
-import { detectFormat } from './columns.js';
-import { labelledRows } from './labelled.js';
+import { labelledRows } from './labelled-rows.js';
 
 it('gives rows of both labels', () => {
   const rows = [

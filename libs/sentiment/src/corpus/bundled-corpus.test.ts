@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { promptOf } from '@rlhf-streams/data';
 import { describe, expect, it } from 'vitest';
-import { promptOf } from '../prompt-of.js';
-import { bundledCorpus } from './index.js';
+import { bundledCorpus } from './bundled-corpus.js';
 import { FILM, TOPICS } from './topics.js';
 
 const corpus = bundledCorpus();
