@@ -1,14 +1,18 @@
 /** A run under training: joins its method to its trainer, and reads and writes its files. */
+import type { Build } from '@rlhf-streams/events';
 import {
+  architectureOf,
   exportedCheckpoint,
   initialiseWeights,
   type ModelConfig,
+  modelKind,
   readCheckpoint,
   readExtraFiles,
   requireMemory,
   type TokenizerFiles,
   trainingBytes,
   type WeightTensor,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
@@ -41,6 +45,8 @@ export interface SessionOptions {
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
+  /** Stamped into the checkpoints it saves. */
+  readonly build: Build;
   readonly engine: Engine;
   readonly lanes: number;
   /** Memory at hand; a run that needs more is not opened. Default: no limit. */
@@ -53,10 +59,10 @@ export interface StartingModels {
   readonly [role: string]: string | undefined;
 }
 
-/** Opens a run at its start, or where a checkpoint left it; `positions` are the checkpoint's. */
+/** Opens a run at its start, or where a checkpoint left it; `positions` and `build` are the checkpoint's. */
 export async function openSession(
   options: SessionOptions,
-): Promise<{ session: Session; positions: Checkpoint['positions'] }> {
+): Promise<{ session: Session } & Pick<Checkpoint, 'positions' | 'build'>> {
   const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
   // A method without an optimizer trains nothing.
   if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
@@ -100,10 +106,15 @@ export async function openSession(
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), { step, memory: carry, positions }),
+      saveCheckpoint(directory, layout, trainer.state(), {
+        step,
+        memory: carry,
+        positions,
+        build: options.build,
+      }),
     close: () => trainer.close(),
   };
-  return { session, positions: restored?.checkpoint.positions ?? {} };
+  return { session, positions: restored?.checkpoint.positions ?? {}, build: restored?.checkpoint.build };
 }
 
 /** The least memory for any data: a sequence has at least two tokens. */
@@ -161,13 +172,13 @@ async function sourceOf(
       `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (head === 'language' || body.config.numLabels === 1) return body;
-  const scalar: ModelConfig = { ...body.config, numLabels: 1 };
-  const fresh = initialiseWeights(scalar, config.seed);
+  if (head === 'language' || modelKind(body.config) === 'reward model') return body;
+  const scalar = withScalarHead(body.config);
+  const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
-    [...fresh].map(([name, tensor]) => [
+    [...initialiseWeights(scalar, config.seed)].map(([name, fresh]) => [
       name,
-      name === 'score.weight' ? tensor : (body.tensors.get(name) ?? tensor),
+      learned.get(name)!.ofHead ? fresh : body.tensors.get(name)!,
     ]),
   );
   return { config: scalar, tensors };

@@ -1,6 +1,7 @@
 /** Whether the files that runs name can be read, found before any of the runs is done. */
-import { DataError, labelledRows, loadDataset, readDataset } from '@rlhf-streams/data';
+import { DataError, loadDataset, readDataset } from '@rlhf-streams/data';
 import { namedSources, pathOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
+import { labelledRows } from '@rlhf-streams/sentiment';
 
 /**
  * Looks at the first row of data, and at the labels of all rows that a gold reward is to be trained on.

@@ -6,9 +6,9 @@ import {
   checkpointFiles,
   describeCheckpoint,
   loadTokenizer,
-  type ModelConfig,
   ModelError,
   modelKind,
+  newModelConfig,
 } from '@rlhf-streams/model';
 import {
   type NamedModel,
@@ -71,7 +71,11 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
     return {
       ...model,
       kind,
-      what: subject(kind === 'classifier' ? `a classifier of ${config.numLabels} labels` : kind),
+      what: subject(
+        config.head.kind === 'scalar' && config.head.labels > 1
+          ? `a classifier of ${config.head.labels} labels`
+          : kind,
+      ),
       shape: config,
       ...(loaded && { tokenizer: { ...tokenizer!, vocabSize: loaded.vocabSize } }),
       isNew: false,
@@ -102,12 +106,7 @@ export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 
 /** The vocabulary of the trained tokenizer may turn out smaller than was asked for, never larger. */
 function plannedModel(model: NamedModel, planned: NewModel): Found {
-  const shape: ModelConfig = {
-    ...planned,
-    mlpWidth: 4 * planned.width,
-    layerNormEpsilon: 1e-5,
-    tieWordEmbeddings: true,
-  };
+  const shape = newModelConfig(planned);
   return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
 }
 

@@ -11,6 +11,7 @@ import {
   scoringBytes,
   trainingBytes,
   weightBytes,
+  withScalarHead,
 } from '@rlhf-streams/model';
 import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
@@ -103,8 +104,8 @@ function optimizerBytes(
 ): number {
   const { trains, data, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
-  const trained = trains.map(
-    ({ from, head }): ModelConfig => ({ ...shapeOf(from), ...(head === 'scalar' && { numLabels: 1 }) }),
+  const trained = trains.map(({ from, head }) =>
+    head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
   const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
   const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
