@@ -41,7 +41,7 @@ const TESTS = '[.]test[.]';
 
 const anyOf = (names) => names.join('|') || 'none';
 
-const arrows = (folder, packages, others) =>
+const arrows = (folder, packages) =>
   Object.entries(packages).map(([name, may]) => ({
     name: `${folder}/${name}`,
     comment: `${folder}/${name} may know ${may.join(', ') || 'no other package'}`,

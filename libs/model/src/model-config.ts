@@ -14,8 +14,11 @@ export interface ModelConfig {
   readonly head: Head;
   /** Whether the output matrix of a language head is the token embedding. */
   readonly tieWordEmbeddings: boolean;
+  /** Begins a text that has no other beginning. */
   readonly bosTokenId?: number;
+  /** Ends a text. */
   readonly eosTokenId?: number;
+  /** Fills rows up, and is no part of a text. */
   readonly padTokenId?: number;
   /** Fields of the original `config.json` that change nothing here; they are written back as they came. */
   readonly extra?: Readonly<Record<string, unknown>>;

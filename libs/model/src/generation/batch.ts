@@ -15,7 +15,7 @@ import { compileDecode, compilePrefill } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
 /** A request, and the promise that its caller waits for. */
-export interface Pending {
+interface Pending {
   readonly request: GenerationRequest;
   readonly deadline: number;
   resolve(completion: Completion): void;

@@ -6,6 +6,7 @@ import { ModelError } from '../errors.js';
 import type { TokenizerFiles } from './files.js';
 import { createMaxHeap } from './max-heap.js';
 import { framing } from './post-processor.js';
+import { END_OF_TEXT, PADDING } from './tokenizer.js';
 
 export interface BpeTrainingOptions {
   /** Size of the vocabulary: special tokens, 256 bytes, merges. Texts with too few pairs give a smaller one. */
@@ -28,7 +29,7 @@ const MAX_VOCAB = 2 ** 20;
  * @throws MODEL_TOKENIZER_TRAINING
  */
 export function trainByteLevelBpe(texts: Iterable<string>, options: BpeTrainingOptions): TokenizerFiles {
-  const { vocabSize, specialTokens = ['<|endoftext|>', '<|pad|>'], minFrequency = 2 } = options;
+  const { vocabSize, specialTokens = [END_OF_TEXT, PADDING], minFrequency = 2 } = options;
   checkOptions(vocabSize, specialTokens, minFrequency);
   const alphabet = byteAlphabet();
   const tokens = [...specialTokens, ...[...alphabet].sort()];
