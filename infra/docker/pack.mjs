@@ -17,11 +17,6 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Files that are looked up at run time, where no import leads, by a file that does so. */
 const lookedUp = {
   'node_modules/lmdb/index.js': [`node_modules/@lmdb/lmdb-${process.platform}-${process.arch}/`],
-  'libs/evaluation/dist/report/render-report.js': [
-    'node_modules/uplot/package.json',
-    'node_modules/uplot/dist/uPlot.min.css',
-    'node_modules/uplot/dist/uPlot.iife.min.js',
-  ],
 };
 
 /** Native code for other systems than this one. */

@@ -2,7 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import type { Device } from '@rlhf-streams/tensor';
 import { z } from 'zod';
 
-/** Settings of every service that holds models, or decides whether they fit. */
+/** Settings of services that have models in memory, or decide whether a model fits. */
 export const memorySettings = z.object({
   RLHF_MEMORY_LIMIT_BYTES: z.coerce
     .number()
@@ -15,7 +15,7 @@ export const memorySettings = z.object({
     ),
 });
 
-/** Settings of every service that computes. */
+/** Settings of services that compute. */
 export const computeSettings = memorySettings.extend({
   RLHF_DEVICE: z
     .enum(['cpu', 'cuda'] satisfies Device[])
@@ -26,7 +26,7 @@ export const computeSettings = memorySettings.extend({
 });
 export type ComputeSettings = z.output<typeof computeSettings>;
 
-/** How much is computed side by side, which decides what a model needs of memory. */
+/** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
 export const generationSettings = z.object({
   RLHF_POLICY_THREADS: z.coerce
     .number()
@@ -47,6 +47,7 @@ export const generationSettings = z.object({
     ),
 });
 
+/** Settings of the optimizer; the coordinator needs them to estimate the memory that a run takes there. */
 export const trainingSettings = z.object({
   RLHF_OPTIMIZER_WORKERS: z.coerce
     .number()

@@ -158,7 +158,7 @@ describe('what a run publishes', () => {
     const directory = fresh();
     await session.savePublished(directory);
     const { config, tensors, tokenizer } = await readCheckpoint(directory);
-    expect(config).toMatchObject({ numLabels: 1, width: language.width });
+    expect(config).toMatchObject({ head: { kind: 'scalar', labels: 1 }, width: language.width });
     expect(tensors.get('score.weight')!.data.every((x) => x === 0)).toBe(true);
     expect(tensors.get('wte.weight')).toEqual((await readCheckpoint(policy)).tensors.get('wte.weight'));
     expect(frameOf(tokenizer)).toEqual({ begin: [0], end: [0] });

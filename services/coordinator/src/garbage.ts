@@ -1,4 +1,4 @@
-/** Collects what the log has no use for any more, every so often. */
+/** Collects artifacts that no event refers to any more, at an interval. */
 import { own } from '@rlhf-streams/log';
 import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';

@@ -43,6 +43,7 @@ export const policy = defineService({
     const policies = createPolicies(context, {
       host,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
+      pauseMs: 1000,
     });
     readiness.check('policies', () => isFollowing(policies));
     context.http.use('/v1/*', withOpenAIErrors);

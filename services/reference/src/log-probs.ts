@@ -1,6 +1,6 @@
 /** Log-probs of what a run samples or compares, under its reference. */
 import type { Projection, Received } from '@rlhf-streams/bus';
-import { artifactRoles, type RunView, workOf } from '@rlhf-streams/runs';
+import { artifactRoles, type RunView, specOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { answerEvents } from '@rlhf-streams/serving';
 import type { Reference, References } from './references.js';
@@ -36,7 +36,7 @@ export const scoreUnderReference = (
 
 /** Whether the run's method joins log-probs with such items. */
 function isJoined({ config }: RunView, { topic }: Subject): boolean {
-  const { joins } = workOf(config!);
+  const { joins } = specOf(config!);
   return joins[0] === topic && joins.includes('reference-logprobs');
 }
 

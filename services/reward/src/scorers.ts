@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
-import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
+import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
 import type { SequenceItem } from '@rlhf-streams/serving/thread';
@@ -16,7 +16,7 @@ export interface Scored {
   readonly tokens: (own: Tokenizer) => Promise<readonly number[]>;
 }
 
-export interface Scorer {
+interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 

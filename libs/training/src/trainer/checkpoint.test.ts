@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
+import { newModelConfig, readSafetensors, writeSafetensors } from '@rlhf-streams/model';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { initialState, language, layoutFor } from '../tiny.test.support.js';
+import { initialState, layoutFor } from '../tiny.test.support.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { layoutOf, sharedVector } from './layout.js';
 
@@ -48,9 +48,8 @@ describe('a checkpoint', () => {
     const positions = fc.dictionary(fc.stringMatching(/^[a-z-]+$/), fc.array(fc.nat()), {
       noNullPrototype: true,
     });
-    const small = layoutOf({
-      policy: { ...language, vocabSize: 4, contextLength: 2, width: 2, mlpWidth: 2, heads: 1 },
-    });
+    const size = { layers: 1, width: 2, heads: 1, contextLength: 2, vocabSize: 4 };
+    const small = layoutOf({ policy: newModelConfig({ architecture: 'gpt2', ...size }) });
     await fc.assert(
       fc.asyncProperty(fc.nat(), memory, positions, async (step, memory, positions) => {
         await saveCheckpoint(directory, small, initialState(small), { step, memory, positions });

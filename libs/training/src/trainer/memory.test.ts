@@ -4,23 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { initialiseWeights, type ModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
+import { initialiseWeights, newModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
 import { parseRunConfig } from '@rlhf-streams/runs';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSession } from '../session.js';
 
-const shape = (layers: number, width: number, vocabSize: number): ModelConfig => ({
-  architecture: 'gpt2',
-  vocabSize,
-  contextLength: 64,
-  width,
-  layers,
-  heads: 4,
-  mlpWidth: 4 * width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-});
+const shape = (layers: number, width: number, vocabSize: number) =>
+  newModelConfig({ architecture: 'gpt2', vocabSize, contextLength: 64, width, layers, heads: 4 });
 const models = { quickstart: shape(4, 128, 1024), wide: shape(4, 320, 2048), tiny: shape(1, 8, 300) };
 
 let folder: string;

@@ -3,11 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import { initialiseWeights, type ModelConfig, trainByteLevelBpe, writeCheckpoint } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import {
+  initialiseWeights,
+  type ModelConfig,
+  newModelConfig,
+  trainByteLevelBpe,
+  writeCheckpoint,
+} from '@rlhf-streams/model';
+import { methods, parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
-import type { Part } from './named.js';
 
 let folder: string;
 let artifacts: ArtifactStore;
@@ -22,10 +27,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 let views = 0;
-async function find(source: string, part: Part = 'policy') {
+async function find(source: string, role: 'policy' | 'scorer' = 'policy') {
   const temporary = join(folder, `views-${views++}`);
   await mkdir(temporary);
-  const field = part === 'scorer' ? 'scorers[0]' : 'model';
+  const part = methods.ppo.models.find((part) => part.role === role)!;
+  const field = role === 'scorer' ? 'scorers[0]' : 'model';
   const dependencies = {
     context: { artifacts },
     runs,
@@ -33,20 +39,18 @@ async function find(source: string, part: Part = 'policy') {
     temporary,
     signal: new AbortController().signal,
   };
-  return findModel(dependencies, { part, role: part, field, source });
+  const parsed = parseSource(role === 'scorer' ? 'scorer' : 'model', source);
+  return findModel(dependencies, { part, role, field, source: parsed });
 }
 
-const shape: ModelConfig = {
+const shape = newModelConfig({
   architecture: 'gpt2',
   vocabSize: 258,
   contextLength: 16,
   width: 8,
   layers: 1,
   heads: 1,
-  mlpWidth: 32,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+});
 
 async function model(name: string, change: Partial<ModelConfig> = {}): Promise<string> {
   const config = { ...shape, ...change };
@@ -66,7 +70,7 @@ describe('a model is told by what was found', () => {
   it.each([
     ['sft', {}, 'language model', 'run r trained a policy'],
     ['sample', {}, 'language model', 'run r sampled from a policy'],
-    ['reward', { numLabels: 1 }, 'reward model', 'run r trained a reward model'],
+    ['reward', { head: { kind: 'scalar', labels: 1 } }, 'reward model', 'run r trained a reward model'],
   ] as const)('of a run of method %s', async (method, change, kind, what) => {
     const found = await find(await publish('r', method, change));
     expect(found).toMatchObject({ kind, what, isNew: false, shape: { width: 8 } });
@@ -75,7 +79,7 @@ describe('a model is told by what was found', () => {
   });
 
   it('in a folder, of which only the files of a model are taken', async () => {
-    const directory = await model('mine', { numLabels: 3 });
+    const directory = await model('mine', { head: { kind: 'scalar', labels: 3 } });
     await writeFile(join(directory, 'pytorch_model.bin'), '');
     await truncate(join(directory, 'pytorch_model.bin'), 2 ** 40);
     await mkdir(join(directory, 'checkpoint-100'));
@@ -101,8 +105,8 @@ describe('a model is told by what was found', () => {
 });
 
 describe('what is no model is refused in the words of the configuration', () => {
-  const refused = (source: string, message: RegExp, part?: Part, code = 'RUN_MODEL_INVALID') =>
-    expect(find(source, part)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  const refused = (source: string, message: RegExp, role?: 'policy' | 'scorer', code = 'RUN_MODEL_INVALID') =>
+    expect(find(source, role)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
   it('a folder that does not exist, or is a file', async () => {
     await refused(join(folder, 'none'), /^model: .*none: expected run:ID, .*; there is no folder .*none$/);

@@ -1,0 +1,45 @@
+/** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
+import { Split, Tokens } from '@rlhf-streams/events';
+import { z } from 'zod';
+
+export const ITEMS_FILE = 'items.jsonl';
+/** Beside it, `{"format": 1}`; items without it are of the first format. It goes up when an older reader would misread a line. */
+export const ITEMS_FORMAT_FILE = 'format.json';
+export const ITEMS_FORMAT = 1;
+export const ItemsFormat = z.object({ format: z.int().min(1) });
+
+const common = { split: Split };
+
+export const DemonstrationItem = z.object({ ...common, promptTokens: Tokens, tokens: Tokens.min(1) });
+export const PromptItem = z.object({ ...common, text: z.string(), tokens: Tokens.min(1) });
+export const ComparisonItem = z.object({
+  ...common,
+  promptText: z.string(),
+  promptTokens: Tokens,
+  completions: z
+    .array(z.object({ text: z.string(), tokens: Tokens.min(1), score: z.number().optional() }))
+    .min(2),
+  ranks: z.array(z.int().min(1)),
+  margin: z.number().optional(),
+  labeler: z.string(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+
+export type DemonstrationItem = z.output<typeof DemonstrationItem>;
+export type PromptItem = z.output<typeof PromptItem>;
+export type ComparisonItem = z.output<typeof ComparisonItem>;
+
+export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
+
+export const itemSchemas = {
+  demonstrations: DemonstrationItem,
+  prompts: PromptItem,
+  comparisons: ComparisonItem,
+} as const;
+
+/**
+ * Reasons for which rows are left out without a loss: a prompt that several rows have is used once, and only
+ * `maxTestItems` held-out rows are evaluated. Nobody need be told of such rows.
+ */
+export const DUPLICATE_PROMPT = 'duplicate prompt';
+export const HELD_OUT_SURPLUS = 'held out beyond maxTestItems';
