@@ -1,21 +1,50 @@
 export { buildChangeText, isSameBuild } from './build.js';
-export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
-export { RunError, type RunErrorCode } from './errors.js';
-export type { OptimizerConfig } from './hyperparameters.js';
-export { type Item, type Joined, joined } from './item.js';
+export { type MethodDescription, methodDescriptions } from './descriptions.js';
+export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
   type ComparisonItem,
   type DemonstrationItem,
+  DUPLICATE_PROMPT,
+  HELD_OUT_SURPLUS,
   ITEMS_FILE,
   ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   ItemsFormat,
   itemSchemas,
   type PromptItem,
-} from './items-file.js';
+  type RunItem,
+} from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
-export { type MethodDescription, methods } from './methods.js';
+export {
+  type ConfigOf,
+  type MethodName,
+  methodNames,
+  methods,
+  type RunSpec,
+  specOf,
+} from './methods/index.js';
+export type { OptimizerConfig } from './methods/optimizer.js';
+export type {
+  DataSpec,
+  DatasetSpec,
+  JoinedTopic,
+  MethodSpec,
+  ModelRole,
+  Plan,
+  PromptsSpec,
+  ShownMetric,
+  TrainedModel,
+} from './methods/spec.js';
+export {
+  artifactRoles,
+  type NamedModel,
+  namedModels,
+  onlyMeasures,
+  scorerName,
+  scorersOf,
+} from './named-models.js';
 export type { NamedSource } from './named-sources.js';
+export { NewModel } from './new-model.js';
 export {
   type Change,
   type ReplayExtent,
@@ -25,10 +54,7 @@ export {
   reproduces,
   stepsCompleted,
 } from './replay.js';
-export { artifactRoles, scorerName, scorersOf } from './roles.js';
 export {
-  type ConfigOf,
-  type MethodName,
   namedSources,
   parseRunConfig,
   RunConfig,
@@ -36,7 +62,6 @@ export {
   runConfigMistakes,
   runsBuiltOn,
 } from './run-config.js';
-export { isMistake } from './run-mistakes.js';
 export {
   applyRunEvent,
   hasEnded,
@@ -47,7 +72,29 @@ export {
   startedRun,
 } from './runs.js';
 export type { Setting } from './settings.js';
-export { type ModelSource, NewModel } from './sources.js';
+export {
+  type DataOrigin,
+  type FromPath,
+  type FromRun,
+  type ModelOrigin,
+  parseSource,
+  pathOf,
+  type ScorerOrigin,
+  type Source,
+  type SourceKind,
+  sourceText,
+  withPath,
+} from './sources.js';
+export {
+  type Item,
+  itemsOf,
+  type Joined,
+  joined,
+  loggedBy,
+  minPolicyVersion,
+  replayed,
+  stepsOf,
+} from './steps.js';
 export {
   applyVersion,
   newestVersions,
@@ -55,13 +102,3 @@ export {
   type PublishedVersion,
   publishedModel,
 } from './versions.js';
-export {
-  itemsOf,
-  type JoinedTopic,
-  loggedBy,
-  minPolicyVersion,
-  replayed,
-  stepsOf,
-  type Work,
-  workOf,
-} from './work.js';

@@ -1,4 +1,4 @@
-/** A run under training: its method, its trainer, and the way to and from files. */
+/** A run under training: joins its method to its trainer, and reads and writes its files. */
 import type { Build } from '@rlhf-streams/events';
 import {
   architectureOf,
@@ -15,11 +15,11 @@ import {
   withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { type Item, type RunConfig, RunError } from '@rlhf-streams/runs';
+import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
-import type { Memory, Metrics, Step, StepResult } from './methods/method.js';
+import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { layoutOf, type Models, ofRole, type Role } from './trainer/layout.js';
 import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
@@ -28,29 +28,35 @@ export interface Session {
   /** Steps done. */
   readonly step: number;
   /** Computes the next training step. */
-  update(items: readonly Item[]): Promise<Omit<StepResult, 'memory'>>;
+  update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
   /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
   savePublished(directory: string): Promise<void>;
   /** Writes everything needed to go on from here, into a missing folder. */
   saveCheckpoint(directory: string, positions: Checkpoint['positions']): Promise<void>;
-  /** Frees what the run holds. */
+  /** Frees the memory of the run. */
   close(): Promise<void>;
 }
 
 export interface SessionOptions {
   readonly config: RunConfig;
-  /** Folders of the models the run starts from, by role. */
-  readonly models: { readonly policy: string; readonly value?: string | undefined };
+  /** Folders of the models that the run starts from, by role. */
+  readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
   /** Stamped into the checkpoints it saves. */
   readonly build: Build;
   readonly engine: Engine;
   readonly lanes: number;
-  /** Of memory at hand: a run that needs more is not opened. Default: no limit. */
+  /** Memory at hand; a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
+}
+
+/** `policy` is the policy, or the body of a reward model. A trained role that is not listed starts from it. */
+export interface StartingModels {
+  readonly policy: string;
+  readonly [role: string]: string | undefined;
 }
 
 /** Opens a run at its start, or where a checkpoint left it; `positions` and `build` are the checkpoint's. */
@@ -58,60 +64,64 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<{ session: Session } & Pick<Checkpoint, 'positions' | 'build'>> {
   const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
+  // A method without an optimizer trains nothing.
+  if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
   const method = methodOf(config.method);
+  const { trains } = specOf(config);
   const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => {
-      if (method.trains.length > 0)
-        requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes);
-    },
+    admit: (model) => requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes),
   });
-  if (method.trains.length === 0) return { session: measuring(config), positions: {} };
   const extraFiles = await readExtraFiles(options.models.policy);
 
-  const sources = await Promise.all(method.trains.map((role) => sourceOf(role, options, published)));
-  const models: Models = Object.fromEntries(method.trains.map((role, i) => [role, sources[i]!.config]));
+  const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
+  const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
   requireMemory('the models trained', leastBytes(Object.values(models), options.lanes), memoryBytes);
   const layout = layoutOf(models);
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
-  const from = restored?.state ?? initialState(layout, method.trains, sources);
+  const from = restored?.state ?? initialState(layout, sources);
   const trainer = await createTrainer({
     engine: options.engine,
     lanes: options.lanes,
     layout,
-    optimizer: optimizerOf(config),
+    optimizer: config.optimizer,
     from,
   });
 
   let step = restored?.checkpoint.step ?? 0;
-  let memory: Memory = restored?.checkpoint.memory ?? method.start(config);
-  const current = () => ({ config, step, trainer, memory }) as Step<typeof config.method>;
-  const main = method.trains[0]!;
+  let carry: Carry = restored?.checkpoint.memory ?? method.start(config);
+  const current = () => ({ config, step, trainer, carry }) as Step<typeof config.method>;
+  const main = trains[0]!.role;
 
   const session: Session = {
     get step() {
       return step;
     },
     async update(items) {
-      const { memory: remembered, ...result } = await method.update(current(), items);
-      memory = remembered;
+      const { carry: carried, ...result } = await method.update(current(), items);
+      carry = carried;
       step++;
       return result;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions, build: options.build }),
+      saveCheckpoint(directory, layout, trainer.state(), {
+        step,
+        memory: carry,
+        positions,
+        build: options.build,
+      }),
     close: () => trainer.close(),
   };
   return { session, positions: restored?.checkpoint.positions ?? {}, build: restored?.checkpoint.build };
 }
 
-/** Whatever its data: a sequence has two tokens at least. */
+/** The least memory for any data: a sequence has at least two tokens. */
 const leastBytes = (models: readonly ModelConfig[], lanes: number): number =>
   trainingBytes(models, { lanes, rows: 1, length: 2 });
 
-/** A run that only measures has no parameters, and nothing to publish after its first version. */
+/** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {
   const method = methodOf(config.method);
   let step = 0;
@@ -126,8 +136,8 @@ function measuring(config: RunConfig): Session {
       return step;
     },
     async update(items) {
-      const { memory: _, ...result } = await method.update(
-        { config, step, memory: {} } as Step<typeof config.method>,
+      const { carry: _, ...result } = await method.update(
+        { config, step, carry: {} } as Step<typeof config.method>,
         items,
       );
       step++;
@@ -145,25 +155,24 @@ interface ModelFiles {
   readonly tensors: ReadonlyMap<string, WeightTensor>;
 }
 
-/** Where a trained model starts: the policy as it is; a scalar head on a body where the folder has none. */
+/** Where a trained model starts: a model as it is, or with a new scalar head where it has none. */
 async function sourceOf(
-  role: Role,
+  { role, from, head }: TrainedModel,
   { models, config }: SessionOptions,
   policy: ModelFiles,
 ): Promise<ModelFiles> {
-  if (role === 'policy') return policy;
-  const body = role === 'value' && models.value !== undefined ? await readCheckpoint(models.value) : policy;
+  const own = models[from];
+  const body = own === undefined || own === models.policy ? policy : await readCheckpoint(own);
   if (
-    role === 'value' &&
-    (body.config.vocabSize < policy.config.vocabSize ||
-      body.config.contextLength < policy.config.contextLength)
+    body.config.vocabSize < policy.config.vocabSize ||
+    body.config.contextLength < policy.config.contextLength
   ) {
     throw new TrainingError(
       'TRAINING_MODELS_DIFFER',
-      `expected the value model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
+      `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (modelKind(body.config) === 'reward model') return body;
+  if (head === 'language' || modelKind(body.config) === 'reward model') return body;
   const scalar = withScalarHead(body.config);
   const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
@@ -175,14 +184,10 @@ async function sourceOf(
   return { config: scalar, tensors };
 }
 
-function initialState(
-  layout: ReturnType<typeof layoutOf>,
-  roles: readonly Role[],
-  sources: readonly ModelFiles[],
-): TrainerState {
+function initialState(layout: ReturnType<typeof layoutOf>, sources: readonly ModelFiles[]): TrainerState {
   const p = new Float32Array(layout.size);
   const views = layout.views(p);
-  roles.forEach((role, i) => {
+  (Object.keys(layout.models) as Role[]).forEach((role, i) => {
     for (const [name, view] of Object.entries(ofRole(role, views)))
       view.set(sources[i]!.tensors.get(name)!.data);
   });
@@ -206,9 +211,3 @@ async function publish(
   );
   await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
 }
-
-const optimizerOf = (config: RunConfig) => {
-  if (config.method === 'sample')
-    throw new RunError('TRAINING_CONFIG_INVALID', 'a sampling run has no optimizer');
-  return config.optimizer;
-};

@@ -9,15 +9,14 @@ import {
   ITEMS_FORMAT_FILE,
   ItemsFormat,
   itemSchemas,
+  type RunItem,
   type RunView,
-  workOf,
+  specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { RunItems } from './steps.js';
-
-type RunItem = RunItems['train'][number];
 
 /**
  * The items of a started run, and the tokens that end its completions.
@@ -30,7 +29,7 @@ export async function readItems(
 ): Promise<RunItems> {
   const directory = await artifacts.fetch(used![artifactRoles.items]!);
   await checkFormat(run, directory);
-  const schema = itemSchemas[workOf(config!).issues];
+  const schema = itemSchemas[specOf(config!).data.kind];
   const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
   let line = 0;
   for await (const json of readDataset(join(directory, ITEMS_FILE))) {

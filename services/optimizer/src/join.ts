@@ -1,7 +1,6 @@
 /**
- * Joins the events of a run into the items of its steps, by id. What came first counts: an event delivered or made
- * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they are of the policy
- * version it is of.
+ * Joins the events of a run into the items of its steps, by id. The first event counts, so that one delivered or made
+ * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they carry its policy version.
  */
 
 import { advance, type Received } from '@rlhf-streams/bus';
@@ -12,16 +11,16 @@ import {
   type JoinedTopic,
   loggedBy,
   type RunConfig,
+  type RunSpec,
+  specOf,
   stepsOf,
-  type Work,
-  workOf,
 } from '@rlhf-streams/runs';
 
 export type JoinedEvent = Received<JoinedTopic>;
 
 export interface WholeStep {
   readonly items: readonly Item[];
-  /** Items that failed: no part of the step. */
+  /** Number of items that failed and are left out of the step. */
   readonly failed: number;
 }
 
@@ -33,11 +32,11 @@ export interface Join {
   missing(step: number): Record<string, number>;
   /** Forgets steps before `step`. */
   forget(step: number): void;
-  /** Where to read on so that nothing still needed is missed. */
+  /** The oldest offsets from which the log must be read again so that no event of an open step is missed. */
   positions(): Positions;
 }
 
-/** Everything that came for one item, by topic, in the order it came. */
+/** All events of one item by topic, in the order of their arrival. */
 type Entry = Map<JoinedTopic, JoinedEvent[]>;
 
 interface OpenStep {
@@ -48,7 +47,7 @@ interface OpenStep {
 }
 
 export function createJoin(config: RunConfig, testItems: number, from: Positions = {}): Join {
-  const { joins } = workOf(config);
+  const { joins } = specOf(config);
   const logged = loggedBy(config);
   const end = stepsOf(config, testItems);
   const steps = new Map<number, OpenStep>();
@@ -124,10 +123,11 @@ function subjectOf({ data }: JoinedEvent): string {
 const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
 
 /**
- * The event that counts for a topic: the first; of a rollout's scores and log-probs, failures included, the first of
- * its version. It depends on the order within partitions alone, so that every reading of the log decides alike.
+ * The event of a topic that counts: the first one, or for a rollout's scores, log-probs and their failures the first with
+ * the rollout's policy version. This depends on the order within partitions alone, so that every reading of the log
+ * decides alike.
  */
-function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): JoinedEvent | undefined {
+function decisive(entry: Entry, topic: JoinedTopic, joins: RunSpec['joins']): JoinedEvent | undefined {
   const subject = entry.get(joins[0]!)?.[0];
   if (topic === joins[0] || !subject) return subject;
   const events = entry.get(topic);
@@ -136,13 +136,13 @@ function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): Joine
   return events?.find(({ data }) => 'policyVersion' in data && data.policyVersion === policyVersion);
 }
 
-const hasFailed = (entry: Entry, joins: Work['joins']): boolean =>
+const hasFailed = (entry: Entry, joins: RunSpec['joins']): boolean =>
   joins.some((topic) => {
     const event = decisive(entry, topic, joins);
     return event && isFailure(event);
   });
 
-const isSettled = (entry: Entry, joins: Work['joins']): boolean =>
+const isSettled = (entry: Entry, joins: RunSpec['joins']): boolean =>
   joins.every((topic) => decisive(entry, topic, joins)) || hasFailed(entry, joins);
 
 const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
@@ -153,7 +153,7 @@ const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
   'reference-logprobs': 'reference',
 };
 
-const toItem = (id: string, entry: Entry, joins: Work['joins']): Item => ({
+const toItem = (id: string, entry: Entry, joins: RunSpec['joins']): Item => ({
   id,
   ...Object.fromEntries(joins.map((topic) => [partNames[topic], decisive(entry, topic, joins)!.data])),
 });

@@ -4,7 +4,13 @@ import type { Build } from '@rlhf-streams/events';
 import type { Item, RunConfig } from '@rlhf-streams/runs';
 import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import { type Metrics, openSession, type Session, type StepResult } from '@rlhf-streams/training';
+import {
+  type Metrics,
+  openSession,
+  type Session,
+  type StartingModels,
+  type StepResult,
+} from '@rlhf-streams/training';
 
 export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
@@ -12,14 +18,14 @@ export interface ThreadOptions {
   readonly device: Device;
   /** Stamped into checkpoints. */
   readonly build: Build;
-  /** Of memory at hand: a run that needs more is not opened. */
+  /** Memory at hand; a run that needs more is not opened. */
   readonly memoryBytes: number;
 }
 
 export interface OpenRun {
   readonly config: RunConfig;
-  /** Folders of the models it starts from. */
-  readonly models: { readonly policy: string; readonly value?: string | undefined };
+  /** Folders of the models that it starts from, by role. */
+  readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
 }
@@ -50,7 +56,7 @@ const api = {
     sessions.set(config.run, session);
     return { step: session.step, ...saved };
   },
-  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'memory'>> =>
+  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'carry'>> =>
     sessionOf(run).update(items),
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),

@@ -5,8 +5,9 @@
  * the events of the run that it replays.
  */
 
+import { resolve } from 'node:path';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
-import type { Build, DataFor } from '@rlhf-streams/events';
+import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   applyRunEvent,
@@ -14,20 +15,18 @@ import {
   buildChangeText,
   type Item,
   isSameBuild,
-  type JoinedTopic,
   loggedBy,
   type RunConfig,
   type RunView,
   replayed,
   reproduces,
+  specOf,
   stepsOf,
-  workOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
-import { store } from './saving.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 import { troubleOf } from './trouble.js';
@@ -41,7 +40,7 @@ export interface TrainDependencies {
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
-/** A run as its driver sees it. */
+/** The run under training, as `follow` and `complete` share it. */
 interface Driven {
   readonly config: RunConfig;
   /** Training steps. */
@@ -50,9 +49,9 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it replays a run as that was. */
+  /** Whether it is a replay with the hyperparameters of its run. */
   readonly reproduces: boolean;
-  /** Told of every step that is published. */
+  /** Called after every published step. */
   readonly goesOn: () => void;
 }
 
@@ -68,7 +67,7 @@ export async function train(
   const config = view.config!;
   const writer = await events.transactional(`optimizer/${view.run}`);
   try {
-    // Earlier writers are fenced: what the log says of the run now is all it will say but through us.
+    // Earlier writers are fenced, so that only this one adds to what the log now says of the run.
     const published = await readPublished(events, view, signal);
     const initial = view.artifacts![artifactRoles.policy]!;
     const driven: Driven = {
@@ -100,13 +99,14 @@ async function open(
   { policy }: Published,
 ) {
   const { artifacts } = context;
-  const value = used![artifactRoles.value];
+  const models: Record<string, string> = {};
+  for (const { from } of specOf(config!).trains) {
+    const artifact = used![from];
+    if (artifact) models[from] = await artifacts.fetch(artifact);
+  }
   return compute.open({
     config: config!,
-    models: {
-      policy: await artifacts.fetch(used![artifactRoles.policy]!),
-      value: value && (await artifacts.fetch(value)),
-    },
+    models: { ...models, policy: await artifacts.fetch(used![artifactRoles.policy]!) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
 }
@@ -157,7 +157,7 @@ async function follow(
         .publish([{ type: 'run.waiting', id: `${config.run}/waiting/${step}/${wait.sinceMs}`, data }])
         .catch((err) => {
           context.logger.warn({ err, run: config.run }, 'could not report what the run waits for');
-          // While the log takes nothing, nothing can come: that time is not the run's.
+          // While the log accepts no event, none can come: that time does not count.
           watch.progress();
         });
     },
@@ -172,11 +172,11 @@ async function follow(
   const over = new AbortController();
   const either = AbortSignal.any([signal, stalled.signal, over.signal]);
   const holding = holdWhilePaused(runs, config.run, watch, either);
-  // Met below: when the service stops, the projection may end in the middle of a step.
+  // Awaited in `finally`; until then a rejection must not count as unhandled.
   holding.catch(() => {});
   try {
-    const topics = workOf(config).joins as readonly JoinedTopic[];
-    // What a replay needs was logged before it: what is not there will not come.
+    const topics = specOf(config).joins;
+    // All events of a replay were logged before it, so that it reads to the end and waits for none.
     const logged = isReplay
       ? context.events.readAll(topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
@@ -200,7 +200,7 @@ async function follow(
   }
 }
 
-/** Keeps the time that a run is paused out of its deadline, until `signal` aborts. */
+/** Holds the watch while the run is paused, until `signal` aborts. */
 async function holdWhilePaused(
   runs: TrainDependencies['runs'],
   run: string,
@@ -244,8 +244,8 @@ async function complete(
   if (step < published.stepsCompleted) return;
 
   const done = step + 1;
-  const { publishEvery, onPolicy } = workOf(config);
-  const trains = config.method !== 'sample';
+  const { publishEvery, onPolicy, ...spec } = specOf(config);
+  const trains = spec.trains.length > 0;
   const isLast = done === steps;
   let release: DataFor<'policy.published'> | undefined;
   if (training && trains && (done % publishEvery === 0 || isLast)) {
@@ -264,7 +264,7 @@ async function complete(
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
     ...(release ? [policyEvent(release)] : []),
-    // A step that is done has waited for nothing more, whoever said that the run was paused.
+    // A completed step ends every pause, whichever service reported it.
     ...(runs.state.get(run)?.paused
       ? [{ type: 'run.resumed', id: `${run}/resumed/${step}`, data: { run } } as const]
       : []),
@@ -284,6 +284,17 @@ async function complete(
   driven.goesOn();
 }
 
+/** Lets `write` fill a folder that does not exist yet, and stores it. */
+const store = (
+  { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
+  write: (directory: string) => Promise<void>,
+): Promise<ArtifactRef> =>
+  temporary.use(async (folder) => {
+    const directory = resolve(folder, 'artifact');
+    await write(directory);
+    return artifacts.putDirectory(directory);
+  });
+
 /** Whether a run is a replay with the configuration of what it replays. */
 async function reproducesRun(
   events: ServiceContext['events'],
@@ -300,7 +311,7 @@ async function reproducesRun(
   return source !== undefined && reproduces(config, source);
 }
 
-/** An item of a run whose policies are the same, to the bit: what they sampled counts as this run's own. */
+/** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */
 const sampledBy = (run: string, item: Item): Item =>
   item.rollout ? { ...item, rollout: { ...item.rollout, run } } : item;
 
@@ -310,7 +321,7 @@ const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   data,
 });
 
-/** JSON has no infinities: a metric that is none says nothing. */
+/** JSON has no infinities, and a metric that is not finite says nothing. */
 const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 

@@ -1,7 +1,7 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { Joined } from '@rlhf-streams/runs';
 
-/** The samples of each prompt as a comparison, ranked by their scores; equal scores are ties. A lone sample is none. */
+/** Makes the samples of each prompt a comparison, ranked by score; equal scores are ties. A single sample makes none. */
 export function rankByScore(
   episodes: readonly Joined<'rollout' | 'reward'>[],
 ): DataFor<'comparison.recorded'>[] {

@@ -5,7 +5,7 @@ import { Build } from '@rlhf-streams/events';
 import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
 import { z } from 'zod';
 import { TrainingError } from '../errors.js';
-import type { Memory } from '../methods/method.js';
+import type { Carry } from '../methods/method.js';
 import type { Layout } from './layout.js';
 import type { TrainerState } from './trainer.js';
 
@@ -13,7 +13,8 @@ import type { TrainerState } from './trainer.js';
 export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
-  readonly memory: Memory;
+  /** What the method carries on. */
+  readonly memory: Carry;
   /** Next offsets to read, by topic and partition. */
   readonly positions: Readonly<Record<string, readonly number[]>>;
   /** Which build wrote it; absent from those that said nothing. */

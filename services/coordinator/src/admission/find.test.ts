@@ -10,10 +10,9 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import { methods, parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
-import type { Part } from './named.js';
 
 let folder: string;
 let artifacts: ArtifactStore;
@@ -28,10 +27,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 let views = 0;
-async function find(source: string, part: Part = 'policy') {
+async function find(source: string, name: 'policy' | 'scorer' = 'policy') {
   const temporary = join(folder, `views-${views++}`);
   await mkdir(temporary);
-  const field = part === 'scorer' ? 'scorers[0]' : 'model';
+  const role = methods.ppo.models.find((role) => role.name === name)!;
+  const field = name === 'scorer' ? 'scorers[0]' : 'model';
   const dependencies = {
     context: { artifacts },
     runs,
@@ -39,7 +39,8 @@ async function find(source: string, part: Part = 'policy') {
     temporary,
     signal: new AbortController().signal,
   };
-  return findModel(dependencies, { part, role: part, field, source });
+  const parsed = parseSource(name === 'scorer' ? 'scorer' : 'model', source);
+  return findModel(dependencies, { role, name, field, source: parsed });
 }
 
 const shape = newModelConfig({
@@ -104,8 +105,8 @@ describe('a model is told by what was found', () => {
 });
 
 describe('what is no model is refused in the words of the configuration', () => {
-  const refused = (source: string, message: RegExp, part?: Part, code = 'RUN_MODEL_INVALID') =>
-    expect(find(source, part)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  const refused = (source: string, message: RegExp, name?: 'policy' | 'scorer', code = 'RUN_MODEL_INVALID') =>
+    expect(find(source, name)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
   it('a folder that does not exist, or is a file', async () => {
     await refused(join(folder, 'none'), /^model: .*none: expected run:ID, .*; there is no folder .*none$/);

@@ -13,15 +13,15 @@ import {
   weightBytes,
   withScalarHead,
 } from '@rlhf-streams/model';
-import { type RunConfig, workOf } from '@rlhf-streams/runs';
-import { type FoundModel, named } from './named.js';
+import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
+import { type FoundModel, named } from './found.js';
 
-/** What this process is and has. */
+/** The process that admits: its memory, its services and their settings. */
 export interface Machine {
   readonly limitBytes: number;
   /** Names of the services that it runs. */
   readonly services: readonly string[];
-  /** Settings of the policy service and of the optimizer, where they are in this process. */
+  /** Settings of the policy service and of the optimizer, if they run in this process. */
   readonly policyThreads: number;
   readonly policySlots: number;
   readonly optimizerWorkers: number;
@@ -32,9 +32,9 @@ export interface MemoryNeed {
   readonly limitBytes: number;
 }
 
-/** Node and its libraries. */
+/** Memory of Node and its libraries. */
 const PROCESS_BYTES = 150e6;
-/** Until the data are read nothing is known but that a sequence has a prompt and a token. */
+/** Tokens of the shortest sequence, a prompt and a completion of one token: the estimate before data are read. */
 export const SHORTEST = 2;
 
 export function memoryOf(
@@ -44,7 +44,7 @@ export function memoryOf(
   machine: Machine,
 ): MemoryNeed {
   const needs = needsOf(config, models, longest, machine);
-  // What the coordinator makes is made before the others compute.
+  // The coordinator makes models before the other services compute, so that the two do not add up.
   const { coordinator: toBeMade = 0, ...others } = needs;
   const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
   const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade, computed));
@@ -66,54 +66,50 @@ export function fitsMemory(
   return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
 }
 
-/** Bytes by service. */
+/** Bytes that each service needs, by its name. */
 function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],
   longest: number,
   { policyThreads, policySlots, optimizerWorkers }: Machine,
 ): Readonly<Record<string, number>> {
-  const { issues, joins, onPolicy } = workOf(config);
-  const shapeOf = (part: FoundModel['part']) => models.find((model) => model.part === part)?.shape;
+  const spec = specOf(config);
+  const shapeOf = (name: ModelRole['name']) => models.find(({ role }) => role.name === name)?.shape;
   const main = models[0]!.shape!;
   const length = Math.min(longest, main.contextLength);
-  const scorers = models.flatMap(({ part, shape }) => (part === 'scorer' && shape ? [shape] : []));
+  const scorers = models.flatMap(({ role, shape }) => (role.name === 'scorer' && shape ? [shape] : []));
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
-  const samples = { threads: policyThreads, slots: policySlots, length, versions: onPolicy ? 2 : 1 };
+  const samples = {
+    threads: policyThreads,
+    slots: policySlots,
+    length,
+    versions: spec.onPolicy ? 2 : 1,
+  };
   return {
     coordinator: Math.max(0, ...made),
-    policy: issues === 'prompts' ? generationBytes(main, samples) : 0,
-    reference: joins.includes('reference-logprobs')
+    policy: spec.data.kind === 'prompts' ? generationBytes(main, samples) : 0,
+    reference: spec.joins.includes('reference-logprobs')
       ? scoringBytes(shapeOf('reference') ?? main, { length })
       : 0,
     reward: scorers.reduce((sum, shape) => sum + scoringBytes(shape, { length }), 0),
-    optimizer: optimizerBytes(config, main, shapeOf('value') ?? main, optimizerWorkers, length),
+    optimizer: optimizerBytes(config, (name) => shapeOf(name) ?? main, optimizerWorkers, length),
   };
 }
 
 function optimizerBytes(
   config: RunConfig,
-  main: ModelConfig,
-  value: ModelConfig,
+  shapeOf: (name: ModelRole['name']) => ModelConfig,
   lanes: number,
   length: number,
 ): number {
-  const rows = Math.min(config.microBatchSize, config.batchSize);
-  switch (config.method) {
-    case 'sample':
-      return weightBytes(main);
-    case 'sft':
-      return trainingBytes([main], { lanes, rows, length });
-    case 'ppo': {
-      const episodes = Math.min(config.microBatchSize, config.batchSize * config.samplesPerPrompt);
-      return trainingBytes([main, withScalarHead(value)], { lanes, rows: episodes, length });
-    }
-    // Each comparison is two sequences.
-    case 'dpo':
-      return trainingBytes([main], { lanes, rows: 2 * rows, length });
-    case 'reward':
-      return trainingBytes([withScalarHead(main)], { lanes, rows: 2 * rows, length });
-  }
+  const { trains, data, sequencesPerItem } = specOf(config);
+  if (trains.length === 0) return 0;
+  const trained = trains.map(({ from, head }) =>
+    head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
+  );
+  const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
+  const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
+  return trainingBytes(trained, { lanes, rows, length });
 }
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);

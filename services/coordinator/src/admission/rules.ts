@@ -1,9 +1,9 @@
 /**
- * Which models a run may be started with: one function a rule. Each gives what is wrong, in the words of who wrote the
- * configuration: where it names the model, what came and what was expected.
+ * Which models a run may be started with: one function per rule. Each returns a sentence about what is wrong, in the
+ * words of the configuration: where it names the model, what came and what was expected.
  */
 import { tokenizerDifference } from '@rlhf-streams/model';
-import { type FoundModel, isNewModel, named, type Part } from './named.js';
+import { type FoundModel, named } from './found.js';
 
 export interface Lengths {
   /** Tokens of the longest sequence that the policy produces or is trained on. */
@@ -14,34 +14,21 @@ export interface Lengths {
 
 type Refusal = string | undefined;
 
-const KINDS: Readonly<Record<Part, readonly FoundModel['kind'][]>> = {
-  policy: ['language model'],
-  body: ['language model', 'reward model'],
-  reference: ['language model'],
-  value: ['language model', 'reward model'],
-  scorer: ['reward model', 'gold reward'],
-};
-
-const EXPECTED: Readonly<Record<Part, string>> = {
-  policy: 'a policy, which is a language model',
-  body: 'a language model, or a reward model to train on',
-  reference: 'a language model',
-  value: 'a language model or a reward model',
-  scorer: 'a reward model or gold:DATA',
-};
-
 /** A policy gives text, a scorer a number: a model can only do what it was trained for. */
 export const isOfKind = (model: FoundModel): Refusal =>
-  KINDS[model.part].includes(model.kind)
+  model.role.kinds.some((kind) => kind === model.kind)
     ? undefined
-    : `${named(model)}: ${model.what}; expected ${EXPECTED[model.part]}`;
+    : `${named(model)}: ${model.what}; expected ${model.role.expected}`;
 
 export function hasEvenHeads({ source, field }: FoundModel): Refusal {
-  if (!isNewModel(source) || source.width % source.heads === 0) return undefined;
-  return `${field}: expected heads to divide the width of ${source.width}, got ${source.heads}`;
+  if (source.from !== 'new') return undefined;
+  const { width, heads } = source.shape;
+  return width % heads === 0
+    ? undefined
+    : `${field}: expected heads to divide the width of ${width}, got ${heads}`;
 }
 
-/** Texts are read by the tokenizer of each model. */
+/** Every model reads texts by its own tokenizer. */
 export const hasTokenizer = (model: FoundModel): Refusal =>
   model.isNew || !model.shape || model.tokenizer
     ? undefined
@@ -54,7 +41,7 @@ export function readsItsTokens(model: FoundModel): Refusal {
   return `${named(model)}: its tokenizer has ${tokenizer.vocabSize} tokens, its vocab_size is ${shape.vocabSize}; expected every token to be below vocab_size`;
 }
 
-/** What is given the token ids of a policy must mean the same by them. */
+/** A model that is given token ids of the policy must read them as the policy does. */
 export function readsTokensOf(policy: FoundModel, model: FoundModel): Refusal {
   if (!policy.tokenizer || !model.tokenizer || !policy.shape || !model.shape) return undefined;
   const difference = tokenizerDifference(model.tokenizer.json, policy.tokenizer.json);
@@ -77,9 +64,9 @@ export function holdsSequences(model: FoundModel, { longest }: Lengths): Refusal
   return `${named(model)}: expected a context of at least ${longest} tokens, as many as a prompt and its completion may have, got ${model.shape.contextLength}: name another, or lower what limits the length`;
 }
 
-/** A completion that is too long for a scorer fails alone; where every one must, nothing can be learned. */
+/** A completion that is too long for a scorer fails by itself. Where no completion fits, nothing can be learned. */
 export function holdsAnyRollout(model: FoundModel, { shortestPrompt }: Lengths): Refusal {
-  const prompt = shortestPrompt[model.role];
+  const prompt = shortestPrompt[model.name];
   if (!model.shape || prompt === undefined || model.shape.contextLength > prompt) return undefined;
   return `${named(model)}: expected a context that holds a prompt and a completion, got ${model.shape.contextLength} tokens, where the shortest prompt has ${prompt}`;
 }

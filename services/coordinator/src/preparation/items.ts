@@ -5,20 +5,22 @@ import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
 import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
 import {
   type ComparisonItem,
-  type ConfigOf,
+  type DatasetSpec,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
   type PromptItem,
+  type PromptsSpec,
   type RunConfig,
+  type RunItem,
+  specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
-export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
 type Unsplit<T> = Omit<T, 'split'>;
 
-/** A run's items, and what became of the rows they are made of. */
+/** A run's items, and the account of the rows that they are made of. */
 export interface PreparedItems {
   readonly items: readonly RunItem[];
   readonly data: DataAccount;
@@ -26,12 +28,12 @@ export interface PreparedItems {
 
 interface Encoder {
   readonly contextLength: number;
-  /** What a text begins with, which the tokenizer says; it may be nothing. */
+  /** Tokens that the tokenizer puts before a text; may be empty. */
   readonly begin: readonly number[];
   encode(text: string): number[];
-  /** A prompt to sample from: at least one token. */
+  /** Tokens of a prompt to sample from, at least one. */
   prompt(text: string): number[];
-  /** What a completion ends with. */
+  /** Token that ends a completion. */
   readonly end: number;
 }
 
@@ -43,28 +45,26 @@ export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder =>
   end: tokenizer.eosId,
 });
 
-/** What a run's method makes of a dataset. */
+/** The items that a run makes of the rows of a dataset. */
 export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
-  switch (config.method) {
-    case 'sft':
-      return accountFor(config, demonstrations(config, dataset, encoder));
-    case 'reward':
-    case 'dpo':
-      return accountFor(config, comparisons(config, rankings(dataset), encoder));
-    case 'ppo':
-    case 'sample':
-      return accountFor(config, prompts(config, dataset, encoder));
+  const { data } = specOf(config);
+  switch (data.kind) {
+    case 'demonstrations':
+      return accountFor(config, demonstrations(dataset, encoder, limitOf(data, encoder)));
+    case 'comparisons':
+      return accountFor(config, comparisons(rankings(dataset), encoder, limitOf(data, encoder)));
+    case 'prompts':
+      return accountFor(config, prompts(data, dataset, encoder));
   }
 }
 
-/** Comparisons another run recorded, which are tokenised already. */
+/** The items of comparisons that another run recorded, tokenised. */
 export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
 ): PreparedItems {
-  requireComparing(config, 'run:ID, which is recorded comparisons');
-  const limit = limitOf(config, encoder);
+  const limit = limitOf(comparingIn(config, 'run:ID, which is recorded comparisons'), encoder);
   const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
     const dropped = withoutPreference(item) ?? unfitting(item, limit);
     return dropped ? { dropped } : { item };
@@ -72,13 +72,13 @@ export function recordedItems(
   return accountFor(config, outcomes);
 }
 
-/** Preferences that anybody published, whose ids go with them. */
+/** The items of published preferences. Their ids go along as metadata. */
 export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
   encoder: Encoder,
 ): PreparedItems {
-  requireComparing(config, 'feedback:COLLECTION, which is comparisons');
+  const limit = limitOf(comparingIn(config, 'feedback:COLLECTION, which is comparisons'), encoder);
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
     prompt,
     completions: completions.map((text) => ({ text })),
@@ -87,42 +87,37 @@ export function feedbackItems(
     labeler,
     metadata: { feedback },
   }));
-  return accountFor(config, comparisons(config, ranked, encoder));
+  return accountFor(config, comparisons(ranked, encoder, limit));
 }
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
-function requireComparing({ method }: RunConfig, source: string): void {
-  if (method === 'dpo' || method === 'reward') return;
+function comparingIn(config: RunConfig, source: string): DatasetSpec {
+  const { data } = specOf(config);
+  if (data.kind === 'comparisons') return data;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${method} run to name data other than ${source}`,
+    `expected a ${config.method} run to name data other than ${source}`,
   );
 }
 
-/** The most tokens of an item, and what they are called and could be raised by. */
+/** The most tokens of an item, what the limit is called in reasons, and how to raise it. */
 interface Limit {
   readonly tokens: number;
   readonly words: string;
   readonly help: string;
 }
 
-function limitOf(config: RunConfig, { contextLength }: Pick<Encoder, 'contextLength'>): Limit {
-  const own = config as { readonly [Method in RunConfig['method']]?: { readonly maxLength?: number } };
-  const maxLength = own[config.method]?.maxLength ?? Number.POSITIVE_INFINITY;
-  if (maxLength < contextLength) {
-    const name = `${config.method}.maxLength`;
-    return {
-      tokens: maxLength,
-      words: `${name} of ${maxLength} tokens`,
-      help: `raise ${name} or shorten the texts`,
-    };
-  }
-  return {
-    tokens: contextLength,
-    words: `the context of ${contextLength} tokens`,
-    help: 'take a model with a longer contextLength or shorten the texts',
-  };
+function limitOf({ limit }: DatasetSpec, encoder: Pick<Encoder, 'contextLength'>): Limit {
+  const { setting, tokens } = limit;
+  if (tokens >= encoder.contextLength) return contextOf(encoder);
+  return { tokens, words: `${setting} of ${tokens} tokens`, help: `raise ${setting} or shorten the texts` };
 }
+
+const contextOf = ({ contextLength }: Pick<Encoder, 'contextLength'>): Limit => ({
+  tokens: contextLength,
+  words: `the context of ${contextLength} tokens`,
+  help: 'take a model with a longer contextLength or shorten the texts',
+});
 
 const lost = (words: string, help?: string): Reason => ({ words, lost: true, ...(help && { help }) });
 const nothingLost = (words: string): Reason => ({ words, lost: false });
@@ -141,23 +136,22 @@ const ALL_TIED: Reason = {
 
 const isEmpty = (text: string): boolean => text.trim() === '';
 
-/** A log-prob of single precision as JSON, with its comma. */
+/** Bytes of a log-prob in single precision as JSON, with its comma. */
 const LOGPROB_BYTES = 22;
-/** What records hold beside an item, or its log-probs. */
+/** Bytes of a record besides the item or its log-probs. */
 const OVERHEAD_BYTES = 10_000;
 
-/** Whether the log takes what is said of an item: the item itself, and a log-prob for each of its tokens to learn. */
+/** Whether the log takes the records of an item: the item itself, and a log-prob for each token that is learned. */
 function fitsRecord(item: object, tokens: number): boolean {
   const bytes = Buffer.byteLength(JSON.stringify(item));
   return Math.max(bytes, tokens * LOGPROB_BYTES) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
 }
 
 function demonstrations(
-  config: RunConfig,
   dataset: Dataset,
-  { begin, encode, end, contextLength }: Encoder,
+  { begin, encode, end }: Encoder,
+  limit: Limit,
 ): Outcome<Unsplit<DemonstrationItem>>[] {
-  const limit = limitOf(config, { contextLength });
   const cut = (promptTokens: readonly number[], completion: string): Outcome<Unsplit<DemonstrationItem>> => {
     const room = limit.tokens - promptTokens.length;
     if (room <= 0) return { dropped: noRoom(limit) };
@@ -180,18 +174,18 @@ function demonstrations(
 }
 
 function prompts(
-  config: ConfigOf<'ppo' | 'sample'>,
+  { words }: Pick<PromptsSpec, 'words'>,
   dataset: Dataset,
-  { prompt, contextLength }: Encoder,
+  encoder: Encoder,
 ): Outcome<Unsplit<PromptItem>>[] {
-  const limit = limitOf(config, { contextLength });
+  const limit = contextOf(encoder);
   const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
   const outcomeOf = (text: string): Outcome<Unsplit<PromptItem>> => {
-    const tokens = prompt(text);
+    const tokens = encoder.prompt(text);
     if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
     return fitsRecord({ text, tokens }, 0) ? { item: { text, tokens } } : { dropped: TOO_LARGE };
   };
-  return promptTexts(dataset, config.promptWords).map((text) => {
+  return promptTexts(dataset, words).map((text) => {
     if (typeof text !== 'string') return text;
     const first = known.get(text);
     if (first) return 'item' in first ? { dropped: DUPLICATE } : first;
@@ -216,7 +210,7 @@ function promptTexts(dataset: Dataset, words: number): (string | { dropped: Reas
   }
 }
 
-/** Completions of a prompt as somebody ranked them; 1 is the best. */
+/** Ranked completions of a prompt; rank 1 is the best. */
 interface RankedTexts {
   readonly prompt: string;
   readonly completions: readonly { readonly text: string; readonly score?: number }[];
@@ -227,11 +221,10 @@ interface RankedTexts {
 }
 
 function comparisons(
-  config: RunConfig,
   ranked: readonly RankedTexts[],
-  { begin, encode, end, contextLength }: Encoder,
+  { begin, encode, end }: Encoder,
+  limit: Limit,
 ): Outcome<Unsplit<ComparisonItem>>[] {
-  const limit = limitOf(config, { contextLength });
   return ranked.map(({ prompt, completions, ranks, margin, labeler, metadata }) => {
     const item = {
       promptText: prompt,
@@ -253,7 +246,7 @@ function comparisons(
   });
 }
 
-/** Why nothing can be learned from a comparison, if nothing can: completions that are ranked apart must differ. */
+/** The reason for which nothing can be learned from a comparison, if there is one: ranks or completions do not differ. */
 function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Reason | undefined {
   if (ranks.every((rank) => rank === ranks[0])) return ALL_TIED;
   const [first] = completions;
@@ -264,7 +257,7 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
   return nothingLost(`no preference: ${sides} are the same ${alike}`);
 }
 
-/** Why the model or the log cannot take a comparison, if it cannot. */
+/** The reason for which the model or the log cannot take a comparison, if there is one. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))

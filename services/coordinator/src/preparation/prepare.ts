@@ -1,6 +1,6 @@
 /**
- * From a run's configuration to what `run.started` says. What it builds on is waited for, the models that it names are
- * opened as far as their shapes, and admitted; only then are data read, and models and items made and stored.
+ * From a run's configuration to the contents of `run.started`: waits for the runs that it builds on, opens the models that
+ * it names as far as their shapes, and admits them. Only then are data read, and models and items made and stored.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,18 +8,20 @@ import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
+  type DataOrigin,
+  namedModels,
   newestVersions,
   type RunConfig,
   replayed,
   runsBuiltOn,
-  workOf,
+  sourceText,
+  specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
+import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
-import { isNewModel, namedModels, sourceText } from '../admission/named.js';
-import { collectionOf, readFeedback } from './feedback.js';
+import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
 import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
@@ -30,7 +32,7 @@ export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'me
   /** Training steps. */
   readonly steps: number;
   readonly testItems: number;
-  /** Where the run's events begin, if they were there before it. */
+  /** Where a replay's events begin. */
   readonly from?: Record<string, number[]>;
 }
 
@@ -53,19 +55,19 @@ export async function prepare(
   const replay = replayed(config);
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
-  // All waits come before the first put: until the run is started, nothing on the log names what is put.
+  // All waits come before the first put: until `run.started` names an artifact, only its age keeps it from collection.
   refuseCircle(dependencies.runs.state, config);
   await Promise.all(runsBuiltOn(config).map((run) => completed(dependencies.runs, run, signal)));
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
-    const data = await resolveData(dependencies, dataOf(config), signal);
+    const data = await resolveData(dependencies, specOf(config).data.source, signal);
 
     const prepared = await threads.use(signal, async (thread) => {
       const models: Stored[] = [];
       for (const model of found)
         models.push(await stored(dependencies, thread, config, model, temporary, signal));
-      // A tokenizer that was trained for a new model is known from here on.
+      // New models have tokenizers from here on, so that the rules about tokens apply to them.
       if (found.some(({ isNew }) => isNew)) admitModels(config, models, machine());
 
       const out = join(temporary, artifactRoles.items);
@@ -82,14 +84,14 @@ export async function prepare(
       models: recordsOf(config, models),
       memory: memoryOf(config, models, lengths.longest, machine()),
       steps: config.steps,
-      // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-      testItems: workOf(config).issues === 'prompts' ? 0 : test,
+      // Held-out prompts are for sampling runs that ask for them; nothing is evaluated on them at the end of this run.
+      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
       data: prepared.data,
     };
   });
 }
 
-/** In the order of `namedModels`: the run's own first. */
+/** The models in the order of `namedModels`, the run's own first. */
 async function findModels(
   { context, runs }: PrepareDependencies,
   config: RunConfig,
@@ -113,39 +115,38 @@ async function stored(
   temporary: string,
   signal: AbortSignal,
 ): Promise<Stored> {
-  const { source, role, place } = model;
+  const { source, name, place } = model;
   if (place?.artifact) return { ...model, place: { ...place, artifact: place.artifact } };
   if (place) {
     const artifact = await artifacts.putDirectory(place.directory, { signal });
     return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
   }
-  const out = join(temporary, role);
-  if (isNewModel(source)) {
-    await thread.makeModel(source, dataOf(config), config.seed, out);
-  } else {
-    await mkdir(out);
-    await thread.makeGoldReward(source.slice('gold:'.length), out);
-  }
+  const out = join(temporary, name);
+  if (source.from === 'new')
+    await thread.makeModel(source.shape, specOf(config).data.source, config.seed, out);
+  else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
   const artifact = await artifacts.putDirectory(out, { signal });
   const directory = await artifacts.fetch(artifact, { signal });
   return { ...(await describeAt({ directory }, model, madeFrom)), place: { artifact, directory } };
 }
 
 function readersOf(models: readonly Stored[]) {
-  const scorers = models.filter(({ kind, part }) => part === 'scorer' && kind === 'reward model');
+  const scorers = models.filter(({ kind, role }) => role.name === 'scorer' && kind === 'reward model');
   return {
     model: models[0]!.place.directory,
-    scorers: Object.fromEntries(scorers.map(({ role, place }) => [role, place.directory])),
+    scorers: Object.fromEntries(scorers.map(({ name, place }) => [name, place.directory])),
   };
 }
 
-/** The models of a run by role: those that it names, and those that stand for what it does not. */
+/** The models of a run by role: those that it names, and those that stand in for roles that it leaves out. */
 function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
-  const roles = Object.fromEntries(models.map((model) => [model.role, model]));
-  if (workOf(config).joins.includes('reference-logprobs')) roles[artifactRoles.reference] ??= models[0]!;
-  // A policy's value model needs no place of its own.
-  const value = config.method === 'ppo' ? (startOfValue(models) as Stored) : undefined;
-  if (value && value !== models[0]) roles[artifactRoles.value] ??= value;
+  const roles = Object.fromEntries(models.map((model) => [model.name, model]));
+  for (const { name, otherwise } of specOf(config).models) {
+    if (otherwise === undefined || roles[name]) continue;
+    // Without a scorer that fits, training starts the role from the policy, which is listed already.
+    const stands = otherwise === 'the policy' ? models[0] : scorerThatFits(models);
+    if (stands) roles[name] = stands;
+  }
   return roles;
 }
 
@@ -161,7 +162,7 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
       {
         source: sourceText(source),
         artifact: place.artifact,
-        // Nothing else is admitted.
+        // Admission lets no other kind pass.
         kind: kind as ModelRecord['kind'],
         ...(shape && {
           parameters: parameterCount(shape),
@@ -172,18 +173,21 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
     ]),
   );
 
-/** Data as they stand when the run starts. */
+/** Reads what a source of data holds when the run starts; files are left to the thread. */
 async function resolveData(
   dependencies: PrepareDependencies,
-  source: string,
+  source: DataOrigin,
   signal: AbortSignal,
 ): Promise<RunData> {
   const { context } = dependencies;
-  const collection = collectionOf(source);
-  if (collection !== undefined) return { feedback: await readFeedback(context, collection, signal) };
-  if (!source.startsWith('run:')) return { source };
-  const { recorded, policy } = await recordedComparisons(dependencies, source, signal);
-  return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+  switch (source.from) {
+    case 'feedback':
+      return { feedback: await readFeedback(context, source.collection, signal) };
+    case 'run': {
+      const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
+      return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+    }
+    default:
+      return { source };
+  }
 }
-
-const dataOf = (config: RunConfig): string => ('data' in config ? config.data : config.prompts);

@@ -1,4 +1,4 @@
-/** What other runs left: comparisons by the run's name. */
+/** The runs that a run builds on: waits for them, and reads the comparisons that they recorded. */
 
 import type { Projection } from '@rlhf-streams/bus';
 import { type ArtifactRef, type DataFor, nearest } from '@rlhf-streams/events';
@@ -15,10 +15,9 @@ export interface SourceDependencies {
 /** The comparisons that a completed run recorded, in the order of its steps, and the policy whose tokens they are. */
 export async function recordedComparisons(
   { context, runs }: SourceDependencies,
-  source: string,
+  run: string,
   signal: AbortSignal,
 ): Promise<{ recorded: RecordedComparisons; policy: ArtifactRef }> {
-  const run = source.slice('run:'.length);
   const recorded = new Map<string, DataFor<'comparison.recorded'>>();
   for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
     if (data.run === run) recorded.set(data.comparison, data);
@@ -46,7 +45,7 @@ const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
   Number(comparison.split('/').at(-1));
 
 /**
- * Refuses a run that would wait for itself, by way of others. Whichever of them is prepared last sees the whole circle.
+ * Refuses a run that would wait for itself by way of others. The last run of a circle to be requested sees all of it.
  * @throws CoordinatorError RUN_SOURCE_UNFIT naming the way round.
  */
 export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConfig): void {
@@ -70,7 +69,7 @@ export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConf
   );
 }
 
-/** A run when it has ended, however it ended. */
+/** Waits until a run has completed, failed or been cancelled. */
 export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {
   if (!runs.state.has(run)) {
     const meant = nearest(run, [...runs.state.keys()]);

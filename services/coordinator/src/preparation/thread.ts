@@ -1,5 +1,5 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
@@ -14,31 +14,32 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { ITEMS_FILE, ITEMS_FORMAT, ITEMS_FORMAT_FILE, type RunConfig } from '@rlhf-streams/runs';
+import {
+  type DataOrigin,
+  ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  type NewModel,
+  type RunConfig,
+  type RunItem,
+  sourceText,
+} from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
-import type { NewModel } from '../admission/named.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
-import { collectionOf, type Feedback } from './feedback.js';
-import {
-  encoderOf,
-  feedbackItems,
-  itemsOf,
-  type PreparedItems,
-  type RunItem,
-  recordedItems,
-} from './items.js';
+import type { Feedback } from './feedback.js';
+import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
 export type RunData =
-  | { readonly source: string }
+  | { readonly source: DataOrigin }
   | { readonly recorded: RecordedComparisons; readonly policy: string }
   | { readonly feedback: readonly Feedback[] };
 
-/** Folders of the models that read the items: the run's own, and reward models by their roles. */
+/** Folders of the models that read the items: the run's own, and reward models by role. */
 export interface Readers {
   readonly model: string;
   readonly scorers: Readonly<Record<string, string>>;
@@ -46,7 +47,7 @@ export interface Readers {
 
 const api = {
   /** A new model with a tokenizer trained on the data, as a folder at `out`. */
-  async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
+  async makeModel(spec: NewModel, source: DataOrigin, seed: number, out: string): Promise<void> {
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
     const config = newModelConfig({
@@ -89,15 +90,16 @@ const api = {
   },
 
   /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
-  async makeGoldReward(source: string, out: string): Promise<void> {
-    const rows = labelledRows(await datasetOf(source), source);
+  async makeGoldReward(source: DataOrigin, out: string): Promise<void> {
+    const rows = labelledRows(await datasetOf(source), sourceText(source));
+    await mkdir(out);
     await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
 
 const LINES_AT_ONCE = 1000;
 
-/** Items as lines of JSON, which together may be more than one string can hold. */
+/** Items as lines of JSON, in chunks, because all lines together may exceed the longest string. */
 function* linesOf(items: readonly RunItem[]): Generator<string> {
   for (let start = 0; start < items.length; start += LINES_AT_ONCE) {
     const some = items.slice(start, start + LINES_AT_ONCE);
@@ -122,14 +124,18 @@ async function preparedFrom(
   return itemsOf(config, await datasetOf(data.source), encoder);
 }
 
-async function datasetOf(source: string): Promise<Dataset> {
-  if (source.startsWith('run:') || collectionOf(source) !== undefined) {
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `expected texts to train a tokenizer or a classifier on, got ${source}, which is comparisons: name a model that has a tokenizer`,
-    );
+async function datasetOf(source: DataOrigin): Promise<Dataset> {
+  switch (source.from) {
+    case 'bundled':
+      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+    case 'path':
+      return loadDataset(source.path);
+    default:
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which is comparisons: name a model that has a tokenizer`,
+      );
   }
-  return source === 'bundled' ? detectFormat(bundledCorpus(), { source }) : loadDataset(source);
 }
 
 /** Every text of a dataset, to learn a vocabulary from. */
@@ -153,7 +159,7 @@ interface Reader {
   readonly tokenizer: Tokenizer;
 }
 
-/** A model, admitted before, as far as its tokenizer. */
+/** An admitted model, without its weights. */
 async function readerAt(directory: string): Promise<Reader> {
   const { config, tokenizer } = await describeCheckpoint(directory);
   return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };

@@ -1,6 +1,12 @@
 /** Runs as clients see them. */
 import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
-import { hasEnded, RunConfig as RunConfigSchema, type RunStatus, stepsOf } from '@rlhf-streams/runs';
+import {
+  hasEnded,
+  methodNames,
+  RunConfig as RunConfigSchema,
+  type RunStatus,
+  stepsOf,
+} from '@rlhf-streams/runs';
 import { z } from 'zod';
 import type { RunsContext } from './index.js';
 import { StepMetrics, stepsDone } from './progress.js';
@@ -22,7 +28,7 @@ export const Status = z.enum([
   'cancelled',
 ] satisfies RunStatus[]);
 
-export const Method = z.enum(['sft', 'reward', 'ppo', 'dpo', 'sample'] satisfies RunConfigSchema['method'][]);
+export const Method = z.enum(methodNames);
 
 export const RunSummary = z
   .object({

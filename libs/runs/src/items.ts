@@ -1,4 +1,4 @@
-/** A run's dataset as its services read it: one JSON object a line, tokenised, each marked as training or test. */
+/** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
 import { Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 
@@ -29,8 +29,17 @@ export type DemonstrationItem = z.output<typeof DemonstrationItem>;
 export type PromptItem = z.output<typeof PromptItem>;
 export type ComparisonItem = z.output<typeof ComparisonItem>;
 
+export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
+
 export const itemSchemas = {
   demonstrations: DemonstrationItem,
   prompts: PromptItem,
   comparisons: ComparisonItem,
 } as const;
+
+/**
+ * Reasons for which rows are left out without a loss: a prompt that several rows have is used once, and only
+ * `maxTestItems` held-out rows are evaluated. Nobody need be told of such rows.
+ */
+export const DUPLICATE_PROMPT = 'duplicate prompt';
+export const HELD_OUT_SURPLUS = 'held out beyond maxTestItems';
