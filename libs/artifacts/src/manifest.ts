@@ -46,8 +46,8 @@ export function hashesOf(refs: Iterable<ArtifactRef>): Set<string> {
 }
 
 /**
- * Where a manifest of another format would say so, beside its files: none can be called that. One of the first format
- * says nothing, so that the same files have the same id as ever.
+ * The key under which a manifest of a later format says so: no file can have this name. A manifest of the first format
+ * has no such key, so that the same files keep the id that they always had.
  */
 const FORMAT_KEY = '';
 const FORMAT = 1;
@@ -74,7 +74,7 @@ export function parseManifest(bytes: Uint8Array, sha256: string): Manifest {
   if (actual !== sha256) {
     throw new ArtifactError(
       'ARTIFACT_CORRUPT',
-      `expected the manifest of artifact ${sha256}, got bytes with sha256 ${actual}`,
+      `expected the manifest of artifact ${sha256}, got bytes with sha256 ${actual}: put the artifact again`,
     );
   }
   try {

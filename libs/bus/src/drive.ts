@@ -1,6 +1,6 @@
 import type { Cause } from '@rlhf-streams/events';
 import { type EventLog, own } from '@rlhf-streams/log';
-import { pause, retry } from '@rlhf-streams/waiting';
+import { backoff, linked, pause, retry } from '@rlhf-streams/waiting';
 import { codeOf, messageOf } from './errors.js';
 import type { Logger } from './logger.js';
 import type { Projection } from './projection.js';
@@ -23,12 +23,12 @@ export interface DriveOptions<Value extends { readonly partition: number }> {
   readonly topic: string;
   /** What there is to drive, by run. */
   readonly projection: Projection<Value>;
-  /** Whether a driver is wanted for this one now. */
+  /** Whether what has this value is to be driven now. */
   readonly wanted: (value: Value) => boolean;
   /**
    * Works until done, or until `signal` aborts because the partition goes to another member. It may be called again
-   * for the same run, and then goes on from what the log says. It tells by `goesOn` that a part of the work is done,
-   * so that what it waited for before, if it did, is there.
+   * for the same run, and then goes on from what the log says. It calls `goesOn` whenever a part of the work is done:
+   * a wait that it met before is then over.
    */
   readonly drive: (run: string, signal: AbortSignal, goesOn: () => void) => Promise<void>;
   /** Makes known why a driver cannot go on, so that it is no longer wanted; tried until it succeeds. */
@@ -70,9 +70,10 @@ export async function driveOwned<Value extends { readonly partition: number }>(
       .catch((error) => {
         if (!signal.aborted && codeOf(error) !== 'RUNTIME_STOPPED') throw error;
       });
-    // Met below, when the driver has ended.
+    // A failure is thrown by the await below, once the driver has ended; until then nobody handles it.
     watching.catch(() => {});
-    await driveToItsEnd(context, options, key, AbortSignal.any([signal, unwanted.signal]));
+    const either = linked(signal, unwanted.signal);
+    await driveToItsEnd(context, options, key, either.signal).finally(() => either.release());
     await watching;
   };
 
@@ -120,12 +121,12 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
   key: string,
   signal: AbortSignal,
 ): Promise<void> {
-  let waitMs = unavailablePauseMs;
+  const delays = backoff({ minDelayMs: unavailablePauseMs, maxDelayMs: MOST_PAUSE_MS });
   const goesOn = () => {
-    waitMs = unavailablePauseMs;
+    delays.reset();
     waits.goesOn(key, group);
   };
-  // Whether a run goes on that is another member's by now, that one says.
+  // Once the partition is another member's, that member says whether the run goes on.
   signal.addEventListener('abort', () => waits.forget(key, group), { once: true });
   while (!signal.aborted) {
     try {
@@ -139,9 +140,9 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
         await pause(fencedPauseMs, signal);
       } else if (isUnavailable(err)) {
         waits.begin(key, group, err);
-        logger.warn({ group, key, code: codeOf(err) }, `a run waits, for ${waitMs} ms: ${messageOf(err)}`);
-        await pause(waitMs, signal);
-        waitMs = Math.min(2 * waitMs, MOST_PAUSE_MS);
+        const said = `a run waits, for ${delays.nextMs} ms: ${messageOf(err)}`;
+        logger.warn({ group, key, code: codeOf(err) }, said);
+        await delays.pause(signal);
       } else {
         waits.forget(key, group);
         const code = ownCodeOf(err);

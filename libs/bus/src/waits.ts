@@ -4,13 +4,13 @@
  * event, /readyz says so meanwhile, and the event follows once it can.
  */
 import type { Cause } from '@rlhf-streams/events';
-import { pause } from '@rlhf-streams/waiting';
+import { linked, pause } from '@rlhf-streams/waiting';
 import { codeOf, messageOf } from './errors.js';
 import type { Logger } from './logger.js';
-import type { NewEvent } from './new-event.js';
+import type { NewEvent } from './publish.js';
 
 export interface Waits {
-  /** Work of a run, by any name, cannot be done for now. May be told again, with what it waits for by then. */
+  /** A piece of a run's work, named `work`, has to wait because of `error`; told again, the newest error counts. */
   begin(run: string, work: string, error: unknown): void;
   /** The work goes on. */
   goesOn(run: string, work: string): void;
@@ -37,7 +37,7 @@ interface Wait {
   goesOn: boolean;
 }
 
-/** Another replica may have said meanwhile that the run goes on: it is said again that it does not. */
+/** `run.paused` is published again after this time: another replica may have published `run.resumed` meanwhile. */
 const REPEAT_MS = 60_000;
 
 export function createWaits({
@@ -48,7 +48,7 @@ export function createWaits({
   lastingMs = 2_000,
 }: WaitsOptions): Waits {
   const waits = new Map<string, Wait>();
-  /** By run, resolves when all is said of its waits so far: what is said next comes after it. */
+  /** By run, the promise that every event about its earlier waits is published: later ones come after them. */
   const saying = new Map<string, Promise<void>>();
 
   /** Whether the log took the event. */
@@ -63,7 +63,7 @@ export function createWaits({
   const idOf = (run: string, what: string) => `${run}/${what}/${by}/${Date.now()}`;
 
   const tell = async (run: string, wait: Wait): Promise<void> => {
-    const until = AbortSignal.any([wait.over.signal, signal]);
+    const { signal: until, release } = linked(wait.over.signal, signal);
     let isPaused = false;
     await pause(lastingMs, until);
     while (!until.aborted) {
@@ -76,6 +76,7 @@ export function createWaits({
       isPaused ||= said;
       await pause(said ? REPEAT_MS : lastingMs, until);
     }
+    release();
     while (isPaused && wait.goesOn && !signal.aborted) {
       isPaused = !(await say({ type: 'run.resumed', id: idOf(run, 'resumed'), data: { run, by } }));
       if (isPaused) await pause(lastingMs, signal);

@@ -29,7 +29,7 @@ const PARTITIONS = 6;
 
 const PausedBy = z.string().optional().describe('the service that met what the run waits for');
 
-export const runs = defineTopic({
+const runs = defineTopic({
   name: 'runs',
   description: 'Life cycle of runs',
   key: (data) => data.run,
@@ -72,7 +72,7 @@ export const runs = defineTopic({
         step: Step,
         waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
         sinceMs: z.int().min(0),
-        deadlineMs: z.int().min(0).describe('the run fails when it has waited so long'),
+        deadlineMs: z.int().min(0).describe('milliseconds of waiting after which the run fails'),
       }),
     ),
     defineEvent(
@@ -111,7 +111,7 @@ export const runs = defineTopic({
   ],
 });
 
-export const prompts = defineTopic({
+const prompts = defineTopic({
   name: 'prompts',
   description: 'Prompts to sample from, step by step',
   key: (data) => data.prompt,
@@ -131,7 +131,10 @@ export const prompts = defineTopic({
         minPolicyVersion: PolicyVersion,
         sampling: Sampling,
         seed: z.int().describe("the run's seed; draws are keyed by (seed, rollout id, position)"),
-        timeoutMs: z.int().min(1).describe('generation may take so long once begun; then rollout.failed'),
+        timeoutMs: z
+          .int()
+          .min(1)
+          .describe('milliseconds that generation may take once it has begun; then it is a rollout.failed'),
       }),
     ),
   ],
@@ -142,7 +145,7 @@ const RolloutStamp = StepStamp.extend({
   rollout: z.string().describe('rollout id: run/step/index/sample'),
 });
 
-export const rollouts = defineTopic({
+const rollouts = defineTopic({
   name: 'rollouts',
   description: 'Completions sampled from a policy version. Keyed by prompt: its samples share a partition',
   key: (data) => data.prompt,
@@ -174,7 +177,7 @@ export const rollouts = defineTopic({
   ],
 });
 
-export const rewards = defineTopic({
+const rewards = defineTopic({
   name: 'rewards',
   description: 'Scores of rollouts',
   key: (data) => data.prompt,
@@ -206,7 +209,7 @@ const ReferenceStamp = StepStamp.extend({
   policyVersion: PolicyVersion.optional().describe('of the rollout'),
 });
 
-export const referenceLogprobs = defineTopic({
+const referenceLogprobs = defineTopic({
   name: 'reference-logprobs',
   description: 'Log-probs of rollouts and comparisons under the frozen reference',
   key: (data) => data.subject,
@@ -227,7 +230,7 @@ export const referenceLogprobs = defineTopic({
   ],
 });
 
-export const demonstrations = defineTopic({
+const demonstrations = defineTopic({
   name: 'demonstrations',
   description: 'Texts to imitate, step by step',
   key: (data) => data.demonstration,
@@ -255,7 +258,7 @@ const Completion = z.object({
   score: z.number().optional().describe('what the ranking was made from, where it was'),
 });
 
-export const comparisons = defineTopic({
+const comparisons = defineTopic({
   name: 'comparisons',
   description: 'Preferences between completions of one prompt; a pair is K = 2',
   key: (data) => data.comparison,
@@ -281,7 +284,7 @@ export const comparisons = defineTopic({
   ],
 });
 
-export const feedback = defineTopic({
+const feedback = defineTopic({
   name: 'feedback',
   description: 'Preferences that anybody publishes, as texts; a run takes a collection of them as its data',
   key: (data) => data.feedback,
@@ -311,7 +314,7 @@ export const feedback = defineTopic({
   ],
 });
 
-export const policyVersions = defineTopic({
+const policyVersions = defineTopic({
   name: 'policy-versions',
   description: 'The newest policy of each run, by reference',
   key: (data) => data.run,
@@ -341,7 +344,7 @@ const ReplicaStamp = z.object({
   run: RunId,
 });
 
-export const policyReplicas = defineTopic({
+const policyReplicas = defineTopic({
   name: 'policy-replicas',
   description: 'Which version of a run each policy replica samples from; the last word of each',
   key: (data) => `${data.replica}/${data.run}`,
@@ -370,7 +373,7 @@ export const policyReplicas = defineTopic({
   ],
 });
 
-export const trainingMetrics = defineTopic({
+const trainingMetrics = defineTopic({
   name: 'training-metrics',
   description: 'What each step measured',
   key: (data) => data.run,
@@ -392,7 +395,7 @@ export const trainingMetrics = defineTopic({
   ],
 });
 
-export const deadLetters = defineTopic({
+const deadLetters = defineTopic({
   name: 'dead-letters',
   description: 'Records that could not be handled, as they were, with the cause',
   key: (data) => `${data.source.topic}/${data.source.partition}/${data.source.offset}`,

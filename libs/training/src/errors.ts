@@ -9,9 +9,12 @@ export type TrainingErrorCode =
 export class TrainingError extends Error {
   override readonly name = 'TrainingError';
   readonly code: TrainingErrorCode;
+  /** Whether a run that met it waits: for a service that is upgraded. */
+  readonly unavailable: boolean;
 
   constructor(code: TrainingErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    this.unavailable = code === 'TRAINING_CHECKPOINT_TOO_NEW';
   }
 }

@@ -28,9 +28,12 @@ export type CoordinatorErrorCode =
 export class CoordinatorError extends Error {
   override readonly name = 'CoordinatorError';
   readonly code: CoordinatorErrorCode;
+  /** Whether a run that met it waits: for a coordinator that is upgraded. */
+  readonly unavailable: boolean;
 
   constructor(code: CoordinatorErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    this.unavailable = code === 'RUN_ITEMS_TOO_NEW';
   }
 }

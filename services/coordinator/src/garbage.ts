@@ -12,8 +12,9 @@ export const garbageSettings = z.object({
     .min(0)
     .max(FOREVER_MS)
     .default(0)
+    .meta({ defaultInWords: '0: never' })
     .describe(
-      'milliseconds between collections of the artifacts that no run needs any more; 0 never collects',
+      'milliseconds between collections of the artifacts that no run needs any more; without them, every checkpoint stays',
     ),
   RLHF_GC_GRACE_MS: z.coerce
     .number()
@@ -22,7 +23,7 @@ export const garbageSettings = z.object({
     .max(FOREVER_MS)
     .default(3_600_000)
     .describe(
-      'age in milliseconds below which an artifact stays; longer than a step takes to be published, and a collection',
+      'milliseconds for which what was written is not collected: longer than a step takes to be published, and than a collection, or a checkpoint is lost before it is announced',
     ),
 });
 

@@ -1,4 +1,4 @@
-/** Policies by reference: the versions of every run that this replica samples from, in memory. */
+/** Which version of a run's policy answers: the newest that this replica has applied. */
 import { isUnavailable, type Projection, RuntimeError } from '@rlhf-streams/bus';
 import {
   applyRunEvent,
@@ -8,10 +8,9 @@ import {
   type RunView,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { FOREVER_MS } from '@rlhf-streams/waiting';
-import { type Follower, followVersions, type Trouble } from './follower.js';
-import { type Held, hold, type LoadedPolicy } from './held.js';
-import type { Models } from './models.js';
+import type { ModelHost } from '@rlhf-streams/serving';
+import { type Follower, followVersions, type LoadedPolicy, type Trouble } from './follower.js';
+import type { PolicyModel } from './models.js';
 import { createReports, projectReplicas } from './replicas.js';
 import { createWatch } from './watch.js';
 
@@ -20,52 +19,46 @@ export interface Policies {
   /** The newest version of each run. */
   readonly versions: Projection<PublishedVersion>;
   /**
-   * Works with the newest version of a run that is applied, which is `least` or later. From the first call until the
-   * run ends, its versions are fetched as they are published.
-   * @throws RuntimeError RUNTIME_DEADLINE when `least` is not published in time; RUNTIME_UNAVAILABLE when it cannot
-   * be applied for now.
+   * Works with the newest version of a run that is applied, which is `least` or later. The first call begins to follow
+   * the run: until it ends, each of its versions is fetched when it is published.
+   * @throws DeadlineError RUNTIME_DEADLINE when `least` is not published in time; RuntimeError RUNTIME_UNAVAILABLE when
+   *   it cannot be applied for now, or the run has ended.
    */
   use<T>(run: string, least: number, options: UseOptions, work: Use<T>): Promise<T>;
   /**
-   * Works with the newest version published, of runs that have ended too; with an older one when that cannot be
-   * applied for now.
-   * @throws as `use` does; for a run that has ended, what fetching or loading its version threw.
+   * Works with the newest version of any run, one that has ended too. When a running run's newest version cannot be
+   * applied for now, the version applied before it is used.
+   * @throws as `use` does; for a run that has ended, as `ModelHost.use` does.
    */
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
-  /** Runs whose newest version could not be applied. */
+  /** Why runs are behind, one entry for each run whose newest version could not be applied. */
   troubles(): Trouble[];
-  /** Resolves when another replica has a newer version than this one, which failed to follow it `failures` times. */
+  /** Resolves when this replica failed `failures` times to apply a version, and another one has applied a newer version. */
   outrun(failures: number, signal: AbortSignal): Promise<void>;
-  /** Resolves when no other replica has a newer version than this one that fails to follow it. */
+  /** Resolves when this replica is behind in no run in which another one has applied a newer version. */
   recovered(signal: AbortSignal): Promise<void>;
 }
 
 type Use<T> = (policy: LoadedPolicy) => Promise<T>;
 
-export interface UseOptions {
+interface UseOptions {
   /** Milliseconds to wait for a version to be published. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 export interface PoliciesOptions {
-  readonly models: Models;
+  readonly host: ModelHost<PolicyModel>;
   /** The id of this replica. */
   readonly replica: string;
-  /** Milliseconds that fetching and loading a version may take. */
-  readonly fetchTimeoutMs: number;
-  /** Milliseconds between a failed attempt and the next, doubled each time. */
-  readonly pauseMs?: number;
+  /** Milliseconds between a failed attempt to apply a version and the next, doubled each time up to 30 s. */
+  readonly pauseMs: number;
 }
 
-/** Ended runs with a version in memory, for completions: those used last. */
-const KEPT_ENDED = 2;
-
 export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
-  const { artifacts, fail, project, signal: stopping } = context;
-  const { models, replica, fetchTimeoutMs } = options;
+  const { fail, project, signal: stopping } = context;
+  const { host, replica, pauseMs } = options;
   const followers = new Map<string, Follower>();
-  const ended = new Map<string, Held>();
   const watch = createWatch();
 
   const runs = project<'runs', RunView>({
@@ -83,32 +76,19 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
   const replicas = projectReplicas(context, watch.changed);
   const report = createReports(context, replica);
 
-  const holdVersion = (policy: PublishedVersion, signal: AbortSignal): Held =>
-    hold(policy, {
-      models,
-      fetch: ({ artifact }, deadline) =>
-        artifacts.fetch(artifact, { signal: deadline, timeoutMs: FOREVER_MS }),
-      timeoutMs: fetchTimeoutMs,
-      signal,
-      onError: (error) => {
-        if (!stopping.aborted) fail(error);
-      },
-    });
-
   const follow = (run: string): Follower => {
     const known = followers.get(run);
     if (known) return known;
     if (isOver(runs.state.get(run))) throw new RuntimeError('RUNTIME_UNAVAILABLE', `run ${run} has ended`);
-    const { pauseMs } = options;
     const follower = followVersions({
       run,
       versions,
-      hold: holdVersion,
+      host,
       report,
       onChange: watch.changed,
       signal: stopping,
       fail,
-      ...(pauseMs !== undefined && { pauseMs }),
+      pauseMs,
     });
     followers.set(run, follower);
     return follower;
@@ -117,28 +97,6 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const follower = followers.get(run);
     followers.delete(run);
     follower?.stop();
-  };
-
-  /** The last version of a run that has ended, while it is among those used last. */
-  const lastOf = (policy: PublishedVersion): Held => {
-    const { run, version } = policy;
-    const forget = (held: Held) => {
-      if (ended.get(run) === held) ended.delete(run);
-      held.retire();
-    };
-    const known = ended.get(run);
-    if (known && known.version !== version) forget(known);
-    const held = ended.get(run) ?? holdVersion(policy, stopping);
-    // The last in the map is the one used last.
-    ended.delete(run);
-    ended.set(run, held);
-    held.loaded.catch(() => forget(held));
-    const [oldest] = ended;
-    if (ended.size > KEPT_ENDED && oldest) {
-      ended.delete(oldest[0]);
-      oldest[1].retire();
-    }
-    return held;
   };
 
   const published = (run: string, least: number, { timeoutMs, signal }: UseOptions) =>
@@ -172,10 +130,11 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
           return await follower.use(least, useOptions.signal, work);
         }
       } catch (error) {
-        // It may have ended meanwhile.
+        // The run may have ended meanwhile: its follower is gone then.
         if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
       }
-      return lastOf(versions.state.get(run)!).use(work);
+      const last = versions.state.get(run)!;
+      return host.use(last.artifact, (model) => work({ ...model, version: last.version }));
     },
     troubles,
     outrun: async (failures, signal) => {

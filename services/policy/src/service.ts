@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { computeSettings, defineService, generationSettings, memoryLimit } from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { computeSettings, generationSettings } from '@rlhf-streams/serving';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
-import { createModels } from './models.js';
+import { createPolicyHost } from './models.js';
 import { withOpenAIErrors } from './openai-errors.js';
 import { createPolicies, type Policies } from './policies.js';
 import { answerPrompts } from './rollouts.js';
@@ -17,27 +19,31 @@ export const policy = defineService({
       .string()
       .max(200)
       .default('')
-      .describe('id of this replica among all policy replicas; by default its host and a random number'),
+      .meta({ defaultInWords: 'its host and a random number' })
+      .describe(
+        'id of this replica among all policy replicas, under which it tells which version it has applied; two of one name hide each other',
+      ),
     RLHF_FETCH_TIMEOUT_MS: z.coerce
       .number()
       .int()
       .min(1)
-      .max(2 ** 31 - 1)
+      .max(FOREVER_MS)
       .default(120_000)
-      .describe('fetching and loading a policy version may take so long; then it is tried again'),
+      .describe(
+        'milliseconds that fetching and loading a policy version may take; then it is tried again, and the replica is not ready meanwhile',
+      ),
   }),
   async start(context) {
     const { settings, readiness } = context;
-    const models = await createModels(context, {
+    const host = await createPolicyHost(context, {
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
-      device: settings.RLHF_DEVICE,
-      memoryBytes: memoryLimit(settings) / settings.RLHF_POLICY_THREADS,
+      timeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });
     const policies = createPolicies(context, {
-      models,
+      host,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
-      fetchTimeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
+      pauseMs: 1000,
     });
     readiness.check('policies', () => isFollowing(policies));
     context.http.use('/v1/*', withOpenAIErrors);

@@ -7,31 +7,26 @@ import {
   checkTokenIds,
   createGenerator,
   type GenerationRequest,
-  type Generator,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
   promptTokens,
-  readCheckpoint,
   requireMemory,
-  shapeKey,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
   type Weights,
 } from '@rlhf-streams/model';
-import { type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
+import { type ModelThread, openEngine, perShape, threadModels } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
 import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
-export interface ThreadOptions {
-  /** Sequences generated side by side. */
+/** Comes with the `ThreadOptions` of every compute thread. */
+export interface PolicyOptions {
+  /** Sequences generated at the same time. */
   readonly slots: number;
-  readonly device: Device;
-  /** Of memory at hand for this thread: a model that needs more is not loaded. */
-  readonly memoryBytes: number;
 }
 
 /** A completion to sample: `draws` names its random numbers together with the seed. */
@@ -47,15 +42,15 @@ export interface Sampled extends Completion {
   readonly text: string;
 }
 
-/** A text to be generated for somebody who reads along. */
+/** A completion to sample for somebody who reads along. */
 export interface CompletionWork extends Work {
   /** The text ends before the first of these. */
   readonly stops: readonly string[];
-  /** Report each token, with so many of the likeliest. */
+  /** Each token is reported, with this many of the likeliest tokens; undefined: none is reported. */
   readonly logprobs?: number;
 }
 
-/** A prompt whose log-probs are asked for. */
+/** A prompt whose tokens are reported, each with this many of the likeliest. */
 export interface JudgeWork {
   readonly prompt: EncodedPrompt;
   readonly logprobs: number;
@@ -64,15 +59,15 @@ export interface JudgeWork {
 
 export interface Completed extends Piece {
   readonly finishReason: Completion['finishReason'];
-  /** Tokens of the text. */
+  /** Tokens that the text consists of. */
   readonly count: number;
 }
 
 export interface EncodedPrompt {
-  /** What the policy sees. */
+  /** The tokens that the policy is given. */
   readonly tokens: readonly number[];
   readonly text: string;
-  /** The text begins after so many of the tokens. */
+  /** Index of the token at which the text begins; those before it begin every text. */
   readonly begin: number;
 }
 
@@ -90,19 +85,32 @@ interface Model {
   readonly tokenizer: Tokenizer;
 }
 
-const { slots, device, memoryBytes } = workerData as ThreadOptions;
-await requireDevice(device);
-const engine = onnxEngine({ device });
-const models = new Map<string, Model>();
+const { slots } = workerData as PolicyOptions;
+const engine = await openEngine();
 /** Models of one shape share programs, caches and slots. */
-const generators = new Map<string, Generator>();
+const generatorFor = perShape((config) => createGenerator(engine, config, { slots }));
 
-function generatorFor(config: ModelConfig): Generator {
-  const key = shapeKey(config);
-  const generator = generators.get(key) ?? createGenerator(engine, config, { slots });
-  generators.set(key, generator);
-  return generator;
-}
+const models = threadModels<Model>({
+  admit: (config, memoryBytes) => {
+    if (config.head.kind !== 'language') {
+      throw new ModelError(
+        'MODEL_NOT_A_POLICY',
+        'expected a model that generates text, got a reward model: its weights end in a score',
+      );
+    }
+    const least = { threads: 1, slots, length: 1, versions: 1 };
+    requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
+  },
+  open: ({ key, config, parameters, tokenizer }) => {
+    if (!tokenizer)
+      throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
+    return {
+      config,
+      weights: { version: key, parameters },
+      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
+    };
+  },
+});
 
 const requestOf = (
   weights: Weights,
@@ -118,42 +126,15 @@ const requestOf = (
 });
 
 const api = {
-  /** Reads the model in a folder and keeps it under `key`. */
-  async load(key: string, directory: string): Promise<void> {
-    const { config, tensors, tokenizer } = await readCheckpoint(directory, {
-      admit: (config) => {
-        if (config.head.kind !== 'language') {
-          throw new ModelError(
-            'MODEL_NOT_A_POLICY',
-            'expected a model that generates text, got a reward model: its weights end in a score',
-          );
-        }
-        const least = { threads: 1, slots, length: 1, versions: 1 };
-        requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
-      },
-    });
-    if (!tokenizer)
-      throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    models.set(key, {
-      config,
-      weights: {
-        version: key,
-        parameters: Object.fromEntries([...tensors].map(([name, { data }]) => [name, data])),
-      },
-      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
-    });
-  },
-  async unload(key: string): Promise<void> {
-    models.delete(key);
-  },
+  ...models.calls,
   async generate(key: string, work: Work): Promise<Sampled> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const completion = await generatorFor(config).generate(requestOf(weights, work));
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
-  /** Says at the port what is certain of the text as it grows; ends when the port is closed. */
+  /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
     const text = createCompletionText(
       (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
@@ -173,9 +154,9 @@ const api = {
     const { stopped, ...whole } = text.end();
     return { ...whole, finishReason: stopped ? 'stop' : completion.finishReason };
   },
-  /** What the model thinks of the tokens of a prompt's text, each after those before it. */
+  /** Reports the tokens of a prompt's text, each with its log-prob after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
     const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
@@ -199,9 +180,9 @@ const api = {
     });
     return text.end().tokens;
   },
-  /** Texts as policies continue them, after what begins a text; tokens as they are. */
+  /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = modelOf(key);
+    const { config, tokenizer } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -213,12 +194,6 @@ const api = {
     return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
   },
 };
-
-function modelOf(key: string): Model {
-  const model = models.get(key);
-  if (!model) throw new Error(`model ${key} is not loaded`);
-  return model;
-}
 
 /** Aborted when the port is closed at its other end. */
 function abortedWith(port: MessagePort): AbortSignal {
@@ -236,5 +211,5 @@ function reportOf(tokenizer: Tokenizer, logits: Float32Array, token: number, cou
   return { token: text, logprob, top: Object.fromEntries([...top, [text, logprob]]) };
 }
 
-export type PolicyThread = typeof api;
+export type PolicyThread = typeof api & ModelThread;
 serve(api);
