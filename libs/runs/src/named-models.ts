@@ -19,9 +19,9 @@ export const artifactRoles = {
 
 /** A model or scorer that a configuration names. */
 export interface NamedModel {
-  readonly part: ModelRole;
-  /** Under which `run.started` lists it. */
-  readonly role: string;
+  readonly role: ModelRole;
+  /** Under which `run.started` lists it: `policy`, `scorer.0`. */
+  readonly name: string;
   /** Where the configuration names it: `model`, `scorers[0]`. */
   readonly field: string;
   readonly source: ModelOrigin | ScorerOrigin;
@@ -29,18 +29,18 @@ export interface NamedModel {
 
 /** All that a configuration names, in the order of its method's roles: the run's own model first. */
 export const namedModels = (config: RunConfig): NamedModel[] =>
-  methods[config.method].models.flatMap((part) => {
-    const kind = part.role === 'scorer' ? 'scorer' : 'model';
-    const written = (config as Readonly<Record<string, unknown>>)[part.field] as Written | undefined;
+  methods[config.method].models.flatMap((role) => {
+    const kind = role.name === 'scorer' ? 'scorer' : 'model';
+    const written = (config as Readonly<Record<string, unknown>>)[role.field] as Written | undefined;
     if (written === undefined) return [];
     if (!Array.isArray(written)) {
       const source = parseSource(kind, written as string | NewModel);
-      return [{ part, role: part.role, field: part.field, source }];
+      return [{ role, name: role.name, field: role.field, source }];
     }
     return written.map((source, index) => ({
-      part,
-      role: artifactRoles.scorer(index),
-      field: `${part.field}[${index}]`,
+      role,
+      name: artifactRoles.scorer(index),
+      field: `${role.field}[${index}]`,
       source: parseSource(kind, source),
     }));
   });

@@ -28,16 +28,16 @@ export interface Pin<Model> {
 export interface ModelHostOptions<Model> {
   /** What the models are, for errors and the readiness check: `reference`. */
   readonly what: string;
-  /** Makes the model from its files, which were verified. No other load gets the same `key`. */
+  /** Makes the model from its files, whose hashes were verified. Each load has a `key` of its own. */
   readonly load: (files: ModelFiles) => Promise<Model>;
-  /** Frees what `load` took under this key, if only a part of it. Called when that load has ended. */
+  /** Frees the memory that the load with this key took, also when it failed half-way. Called after that load has ended. */
   readonly unload?: (key: string) => Promise<void>;
   /**
    * Whether a run that goes on names the artifact: its model stays in memory, and /readyz tells why it cannot be had.
    * Default: none is wanted for itself.
    */
   readonly isWanted?: (artifact: ArtifactRef) => boolean;
-  /** Milliseconds that fetching and loading may take together. Default two minutes. */
+  /** Milliseconds that fetching and loading may take together. Default two minutes for fetching, no limit for loading. */
   readonly timeoutMs?: number;
 }
 
@@ -49,15 +49,15 @@ export interface ModelFiles {
 
 /** Models that nobody needs stay in memory if they were used last: whoever asked over HTTP may ask again. */
 const KEPT_UNWANTED = 2;
-const DEFAULT_TIMEOUT_MS = 120_000;
+const FETCH_TIMEOUT_MS = 120_000;
 
 interface Entry<Model> {
   readonly artifact: ArtifactRef;
   readonly key: string;
   readonly model: Promise<Model>;
-  /** Gives up a load under way. Nothing happens when it has ended. */
+  /** Gives up the load, if it is under way. */
   readonly abandon: () => void;
-  /** Resolves when the load touches nothing any more: that may be after it was given up. */
+  /** Resolves when the load has ended, which may be after it was given up. */
   readonly ended: Promise<void>;
   /** Uses under way, and pins. */
   users: number;
@@ -69,7 +69,8 @@ export function createModelHost<Model>(
   options: ModelHostOptions<Model>,
 ): ModelHost<Model> {
   const { artifacts, readiness, signal: stopping, fail } = context;
-  const { what, load, unload, isWanted, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { what, load, unload, isWanted, timeoutMs = FOREVER_MS } = options;
+  const fetchTimeoutMs = options.timeoutMs === undefined ? FETCH_TIMEOUT_MS : FOREVER_MS;
   /** By sha256; the last one was used last. */
   const entries = new Map<string, Entry<Model>>();
   const failures = new Map<string, { readonly artifact: ArtifactRef; readonly message: string }>();
@@ -85,8 +86,7 @@ export function createModelHost<Model>(
   const attempt = async (artifact: ArtifactRef, key: string, signal: AbortSignal): Promise<Model> => {
     let directory: string;
     try {
-      // The signal ends it, when it is late too.
-      directory = await artifacts.fetch(artifact, { timeoutMs: FOREVER_MS, signal });
+      directory = await artifacts.fetch(artifact, { timeoutMs: fetchTimeoutMs, signal });
     } catch (cause) {
       signal.throwIfAborted();
       throw unavailable(`expected ${what} ${artifact.sha256} to be fetched: ${messageOf(cause)}`, cause);

@@ -11,7 +11,7 @@ const exampleOf = (name: MethodName): object => (methods[name].config.meta()!.ex
 /** A run that names a model for every role that its method has. */
 function complete(name: MethodName): RunConfig {
   const example: Readonly<Record<string, unknown>> = { ...exampleOf(name) };
-  const named = methods[name].models.map(({ role, field }) => {
+  const named = methods[name].models.map(({ name: role, field }) => {
     const source = `run:the-${role}`;
     return [field, role === 'scorer' ? [source, 'gold:bundled'] : source];
   });
@@ -40,8 +40,8 @@ describe.each(methodNames)('the spec of %s', (name) => {
     expect(models.map(({ field, source }) => [field, source])).toEqual(
       expect.arrayContaining(sources.map(({ path, source }) => [fieldOf(path), source])),
     );
-    expect(models[0]!.part.role).toBe('policy');
-    expect(new Set(models.map(({ role }) => role)).size).toBe(models.length);
+    expect(models[0]!.role.name).toBe('policy');
+    expect(new Set(models.map(({ name }) => name)).size).toBe(models.length);
   });
 
   it('issues the data that a configuration names', () => {
@@ -58,17 +58,17 @@ describe.each(methodNames)('the spec of %s', (name) => {
   it("joins an item's own event first, then what its scorers and reference say", () => {
     expect(joins[0]).toBe(data.kind === 'prompts' ? 'rollouts' : data.kind);
     for (const topic of joins) expect(topics).toHaveProperty(topic);
-    const roles = spec.models.map(({ role }) => role);
+    const roles = spec.models.map(({ name }) => name);
     expect(joins.includes('rewards')).toBe(roles.includes('scorer'));
     expect(joins.includes('reference-logprobs')).toBe(roles.includes('reference'));
   });
 
   it('joins nothing that a smallest run has no model for', () => {
     const smallest = parseRunConfig(exampleOf(name));
-    const named = namedModels(smallest).map(({ part }) => part.role);
+    const named = namedModels(smallest).map(({ role }) => role.name);
     const stoodFor = spec.models
       .filter(({ otherwise }) => otherwise === 'the policy')
-      .map(({ role }) => role);
+      .map(({ name }) => name);
     const there = [...named, ...stoodFor];
     expect(specOf(smallest).joins.includes('rewards')).toBe(there.includes('scorer'));
     expect(specOf(smallest).joins.includes('reference-logprobs')).toBe(there.includes('reference'));
@@ -79,7 +79,7 @@ describe.each(methodNames)('the spec of %s', (name) => {
     expect('optimizer' in config).toBe(trains.length > 0);
     expect(hyperparameters !== undefined).toBe(trains.length > 0);
     if (hyperparameters !== undefined) expect(config).toHaveProperty(hyperparameters);
-    for (const { from } of trains) expect(models.map(({ role }) => role)).toContain(from);
+    for (const { from } of trains) expect(models.map(({ name }) => name)).toContain(from);
     if (trains.length > 0)
       expect(rest.publishes).toBe(trains[0]!.head === 'language' ? 'policy' : 'reward model');
     if (onPolicy) expect([trains.length > 0, publishEvery]).toEqual([true, 1]);

@@ -6,7 +6,7 @@ import type { ModelRole, TrainedModel } from './spec.js';
 
 /** The run's own model, trained or sampled from. */
 export const policy: ModelRole = {
-  role: 'policy',
+  name: 'policy',
   field: 'model',
   kinds: ['language model'],
   expected: 'a policy, which is a language model',
@@ -15,7 +15,7 @@ export const initialPolicy = ModelSource.describe('what training starts from');
 
 /** What a reward model is trained from. */
 export const body: ModelRole = {
-  role: 'policy',
+  name: 'policy',
   field: 'model',
   kinds: ['language model', 'reward model'],
   expected: 'a language model, or a reward model to train on',
@@ -23,7 +23,7 @@ export const body: ModelRole = {
 
 /** Frozen. A run that names none has no log-probs under it. */
 export const reference: ModelRole = {
-  role: 'reference',
+  name: 'reference',
   field: 'reference',
   kinds: ['language model'],
   expected: 'a language model',
@@ -42,7 +42,7 @@ export const frozenReference = ModelSource.optional()
   .register(named, referenceNames);
 
 export const value: ModelRole = {
-  role: 'value',
+  name: 'value',
   field: 'value',
   kinds: ['language model', 'reward model'],
   expected: 'a language model or a reward model',
@@ -57,7 +57,7 @@ export const initialValue = ModelSource.optional()
   .register(named, { as: ['value_model', 'critic'] });
 
 export const scorer: ModelRole = {
-  role: 'scorer',
+  name: 'scorer',
   field: 'scorers',
   kinds: ['reward model', 'gold reward'],
   expected: 'a reward model or gold:DATA',

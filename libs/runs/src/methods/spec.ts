@@ -70,23 +70,25 @@ export interface PromptsSpec {
   readonly timeoutMs: number;
 }
 
-/** What a model is to a run, and which models can be that. */
+/** A role that models have in runs of a method, and what a model must be to have it. */
 export interface ModelRole {
   /** Under which `run.started` lists its artifact; scorers are `scorer.0`, `scorer.1` and so on. */
-  readonly role: 'policy' | 'value' | 'reference' | 'scorer';
+  readonly name: 'policy' | 'value' | 'reference' | 'scorer';
   /** The setting that names it, or a list of them. */
   readonly field: string;
+  /** What such a model may be. */
   readonly kinds: readonly ModelRecord['kind'][];
-  /** The same for people. */
+  /** The same in words, for errors. */
   readonly expected: string;
   /** Whether it is given token ids of the policy, which it must read alike. Any other reads texts with its own tokenizer. */
   readonly readsPolicyTokens?: boolean;
   /** What must fit its context, besides what it is trained on. */
   readonly holds?: 'every sequence' | 'the context of the policy' | 'a prompt and a token';
-  /** What stands for it where the configuration names none: the policy, or the first scorer that can, else the policy. */
+  /** What stands in where the configuration names none: the policy, or the first scorer if it fits and else the policy. */
   readonly otherwise?: 'the policy' | 'a scorer that fits';
 }
 
+/** A model that the optimizer trains. */
 export interface TrainedModel {
   /** Under which its tensors stand in checkpoints of the training. */
   readonly role: 'policy' | 'value' | 'reward';
@@ -104,6 +106,6 @@ export interface Progress {
 }
 export type ShownMetric = readonly [label: string, metric: string];
 
-/** A spec whose fields are checked against its own schema. */
+/** Ties a spec to its schema: `plan` takes the schema's output, and `hyperparameters` is one of its keys. */
 export const defineMethod = <Schema extends z.ZodObject>(spec: MethodSpec<Schema>): MethodSpec<Schema> =>
   spec;

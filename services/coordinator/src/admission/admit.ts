@@ -30,8 +30,8 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
       hasEvenHeads(model),
       hasTokenizer(model),
       readsItsTokens(model),
-      model.part.readsPolicyTokens && readsTokensOf(policy, model),
-      model.part.holds === 'the context of the policy' && holdsContextOf(policy, model),
+      model.role.readsPolicyTokens && readsTokensOf(policy, model),
+      model.role.holds === 'the context of the policy' && holdsContextOf(policy, model),
     ]),
   );
   refuse('RUN_MEMORY', [fitsMemory(config, models, SHORTEST, machine)]);
@@ -50,8 +50,8 @@ export function admitLengths(
   refuse(
     'RUN_MODEL_UNFIT',
     models.flatMap((model) => [
-      model.part.holds === 'every sequence' && holdsSequences(model, lengths),
-      model.part.holds === 'a prompt and a token' && holdsAnyRollout(model, lengths),
+      model.role.holds === 'every sequence' && holdsSequences(model, lengths),
+      model.role.holds === 'a prompt and a token' && holdsAnyRollout(model, lengths),
     ]),
   );
   refuse('RUN_MEMORY', [fitsMemory(config, models, lengths.longest, machine)]);
@@ -60,7 +60,7 @@ export function admitLengths(
 /** The first scorer, if it is a model that can judge the states of the policy. */
 export function scorerThatFits<Model extends FoundModel>(models: readonly Model[]): Model | undefined {
   const [policy] = models as readonly [Model, ...Model[]];
-  const scorer = models.find(({ part }) => part.role === 'scorer');
+  const scorer = models.find(({ role }) => role.name === 'scorer');
   const fits =
     scorer?.kind === 'reward model' && !readsTokensOf(policy, scorer) && !holdsContextOf(policy, scorer);
   return fits ? scorer : undefined;

@@ -27,11 +27,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 let views = 0;
-async function find(source: string, role: 'policy' | 'scorer' = 'policy') {
+async function find(source: string, name: 'policy' | 'scorer' = 'policy') {
   const temporary = join(folder, `views-${views++}`);
   await mkdir(temporary);
-  const part = methods.ppo.models.find((part) => part.role === role)!;
-  const field = role === 'scorer' ? 'scorers[0]' : 'model';
+  const role = methods.ppo.models.find((role) => role.name === name)!;
+  const field = name === 'scorer' ? 'scorers[0]' : 'model';
   const dependencies = {
     context: { artifacts },
     runs,
@@ -39,8 +39,8 @@ async function find(source: string, role: 'policy' | 'scorer' = 'policy') {
     temporary,
     signal: new AbortController().signal,
   };
-  const parsed = parseSource(role === 'scorer' ? 'scorer' : 'model', source);
-  return findModel(dependencies, { part, role, field, source: parsed });
+  const parsed = parseSource(name === 'scorer' ? 'scorer' : 'model', source);
+  return findModel(dependencies, { role, name, field, source: parsed });
 }
 
 const shape = newModelConfig({
@@ -105,8 +105,8 @@ describe('a model is told by what was found', () => {
 });
 
 describe('what is no model is refused in the words of the configuration', () => {
-  const refused = (source: string, message: RegExp, role?: 'policy' | 'scorer', code = 'RUN_MODEL_INVALID') =>
-    expect(find(source, role)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  const refused = (source: string, message: RegExp, name?: 'policy' | 'scorer', code = 'RUN_MODEL_INVALID') =>
+    expect(find(source, name)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
   it('a folder that does not exist, or is a file', async () => {
     await refused(join(folder, 'none'), /^model: .*none: expected run:ID, .*; there is no folder .*none$/);

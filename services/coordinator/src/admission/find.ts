@@ -136,7 +136,7 @@ async function placeOf(
       return { directory: await fetched, artifact };
     }
     case 'path':
-      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.role)) };
+      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.name)) };
   }
 }
 

@@ -18,4 +18,4 @@ export interface FoundModel extends NamedModel {
 export const named = ({ field, source }: NamedModel): string => `${field}: ${sourceText(source)}`;
 
 /** Whether the role of a model may be filled by a gold reward. */
-export const takesGold = ({ part }: NamedModel): boolean => part.kinds.includes('gold reward');
+export const takesGold = ({ role }: NamedModel): boolean => role.kinds.includes('gold reward');

@@ -74,10 +74,10 @@ function needsOf(
   { policyThreads, policySlots, optimizerWorkers }: Machine,
 ): Readonly<Record<string, number>> {
   const spec = specOf(config);
-  const shapeOf = (role: ModelRole['role']) => models.find(({ part }) => part.role === role)?.shape;
+  const shapeOf = (name: ModelRole['name']) => models.find(({ role }) => role.name === name)?.shape;
   const main = models[0]!.shape!;
   const length = Math.min(longest, main.contextLength);
-  const scorers = models.flatMap(({ part, shape }) => (part.role === 'scorer' && shape ? [shape] : []));
+  const scorers = models.flatMap(({ role, shape }) => (role.name === 'scorer' && shape ? [shape] : []));
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
   const samples = {
     threads: policyThreads,
@@ -92,13 +92,13 @@ function needsOf(
       ? scoringBytes(shapeOf('reference') ?? main, { length })
       : 0,
     reward: scorers.reduce((sum, shape) => sum + scoringBytes(shape, { length }), 0),
-    optimizer: optimizerBytes(config, (role) => shapeOf(role) ?? main, optimizerWorkers, length),
+    optimizer: optimizerBytes(config, (name) => shapeOf(name) ?? main, optimizerWorkers, length),
   };
 }
 
 function optimizerBytes(
   config: RunConfig,
-  shapeOf: (role: ModelRole['role']) => ModelConfig,
+  shapeOf: (name: ModelRole['name']) => ModelConfig,
   lanes: number,
   length: number,
 ): number {

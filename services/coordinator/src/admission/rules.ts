@@ -16,9 +16,9 @@ type Refusal = string | undefined;
 
 /** A policy gives text, a scorer a number: a model can only do what it was trained for. */
 export const isOfKind = (model: FoundModel): Refusal =>
-  model.part.kinds.some((kind) => kind === model.kind)
+  model.role.kinds.some((kind) => kind === model.kind)
     ? undefined
-    : `${named(model)}: ${model.what}; expected ${model.part.expected}`;
+    : `${named(model)}: ${model.what}; expected ${model.role.expected}`;
 
 export function hasEvenHeads({ source, field }: FoundModel): Refusal {
   if (source.from !== 'new') return undefined;
@@ -66,7 +66,7 @@ export function holdsSequences(model: FoundModel, { longest }: Lengths): Refusal
 
 /** A completion that is too long for a scorer fails by itself. Where no completion fits, nothing can be learned. */
 export function holdsAnyRollout(model: FoundModel, { shortestPrompt }: Lengths): Refusal {
-  const prompt = shortestPrompt[model.role];
+  const prompt = shortestPrompt[model.name];
   if (!model.shape || prompt === undefined || model.shape.contextLength > prompt) return undefined;
   return `${named(model)}: expected a context that holds a prompt and a completion, got ${model.shape.contextLength} tokens, where the shortest prompt has ${prompt}`;
 }

@@ -115,13 +115,13 @@ async function stored(
   temporary: string,
   signal: AbortSignal,
 ): Promise<Stored> {
-  const { source, role, place } = model;
+  const { source, name, place } = model;
   if (place?.artifact) return { ...model, place: { ...place, artifact: place.artifact } };
   if (place) {
     const artifact = await artifacts.putDirectory(place.directory, { signal });
     return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
   }
-  const out = join(temporary, role);
+  const out = join(temporary, name);
   if (source.from === 'new')
     await thread.makeModel(source.shape, specOf(config).data.source, config.seed, out);
   else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
@@ -131,21 +131,21 @@ async function stored(
 }
 
 function readersOf(models: readonly Stored[]) {
-  const scorers = models.filter(({ kind, part }) => part.role === 'scorer' && kind === 'reward model');
+  const scorers = models.filter(({ kind, role }) => role.name === 'scorer' && kind === 'reward model');
   return {
     model: models[0]!.place.directory,
-    scorers: Object.fromEntries(scorers.map(({ role, place }) => [role, place.directory])),
+    scorers: Object.fromEntries(scorers.map(({ name, place }) => [name, place.directory])),
   };
 }
 
 /** The models of a run by role: those that it names, and those that stand in for roles that it leaves out. */
 function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
-  const roles = Object.fromEntries(models.map((model) => [model.role, model]));
-  for (const { role, otherwise } of specOf(config).models) {
-    if (otherwise === undefined || roles[role]) continue;
+  const roles = Object.fromEntries(models.map((model) => [model.name, model]));
+  for (const { name, otherwise } of specOf(config).models) {
+    if (otherwise === undefined || roles[name]) continue;
     // Without a scorer that fits, training starts the role from the policy, which is listed already.
     const stands = otherwise === 'the policy' ? models[0] : scorerThatFits(models);
-    if (stands) roles[role] = stands;
+    if (stands) roles[name] = stands;
   }
   return roles;
 }
