@@ -60,7 +60,7 @@ async function layers() {
 
 /** What each image can start. The command starts services as processes. */
 async function programs() {
-  const services = await readdir(join(root, 'services'));
+  const services = (await readdir(join(root, 'services'))).filter((name) => name !== 'cli');
   const main = (service) => `services/${service}/dist/main.js`;
   return [
     ['cli', ['services/cli/bin/rlhf-streams.js', ...services.map(main)]],

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { unlessMissing } from '@rlhf-streams/files';
 import { z } from 'zod';
 import { requireSaneBatch } from './arrow-checks.js';
 import { messageOf, requireFile } from './bytes.js';
@@ -58,13 +59,10 @@ export async function* readSaved(folder: string): AsyncGenerator<Row> {
 /** A folder's JSON file, if it has one. */
 async function readJson<T>(folder: string, name: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const path = join(folder, name);
-  let json: string;
-  try {
-    json = await readFile(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+  const json = await unlessMissing(readFile(path, 'utf8')).catch((cause) => {
     throw new DataError('DATA_UNREADABLE', `${path}: cannot be read: ${messageOf(cause)}`, { cause });
-  }
+  });
+  if (json === undefined) return undefined;
   try {
     return schema.parse(JSON.parse(json));
   } catch (cause) {

@@ -1,7 +1,8 @@
 /** The folder of an experiment: new for a new one, kept for one that goes on, and never cleared unasked. */
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { hasCode, isFile, unlessMissing, writeFileAtomically } from '@rlhf-streams/files';
 import { type EventLog, embeddedLog } from '@rlhf-streams/log';
 import type { RecipeOptions } from '@rlhf-streams/sentiment';
 import { z } from 'zod';
@@ -121,38 +122,31 @@ async function replace(directory: string, wanted: RecipeOptions, held: EventLog)
 }
 
 async function look(directory: string): Promise<Found> {
-  const entries = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOTDIR') return undefined;
-    return unlessMissing<string[]>([])(error);
+  const entries = await unlessMissing(readdir(directory)).catch((error) => {
+    if (hasCode(error, 'ENOTDIR')) return 'a file' as const;
+    throw error;
   });
-  if (!entries) return 'others';
-  const marker = await readFile(join(directory, MARKER), 'utf8').catch(unlessMissing(undefined));
+  if (entries === 'a file') return 'others';
+  const marker = await unlessMissing(readFile(join(directory, MARKER), 'utf8'));
   if (marker === undefined) {
     // Another quickstart that has just begun, or `topics apply`, leaves a log and nothing else.
-    return entries.every((entry) => entry === LOG) ? 'nothing' : 'others';
+    return (entries ?? []).every((entry) => entry === LOG) ? 'nothing' : 'others';
   }
   const experiment = Experiment.safeParse(parsed(marker));
   if (!experiment.success) return 'others';
-  const report = await stat(join(directory, REPORT)).catch(unlessMissing(undefined));
-  return { experiment: experiment.data as RecipeOptions, finished: report !== undefined };
+  const finished = await isFile(join(directory, REPORT));
+  return { experiment: experiment.data as RecipeOptions, finished };
 }
 
 /** Marks the folder, atomically: with a marker cut short the folder would count as somebody else's. */
 const mark = (directory: string, experiment: RecipeOptions): Promise<void> =>
-  writeWhole(directory, MARKER, JSON.stringify(experiment));
+  writeFileAtomically(join(directory, MARKER), JSON.stringify(experiment));
 
 /** Writes the report unless the experiment has one: the time it states is that of the experiment, not of a look at it. */
 export async function writeReport(directory: string, html: string): Promise<string> {
   const path = join(resolve(directory), REPORT);
-  if (!(await stat(path).catch(unlessMissing(undefined)))) await writeWhole(directory, REPORT, html);
+  if (!(await isFile(path))) await writeFileAtomically(path, html);
   return path;
-}
-
-/** The file is there with all of its text, or not at all. */
-async function writeWhole(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `.${name}`);
-  await writeFile(temporary, text);
-  await rename(temporary, join(directory, name));
 }
 
 const parsed = (json: string): unknown => {
@@ -162,13 +156,6 @@ const parsed = (json: string): unknown => {
     return undefined;
   }
 };
-
-const unlessMissing =
-  <T>(otherwise: T) =>
-  (error: NodeJS.ErrnoException): T => {
-    if (error.code === 'ENOENT') return otherwise;
-    throw error;
-  };
 
 const isSame = (a: RecipeOptions, b: RecipeOptions): boolean =>
   isDeepStrictEqual(Experiment.parse(a), Experiment.parse(b));
