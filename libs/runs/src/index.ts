@@ -40,8 +40,10 @@ export {
   neverStarted,
   type RunStatus,
   type RunView,
+  readRuns,
   startedRun,
 } from './runs.js';
+export { type Difference, differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
 export { type ModelSource, NewModel } from './sources.js';
 export {

@@ -1,8 +1,8 @@
 /** Replays: runs that learn again from what another run logged, as that run did or otherwise. */
-import { isDeepStrictEqual } from 'node:util';
 import type { TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { differences } from './same-run.js';
 import { replayed } from './work.js';
 
 /** A value for a key of a configuration: `['ppo.klCoef', 0.1]`. */
@@ -52,9 +52,9 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
   const logged = Math.min(steps, source.completed);
   if (logged === 0) throw unfit(`expected run ${run} to have completed a step, got none to replay`);
   const free = [...LEARNING, 'optimizer', method];
-  const fixed = differences(config, source.config).filter(
-    (path) => path === `${method}.maxLength` || ![...NAMES, ...free].includes(path.split('.')[0]!),
-  );
+  const fixed = differences(config, source.config)
+    .map(({ path }) => path)
+    .filter((path) => path === `${method}.maxLength` || ![...NAMES, ...free].includes(path.split('.')[0]!));
   if (fixed.length > 0) {
     throw unfit(
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,
@@ -74,7 +74,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
  * what it is trained on. Any other replay is trained on what another policy sampled.
  */
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
-  differences(config, source).every((path) => [...NAMES, ...KEEPING].includes(path));
+  differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
 
 /** Steps that a run completed, the one of its held-out items among them. */
 export async function stepsCompleted(
@@ -92,14 +92,6 @@ function set(json: unknown, [key, ...rest]: readonly string[], value: unknown): 
   if (key === undefined) return value;
   const object = isObject(json) ? json : {};
   return { ...object, [key]: set(Object.hasOwn(object, key) ? object[key] : undefined, rest, value) };
-}
-
-/** Paths at which two configurations differ. */
-function differences(a: unknown, b: unknown, path: readonly string[] = []): string[] {
-  if (isDeepStrictEqual(a, b)) return [];
-  if (!isObject(a) || !isObject(b)) return [path.join('.')];
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return [...keys].flatMap((key) => differences(a[key], b[key], [...path, key]));
 }
 
 const isObject = (json: unknown): json is Readonly<Record<string, unknown>> =>

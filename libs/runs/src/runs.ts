@@ -1,5 +1,5 @@
-/** What the `runs` topic says, run by run. */
-import type { ArtifactRef, Cause, DataAccount, ModelRecord, TopicEvent } from '@rlhf-streams/events';
+/** The state of runs: the one projection of topic `runs`, which every service and the command share. */
+import type { ArtifactRef, Cause, DataAccount, DataFor, ModelRecord, TopicEvent } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -8,6 +8,8 @@ export interface RunView {
   readonly run: string;
   /** Partition of the `runs` topic: who owns it owns the run. */
   readonly partition: number;
+  /** Offset, in that partition, of the request that made the run: what the topic says of its name before is another's. */
+  readonly requestOffset: number;
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
@@ -25,19 +27,25 @@ export interface RunView {
   readonly cause?: Cause;
   /** What it waits for outside of it, by the service that met it: while there is any, it is paused. */
   readonly paused?: Readonly<Record<string, Cause>>;
-  /** What it waited for when it last said so; forgotten at the next step. */
-  readonly waitingFor?: Readonly<Record<string, number>>;
+  /** What a step missed when the run last said so. Other topics know whether that step is done by now. */
+  readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;
 }
 
-type RunEvent = TopicEvent<'runs'> & { readonly partition: number; readonly time: number };
+/** An event of topic `runs`, and where the log has it. */
+export type RunEvent = TopicEvent<'runs'> & {
+  readonly partition: number;
+  readonly offset: number;
+  readonly time: number;
+};
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
-export const neverStarted = (view: RunView): boolean => hasEnded(view) && view.artifacts === undefined;
+export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
+  hasEnded(view) && view.artifacts === undefined;
 
 /** What waits for a state of runs: a projection of the `runs` topic. */
 interface Runs {
@@ -79,12 +87,24 @@ export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void
   if (next) runs.set(run, next);
 }
 
+/** The runs of a log, from the events of topic `runs`, or of one run from those of its name. */
+export async function readRuns(
+  events: AsyncIterable<RunEvent>,
+  run?: string,
+): Promise<ReadonlyMap<string, RunView>> {
+  const runs = new Map<string, RunView>();
+  for await (const event of events)
+    if (run === undefined || event.data.run === run) applyRunEvent(runs, event);
+  return runs;
+}
+
 function begin(event: RunEvent): RunView | undefined {
   if (event.type !== 'run.requested') return undefined;
   const { run, config } = event.data;
   const view = {
     run,
     partition: event.partition,
+    requestOffset: event.offset,
     status: 'requested',
     testItems: 0,
     from: {},
@@ -99,7 +119,7 @@ function begin(event: RunEvent): RunView | undefined {
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
   if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
-  const { waitingFor: _, ...rest } = view;
+  const { waiting: _, ...rest } = view;
   switch (event.type) {
     case 'run.requested':
       return undefined;
@@ -116,8 +136,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         ...(event.data.data && { data: event.data.data }),
       };
     }
-    case 'run.waiting':
-      return { ...rest, waitingFor: event.data.waitingFor };
+    case 'run.waiting': {
+      const { run: _, ...waiting } = event.data;
+      return { ...rest, waiting };
+    }
     case 'run.paused': {
       const { by = '', cause = NO_CAUSE } = event.data;
       return withPauses(rest, { ...rest.paused, [by]: cause });

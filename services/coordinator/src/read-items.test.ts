@@ -28,7 +28,15 @@ async function startedWith(lines: readonly string[]): Promise<RunView> {
       [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
     }),
   };
-  const view = { run: 'r', partition: 0, status: 'running', testItems: 0, from: {}, requestedAt: 0 } as const;
+  const view = {
+    run: 'r',
+    partition: 0,
+    requestOffset: 0,
+    status: 'running',
+    testItems: 0,
+    from: {},
+    requestedAt: 0,
+  } as const;
   return { ...view, config, artifacts: used };
 }
 

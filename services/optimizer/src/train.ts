@@ -9,13 +9,13 @@ import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bu
 import type { DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
-  applyRunEvent,
   artifactRoles,
   type Item,
   type JoinedTopic,
   loggedBy,
   type RunConfig,
   type RunView,
+  readRuns,
   replayed,
   reproduces,
   stepsOf,
@@ -268,10 +268,7 @@ async function reproducesRun(
 ): Promise<boolean> {
   const replay = replayed(config);
   if (replay === undefined) return false;
-  const runs = new Map<string, RunView>();
-  for await (const event of events.readAll(['runs'], { signal })) {
-    if (event.data.run === replay) applyRunEvent(runs, event);
-  }
+  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
   const source = runs.get(replay)?.config;
   return source !== undefined && reproduces(config, source);
 }

@@ -4,25 +4,9 @@
  * `!` after the last event of a run. The check covers the run, so that an id of another run is refused.
  */
 import { createHash } from 'node:crypto';
-import type { TopicName } from '@rlhf-streams/events';
 import type { EventLog, Positions } from '@rlhf-streams/log';
 import { problem } from '@rlhf-streams/service';
-
-/** Topics whose events belong to a run, or are about one. Only ever append: ids know them by their place. */
-export const streamTopics = [
-  'runs',
-  'policy-versions',
-  'training-metrics',
-  'prompts',
-  'rollouts',
-  'rewards',
-  'reference-logprobs',
-  'demonstrations',
-  'comparisons',
-  'policy-replicas',
-  'dead-letters',
-] as const satisfies readonly TopicName[];
-export type StreamTopic = (typeof streamTopics)[number];
+import { streamTopics } from './stream-topics.js';
 
 /** Where a stream stands. */
 export interface StreamPosition {

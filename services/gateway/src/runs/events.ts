@@ -5,18 +5,13 @@ import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import {
-  checkPositions,
-  decodeEventId,
-  encodeEventId,
-  type StreamPosition,
-  streamTopics,
-} from './event-id.js';
+import type { RunsContext } from './context.js';
+import { checkPositions, decodeEventId, encodeEventId, type StreamPosition } from './event-id.js';
 import { eventsExample } from './examples.js';
 import { beginningOf, endedRun, followRun, type RunEvent, toldRun } from './follow-run.js';
 import { toldTopics } from './history.js';
-import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
+import { streamTopics } from './stream-topics.js';
 
 const Topics = z
   .string()

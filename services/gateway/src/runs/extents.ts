@@ -2,8 +2,7 @@
 
 import type { Events } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import type { StreamTopic } from './event-id.js';
-import { runOf } from './run-of.js';
+import { runOf, type StreamTopic } from './stream-topics.js';
 
 /** The offsets of a run's first and last event in a partition. */
 export interface Extent {

@@ -1,9 +1,9 @@
 import { advance, type Events, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import type { StreamPosition, StreamTopic } from './event-id.js';
+import type { StreamPosition } from './event-id.js';
 import type { Extents } from './extents.js';
 import { type History, toldTopics } from './history.js';
-import { runOf } from './run-of.js';
+import { runOf, type StreamTopic } from './stream-topics.js';
 
 /** An event of the run, and where its reader stands after it. */
 export interface RunEvent extends StreamPosition {
