@@ -9,6 +9,7 @@ import {
   openArtifacts,
   topicSpecsFor,
 } from '@rlhf-streams/service';
+import { inProcessGateway } from './in-process-gateway.js';
 import { openLogSoon } from './open-log.js';
 
 export interface Client {
@@ -16,6 +17,8 @@ export interface Client {
   readonly artifacts: ArtifactStore;
   readonly events: Events;
   readonly logger: Logger;
+  /** Asks a gateway in this process: requests and follows runs. Paths are of its HTTP interface, as `/v1/runs`. */
+  request(path: string, init?: RequestInit): Promise<Response>;
   /** Resolves, with its name, when a service has failed that this process answers for. */
   readonly failed: Promise<{ readonly service: string; readonly error: unknown }>;
   /** What the services that this process answers for wait for now, as their /readyz says. */
@@ -48,7 +51,9 @@ export async function openClient({
   const artifacts = await openArtifacts(settings);
   const log = opened ?? (await openLogSoon(settings));
   const events = createEvents({ log, source: 'cli', logger });
+  const gateway = inProcessGateway({ log, artifacts, environment: settings, logger });
   const close = async () => {
+    await gateway.close();
     await events.close();
     await log.close();
   };
@@ -58,5 +63,6 @@ export async function openClient({
     await close();
     throw error;
   }
-  return { log, artifacts, events, logger, failed: new Promise(() => {}), troubles: async () => [], close };
+  const { request, failed } = gateway;
+  return { log, artifacts, events, logger, request, failed, troubles: async () => [], close };
 }

@@ -1,13 +1,10 @@
-/** Requests runs and watches them to their end. */
-import { isDeepStrictEqual } from 'node:util';
-import type { DataFor } from '@rlhf-streams/events';
-import {
-  applyRunEvent,
-  neverStarted,
-  parseRunConfig,
-  type RunConfigInput,
-  type RunView,
-} from '@rlhf-streams/runs';
+/** Requests runs of a gateway and watches them to their end, as any client over HTTP does. */
+import type { DataFor, TopicEvent } from '@rlhf-streams/events';
+import type { Run } from '@rlhf-streams/gateway';
+import { neverStarted, parseRunConfig, type RunConfigInput } from '@rlhf-streams/runs';
+import { type ProblemDetails, ProblemError, problem } from '@rlhf-streams/service';
+import { linked, pause, retry } from '@rlhf-streams/waiting';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { Client } from './client.js';
 import { CliError, serviceFailed } from './errors.js';
 
@@ -20,56 +17,50 @@ export interface RunObserver {
   resumed?(): void;
 }
 
+/** Times that a request is repeated which the log did not confirm, over some 40 seconds. */
+const REPEATS = 10;
+const REPEAT_MS = 500;
+
 /**
  * Requests a run, unless the log has it already. One that ended before it was started is requested anew.
- * @throws CliError CLI_RUN_EXISTS when it has another of the name.
+ * @throws RunError TRAINING_CONFIG_INVALID; CliError CLI_RUN_EXISTS, naming the settings that differ, when the log has
+ *   another run of the name; ProblemError with the gateway's code; the signal's reason.
  */
-export async function requestRun({ events }: Pick<Client, 'events'>, config: RunConfigInput): Promise<void> {
-  const { view } = await readRun(events, config.run);
-  if (view && !neverStarted(view)) {
-    const differing = differences({ ...view.config }, { ...parseRunConfig(config) });
-    if (differing.length === 0) return;
-    throw new CliError(
-      'CLI_RUN_EXISTS',
-      `run ${config.run} exists with another configuration, which differs in ${differing.join(', ')}: give this one another name`,
-    );
-  }
-  await events.publish([
-    {
-      type: 'run.requested',
-      id: `${config.run}/requested`,
-      data: { run: config.run, config: { ...config } },
+export async function requestRun(
+  { request }: Pick<Client, 'request'>,
+  config: RunConfigInput,
+  signal?: AbortSignal,
+): Promise<void> {
+  const parsed = parseRunConfig(config);
+  const { run } = parsed;
+  const init = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(parsed),
+  };
+  const post = async () => {
+    const response = await request('/v1/runs', init);
+    if (!response.ok) throw await problemOf(response);
+  };
+  await retry(post, { shouldRetry: isPassing, retries: REPEATS, minDelayMs: REPEAT_MS, signal }).catch(
+    (error) => {
+      if (!(error instanceof ProblemError) || error.code !== 'RUN_EXISTS') throw error;
+      const differing = error.errors?.map(({ path }) => path).join(', ');
+      throw new CliError(
+        'CLI_RUN_EXISTS',
+        `run ${run} exists with another configuration${differing ? `, which differs in ${differing}` : ''}: give this one another name`,
+        { cause: error },
+      );
     },
-  ]);
-}
-
-/** The settings that two configurations do not share, by their names at the top. */
-function differences(one: Record<string, unknown>, other: Record<string, unknown>): string[] {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return [...names].filter((name) => !isDeepStrictEqual(one[name], other[name]));
+  );
 }
 
 /** Whether the log has a run that is not to be requested anew. */
-export async function isThere({ events }: Pick<Client, 'events'>, run: string): Promise<boolean> {
-  const { view } = await readRun(events, run);
-  return view !== undefined && !neverStarted(view);
-}
-
-/** A run as the log has it, and the offset of its request. */
-async function readRun(
-  events: Pick<Client, 'events'>['events'],
-  run: string,
-): Promise<{ readonly view?: RunView; readonly requestedAt: number }> {
-  const runs = new Map<string, RunView>();
-  let requestedAt = -1;
-  for await (const event of events.readAll(['runs'])) {
-    if (event.data.run !== run) continue;
-    const before = runs.get(run);
-    applyRunEvent(runs, event);
-    if (event.type === 'run.requested' && runs.get(run) !== before) requestedAt = event.offset;
-  }
-  const view = runs.get(run);
-  return { requestedAt, ...(view && { view }) };
+export async function isThere({ request }: Pick<Client, 'request'>, run: string): Promise<boolean> {
+  const response = await request(`/v1/runs/${run}`);
+  if (response.status === 404) return false;
+  if (!response.ok) throw await problemOf(response);
+  return !neverStarted((await response.json()) as Run);
 }
 
 /** Milliseconds without an event of the run until the services are asked what they wait for. */
@@ -77,24 +68,20 @@ const QUIET_MS = 5_000;
 
 /**
  * Tells the observer of everything a run did and does, until it has completed.
- * @throws CliError CLI_RUN_FAILED when it fails, with the run's own cause as `cause`, or is cancelled; CLI_SERVICE_FAILED; the signal's reason.
+ * @throws CliError CLI_RUN_FAILED when it fails, with the run's own cause as `cause`, or is cancelled; CLI_SERVICE_FAILED;
+ *   ProblemError RUN_NOT_FOUND; the signal's reason.
  */
 export async function followRun(
-  { events, failed, troubles }: Pick<Client, 'events' | 'failed' | 'troubles'>,
+  { request, failed, troubles }: Pick<Client, 'request' | 'failed' | 'troubles'>,
   run: string,
   observer: RunObserver,
   signal?: AbortSignal,
 ): Promise<DataFor<'run.completed'>> {
-  const over = new AbortController();
-  void failed.then(({ service, error }) => over.abort(serviceFailed(service, error)));
-  const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
-  // What is before its request is of one by its name that never started.
-  const { requestedAt } = await readRun(events, run);
+  const broken = new AbortController();
+  void failed.then(({ service, error }) => broken.abort(serviceFailed(service, error)));
+  const over = linked(signal, broken.signal);
+  // A step that was done again after a crash came to the same numbers.
   const told = new Set<number>();
-  const tell = (step: DataFor<'step.completed'>) => {
-    if (!told.has(step.step)) observer.step?.(step);
-    told.add(step.step);
-  };
   // A log that takes no event does not tell that the run waits: the services do.
   let seen = performance.now();
   const looking = setInterval(async () => {
@@ -105,8 +92,7 @@ export async function followRun(
     if (words.length > 0) observer.paused?.([...new Set(words)].join('; '));
   }, QUIET_MS).unref();
   try {
-    for await (const event of events.follow({ topics: ['runs', 'training-metrics'], signal: either })) {
-      if (event.data.run !== run || (event.topic === 'runs' && event.offset < requestedAt)) continue;
+    for await (const event of eventsOf(request, run, over.signal)) {
       seen = performance.now();
       switch (event.type) {
         case 'run.started':
@@ -116,7 +102,8 @@ export async function followRun(
           observer.waiting?.(event.data);
           break;
         case 'step.completed':
-          tell(event.data);
+          if (!told.has(event.data.step)) observer.step?.(event.data);
+          told.add(event.data.step);
           break;
         case 'run.paused':
           observer.paused?.(event.data.cause?.message ?? 'somebody paused it');
@@ -125,9 +112,6 @@ export async function followRun(
           observer.resumed?.();
           break;
         case 'run.completed':
-          // Topics are read side by side: of a run that ended before, the end may come before its steps.
-          for await (const { data } of events.readAll(['training-metrics'], { signal: either }))
-            if (data.run === run) tell(data);
           return event.data;
         case 'run.failed': {
           const { cause } = event.data;
@@ -139,6 +123,51 @@ export async function followRun(
     }
   } finally {
     clearInterval(looking);
+    over.release();
   }
-  throw either.reason;
+  throw over.signal.reason;
+}
+
+/** What every stream of a run's events tells. */
+type ToldEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'>;
+
+const RECONNECT_MS = 500;
+
+/** The events of a run, each once, over as many streams as that takes. Ends when the signal aborts. */
+async function* eventsOf(
+  request: Client['request'],
+  run: string,
+  signal: AbortSignal,
+): AsyncGenerator<ToldEvent, void> {
+  let lastEventId: string | undefined;
+  while (!signal.aborted) {
+    const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+    const response = await request(`/v1/runs/${run}/events`, { headers });
+    if (response.ok) {
+      try {
+        for await (const { id, data } of messagesIn(response, signal)) {
+          yield JSON.parse(data) as ToldEvent;
+          lastEventId = id;
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    } else {
+      const error = await problemOf(response);
+      if (!isPassing(error)) throw error;
+    }
+    // A stream that ends without the run's end was cut: its gateway is stopping, or starting again.
+    await pause(RECONNECT_MS, signal);
+  }
+}
+
+const messagesIn = ({ body }: Response, signal: AbortSignal) =>
+  body!.pipeThrough(new TextDecoderStream(), { signal }).pipeThrough(new EventSourceParserStream());
+
+/** Whether the same request may be answered later. */
+const isPassing = (error: Error): boolean => error instanceof ProblemError && error.status === 503;
+
+async function problemOf(response: Response): Promise<ProblemError> {
+  const { status, code, title, detail, errors } = (await response.json()) as ProblemDetails;
+  return problem(status, code, title, detail, { ...(errors && { errors }) });
 }

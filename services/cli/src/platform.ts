@@ -17,6 +17,7 @@ import {
 } from '@rlhf-streams/service';
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
+import { requestOf } from './in-process-gateway.js';
 import { type ServiceName, serviceNames } from './service-names.js';
 import { troublesOf } from './troubles.js';
 import { tellingWait } from './waiting.js';
@@ -70,7 +71,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'services did not stop cleanly');
   };
   let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const failed: Client['failed'] = new Promise((resolve) => {
+  const oneFailed: Client['failed'] = new Promise((resolve) => {
     tellFailed = resolve;
   });
   const start = async (name: ServiceName, port = 0) => {
@@ -96,5 +97,14 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     throw error;
   }
   const troubles = () => troublesOf(started.map((service) => ({ readyz: () => service.request('/readyz') })));
-  return { ...client, services: started, start: (name) => start(name), failed, troubles, close };
+  const gateway = started.find(({ name }) => name === 'gateway');
+  return {
+    ...client,
+    ...(gateway && { request: requestOf(gateway) }),
+    services: started,
+    start: (name) => start(name),
+    failed: Promise.race([oneFailed, client.failed]),
+    troubles,
+    close,
+  };
 }

@@ -42,7 +42,7 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   const logs = join(directory, 'logs');
   const services: Supervised[] = [];
   let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const failed: Client['failed'] = new Promise((resolve) => {
+  const oneFailed: Client['failed'] = new Promise((resolve) => {
     tellFailed = resolve;
   });
 
@@ -80,7 +80,7 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   return {
     ...client,
     services,
-    failed,
+    failed: Promise.race([oneFailed, client.failed]),
     troubles: () =>
       troublesOf(
         services.map(({ url }) => ({
