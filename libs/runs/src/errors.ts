@@ -10,3 +10,9 @@ export class RunError extends Error {
     this.code = code;
   }
 }
+
+const MISTAKES =
+  /^(RUN_(SOURCE|DATA|MODEL|MEMORY)|DATA_|MODEL_|TRAINING_(CONFIG_INVALID|REPLAY_UNFIT|MODELS_DIFFER)$|EVALUATION_(ONE_CLASS|BAD_LABEL|EMPTY)$)/;
+
+/** Whether a run failed, by the code of its cause, for what it was asked to do, or on what: no fault of the services. */
+export const isMistake = (code: string): boolean => MISTAKES.test(code);

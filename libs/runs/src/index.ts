@@ -1,17 +1,45 @@
-export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
-export { RunError, type RunErrorCode } from './errors.js';
-export type { OptimizerConfig } from './hyperparameters.js';
-export { type Item, type Joined, joined } from './item.js';
+export { type MethodDescription, methodDescriptions } from './descriptions.js';
+export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
   type ComparisonItem,
   type DemonstrationItem,
+  DUPLICATE_PROMPT,
+  HELD_OUT_SURPLUS,
   ITEMS_FILE,
   itemSchemas,
   type PromptItem,
-} from './items-file.js';
+} from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
-export { type MethodDescription, methods } from './methods.js';
+export {
+  type ConfigOf,
+  type MethodName,
+  methodNames,
+  methods,
+  type RunSpec,
+  specOf,
+} from './methods/index.js';
+export type { OptimizerConfig } from './methods/optimizer.js';
+export type {
+  DataSpec,
+  DatasetSpec,
+  JoinedTopic,
+  MethodSpec,
+  ModelRole,
+  Plan,
+  PromptsSpec,
+  ShownMetric,
+  TrainedModel,
+} from './methods/spec.js';
+export {
+  artifactRoles,
+  type NamedModel,
+  namedModels,
+  onlyMeasures,
+  scorerName,
+  scorersOf,
+} from './named-models.js';
 export type { NamedSource } from './named-sources.js';
+export { NewModel } from './new-model.js';
 export {
   type Change,
   type ReplayExtent,
@@ -21,10 +49,7 @@ export {
   reproduces,
   stepsCompleted,
 } from './replay.js';
-export { artifactRoles, scorerName, scorersOf } from './roles.js';
 export {
-  type ConfigOf,
-  type MethodName,
   namedSources,
   parseRunConfig,
   RunConfig,
@@ -32,7 +57,6 @@ export {
   runConfigMistakes,
   runsBuiltOn,
 } from './run-config.js';
-export { isMistake } from './run-mistakes.js';
 export {
   applyRunEvent,
   hasEnded,
@@ -45,7 +69,29 @@ export {
 } from './runs.js';
 export { type Difference, differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
-export { type ModelSource, NewModel } from './sources.js';
+export {
+  type DataOrigin,
+  type FromPath,
+  type FromRun,
+  type ModelOrigin,
+  parseSource,
+  pathOf,
+  type ScorerOrigin,
+  type Source,
+  type SourceKind,
+  sourceText,
+  withPath,
+} from './sources.js';
+export {
+  type Item,
+  itemsOf,
+  type Joined,
+  joined,
+  loggedBy,
+  minPolicyVersion,
+  replayed,
+  stepsOf,
+} from './steps.js';
 export {
   applyVersion,
   newestVersions,
@@ -53,13 +99,3 @@ export {
   type PublishedVersion,
   publishedModel,
 } from './versions.js';
-export {
-  itemsOf,
-  type JoinedTopic,
-  loggedBy,
-  minPolicyVersion,
-  replayed,
-  stepsOf,
-  type Work,
-  workOf,
-} from './work.js';

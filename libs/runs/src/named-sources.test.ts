@@ -2,7 +2,7 @@ import { RunId } from '@rlhf-streams/events';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { namedSources, parseRunConfig, RunConfig } from './run-config.js';
-import { sourceKinds } from './sources.js';
+import { sourceKinds } from './source-schemas.js';
 
 describe('the sources of a configuration', () => {
   it('are found wherever it names them', () => {
@@ -18,16 +18,32 @@ describe('the sources of a configuration', () => {
     });
     expect(namedSources(ppo)).toEqual(
       expect.arrayContaining([
-        { kind: 'model', path: ['model'], source: 'm' },
-        { kind: 'model', path: ['reference'], source: 'run:ref' },
-        { kind: 'data', path: ['prompts'], source: 'p.jsonl' },
-        { kind: 'scorer', path: ['scorers', 0], source: 's' },
-        { kind: 'scorer', path: ['scorers', 1], source: 'gold:g.jsonl' },
+        { kind: 'model', path: ['model'], source: { from: 'path', path: 'm' }, text: 'm' },
+        { kind: 'model', path: ['reference'], source: { from: 'run', run: 'ref' }, text: 'run:ref' },
+        {
+          kind: 'model',
+          path: ['value'],
+          source: { from: 'new', shape: expect.objectContaining({ layers: 1 }) },
+          text: '{ layers: 1, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }',
+        },
+        { kind: 'data', path: ['prompts'], source: { from: 'path', path: 'p.jsonl' }, text: 'p.jsonl' },
+        { kind: 'scorer', path: ['scorers', 0], source: { from: 'path', path: 's' }, text: 's' },
+        {
+          kind: 'scorer',
+          path: ['scorers', 1],
+          source: { from: 'gold', data: { from: 'path', path: 'g.jsonl' } },
+          text: 'gold:g.jsonl',
+        },
       ]),
     );
-    expect(namedSources(ppo)).toHaveLength(5);
-    const sft = parseRunConfig({ run: 'r', method: 'sft', steps: 1, model: {}, data: 'bundled' });
-    expect(namedSources(sft)).toEqual([{ kind: 'data', path: ['data'], source: 'bundled' }]);
+    expect(namedSources(ppo)).toHaveLength(6);
+    const sft = parseRunConfig({ run: 'r', method: 'sft', steps: 1, model: 'm', data: 'bundled' });
+    expect(namedSources(sft)).toContainEqual({
+      kind: 'data',
+      path: ['data'],
+      source: { from: 'bundled' },
+      text: 'bundled',
+    });
   });
 
   /** Schemas of free text within one, with where they are. */

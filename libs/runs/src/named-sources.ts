@@ -1,26 +1,29 @@
 /** The sources that a configuration names, found by its schema: whoever adds one need not be told of them. */
 import { z } from 'zod';
-import { sourceKinds } from './sources.js';
+import type { NewModel } from './new-model.js';
+import { sourceKinds } from './source-schemas.js';
+import { parseSource, type Source, type SourceKind, sourceText } from './sources.js';
 
-/** A model, data or a scorer that is named, not described. */
+/** A model, data or a scorer, and where a configuration names it. */
 export interface NamedSource {
-  readonly kind: 'model' | 'data' | 'scorer';
-  /** Where the configuration names it. */
+  readonly kind: SourceKind;
+  /** Keys from the top of the configuration: `['scorers', 0]`. */
   readonly path: readonly (string | number)[];
-  readonly source: string;
+  readonly source: Source;
+  /** As it was written. */
+  readonly text: string;
 }
 
 /** The sources of a value that fits the schema. */
 export const sourcesIn = (schema: z.core.$ZodType, value: unknown): NamedSource[] => find(schema, value, []);
 
-/** The run that a source names, if it names one. */
-export const runOf = (source: string): string | undefined =>
-  source.startsWith('run:') ? source.slice('run:'.length) : undefined;
-
 function find(schema: z.core.$ZodType, value: unknown, path: NamedSource['path']): NamedSource[] {
-  const known = sourceKinds.get(schema);
-  if (known) return typeof value === 'string' ? [{ kind: known.kind, path, source: value }] : [];
   if (value === undefined) return [];
+  const known = sourceKinds.get(schema);
+  if (known) {
+    const source = parseSource(known.kind, value as string | NewModel);
+    return [{ kind: known.kind, path, source, text: sourceText(source) }];
+  }
   if (schema instanceof z.ZodUnion)
     return schema.options
       .filter((option) => z.safeParse(option, value).success)

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
+import type { ConfigOf } from './methods/index.js';
 import { type Change, replayConfig, replayExtent, reproduces } from './replay.js';
-import { type ConfigOf, parseRunConfig, type RunConfig, type RunConfigInput } from './run-config.js';
-import { itemsOf } from './work.js';
+import { parseRunConfig, type RunConfig, type RunConfigInput } from './run-config.js';
+import { itemsOf } from './steps.js';
 
 const ppo = parseRunConfig({
   run: 'ppo',

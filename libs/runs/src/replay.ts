@@ -1,9 +1,11 @@
 /** Replays: runs that learn again from what another run logged, as that run did or otherwise. */
 import type { TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
+import { specOf } from './methods/index.js';
+import { onlyMeasures } from './named-models.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 import { differences } from './same-run.js';
-import { replayed } from './work.js';
+import { replayed } from './steps.js';
 
 /** A value for a key of a configuration: `['ppo.klCoef', 0.1]`. */
 export type Change = readonly [path: string, value: unknown];
@@ -36,7 +38,7 @@ const LEARNING = ['steps', 'microBatchSize', ...KEEPING];
  *   change made wrong by its path.
  */
 export function replayConfig(source: RunConfig, run: string, changes: readonly Change[] = []): RunConfig {
-  if (source.method === 'sample') {
+  if (onlyMeasures(source)) {
     throw unfit(`expected a run that trains, got ${source.run}, which samples: there is nothing to replay`);
   }
   const changed = changes.reduce<unknown>((json, [path, value]) => set(json, path.split('.'), value), source);
@@ -48,13 +50,16 @@ export function replayConfig(source: RunConfig, run: string, changes: readonly C
  * @throws RunError TRAINING_REPLAY_UNFIT when it asks for what was never logged: other items, other samples, more steps.
  */
 export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExtent {
-  const { run, steps, method } = source.config;
+  const { run, steps } = source.config;
+  const { hyperparameters, data } = specOf(source.config);
   const logged = Math.min(steps, source.completed);
   if (logged === 0) throw unfit(`expected run ${run} to have completed a step, got none to replay`);
-  const free = [...LEARNING, 'optimizer', method];
+  const free = [...LEARNING, 'optimizer', ...(hyperparameters ? [hyperparameters] : [])];
+  const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
   const fixed = differences(config, source.config)
     .map(({ path }) => path)
-    .filter((path) => path === `${method}.maxLength` || ![...NAMES, ...free].includes(path.split('.')[0]!));
+    // What was cut or left out to a length is not on the log.
+    .filter((path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!));
   if (fixed.length > 0) {
     throw unfit(
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,

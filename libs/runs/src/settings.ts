@@ -1,6 +1,11 @@
 /** The settings of a schema, as people read of them: by path, with type, default and meaning. */
 import { z } from 'zod';
-import { named } from './names.js';
+
+/**
+ * Names of a setting in TRL, transformers or papers, where they are not its own in another case: `response_length`
+ * is `maxNewTokens` here. Errors about unknown settings point from these to the setting.
+ */
+export const named = z.registry<{ readonly as: readonly string[] }>();
 
 export interface Setting {
   /** Keys from the top, as in `ppo.klCoef`. */

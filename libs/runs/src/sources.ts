@@ -1,110 +1,120 @@
-/** Where a run takes its models and data from. */
-import { CollectionName, RunId } from '@rlhf-streams/events';
-import { z } from 'zod';
-import { named } from './names.js';
+/**
+ * Where a model, data or a scorer comes from. A configuration writes a source as text (`run:my-sft`, `gold:bundled`, a
+ * path); it is parsed here and nowhere else.
+ */
+import type { NewModel } from './new-model.js';
 
-/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
-export const sourceKinds = z.registry<{ readonly kind: 'model' | 'data' | 'scorer' }>();
+/** What a source is to give. The same text may mean different things to different kinds: `bundled` is a corpus, or a folder of that name. */
+export type SourceKind = 'model' | 'data' | 'scorer';
 
-/** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
-export const NewModel = z
-  .strictObject({
-    architecture: z
-      .literal('gpt2')
-      .default('gpt2')
-      .describe('GPT-2 (Radford et al. 2019)')
-      .register(named, { as: ['model_type'] }),
-    layers: z
-      .int()
-      .min(1)
-      .default(4)
-      .describe('transformer blocks')
-      .register(named, { as: ['n_layer', 'num_hidden_layers'] }),
-    width: z
-      .int()
-      .min(8)
-      .default(128)
-      .describe('size of the hidden states, a multiple of heads')
-      .register(named, { as: ['n_embd', 'hidden_size'] }),
-    heads: z
-      .int()
-      .min(1)
-      .default(4)
-      .describe('attention heads of a block')
-      .register(named, { as: ['n_head', 'num_attention_heads'] }),
-    contextLength: z
-      .int()
-      .min(8)
-      .default(64)
-      .describe('the most tokens it takes')
-      .register(named, { as: ['n_positions', 'n_ctx', 'max_position_embeddings', 'block_size'] }),
-    vocabSize: z.int().min(300).default(512).describe('tokens of the byte-level BPE trained on the data'),
-  })
-  .meta({ title: 'a new model' });
+export interface FromRun {
+  readonly from: 'run';
+  readonly run: string;
+}
+export interface FromPath {
+  readonly from: 'path';
+  /** As it was written: absolute, or relative to where the service was started. */
+  readonly path: string;
+}
+interface FromArtifact {
+  readonly from: 'artifact';
+  /** 64 hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** The model that a run trained, a stored one, a folder in the Hugging Face layout, or the shape of one to be made. */
+export type ModelOrigin =
+  | FromRun
+  | FromArtifact
+  | FromPath
+  | { readonly from: 'new'; readonly shape: NewModel };
+
+/** The bundled corpus, comparisons that a run recorded, a collection of feedback, or files. */
+export type DataOrigin =
+  | { readonly from: 'bundled' }
+  | FromRun
+  | { readonly from: 'feedback'; readonly collection: string }
+  | FromPath;
+
+/** A reward model, or a classifier to be trained on labelled data. */
+export type ScorerOrigin =
+  | FromRun
+  | FromArtifact
+  | FromPath
+  | { readonly from: 'gold'; readonly data: DataOrigin };
+
+export type Source = ModelOrigin | DataOrigin | ScorerOrigin;
+
+interface Origins {
+  readonly model: ModelOrigin;
+  readonly data: DataOrigin;
+  readonly scorer: ScorerOrigin;
+}
 
 const RUN = 'run:';
-const namesRun = (source: unknown): boolean =>
-  typeof source !== 'string' || !source.startsWith(RUN) || RunId.safeParse(source.slice(RUN.length)).success;
-const RUN_ERROR =
-  'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
-
-/** `run:ID` is what a finished run trained, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
-export const ModelSource = z
-  .union([z.string().min(1).meta({ title: 'run:ID, artifact:SHA256 or a folder' }), NewModel], {
-    error:
-      'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
-  })
-  .refine(namesRun, RUN_ERROR)
-  .register(named, { as: ['model_name_or_path'] });
-sourceKinds.add(ModelSource, { kind: 'model' });
-export type ModelSource = z.output<typeof ModelSource>;
-
+const GOLD = 'gold:';
 const FEEDBACK = 'feedback:';
+const BUNDLED = 'bundled';
+const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
 
 /**
- * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
- * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
- * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
+ * The source that a configuration names. It never fails: what is written in no other way is a path.
+ *
+ * @example parseSource('scorer', 'gold:bundled') // { from: 'gold', data: { from: 'bundled' } }
  */
-export const DataSource = z
-  .string()
-  .min(1)
-  .refine(
-    (source) =>
-      !source.startsWith(FEEDBACK) || CollectionName.safeParse(source.slice(FEEDBACK.length)).success,
-    'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
-  )
-  .refine(namesRun, RUN_ERROR)
-  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
+export function parseSource<Kind extends SourceKind>(kind: Kind, written: string | NewModel): Origins[Kind];
+export function parseSource(kind: SourceKind, written: string | NewModel): Source {
+  if (typeof written !== 'string') return { from: 'new', shape: written };
+  if (written.startsWith(RUN)) return { from: 'run', run: written.slice(RUN.length) };
+  switch (kind) {
+    case 'data':
+      if (written === BUNDLED) return { from: 'bundled' };
+      if (written.startsWith(FEEDBACK))
+        return { from: 'feedback', collection: written.slice(FEEDBACK.length) };
+      break;
+    case 'scorer':
+      if (written.startsWith(GOLD))
+        return { from: 'gold', data: parseSource('data', written.slice(GOLD.length)) };
+      return parseSource('model', written) as ScorerOrigin;
+    case 'model': {
+      const sha256 = ARTIFACT.exec(written)?.[1];
+      if (sha256 !== undefined) return { from: 'artifact', sha256 };
+    }
+  }
+  return { from: 'path', path: written };
+}
 
-sourceKinds.add(DataSource, { kind: 'data' });
+/** A source as a configuration writes it: the inverse of `parseSource`, but for a new model, which is shown as YAML. */
+export function sourceText(source: Source): string {
+  switch (source.from) {
+    case 'run':
+      return `${RUN}${source.run}`;
+    case 'artifact':
+      return `artifact:${source.sha256}`;
+    case 'bundled':
+      return BUNDLED;
+    case 'feedback':
+      return `${FEEDBACK}${source.collection}`;
+    case 'gold':
+      return `${GOLD}${sourceText(source.data)}`;
+    case 'path':
+      return source.path;
+    case 'new': {
+      const { architecture: _, ...shape } = source.shape;
+      return `{ ${Object.entries(shape)
+        .map(([key, value]) => `${key}: ${value}`)
+        .join(', ')} }`;
+    }
+  }
+}
 
-/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text, of both labels. */
-export const ScorerSource = z
-  .string()
-  .min(1)
-  .refine(namesRun, RUN_ERROR)
-  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
-sourceKinds.add(ScorerSource, { kind: 'scorer' });
+/** The path on this machine that a source reads, if it reads one: its own, or that of the data of a gold reward. */
+export function pathOf(source: Source): string | undefined {
+  if (source.from === 'gold') return pathOf(source.data);
+  return source.from === 'path' ? source.path : undefined;
+}
 
-export const SamplingConfig = z.strictObject({
-  temperature: z
-    .number()
-    .min(0)
-    .max(10)
-    .default(0.7)
-    .describe('what logits are divided by before a token is drawn; 0 is greedy'),
-  topK: z.int().min(0).default(0).describe('draw from so many of the likeliest tokens; 0 keeps every token'),
-  topP: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe('draw from the fewest tokens that have this probability together (Holtzman et al. 2020)'),
-  maxNewTokens: z
-    .int()
-    .min(1)
-    .default(53)
-    .describe("tokens after which a response is cut (TRL's response_length)")
-    .register(named, { as: ['response_length', 'max_completion_length', 'max_tokens'] }),
-});
+/** A source that reads a path, reading another path instead. */
+export function withPath(source: Source, path: string): Source {
+  return source.from === 'gold' ? { from: 'gold', data: { from: 'path', path } } : { from: 'path', path };
+}

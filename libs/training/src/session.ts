@@ -11,7 +11,7 @@ import {
   type WeightTensor,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { type Item, type RunConfig, RunError } from '@rlhf-streams/runs';
+import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
@@ -37,8 +37,8 @@ export interface Session {
 
 export interface SessionOptions {
   readonly config: RunConfig;
-  /** Folders of the models the run starts from, by role. */
-  readonly models: { readonly policy: string; readonly value?: string | undefined };
+  /** Folders of the models that the run starts from, by role. */
+  readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
   readonly engine: Engine;
@@ -47,40 +47,45 @@ export interface SessionOptions {
   readonly memoryBytes?: number;
 }
 
+/** The policy, or the body of a reward model; and of other roles that a method trains, those that start elsewhere. */
+export interface StartingModels {
+  readonly policy: string;
+  readonly [role: string]: string | undefined;
+}
+
 /** Opens a run at its start, or where a checkpoint left it; `positions` are the checkpoint's. */
 export async function openSession(
   options: SessionOptions,
 ): Promise<{ session: Session; positions: Checkpoint['positions'] }> {
   const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
+  // A method without an optimizer trains nothing.
+  if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
   const method = methodOf(config.method);
+  const { trains } = specOf(config);
   const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => {
-      if (method.trains.length > 0)
-        requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes);
-    },
+    admit: (model) => requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes),
   });
-  if (method.trains.length === 0) return { session: measuring(config), positions: {} };
   const extraFiles = await readExtraFiles(options.models.policy);
 
-  const sources = await Promise.all(method.trains.map((role) => sourceOf(role, options, published)));
-  const models: Models = Object.fromEntries(method.trains.map((role, i) => [role, sources[i]!.config]));
+  const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
+  const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
   requireMemory('the models trained', leastBytes(Object.values(models), options.lanes), memoryBytes);
   const layout = layoutOf(models);
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
-  const from = restored?.state ?? initialState(layout, method.trains, sources);
+  const from = restored?.state ?? initialState(layout, sources);
   const trainer = await createTrainer({
     engine: options.engine,
     lanes: options.lanes,
     layout,
-    optimizer: optimizerOf(config),
+    optimizer: config.optimizer,
     from,
   });
 
   let step = restored?.checkpoint.step ?? 0;
   let memory: Memory = restored?.checkpoint.memory ?? method.start(config);
   const current = () => ({ config, step, trainer, memory }) as Step<typeof config.method>;
-  const main = method.trains[0]!;
+  const main = trains[0]!.role;
 
   const session: Session = {
     get step() {
@@ -139,25 +144,24 @@ interface ModelFiles {
   readonly tensors: ReadonlyMap<string, WeightTensor>;
 }
 
-/** Where a trained model starts: the policy as it is; a scalar head on a body where the folder has none. */
+/** Where a trained model starts: a model as it is, or with a new scalar head where it has none. */
 async function sourceOf(
-  role: Role,
+  { role, from, head }: TrainedModel,
   { models, config }: SessionOptions,
   policy: ModelFiles,
 ): Promise<ModelFiles> {
-  if (role === 'policy') return policy;
-  const body = role === 'value' && models.value !== undefined ? await readCheckpoint(models.value) : policy;
+  const own = models[from];
+  const body = own === undefined || own === models.policy ? policy : await readCheckpoint(own);
   if (
-    role === 'value' &&
-    (body.config.vocabSize < policy.config.vocabSize ||
-      body.config.contextLength < policy.config.contextLength)
+    body.config.vocabSize < policy.config.vocabSize ||
+    body.config.contextLength < policy.config.contextLength
   ) {
     throw new TrainingError(
       'TRAINING_MODELS_DIFFER',
-      `expected the value model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
+      `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (body.config.numLabels === 1) return body;
+  if (head === 'language' || body.config.numLabels === 1) return body;
   const scalar: ModelConfig = { ...body.config, numLabels: 1 };
   const fresh = initialiseWeights(scalar, config.seed);
   const tensors = new Map(
@@ -169,14 +173,10 @@ async function sourceOf(
   return { config: scalar, tensors };
 }
 
-function initialState(
-  layout: ReturnType<typeof layoutOf>,
-  roles: readonly Role[],
-  sources: readonly ModelFiles[],
-): TrainerState {
+function initialState(layout: ReturnType<typeof layoutOf>, sources: readonly ModelFiles[]): TrainerState {
   const p = new Float32Array(layout.size);
   const views = layout.views(p);
-  roles.forEach((role, i) => {
+  (Object.keys(layout.models) as Role[]).forEach((role, i) => {
     for (const [name, view] of Object.entries(ofRole(role, views)))
       view.set(sources[i]!.tensors.get(name)!.data);
   });
@@ -200,9 +200,3 @@ async function publish(
   );
   await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
 }
-
-const optimizerOf = (config: RunConfig) => {
-  if (config.method === 'sample')
-    throw new RunError('TRAINING_CONFIG_INVALID', 'a sampling run has no optimizer');
-  return config.optimizer;
-};

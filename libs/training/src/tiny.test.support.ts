@@ -8,6 +8,7 @@ import {
   type MethodName,
   parseRunConfig,
   type RunConfig,
+  specOf,
 } from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
 import { nextTokenLogprobs } from './methods/forward.js';
@@ -62,8 +63,10 @@ export function runOf<Name extends TrainingMethod>(
 }
 
 export function layoutFor(method: TrainingMethod): Layout {
-  const { trains } = methodOf(method);
-  return layoutOf(Object.fromEntries(trains.map((role) => [role, role === 'policy' ? language : scalar])));
+  const { trains } = specOf(runOf(method));
+  return layoutOf(
+    Object.fromEntries(trains.map(({ role, head }) => [role, head === 'language' ? language : scalar])),
+  );
 }
 
 /** Weights all unlike each other, those of biases, norms and heads too, so that no gradient is zero by chance. */

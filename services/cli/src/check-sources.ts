@@ -1,9 +1,6 @@
 /** Whether the files that runs name can be read, found before any of the runs is done. */
 import { DataError, labelledRows, loadDataset, readDataset } from '@rlhf-streams/data';
-import { type NamedSource, namedSources, type RunConfig } from '@rlhf-streams/runs';
-
-const GOLD = 'gold:';
-const NO_FILE = /^(bundled$|run:|feedback:)/;
+import { namedSources, pathOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
 
 /**
  * Looks at the first row of data, and at the labels of all rows that a gold reward is to be trained on.
@@ -12,7 +9,7 @@ const NO_FILE = /^(bundled$|run:|feedback:)/;
 export async function checkSources(configs: readonly RunConfig[]): Promise<void> {
   for (const config of configs) {
     try {
-      for (const named of namedSources(config)) await checkSource(named);
+      for (const { kind, source } of namedSources(config)) await checkSource(kind, source);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       throw new DataError(error.code, `run ${config.run} cannot be done: ${error.message}`, { cause: error });
@@ -20,10 +17,9 @@ export async function checkSources(configs: readonly RunConfig[]): Promise<void>
   }
 }
 
-async function checkSource({ kind, source }: NamedSource): Promise<void> {
-  const gold = kind === 'scorer' && source.startsWith(GOLD);
-  const path = gold ? source.slice(GOLD.length) : source;
-  if ((kind !== 'data' && !gold) || NO_FILE.test(path)) return;
-  if (gold) labelledRows(await loadDataset(path), path);
-  else for await (const _ of readDataset(path, { limit: 1 }));
+async function checkSource(kind: SourceKind, source: Source): Promise<void> {
+  const path = pathOf(source);
+  if (path === undefined) return;
+  if (source.from === 'gold') labelledRows(await loadDataset(path), path);
+  else if (kind === 'data') for await (const _ of readDataset(path, { limit: 1 }));
 }

@@ -1,6 +1,6 @@
 /** A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its end. */
 import type { DataFor } from '@rlhf-streams/events';
-import type { MethodName } from '@rlhf-streams/runs';
+import { type MethodName, methods, type ShownMetric } from '@rlhf-streams/runs';
 import color from 'picocolors';
 import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';
@@ -15,41 +15,11 @@ export interface ProgressLine extends RunObserver {
 
 const TOLD_EVERY_MS = 30_000;
 
-/** What is worth saying of a step, by method: [label, metric]. */
-const shown: Readonly<Record<MethodName, readonly (readonly [string, string])[]>> = {
-  sft: [['loss', 'loss']],
-  reward: [
-    ['loss', 'loss'],
-    ['accuracy', 'accuracy'],
-  ],
-  ppo: [
-    ['score', 'objective/scores'],
-    ['gold', 'scores/gold'],
-    ['KL', 'objective/kl'],
-  ],
-  dpo: [
-    ['loss', 'loss'],
-    ['accuracy', 'rewards/accuracies'],
-    ['margin', 'rewards/margins'],
-  ],
-  sample: [
-    ['score', 'objective/scores'],
-    ['KL', 'objective/kl'],
-    ['length', 'rollout/length'],
-  ],
-};
-
-/** Measured after the last step, on held-out items. */
-const heldOut: Readonly<Partial<Record<MethodName, readonly (readonly [string, string])[]>>> = {
-  sft: [['held-out loss', 'eval/loss']],
-  reward: [['held-out accuracy', 'eval/accuracy']],
-  dpo: [['held-out accuracy', 'eval/rewards/accuracies']],
-};
-
 export function progressLine(
   about: { readonly label: string; readonly method: MethodName; readonly steps: number },
   out: NodeJS.WriteStream = process.stdout,
 ): ProgressLine {
+  const shown = methods[about.method].progress;
   const begun = performance.now();
   const live = out.isTTY === true;
   let done = 0;
@@ -61,9 +31,7 @@ export function progressLine(
   const text = () => {
     const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
     const steps = `${Math.min(done, total)}/${total}`.padStart(9);
-    const numbers = [...pick(shown[about.method], train), ...pick(heldOut[about.method] ?? [], test)].join(
-      '  ',
-    );
+    const numbers = [...pick(shown.step, train), ...pick(shown.heldOut, test)].join('  ');
     return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}`;
   };
   const draw = () => {
@@ -119,10 +87,7 @@ export function progressLine(
   };
 }
 
-const pick = (
-  wanted: readonly (readonly [string, string])[],
-  metrics: Readonly<Record<string, number>>,
-): string[] =>
+const pick = (wanted: readonly ShownMetric[], metrics: Readonly<Record<string, number>>): string[] =>
   wanted.flatMap(([label, metric]) =>
     metrics[metric] === undefined ? [] : [`${label} ${shortNumber(metrics[metric])}`],
   );

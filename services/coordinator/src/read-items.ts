@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
 import { readTokenizer } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/runs';
+import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, specOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
@@ -18,7 +18,7 @@ export async function readItems(
   { run, config, artifacts: used }: RunView,
 ): Promise<RunItems> {
   const directory = await artifacts.fetch(used![artifactRoles.items]!);
-  const schema = itemSchemas[workOf(config!).issues];
+  const schema = itemSchemas[specOf(config!).data.kind];
   const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
   let line = 0;
   for await (const json of readDataset(join(directory, ITEMS_FILE))) {

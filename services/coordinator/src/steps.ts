@@ -8,10 +8,11 @@ import {
   type DemonstrationItem,
   minPolicyVersion,
   type PromptItem,
+  type PromptsSpec,
   type RunConfig,
   replayed,
+  specOf,
   stepsOf,
-  workOf,
 } from '@rlhf-streams/runs';
 
 export interface RunItems {
@@ -34,49 +35,47 @@ export interface Progress {
  */
 export function issuable(config: RunConfig, testItems: number, { issued, completed }: Progress): number[] {
   if (replayed(config) !== undefined) return [];
-  const end = Math.min(stepsOf(config, testItems), completed + workOf(config).ahead + 1);
+  const end = Math.min(stepsOf(config, testItems), completed + specOf(config).ahead + 1);
   return Array.from({ length: Math.max(0, end - issued) }, (_, i) => issued + i);
 }
 
 export function stepEvents(config: RunConfig, items: RunItems, step: number): NewEvent[] {
+  const { data } = specOf(config);
   const heldOut = step >= config.steps;
-  const prompting = config.method === 'sample' && config.testPrompts;
-  const pool = heldOut || prompting ? items.test : items.train;
+  const split = heldOut ? 'test' : data.kind === 'prompts' ? data.split : 'train';
+  const pool = items[split];
   const chosen = heldOut
     ? pool
     : batchIndices(pool.length, config.batchSize, step, config.seed).map((index) => pool[index]!);
   return chosen.map((item, index) => {
     const id = itemId(config.run, step, index);
-    return { ...eventOf(config, items, item, id, step), id } as NewEvent;
+    const stamp = { run: config.run, step };
+    const event =
+      data.kind === 'prompts'
+        ? promptIssued(config, data, items.stopTokens, item as PromptItem, { ...stamp, prompt: id })
+        : data.kind === 'comparisons'
+          ? { type: 'comparison.recorded', data: { ...item, ...stamp, comparison: id } }
+          : { type: 'demonstration.recorded', data: { ...item, ...stamp, demonstration: id } };
+    return { ...event, id } as NewEvent;
   });
 }
 
-function eventOf(
+const promptIssued = (
   config: RunConfig,
-  { stopTokens }: RunItems,
-  item: RunItems['train'][number],
-  id: string,
-  step: number,
-) {
-  const stamp = { run: config.run, step };
-  if ('completions' in item)
-    return { type: 'comparison.recorded', data: { ...item, ...stamp, comparison: id } };
-  if ('promptTokens' in item)
-    return { type: 'demonstration.recorded', data: { ...item, ...stamp, demonstration: id } };
-  if (config.method !== 'ppo' && config.method !== 'sample')
-    throw new Error(`a ${config.method} run has no prompts`);
-  return {
-    type: 'prompt.issued',
-    data: {
-      ...stamp,
-      prompt: id,
-      text: item.text,
-      tokens: item.tokens,
-      samples: config.samplesPerPrompt,
-      minPolicyVersion: minPolicyVersion(config, step),
-      sampling: { ...config.sampling, stopTokens: [...stopTokens] },
-      seed: config.seed,
-      timeoutMs: config.timeoutMs,
-    },
-  };
-}
+  { samples, sampling, timeoutMs }: PromptsSpec,
+  stopTokens: readonly number[],
+  { text, tokens }: PromptItem,
+  stamp: { readonly run: string; readonly step: number; readonly prompt: string },
+) => ({
+  type: 'prompt.issued',
+  data: {
+    ...stamp,
+    text,
+    tokens,
+    samples,
+    minPolicyVersion: minPolicyVersion(config, stamp.step),
+    sampling: { ...sampling, stopTokens: [...stopTokens] },
+    seed: config.seed,
+    timeoutMs,
+  },
+});

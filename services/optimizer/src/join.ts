@@ -12,9 +12,9 @@ import {
   type JoinedTopic,
   loggedBy,
   type RunConfig,
+  type RunSpec,
+  specOf,
   stepsOf,
-  type Work,
-  workOf,
 } from '@rlhf-streams/runs';
 
 export type JoinedEvent = Received<JoinedTopic>;
@@ -48,7 +48,7 @@ interface OpenStep {
 }
 
 export function createJoin(config: RunConfig, testItems: number, from: Positions = {}): Join {
-  const { joins } = workOf(config);
+  const { joins } = specOf(config);
   const logged = loggedBy(config);
   const end = stepsOf(config, testItems);
   const steps = new Map<number, OpenStep>();
@@ -127,7 +127,7 @@ const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
  * The event that counts for a topic: the first; of a rollout's scores and log-probs, failures included, the first of
  * its version. It depends on the order within partitions alone, so that every reading of the log decides alike.
  */
-function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): JoinedEvent | undefined {
+function decisive(entry: Entry, topic: JoinedTopic, joins: RunSpec['joins']): JoinedEvent | undefined {
   const subject = entry.get(joins[0]!)?.[0];
   if (topic === joins[0] || !subject) return subject;
   const events = entry.get(topic);
@@ -136,13 +136,13 @@ function decisive(entry: Entry, topic: JoinedTopic, joins: Work['joins']): Joine
   return events?.find(({ data }) => 'policyVersion' in data && data.policyVersion === policyVersion);
 }
 
-const hasFailed = (entry: Entry, joins: Work['joins']): boolean =>
+const hasFailed = (entry: Entry, joins: RunSpec['joins']): boolean =>
   joins.some((topic) => {
     const event = decisive(entry, topic, joins);
     return event && isFailure(event);
   });
 
-const isSettled = (entry: Entry, joins: Work['joins']): boolean =>
+const isSettled = (entry: Entry, joins: RunSpec['joins']): boolean =>
   joins.every((topic) => decisive(entry, topic, joins)) || hasFailed(entry, joins);
 
 const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
@@ -153,7 +153,7 @@ const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
   'reference-logprobs': 'reference',
 };
 
-const toItem = (id: string, entry: Entry, joins: Work['joins']): Item => ({
+const toItem = (id: string, entry: Entry, joins: RunSpec['joins']): Item => ({
   id,
   ...Object.fromEntries(joins.map((topic) => [partNames[topic], decisive(entry, topic, joins)!.data])),
 });

@@ -3,7 +3,13 @@ import { workerData } from 'node:worker_threads';
 import type { Item, RunConfig } from '@rlhf-streams/runs';
 import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import { type Metrics, openSession, type Session, type StepResult } from '@rlhf-streams/training';
+import {
+  type Metrics,
+  openSession,
+  type Session,
+  type StartingModels,
+  type StepResult,
+} from '@rlhf-streams/training';
 
 export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
@@ -15,8 +21,8 @@ export interface ThreadOptions {
 
 export interface OpenRun {
   readonly config: RunConfig;
-  /** Folders of the models it starts from. */
-  readonly models: { readonly policy: string; readonly value?: string | undefined };
+  /** Folders of the models that it starts from, by role. */
+  readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
 }

@@ -11,15 +11,14 @@ import type { Positions } from '@rlhf-streams/log';
 import {
   artifactRoles,
   type Item,
-  type JoinedTopic,
   loggedBy,
   type RunConfig,
   type RunView,
   readRuns,
   replayed,
   reproduces,
+  specOf,
   stepsOf,
-  workOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { OptimizerError } from './errors.js';
@@ -96,13 +95,14 @@ async function open(
   { policy }: Published,
 ) {
   const { artifacts } = context;
-  const value = used![artifactRoles.value];
+  const models: Record<string, string> = {};
+  for (const { from } of specOf(config!).trains) {
+    const artifact = used![from];
+    if (artifact) models[from] = await artifacts.fetch(artifact);
+  }
   return compute.open({
     config: config!,
-    models: {
-      policy: await artifacts.fetch(used![artifactRoles.policy]!),
-      value: value && (await artifacts.fetch(value)),
-    },
+    models: { ...models, policy: await artifacts.fetch(used![artifactRoles.policy]!) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
 }
@@ -151,7 +151,7 @@ async function follow(
   // Met below: when the service stops, the projection may end in the middle of a step.
   holding.catch(() => {});
   try {
-    const topics = workOf(config).joins as readonly JoinedTopic[];
+    const topics = specOf(config).joins;
     // What a replay needs was logged before it: what is not there will not come.
     const logged = isReplay
       ? context.events.readAll(topics, { from, signal: either })
@@ -220,8 +220,8 @@ async function complete(
   if (step < published.stepsCompleted) return;
 
   const done = step + 1;
-  const { publishEvery, onPolicy } = workOf(config);
-  const trains = config.method !== 'sample';
+  const { publishEvery, onPolicy, ...spec } = specOf(config);
+  const trains = spec.trains.length > 0;
   const isLast = done === steps;
   let release: DataFor<'policy.published'> | undefined;
   if (training && trains && (done % publishEvery === 0 || isLast)) {

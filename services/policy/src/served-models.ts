@@ -1,6 +1,6 @@
 /** OpenAI's /v1/models: the policies on the log. */
 
-import { type PublishedVersion, type RunView, workOf } from '@rlhf-streams/runs';
+import { type PublishedVersion, type RunView, specOf } from '@rlhf-streams/runs';
 import { type ProblemError, problem, type ServiceContext } from '@rlhf-streams/service';
 import type { Policies } from './policies.js';
 
@@ -26,7 +26,7 @@ export function serveModels({ http }: Pick<ServiceContext, 'http'>, policies: Po
 export function requirePolicy(policies: Policies, run: string): PublishedVersion {
   const view = policies.runs.state.get(run);
   if (view && !isPolicy(policies, run)) {
-    const trained = workOf(view.config!).publishes;
+    const trained = specOf(view.config!).publishes;
     throw refused(
       400,
       'MODEL_NOT_A_POLICY',
@@ -48,7 +48,7 @@ export function requirePolicy(policies: Policies, run: string): PublishedVersion
 /** Of a run whose configuration cannot be read, its files tell when they are loaded. */
 const isPolicy = ({ runs }: Policies, run: string): boolean => {
   const config: RunView['config'] = runs.state.get(run)?.config;
-  return config === undefined || workOf(config).publishes === 'policy';
+  return config === undefined || specOf(config).publishes === 'policy';
 };
 
 const refused = (status: number, code: string, title: string, detail: string): ProblemError =>

@@ -1,7 +1,7 @@
 import type { NewEvent, Projection, Received } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
-import { artifactRoles, hasEnded, type RunView, startedRun, workOf } from '@rlhf-streams/runs';
+import { artifactRoles, hasEnded, type RunView, specOf, startedRun } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { Reference, References } from './references.js';
 
@@ -51,7 +51,7 @@ async function scored(references: References, artifact: ArtifactRef, subject: Su
 
 /** Whether the run's method joins log-probs with such items. */
 function isJoined({ config }: RunView, { topic }: Subject): boolean {
-  const { joins } = workOf(config!);
+  const { joins } = specOf(config!);
   return joins[0] === topic && joins.includes('reference-logprobs');
 }
 

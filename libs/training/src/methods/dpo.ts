@@ -14,8 +14,6 @@ type Config = ConfigOf<'dpo'>;
 
 /** Direct preference optimisation: the policy itself as the reward model of the comparisons. */
 export const dpo: Method<'dpo'> = {
-  name: 'dpo',
-  trains: ['policy'],
   start: () => ({}),
 
   async update({ config, step, trainer, memory }, items) {

@@ -1,3 +1,4 @@
+/** What each method does with a step's items: whoever adds one adds its file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import type { Method } from './method.js';
@@ -6,7 +7,8 @@ import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 
+/** Every spec has its update, and takes its own configuration: the compiler sees to it. */
 const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, dpo, sample };
 
-/** The method a configuration names. */
+/** The method that a configuration names. */
 export const methodOf = (name: MethodName): Method => methods[name] as unknown as Method;

@@ -26,13 +26,10 @@ export interface Step<Name extends MethodName> {
 }
 
 /**
- * A method of training: which models it trains and what it does with the items of a step. Items come in the order
- * of their ids; the result is a function of configuration, step, trainer state, memory and items alone.
+ * What a method does with the items of a step; which models it trains is in its spec. Items come in the order of
+ * their ids; the result is a function of configuration, step, trainer state, memory and items alone.
  */
 export interface Method<Name extends MethodName = MethodName> {
-  readonly name: Name;
-  /** The models it trains; the first one is what the run publishes. None: it only measures. */
-  readonly trains: readonly Role[];
   /** Memory before the first step. */
   readonly start: (config: ConfigOf<Name>) => Memory;
   /** Learns from the items of a step. */

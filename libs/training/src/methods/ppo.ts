@@ -47,8 +47,6 @@ interface Experience {
 
 /** RLHF by proximal policy optimisation: Ouyang et al. 2022, step 3, with a value model of its own. */
 export const ppo: Method<'ppo'> = {
-  name: 'ppo',
-  trains: ['policy', 'value'],
   start: ({ ppo: { klCoef } }) => ({ klCoef }),
 
   async update({ config, step, trainer, memory }, items) {

@@ -14,8 +14,6 @@ type Config = ConfigOf<'reward'>;
 
 /** A reward model of pairwise preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
-  name: 'reward',
-  trains: ['reward'],
   start: () => ({}),
 
   async update({ config, step, trainer, memory }, items) {

@@ -4,8 +4,6 @@ import { rankByScore } from './rank.js';
 
 /** Sampling without training: what the rollouts of a step, their scores and log-probs say of the policy. */
 export const sample: Method<'sample'> = {
-  name: 'sample',
-  trains: [],
   start: () => ({}),
 
   async update({ config, memory }, items) {

@@ -10,8 +10,6 @@ import { lengthOf, microBatchesOf, paddedLength, paddedRows, type Sequence, sequ
 
 /** Supervised fine-tuning: imitate the demonstrations. */
 export const sft: Method<'sft'> = {
-  name: 'sft',
-  trains: ['policy'],
   start: () => ({}),
 
   async update({ config, step, trainer, memory }, items): Promise<StepResult> {

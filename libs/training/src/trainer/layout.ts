@@ -1,9 +1,10 @@
 /** All trained parameters of a run in one flat vector: roles in order, within a role in checkpoint order. */
 import { gpt2TensorShapes, type ModelConfig } from '@rlhf-streams/model';
+import type { TrainedModel } from '@rlhf-streams/runs';
 import { allocate, float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
 
 /** What a trained model is for. */
-export type Role = 'policy' | 'value' | 'reward';
+export type Role = TrainedModel['role'];
 
 export type Models = { readonly [R in Role]?: ModelConfig };
 

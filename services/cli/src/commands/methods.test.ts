@@ -1,4 +1,4 @@
-import { methods, parseRunConfig } from '@rlhf-streams/runs';
+import { methodDescriptions, parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { describeMethods } from './methods.js';
@@ -8,7 +8,7 @@ const longest = (text: string) => Math.max(...text.split('\n').map((line) => lin
 describe('methods', () => {
   it('without a name are told with what they do and where they are from', () => {
     const text = describeMethods(undefined, 300);
-    for (const { name, description, source } of methods()) {
+    for (const { name, description, source } of methodDescriptions()) {
       expect(text).toMatch(new RegExp(`^  ${name} `, 'm'));
       const words = text.replaceAll(/\s+/g, ' ');
       expect(words).toContain(description);
@@ -16,7 +16,7 @@ describe('methods', () => {
     }
   });
 
-  it.each(methods().map(({ name, settings, example }) => ({ name, settings, example })))(
+  it.each(methodDescriptions().map(({ name, settings, example }) => ({ name, settings, example })))(
     '$name has every setting with its type, default and meaning, and an example that is a run',
     ({ name, settings, example }) => {
       const text = describeMethods(name, 300);
@@ -33,7 +33,7 @@ describe('methods', () => {
   );
 
   it('fit a narrow terminal, a wide one, and what is no terminal, in plain text', () => {
-    for (const name of [undefined, ...methods().map(({ name }) => name)]) {
+    for (const name of [undefined, ...methodDescriptions().map(({ name }) => name)]) {
       for (const columns of [undefined, 20, 80])
         expect(longest(describeMethods(name, columns))).toBeLessThanOrEqual(80);
       expect(longest(describeMethods(name, 200))).toBeLessThanOrEqual(120);

@@ -1,7 +1,7 @@
 /** What methods there are, and what a run of each may say, from the schemas of their runs. */
 import { inspect } from 'node:util';
 import { nearest } from '@rlhf-streams/events';
-import { type MethodDescription, methods, type Setting } from '@rlhf-streams/runs';
+import { type MethodDescription, methodDescriptions, type Setting } from '@rlhf-streams/runs';
 import { Help } from 'commander';
 import color from 'picocolors';
 import { CliError } from '../errors.js';
@@ -13,7 +13,7 @@ const WIDTHS = { least: 80, most: 120 };
  * @throws CliError CLI_METHOD_UNKNOWN naming those there are.
  */
 export function describeMethods(name: string | undefined, columns: number | undefined): string {
-  const all = methods();
+  const all = methodDescriptions();
   const help = new Help();
   help.minWidthToWrap = 20;
   help.helpWidth = Math.min(Math.max(columns ?? 0, WIDTHS.least), WIDTHS.most);

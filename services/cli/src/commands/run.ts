@@ -1,3 +1,4 @@
+import { onlyMeasures } from '@rlhf-streams/runs';
 import { checkSources } from '../check-sources.js';
 import { isThere } from '../follow-run.js';
 import { readRunFile } from '../run-file.js';
@@ -18,7 +19,7 @@ export async function run(file: string, options: Where & { readonly signal: Abor
     }
     for (const config of configs) {
       await showRun(place, config, `${config.method} ${config.run}`, options.signal);
-      if (config.method !== 'sample') console.log(exportHint(config.run, options));
+      if (!onlyMeasures(config)) console.log(exportHint(config.run, options));
     }
   } finally {
     await place.close();

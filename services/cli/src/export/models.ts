@@ -6,9 +6,12 @@ import {
   ARTIFACT_TOPICS,
   applyRunEvent,
   hasEnded,
+  onlyMeasures,
   type PublishedModel,
+  parseSource,
   publishedModel,
   type RunView,
+  sourceText,
 } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
@@ -40,10 +43,9 @@ export async function findModel(
 ): Promise<PublishedModel> {
   const runs = await readRuns(events);
   const { view, models } = runs.get(run) ?? { models: new Map() };
-  if (view?.config?.method === 'sample') {
-    const { model } = view.config;
-    const instead = typeof model === 'string' && model.startsWith('run:');
-    const hint = instead ? `: it sampled from ${model}, export that` : '';
+  if (view?.config && onlyMeasures(view.config)) {
+    const model = parseSource('model', view.config.model);
+    const hint = model.from === 'run' ? `: it sampled from ${sourceText(model)}, export that` : '';
     throw refused(`run ${run} samples and trains nothing, so it has no model of its own${hint}`);
   }
   if (models.size === 0) throw refused(noModel(run, view, runs));
@@ -87,7 +89,7 @@ async function readRuns(events: Pick<Events, 'readAll'>): Promise<Map<string, Ru
 
 function noModel(run: string, view: RunView | undefined, runs: ReadonlyMap<string, RunModels>): string {
   const names = [...runs].filter(
-    ([, { models, view }]) => models.size > 0 && view?.config?.method !== 'sample',
+    ([, { models, view }]) => models.size > 0 && !(view?.config && onlyMeasures(view.config)),
   );
   const known = names.map(([name]) => name);
   const there = `runs with a model: ${known.join(', ') || 'none'}`;

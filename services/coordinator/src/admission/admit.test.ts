@@ -1,9 +1,9 @@
 import { trainByteLevelBpe } from '@rlhf-streams/model';
-import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
+import { type NewModel, namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
-import { admitLengths, admitModels, startOfValue } from './admit.js';
+import { admitLengths, admitModels, scorerThatFits } from './admit.js';
+import type { FoundModel } from './found.js';
 import type { Machine } from './memory.js';
-import { type FoundModel, type NewModel, namedModels } from './named.js';
 import type { Lengths } from './rules.js';
 
 const text = ['a fine film of the best kind', 'the best film of the kind'];
@@ -39,10 +39,10 @@ const things: Readonly<Record<string, Description>> = {
 function found(config: RunConfig): FoundModel[] {
   return namedModels(config).map((model): FoundModel => {
     const { source } = model;
-    if (typeof source !== 'string')
-      return { ...model, kind: 'language model', what: 'new', isNew: true, shape: shapeOf(source) };
+    if (source.from === 'new')
+      return { ...model, kind: 'language model', what: 'new', isNew: true, shape: shapeOf(source.shape) };
     const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}` } = {}] =
-      things[source]!;
+      things[sourceText(source)]!;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
     const tokenizer = tokens === 'none' ? undefined : tokenizers[tokens];
     return {
@@ -240,15 +240,16 @@ describe('memory', () => {
   });
 });
 
-describe('a value model that is not named starts', () => {
-  it.each<[scorers: string[], start: string]>([
+describe('the scorer that a value model may start from', () => {
+  it.each<[scorers: string[], start: string | undefined]>([
     [['run:rm'], 'run:rm'],
     [['run:rm', 'gold:d'], 'run:rm'],
-    [['gold:d', 'run:rm'], 'run:sft'],
-    [['./small-rm'], 'run:sft'],
-    [['./short-rm'], 'run:sft'],
+    [['gold:d', 'run:rm'], undefined],
+    [['./small-rm'], undefined],
+    [['./short-rm'], undefined],
     [['./padded-rm'], './padded-rm'],
-  ])('with scorers %j from %s', (scorers, start) => {
-    expect(startOfValue(found(configOf(ppo({ scorers })))).source).toBe(start);
+  ])('is among %j %s', (scorers, start) => {
+    const scorer = scorerThatFits(found(configOf(ppo({ scorers }))));
+    expect(scorer && sourceText(scorer.source)).toBe(start);
   });
 });

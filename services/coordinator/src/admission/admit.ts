@@ -1,8 +1,9 @@
 /** Whether a run may start: every rule, over the models that it names. */
 import type { RunConfig } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
+import type { FoundModel } from './found.js';
 import { fitsMemory, type Machine, SHORTEST } from './memory.js';
-import type { FoundModel } from './named.js';
+
 import {
   hasEvenHeads,
   hasTokenizer,
@@ -29,8 +30,8 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
       hasEvenHeads(model),
       hasTokenizer(model),
       readsItsTokens(model),
-      ...(model.part === 'reference' ? [readsTokensOf(policy, model)] : []),
-      ...(model.part === 'value' ? [readsTokensOf(policy, model), holdsContextOf(policy, model)] : []),
+      model.part.readsPolicyTokens && readsTokensOf(policy, model),
+      model.part.holds === 'the context of the policy' && holdsContextOf(policy, model),
     ]),
   );
   refuse('RUN_MEMORY', [fitsMemory(config, models, SHORTEST, machine)]);
@@ -49,26 +50,26 @@ export function admitLengths(
   refuse(
     'RUN_MODEL_UNFIT',
     models.flatMap((model) => [
-      ...(model.part === 'reference' ? [holdsSequences(model, lengths)] : []),
-      ...(model.part === 'scorer' ? [holdsAnyRollout(model, lengths)] : []),
+      model.part.holds === 'every sequence' && holdsSequences(model, lengths),
+      model.part.holds === 'a prompt and a token' && holdsAnyRollout(model, lengths),
     ]),
   );
   refuse('RUN_MEMORY', [fitsMemory(config, models, lengths.longest, machine)]);
 }
 
-/**
- * Where the value model of a PPO run starts that names none: the first scorer, if it is a model that can judge the
- * policy's states, else the policy itself.
- */
-export function startOfValue(models: readonly FoundModel[]): FoundModel {
-  const [policy] = models as [FoundModel, ...FoundModel[]];
-  const scorer = models.find(({ part }) => part === 'scorer');
+/** The first scorer, if it is a model that can judge the states of the policy. */
+export function scorerThatFits<Model extends FoundModel>(models: readonly Model[]): Model | undefined {
+  const [policy] = models as readonly [Model, ...Model[]];
+  const scorer = models.find(({ part }) => part.role === 'scorer');
   const fits =
     scorer?.kind === 'reward model' && !readsTokensOf(policy, scorer) && !holdsContextOf(policy, scorer);
-  return fits ? scorer : policy;
+  return fits ? scorer : undefined;
 }
 
-function refuse(code: 'RUN_MODEL_UNFIT' | 'RUN_MEMORY', refusals: readonly (string | undefined)[]): void {
-  const said = refusals.filter((refusal) => refusal !== undefined);
+function refuse(
+  code: 'RUN_MODEL_UNFIT' | 'RUN_MEMORY',
+  refusals: readonly (string | false | undefined)[],
+): void {
+  const said = refusals.filter((refusal) => typeof refusal === 'string');
   if (said.length > 0) throw new CoordinatorError(code, said.join('\n'));
 }

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { initialiseWeights, type ModelConfig, trainByteLevelBpe, writeCheckpoint } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import { methods, parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
-import type { Part } from './named.js';
 
 let folder: string;
 let artifacts: ArtifactStore;
@@ -22,10 +21,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 let views = 0;
-async function find(source: string, part: Part = 'policy') {
+async function find(source: string, role: 'policy' | 'scorer' = 'policy') {
   const temporary = join(folder, `views-${views++}`);
   await mkdir(temporary);
-  const field = part === 'scorer' ? 'scorers[0]' : 'model';
+  const part = methods.ppo.models.find((part) => part.role === role)!;
+  const field = role === 'scorer' ? 'scorers[0]' : 'model';
   const dependencies = {
     context: { artifacts },
     runs,
@@ -33,7 +33,8 @@ async function find(source: string, part: Part = 'policy') {
     temporary,
     signal: new AbortController().signal,
   };
-  return findModel(dependencies, { part, role: part, field, source });
+  const parsed = parseSource(role === 'scorer' ? 'scorer' : 'model', source);
+  return findModel(dependencies, { part, role, field, source: parsed });
 }
 
 const shape: ModelConfig = {
@@ -101,8 +102,8 @@ describe('a model is told by what was found', () => {
 });
 
 describe('what is no model is refused in the words of the configuration', () => {
-  const refused = (source: string, message: RegExp, part?: Part, code = 'RUN_MODEL_INVALID') =>
-    expect(find(source, part)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  const refused = (source: string, message: RegExp, role?: 'policy' | 'scorer', code = 'RUN_MODEL_INVALID') =>
+    expect(find(source, role)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
   it('a folder that does not exist, or is a file', async () => {
     await refused(join(folder, 'none'), /^model: .*none: expected run:ID, .*; there is no folder .*none$/);

@@ -10,10 +10,17 @@ import {
   ModelError,
   modelKind,
 } from '@rlhf-streams/model';
-import type { RunView } from '@rlhf-streams/runs';
+import {
+  type NamedModel,
+  type NewModel,
+  onlyMeasures,
+  type RunView,
+  type Source,
+  sourceText,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
-import { type FoundModel, isNewModel, type NamedModel, type NewModel, named, sourceText } from './named.js';
+import { type FoundModel, named, takesGold } from './found.js';
 
 /** Where it lies. A new model and a gold reward lie nowhere until they are made. */
 export interface Place {
@@ -35,7 +42,6 @@ export interface FindDependencies {
   readonly signal: AbortSignal;
 }
 
-const GOLD = 'gold:';
 /** The file that makes a folder a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
 const NAMED_IN_ERRORS = 8;
@@ -46,9 +52,9 @@ const NAMED_IN_ERRORS = 8;
  */
 export async function findModel(dependencies: FindDependencies, model: NamedModel): Promise<Found> {
   const { source } = model;
-  if (isNewModel(source)) return plannedModel(model, source);
-  if (source.startsWith(GOLD))
-    return { ...model, kind: 'gold reward', what: `${source} is a gold reward`, isNew: true };
+  if (source.from === 'new') return plannedModel(model, source.shape);
+  if (source.from === 'gold')
+    return { ...model, kind: 'gold reward', what: `${sourceText(source)} is a gold reward`, isNew: true };
   const place = await placeOf(dependencies, model, source);
   return describeAt(place, model, subjectOf(dependencies, source));
 }
@@ -56,7 +62,7 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
 /** A model in a folder of this machine, as part of a run. */
 export async function describeAt(place: Place, model: NamedModel, subject: Subject): Promise<Found> {
   const { directory } = place;
-  if (model.part === 'scorer' && (await holdsGoldReward(directory)))
+  if (takesGold(model) && (await holdsGoldReward(directory)))
     return { ...model, kind: 'gold reward', what: subject('a gold reward'), isNew: false, place };
   try {
     const { config, tokenizer } = await describeCheckpoint(directory);
@@ -84,20 +90,21 @@ type Subject = (kind: string) => string;
 
 const withArticle = (kind: string): string => (kind.startsWith('a ') ? kind : `a ${kind}`);
 
-function subjectOf({ runs }: FindDependencies, source: string): Subject {
-  if (!source.startsWith('run:')) return (kind) => `it holds ${withArticle(kind)}`;
-  const run = source.slice('run:'.length);
-  const does = runs.get(run)?.config?.method === 'sample' ? 'sampled from' : 'trained';
+function subjectOf({ runs }: FindDependencies, source: Source): Subject {
+  if (source.from !== 'run') return (kind) => `it holds ${withArticle(kind)}`;
+  const { run } = source;
+  const config = runs.get(run)?.config;
+  const does = config && onlyMeasures(config) ? 'sampled from' : 'trained';
   return (kind) => `run ${run} ${does} ${kind === 'language model' ? 'a policy' : withArticle(kind)}`;
 }
 
 export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 
 /** Its vocabulary is at most as large as was asked for. */
-function plannedModel(model: NamedModel, source: NewModel): Found {
+function plannedModel(model: NamedModel, planned: NewModel): Found {
   const shape: ModelConfig = {
-    ...source,
-    mlpWidth: 4 * source.width,
+    ...planned,
+    mlpWidth: 4 * planned.width,
     layerNormEpsilon: 1e-5,
     tieWordEmbeddings: true,
   };
@@ -107,28 +114,35 @@ function plannedModel(model: NamedModel, source: NewModel): Found {
 async function placeOf(
   { context, published, temporary, signal }: FindDependencies,
   model: NamedModel,
-  source: string,
+  source: Stored,
 ): Promise<Place> {
   const { artifacts } = context;
-  if (source.startsWith('run:')) {
-    const run = source.slice('run:'.length);
-    const artifact = published.get(run);
-    if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `${named(model)}: expected run ${run} to have published a model, got none`,
-    );
+  switch (source.from) {
+    case 'run': {
+      const artifact = published.get(source.run);
+      if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `${named(model)}: expected run ${source.run} to have published a model, got none`,
+      );
+    }
+    case 'artifact': {
+      const artifact = { uri: sourceText(source), sha256: source.sha256 };
+      const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
+        if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
+        throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, {
+          cause: error,
+        });
+      });
+      return { directory: await fetched, artifact };
+    }
+    case 'path':
+      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.role)) };
   }
-  if (source.startsWith('artifact:')) {
-    const artifact = { uri: source, sha256: source.slice('artifact:'.length) };
-    const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
-      if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
-      throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, { cause: error });
-    });
-    return { directory: await fetched, artifact };
-  }
-  return { directory: await viewOf(resolve(source), model, join(temporary, model.role)) };
 }
+
+/** A source that lies somewhere. */
+type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
 
 /** Links to those files of a user's folder that belong to a model: it may hold much else. */
 async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
@@ -140,12 +154,11 @@ async function viewOf(folder: string, model: NamedModel, view: string): Promise<
   });
   if (!found) throw invalid(`there is no folder ${folder}`);
   if (!found.isDirectory()) {
-    const hint =
-      model.part === 'scorer' ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
+    const hint = takesGold(model) ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
     throw invalid(`${folder} is a file${hint}`);
   }
   const names = await checkpointFiles(folder);
-  if (!names.includes('config.json') && !(model.part === 'scorer' && names.includes(GOLD_FILE)))
+  if (!names.includes('config.json') && !(takesGold(model) && names.includes(GOLD_FILE)))
     throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
   await mkdir(view);
   for (const name of names) await symlink(join(folder, name), join(view, name));

@@ -1,6 +1,6 @@
 /** How long the sequences of a run's items are, in the tokens of its models. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import type { RunConfig } from '@rlhf-streams/runs';
+import { type RunConfig, specOf } from '@rlhf-streams/runs';
 import type { RunItem } from '../preparation/items.js';
 
 /** Tokens of the longest sequence that the run's model is trained on, or produces. */
@@ -9,7 +9,8 @@ export function longestSequence(
   items: readonly RunItem[],
   { contextLength }: Pick<ModelConfig, 'contextLength'>,
 ): number {
-  const generated = 'sampling' in config ? config.sampling.maxNewTokens : 0;
+  const { data } = specOf(config);
+  const generated = data.kind === 'prompts' ? data.sampling.maxNewTokens : 0;
   let longest = 0;
   for (const item of items) longest = Math.max(longest, lengthOf(item) + generated);
   return Math.min(longest, contextLength);

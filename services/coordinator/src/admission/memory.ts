@@ -12,8 +12,8 @@ import {
   trainingBytes,
   weightBytes,
 } from '@rlhf-streams/model';
-import { type RunConfig, workOf } from '@rlhf-streams/runs';
-import { type FoundModel, named } from './named.js';
+import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
+import { type FoundModel, named } from './found.js';
 
 /** What this process is and has. */
 export interface Machine {
@@ -72,48 +72,43 @@ function needsOf(
   longest: number,
   { policyThreads, policySlots, optimizerWorkers }: Machine,
 ): Readonly<Record<string, number>> {
-  const { issues, joins, onPolicy } = workOf(config);
-  const shapeOf = (part: FoundModel['part']) => models.find((model) => model.part === part)?.shape;
+  const spec = specOf(config);
+  const shapeOf = (role: ModelRole['role']) => models.find(({ part }) => part.role === role)?.shape;
   const main = models[0]!.shape!;
   const length = Math.min(longest, main.contextLength);
-  const scorers = models.flatMap(({ part, shape }) => (part === 'scorer' && shape ? [shape] : []));
+  const scorers = models.flatMap(({ part, shape }) => (part.role === 'scorer' && shape ? [shape] : []));
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
-  const samples = { threads: policyThreads, slots: policySlots, length, versions: onPolicy ? 2 : 1 };
+  const samples = {
+    threads: policyThreads,
+    slots: policySlots,
+    length,
+    versions: spec.onPolicy ? 2 : 1,
+  };
   return {
     coordinator: Math.max(0, ...made),
-    policy: issues === 'prompts' ? generationBytes(main, samples) : 0,
-    reference: joins.includes('reference-logprobs')
+    policy: spec.data.kind === 'prompts' ? generationBytes(main, samples) : 0,
+    reference: spec.joins.includes('reference-logprobs')
       ? scoringBytes(shapeOf('reference') ?? main, { length })
       : 0,
     reward: scorers.reduce((sum, shape) => sum + scoringBytes(shape, { length }), 0),
-    optimizer: optimizerBytes(config, main, shapeOf('value') ?? main, optimizerWorkers, length),
+    optimizer: optimizerBytes(config, (role) => shapeOf(role) ?? main, optimizerWorkers, length),
   };
 }
 
 function optimizerBytes(
   config: RunConfig,
-  main: ModelConfig,
-  value: ModelConfig,
+  shapeOf: (role: ModelRole['role']) => ModelConfig,
   lanes: number,
   length: number,
 ): number {
-  const rows = Math.min(config.microBatchSize, config.batchSize);
-  const scalar = (shape: ModelConfig): ModelConfig => ({ ...shape, numLabels: 1 });
-  switch (config.method) {
-    case 'sample':
-      return weightBytes(main);
-    case 'sft':
-      return trainingBytes([main], { lanes, rows, length });
-    case 'ppo': {
-      const episodes = Math.min(config.microBatchSize, config.batchSize * config.samplesPerPrompt);
-      return trainingBytes([main, scalar(value)], { lanes, rows: episodes, length });
-    }
-    // Each comparison is two sequences.
-    case 'dpo':
-      return trainingBytes([main], { lanes, rows: 2 * rows, length });
-    case 'reward':
-      return trainingBytes([scalar(main)], { lanes, rows: 2 * rows, length });
-  }
+  const { trains, data, sequencesPerItem } = specOf(config);
+  if (trains.length === 0) return weightBytes(shapeOf('policy'));
+  const trained = trains.map(
+    ({ from, head }): ModelConfig => ({ ...shapeOf(from), ...(head === 'scalar' && { numLabels: 1 }) }),
+  );
+  const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
+  const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
+  return trainingBytes(trained, { lanes, rows, length });
 }
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);

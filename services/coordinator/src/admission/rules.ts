@@ -3,7 +3,7 @@
  * configuration: where it names the model, what came and what was expected.
  */
 import { tokenizerDifference } from '@rlhf-streams/model';
-import { type FoundModel, isNewModel, named, type Part } from './named.js';
+import { type FoundModel, named } from './found.js';
 
 export interface Lengths {
   /** Tokens of the longest sequence that the policy produces or is trained on. */
@@ -14,31 +14,18 @@ export interface Lengths {
 
 type Refusal = string | undefined;
 
-const KINDS: Readonly<Record<Part, readonly FoundModel['kind'][]>> = {
-  policy: ['language model'],
-  body: ['language model', 'reward model'],
-  reference: ['language model'],
-  value: ['language model', 'reward model'],
-  scorer: ['reward model', 'gold reward'],
-};
-
-const EXPECTED: Readonly<Record<Part, string>> = {
-  policy: 'a policy, which is a language model',
-  body: 'a language model, or a reward model to train on',
-  reference: 'a language model',
-  value: 'a language model or a reward model',
-  scorer: 'a reward model or gold:DATA',
-};
-
 /** A policy gives text, a scorer a number: a model can only do what it was trained for. */
 export const isOfKind = (model: FoundModel): Refusal =>
-  KINDS[model.part].includes(model.kind)
+  model.part.kinds.some((kind) => kind === model.kind)
     ? undefined
-    : `${named(model)}: ${model.what}; expected ${EXPECTED[model.part]}`;
+    : `${named(model)}: ${model.what}; expected ${model.part.expected}`;
 
 export function hasEvenHeads({ source, field }: FoundModel): Refusal {
-  if (!isNewModel(source) || source.width % source.heads === 0) return undefined;
-  return `${field}: expected heads to divide the width of ${source.width}, got ${source.heads}`;
+  if (source.from !== 'new') return undefined;
+  const { width, heads } = source.shape;
+  return width % heads === 0
+    ? undefined
+    : `${field}: expected heads to divide the width of ${width}, got ${heads}`;
 }
 
 /** Texts are read by the tokenizer of each model. */

@@ -1,6 +1,6 @@
 import { detectFormat } from '@rlhf-streams/data';
 import { type DataAccount, DataAccount as DataAccountSchema } from '@rlhf-streams/events';
-import { type ComparisonItem, itemSchemas, parseRunConfig, workOf } from '@rlhf-streams/runs';
+import { type ComparisonItem, itemSchemas, parseRunConfig, specOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
@@ -367,7 +367,7 @@ describe('every row is accounted for', () => {
         expect(account.read).toBe(data.length);
         expect(account.used).toBe(made.items.length);
         expect(account.cut).toBeLessThanOrEqual(account.used);
-        const schema = itemSchemas[workOf(config).issues];
+        const schema = itemSchemas[specOf(config).data.kind];
         for (const item of made.items) expect(schema.parse(JSON.parse(JSON.stringify(item)))).toEqual(item);
       }),
       { numRuns: 300 },

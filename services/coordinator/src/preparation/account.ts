@@ -1,7 +1,7 @@
 /** What becomes of a dataset's rows on their way to items: each is used or left out for a reason, and few may be lost. */
 import { splitTrainTest } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
-import { HELD_OUT_SURPLUS, type RunConfig } from '@rlhf-streams/runs';
+import { HELD_OUT_SURPLUS, type RunConfig, sourceText, specOf } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 
 /** Why a row is left out, or cut. */
@@ -57,7 +57,8 @@ export function accountFor<Item extends object>(
   requireAllowed(config, rows.length, { dropped, cut });
 
   const { train, test } = splitTrainTest(kept, { testFraction: config.testFraction, seed: SPLIT_SEED });
-  const heldOut = 'maxTestItems' in config ? test.slice(0, config.maxTestItems) : test;
+  const { data } = specOf(config);
+  const heldOut = data.kind === 'prompts' ? test : test.slice(0, data.maxTestItems);
   if (heldOut.length < test.length) count(dropped, SURPLUS, test.length - heldOut.length);
   requireItems(config, train, heldOut);
   return {
@@ -81,10 +82,11 @@ function count(tally: Tally, reason: Reason, rows = 1): void {
 }
 
 function requireAllowed(
-  { allow, ...config }: RunConfig,
+  config: RunConfig,
   read: number,
   tallies: { readonly dropped: Tally; readonly cut: Tally },
 ): void {
+  const { allow } = config;
   const over = (['dropped', 'cut'] as const).flatMap((name) => {
     const lost = [...tallies[name].values()].filter(({ reason }) => reason.lost);
     const rows = lost.reduce((sum, { rows }) => sum + rows, 0);
@@ -120,7 +122,8 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
       'expected items to train on, but all are held out: lower testFraction',
     );
   }
-  if (config.method === 'sample' && config.testPrompts && test.length === 0) {
+  const { data } = specOf(config);
+  if (data.kind === 'prompts' && data.split === 'test' && test.length === 0) {
     throw new CoordinatorError(
       'RUN_DATA_EMPTY',
       'expected prompts held out of training, got none: raise testFraction',
@@ -129,10 +132,7 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
 }
 
 /** The data in the words of whoever asked for the run. */
-const sourceOf = (config: object): string => {
-  const { data, prompts } = config as { data?: string; prompts?: string };
-  return data ?? prompts!;
-};
+const sourceOf = (config: RunConfig): string => sourceText(specOf(config).data.source);
 
 const listed = (reasons: readonly { readonly reason: Reason; readonly rows: number }[]): string =>
   reasons.map(({ reason, rows }) => `${reason.words} (${rows})`).join(', ');

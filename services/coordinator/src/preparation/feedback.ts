@@ -7,12 +7,7 @@ import { CoordinatorError } from '../errors.js';
 
 export type Feedback = DataFor<'feedback.recorded'>;
 
-const SOURCE = 'feedback:';
 const NAMED_IN_ERRORS = 10;
-
-/** The collection that a source of data names, if it names one. */
-export const collectionOf = (source: string): string | undefined =>
-  source.startsWith(SOURCE) ? source.slice(SOURCE.length) : undefined;
 
 /**
  * A collection as it stands now, in the order of its ids: a function of what was published, whatever the order in which

@@ -1,5 +1,5 @@
 import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
-import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/runs';
+import { itemSchemas, parseRunConfig, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
 import * as prepared from './items.js';
@@ -269,7 +269,7 @@ describe('every item', () => {
     [ppo, [texts, prompts, completions, preferences, ranked]],
     [sample, [texts, prompts, completions, preferences, ranked]],
   ] as const)('of $method comes back from a line of JSON', (config, datasets) => {
-    const schema = itemSchemas[workOf(config).issues];
+    const schema = itemSchemas[specOf(config).data.kind];
     for (const item of datasets.flatMap((dataset) => itemsOf(config, dataset, encoder))) {
       expect(schema.parse(JSON.parse(JSON.stringify(item)))).toEqual(item);
     }

@@ -5,11 +5,13 @@ import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
 import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
 import {
   type ComparisonItem,
-  type ConfigOf,
+  type DatasetSpec,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
   type PromptItem,
+  type PromptsSpec,
   type RunConfig,
+  specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type Outcome, type Reason } from './account.js';
@@ -43,17 +45,16 @@ export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder =>
   end: tokenizer.eosId,
 });
 
-/** What a run's method makes of a dataset. */
+/** What a run makes of the rows of a dataset. */
 export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
-  switch (config.method) {
-    case 'sft':
-      return accountFor(config, demonstrations(config, dataset, encoder));
-    case 'reward':
-    case 'dpo':
-      return accountFor(config, comparisons(config, rankings(dataset), encoder));
-    case 'ppo':
-    case 'sample':
-      return accountFor(config, prompts(config, dataset, encoder));
+  const { data } = specOf(config);
+  switch (data.kind) {
+    case 'demonstrations':
+      return accountFor(config, demonstrations(dataset, encoder, limitOf(data, encoder)));
+    case 'comparisons':
+      return accountFor(config, comparisons(rankings(dataset), encoder, limitOf(data, encoder)));
+    case 'prompts':
+      return accountFor(config, prompts(data, dataset, encoder));
   }
 }
 
@@ -63,8 +64,7 @@ export function recordedItems(
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
 ): PreparedItems {
-  requireComparing(config, 'run:ID, which is recorded comparisons');
-  const limit = limitOf(config, encoder);
+  const limit = limitOf(comparingIn(config, 'run:ID, which is recorded comparisons'), encoder);
   const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
     const dropped = withoutPreference(item) ?? unfitting(item, limit);
     return dropped ? { dropped } : { item };
@@ -78,7 +78,7 @@ export function feedbackItems(
   feedback: readonly Feedback[],
   encoder: Encoder,
 ): PreparedItems {
-  requireComparing(config, 'feedback:COLLECTION, which is comparisons');
+  const limit = limitOf(comparingIn(config, 'feedback:COLLECTION, which is comparisons'), encoder);
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
     prompt,
     completions: completions.map((text) => ({ text })),
@@ -87,15 +87,16 @@ export function feedbackItems(
     labeler,
     metadata: { feedback },
   }));
-  return accountFor(config, comparisons(config, ranked, encoder));
+  return accountFor(config, comparisons(ranked, encoder, limit));
 }
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
-function requireComparing({ method }: RunConfig, source: string): void {
-  if (method === 'dpo' || method === 'reward') return;
+function comparingIn(config: RunConfig, source: string): DatasetSpec {
+  const { data } = specOf(config);
+  if (data.kind === 'comparisons') return data;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${method} run to name data other than ${source}`,
+    `expected a ${config.method} run to name data other than ${source}`,
   );
 }
 
@@ -106,23 +107,17 @@ interface Limit {
   readonly help: string;
 }
 
-function limitOf(config: RunConfig, { contextLength }: Pick<Encoder, 'contextLength'>): Limit {
-  const own = config as { readonly [Method in RunConfig['method']]?: { readonly maxLength?: number } };
-  const maxLength = own[config.method]?.maxLength ?? Number.POSITIVE_INFINITY;
-  if (maxLength < contextLength) {
-    const name = `${config.method}.maxLength`;
-    return {
-      tokens: maxLength,
-      words: `${name} of ${maxLength} tokens`,
-      help: `raise ${name} or shorten the texts`,
-    };
-  }
-  return {
-    tokens: contextLength,
-    words: `the context of ${contextLength} tokens`,
-    help: 'take a model with a longer contextLength or shorten the texts',
-  };
+function limitOf({ limit }: DatasetSpec, encoder: Pick<Encoder, 'contextLength'>): Limit {
+  const { setting, tokens } = limit;
+  if (tokens >= encoder.contextLength) return contextOf(encoder);
+  return { tokens, words: `${setting} of ${tokens} tokens`, help: `raise ${setting} or shorten the texts` };
 }
+
+const contextOf = ({ contextLength }: Pick<Encoder, 'contextLength'>): Limit => ({
+  tokens: contextLength,
+  words: `the context of ${contextLength} tokens`,
+  help: 'take a model with a longer contextLength or shorten the texts',
+});
 
 const lost = (words: string, help?: string): Reason => ({ words, lost: true, ...(help && { help }) });
 const nothingLost = (words: string): Reason => ({ words, lost: false });
@@ -153,11 +148,10 @@ function fitsRecord(item: object, tokens: number): boolean {
 }
 
 function demonstrations(
-  config: RunConfig,
   dataset: Dataset,
-  { begin, encode, end, contextLength }: Encoder,
+  { begin, encode, end }: Encoder,
+  limit: Limit,
 ): Outcome<Unsplit<DemonstrationItem>>[] {
-  const limit = limitOf(config, { contextLength });
   const cut = (promptTokens: readonly number[], completion: string): Outcome<Unsplit<DemonstrationItem>> => {
     const room = limit.tokens - promptTokens.length;
     if (room <= 0) return { dropped: noRoom(limit) };
@@ -180,18 +174,18 @@ function demonstrations(
 }
 
 function prompts(
-  config: ConfigOf<'ppo' | 'sample'>,
+  { words }: Pick<PromptsSpec, 'words'>,
   dataset: Dataset,
-  { prompt, contextLength }: Encoder,
+  encoder: Encoder,
 ): Outcome<Unsplit<PromptItem>>[] {
-  const limit = limitOf(config, { contextLength });
+  const limit = contextOf(encoder);
   const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
   const outcomeOf = (text: string): Outcome<Unsplit<PromptItem>> => {
-    const tokens = prompt(text);
+    const tokens = encoder.prompt(text);
     if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
     return fitsRecord({ text, tokens }, 0) ? { item: { text, tokens } } : { dropped: TOO_LARGE };
   };
-  return promptTexts(dataset, config.promptWords).map((text) => {
+  return promptTexts(dataset, words).map((text) => {
     if (typeof text !== 'string') return text;
     const first = known.get(text);
     if (first) return 'item' in first ? { dropped: DUPLICATE } : first;
@@ -227,11 +221,10 @@ interface RankedTexts {
 }
 
 function comparisons(
-  config: RunConfig,
   ranked: readonly RankedTexts[],
-  { begin, encode, end, contextLength }: Encoder,
+  { begin, encode, end }: Encoder,
+  limit: Limit,
 ): Outcome<Unsplit<ComparisonItem>>[] {
-  const limit = limitOf(config, { contextLength });
   return ranked.map(({ prompt, completions, ranks, margin, labeler, metadata }) => {
     const item = {
       promptText: prompt,

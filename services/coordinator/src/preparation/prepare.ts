@@ -8,18 +8,20 @@ import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
+  type DataOrigin,
+  namedModels,
   newestVersions,
   type RunConfig,
   replayed,
   runsBuiltOn,
-  workOf,
+  sourceText,
+  specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { admitLengths, admitModels, startOfValue } from '../admission/admit.js';
+import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
-import { isNewModel, namedModels, sourceText } from '../admission/named.js';
-import { collectionOf, readFeedback } from './feedback.js';
+import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
 import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
@@ -59,7 +61,7 @@ export async function prepare(
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
-    const data = await resolveData(dependencies, dataOf(config), signal);
+    const data = await resolveData(dependencies, specOf(config).data.source, signal);
 
     const prepared = await threads.use(signal, async (thread) => {
       const models: Stored[] = [];
@@ -83,7 +85,7 @@ export async function prepare(
       memory: memoryOf(config, models, lengths.longest, machine()),
       steps: config.steps,
       // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
-      testItems: workOf(config).issues === 'prompts' ? 0 : test,
+      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
       data: prepared.data,
     };
   });
@@ -120,19 +122,16 @@ async function stored(
     return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
   }
   const out = join(temporary, role);
-  if (isNewModel(source)) {
-    await thread.makeModel(source, dataOf(config), config.seed, out);
-  } else {
-    await mkdir(out);
-    await thread.makeGoldReward(source.slice('gold:'.length), out);
-  }
+  if (source.from === 'new')
+    await thread.makeModel(source.shape, specOf(config).data.source, config.seed, out);
+  else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
   const artifact = await artifacts.putDirectory(out, { signal });
   const directory = await artifacts.fetch(artifact, { signal });
   return { ...(await describeAt({ directory }, model, madeFrom)), place: { artifact, directory } };
 }
 
 function readersOf(models: readonly Stored[]) {
-  const scorers = models.filter(({ kind, part }) => part === 'scorer' && kind === 'reward model');
+  const scorers = models.filter(({ kind, part }) => part.role === 'scorer' && kind === 'reward model');
   return {
     model: models[0]!.place.directory,
     scorers: Object.fromEntries(scorers.map(({ role, place }) => [role, place.directory])),
@@ -142,10 +141,12 @@ function readersOf(models: readonly Stored[]) {
 /** The models of a run by role: those that it names, and those that stand for what it does not. */
 function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
   const roles = Object.fromEntries(models.map((model) => [model.role, model]));
-  if (workOf(config).joins.includes('reference-logprobs')) roles[artifactRoles.reference] ??= models[0]!;
-  // A policy's value model needs no place of its own.
-  const value = config.method === 'ppo' ? (startOfValue(models) as Stored) : undefined;
-  if (value && value !== models[0]) roles[artifactRoles.value] ??= value;
+  for (const { role, otherwise } of specOf(config).models) {
+    if (otherwise === undefined || roles[role]) continue;
+    // Where no scorer fits the policy does, and whoever trains finds it under its own role.
+    const stands = otherwise === 'the policy' ? models[0] : scorerThatFits(models);
+    if (stands) roles[role] = stands;
+  }
   return roles;
 }
 
@@ -175,15 +176,18 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
 /** Data as they stand when the run starts. */
 async function resolveData(
   dependencies: PrepareDependencies,
-  source: string,
+  source: DataOrigin,
   signal: AbortSignal,
 ): Promise<RunData> {
   const { context } = dependencies;
-  const collection = collectionOf(source);
-  if (collection !== undefined) return { feedback: await readFeedback(context, collection, signal) };
-  if (!source.startsWith('run:')) return { source };
-  const { recorded, policy } = await recordedComparisons(dependencies, source, signal);
-  return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+  switch (source.from) {
+    case 'feedback':
+      return { feedback: await readFeedback(context, source.collection, signal) };
+    case 'run': {
+      const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
+      return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+    }
+    default:
+      return { source };
+  }
 }
-
-const dataOf = (config: RunConfig): string => ('data' in config ? config.data : config.prompts);

@@ -1,5 +1,5 @@
 /** What a replay works with: the models of the run that it replays, and the places of its events. */
-import { type RunConfig, replayExtent, replayed, stepsCompleted, workOf } from '@rlhf-streams/runs';
+import { type RunConfig, replayExtent, replayed, specOf, stepsCompleted } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { Preparation } from './prepare.js';
 import { ended, type SourceDependencies } from './sources.js';
@@ -26,7 +26,7 @@ export async function prepareReplay(
   const completed = await stepsCompleted(metrics, source);
   const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });
   const from = Object.fromEntries(
-    workOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
+    specOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
   );
   return { ...extent, artifacts: { ...view.artifacts }, from };
 }

@@ -15,10 +15,9 @@ export interface SourceDependencies {
 /** The comparisons that a completed run recorded, in the order of its steps, and the policy whose tokens they are. */
 export async function recordedComparisons(
   { context, runs }: SourceDependencies,
-  source: string,
+  run: string,
   signal: AbortSignal,
 ): Promise<{ recorded: RecordedComparisons; policy: ArtifactRef }> {
-  const run = source.slice('run:'.length);
   const recorded = new Map<string, DataFor<'comparison.recorded'>>();
   for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
     if (data.run === run) recorded.set(data.comparison, data);

@@ -1,5 +1,5 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
 import { trainGoldReward } from '@rlhf-streams/evaluation';
@@ -14,13 +14,12 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/runs';
+import { type DataOrigin, ITEMS_FILE, type NewModel, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
-import type { NewModel } from '../admission/named.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
-import { collectionOf, type Feedback } from './feedback.js';
+import type { Feedback } from './feedback.js';
 import {
   encoderOf,
   feedbackItems,
@@ -33,7 +32,7 @@ import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
 export type RunData =
-  | { readonly source: string }
+  | { readonly source: DataOrigin }
   | { readonly recorded: RecordedComparisons; readonly policy: string }
   | { readonly feedback: readonly Feedback[] };
 
@@ -45,7 +44,7 @@ export interface Readers {
 
 const api = {
   /** A new model with a tokenizer trained on the data, as a folder at `out`. */
-  async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
+  async makeModel(spec: NewModel, source: DataOrigin, seed: number, out: string): Promise<void> {
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
     const config: ModelConfig = {
@@ -94,8 +93,9 @@ const api = {
   },
 
   /** A sentiment classifier trained on labelled text, as `gold-reward.json` in `out`. */
-  async makeGoldReward(source: string, out: string): Promise<void> {
-    const rows = labelledRows(await datasetOf(source), source);
+  async makeGoldReward(source: DataOrigin, out: string): Promise<void> {
+    const rows = labelledRows(await datasetOf(source), sourceText(source));
+    await mkdir(out);
     await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
@@ -127,14 +127,18 @@ async function preparedFrom(
   return itemsOf(config, await datasetOf(data.source), encoder);
 }
 
-async function datasetOf(source: string): Promise<Dataset> {
-  if (source.startsWith('run:') || collectionOf(source) !== undefined) {
-    throw new CoordinatorError(
-      'RUN_SOURCE_UNFIT',
-      `expected texts to train a tokenizer or a classifier on, got ${source}, which is comparisons: name a model that has a tokenizer`,
-    );
+async function datasetOf(source: DataOrigin): Promise<Dataset> {
+  switch (source.from) {
+    case 'bundled':
+      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+    case 'path':
+      return loadDataset(source.path);
+    default:
+      throw new CoordinatorError(
+        'RUN_SOURCE_UNFIT',
+        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which is comparisons: name a model that has a tokenizer`,
+      );
   }
-  return source === 'bundled' ? detectFormat(bundledCorpus(), { source }) : loadDataset(source);
 }
 
 /** Every text of a dataset, to learn a vocabulary from. */

@@ -6,7 +6,14 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { RuntimeError } from '@rlhf-streams/bus';
-import { type NamedSource, namedSources, type RunConfig } from '@rlhf-streams/runs';
+import {
+  type NamedSource,
+  namedSources,
+  pathOf,
+  type RunConfig,
+  sourceText,
+  withPath,
+} from '@rlhf-streams/runs';
 import { type FieldError, problem } from '@rlhf-streams/service';
 import { z } from 'zod';
 
@@ -53,11 +60,11 @@ export async function admitted(config: RunConfig, roots: Roots): Promise<RunConf
   const copy = structuredClone(config);
   const refused: FieldError[] = [];
   for (const named of namedSources(config)) {
-    const { prefix, path } = pathIn(named);
+    const path = pathOf(named.source);
     if (path === undefined) continue;
     const allowed = await withinRoots(path, roots);
     if (allowed === undefined) refused.push(refusal(named, roots));
-    else put(copy, named.path, `${prefix}${allowed}`);
+    else put(copy, named.path, sourceText(withPath(named.source, allowed)));
   }
   if (refused.length === 0) return copy;
   throw problem(
@@ -69,32 +76,16 @@ export async function admitted(config: RunConfig, roots: Roots): Promise<RunConf
   );
 }
 
-const GOLD = 'gold:';
-const ARTIFACT = /^artifact:[0-9a-f]{64}$/;
-
-/** What of a source is a path on this machine, if it is one. */
-function pathIn({ kind, source }: NamedSource): { readonly prefix: string; readonly path?: string } {
-  if (kind === 'scorer' && source.startsWith(GOLD)) {
-    const { path } = pathIn({ kind: 'data', path: [], source: source.slice(GOLD.length) });
-    return { prefix: GOLD, ...(path !== undefined && { path }) };
-  }
-  const named =
-    source.startsWith('run:') ||
-    ARTIFACT.test(source) ||
-    (kind === 'data' && (source === 'bundled' || source.startsWith('feedback:')));
-  return { prefix: '', ...(!named && { path: source }) };
-}
-
 const OTHERS = {
   model: 'run:ID, artifact:SHA256, the shape of a new model',
   data: 'bundled, run:ID, feedback:COLLECTION',
   scorer: 'run:ID, artifact:SHA256, gold:bundled',
 };
 
-const refusal = ({ kind, path, source }: NamedSource, roots: Roots): FieldError => ({
+const refusal = ({ kind, path, text }: NamedSource, roots: Roots): FieldError => ({
   path: z.core.toDotPath([...path]),
   code: 'path_not_allowed',
-  message: `expected ${OTHERS[kind]} or a path within RLHF_HTTP_ROOTS${roots.length === 0 ? ', which is not set' : ''}, got ${source}`,
+  message: `expected ${OTHERS[kind]} or a path within RLHF_HTTP_ROOTS${roots.length === 0 ? ', which is not set' : ''}, got ${text}`,
 });
 
 /** The path made absolute, where it lies within a root however links lead. */

@@ -1,6 +1,12 @@
 /** Runs as clients see them. */
 import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
-import { RunConfig as RunConfigSchema, type RunStatus, type RunView, stepsOf } from '@rlhf-streams/runs';
+import {
+  methodNames,
+  RunConfig as RunConfigSchema,
+  type RunStatus,
+  type RunView,
+  stepsOf,
+} from '@rlhf-streams/runs';
 import { z } from 'zod';
 import type { RunsContext } from './context.js';
 import { StepMetrics, stepsDone } from './progress.js';
@@ -21,7 +27,7 @@ export const Status = z.enum([
   'cancelled',
 ] satisfies RunStatus[]);
 
-export const Method = z.enum(['sft', 'reward', 'ppo', 'dpo', 'sample'] satisfies RunConfigSchema['method'][]);
+export const Method = z.enum(methodNames);
 
 export const RunSummary = z
   .object({

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isMistake } from './run-mistakes.js';
+import { isMistake } from './errors.js';
 
 it.each([
   'RUN_SOURCE_UNKNOWN',

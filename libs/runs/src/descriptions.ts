@@ -1,6 +1,6 @@
-/** The methods there are, as people read of them: what the schemas of their runs say. */
+/** The methods as people read of them: what the schemas of their runs say. */
 import { inspect } from 'node:util';
-import { type MethodName, RunConfig } from './run-config.js';
+import { type MethodName, methodNames, methods } from './methods/index.js';
 import { type Setting, settingsOf } from './settings.js';
 
 export interface MethodDescription {
@@ -16,8 +16,10 @@ export interface MethodDescription {
   readonly settings: readonly Setting[];
 }
 
-export const methods = (): MethodDescription[] =>
-  RunConfig.options.map((schema) => {
+/** Every method, in the order of the registry. */
+export const methodDescriptions = (): MethodDescription[] =>
+  methodNames.map((name) => {
+    const schema = methods[name].config;
     const { title, description, source, examples } = schema.meta() as {
       title: string;
       description: string;
@@ -26,7 +28,7 @@ export const methods = (): MethodDescription[] =>
     };
     const settings = once(settingsOf(schema));
     return {
-      name: schema.shape.method.value,
+      name,
       title,
       description,
       source,

@@ -1,8 +1,9 @@
 import { compareIds } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { specOf } from './methods/index.js';
 import { parseRunConfig } from './run-config.js';
-import { itemsOf, minPolicyVersion, stepsOf, workOf } from './work.js';
+import { itemsOf, minPolicyVersion, stepsOf } from './steps.js';
 
 const common = { run: 'r', steps: 3, model: 'm' };
 const sft = parseRunConfig({
@@ -27,34 +28,33 @@ const ppoOf = (change: object = {}) =>
 const sampleOf = (change: object = {}) =>
   parseRunConfig({ ...common, method: 'sample', prompts: 'd', ...change });
 
-describe('the work of a method', () => {
+describe('the spec of a run', () => {
   it('over a dataset joins its items, for dpo with the log-probs of the reference', () => {
-    expect(workOf(sft)).toEqual({
-      issues: 'demonstrations',
+    expect(specOf(sft)).toMatchObject({
+      data: { kind: 'demonstrations', source: { from: 'path', path: 'd' } },
       joins: ['demonstrations'],
       ahead: 7,
       onPolicy: false,
       publishes: 'policy',
       publishEvery: 5,
     });
-    expect(workOf(dpo)).toMatchObject({
-      issues: 'comparisons',
+    expect(specOf(dpo)).toMatchObject({
+      data: { kind: 'comparisons', limit: { setting: 'dpo.maxLength', tokens: 1024 } },
       joins: ['comparisons', 'reference-logprobs'],
     });
   });
 
   it('publishes policies, but for reward models', () => {
-    expect([sft, dpo, ppoOf(), sampleOf()].map((config) => workOf(config).publishes)).toEqual(
+    expect([sft, dpo, ppoOf(), sampleOf()].map((config) => specOf(config).publishes)).toEqual(
       Array(4).fill('policy'),
     );
     const reward = parseRunConfig({ ...common, method: 'reward', data: 'd' });
-    expect(workOf(reward).publishes).toBe('reward model');
+    expect(specOf(reward).publishes).toBe('reward model');
   });
 
   it('of ppo joins rollouts, scores and log-probs, and publishes every step', () => {
-    const work = workOf(ppoOf({ maxStaleness: 2 }));
-    expect(work).toEqual({
-      issues: 'prompts',
+    expect(specOf(ppoOf({ maxStaleness: 2 }))).toMatchObject({
+      data: { kind: 'prompts', split: 'train', samples: 3 },
       joins: ['rollouts', 'rewards', 'reference-logprobs'],
       ahead: 2,
       onPolicy: true,
@@ -63,10 +63,11 @@ describe('the work of a method', () => {
     });
   });
 
-  it('of sampling joins only what was asked for', () => {
-    expect(workOf(sampleOf()).joins).toEqual(['rollouts']);
-    expect(workOf(sampleOf({ scorers: ['gold:d'] })).joins).toEqual(['rollouts', 'rewards']);
-    expect(workOf(sampleOf({ reference: 'm' })).joins).toEqual(['rollouts', 'reference-logprobs']);
+  it('of sampling joins only what was asked for, and draws from the prompts that were', () => {
+    expect(specOf(sampleOf()).joins).toEqual(['rollouts']);
+    expect(specOf(sampleOf({ scorers: ['gold:d'] })).joins).toEqual(['rollouts', 'rewards']);
+    expect(specOf(sampleOf({ reference: 'm' })).joins).toEqual(['rollouts', 'reference-logprobs']);
+    expect(specOf(sampleOf({ testPrompts: true })).data).toMatchObject({ kind: 'prompts', split: 'test' });
   });
 });
 

@@ -1,0 +1,57 @@
+/** Runs over a fixed dataset: their settings, and what they ask of the services. */
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { DataSource } from '../source-schemas.js';
+import { parseSource } from '../sources.js';
+import type { DatasetSpec, Plan } from './spec.js';
+
+export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
+export const preferences = DataSource.describe(
+  'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, or what a sampling run ranked',
+);
+
+export const dataset = (data: typeof demonstrations) => ({
+  data: data.register(named, { as: ['dataset', 'dataset_name', 'train_dataset', 'prompts'] }),
+  batchSize: z
+    .int()
+    .min(1)
+    .max(65_536)
+    .default(32)
+    .describe('texts or comparisons of a step')
+    .register(named, { as: ['train_batch_size'] }),
+  testFraction: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .default(0)
+    .describe('share of the data, never trained on and evaluated at the end')
+    .register(named, { as: ['test_size', 'test_split'] }),
+  maxTestItems: z.int().min(1).max(65_536).default(256).describe('held-out items evaluated, at most'),
+  prefetchSteps: z.int().min(1).max(1000).default(4).describe('steps issued ahead of training'),
+});
+
+/** Of the methods that learn from pairs. */
+export const pairLength = z
+  .int()
+  .min(2)
+  .default(1024)
+  .describe('tokens of prompt and completion; longer comparisons are dropped');
+
+interface DatasetConfig {
+  readonly data: string;
+  readonly maxTestItems: number;
+  readonly prefetchSteps: number;
+  readonly checkpointEvery: number;
+}
+
+/** Items are issued as they are; versions are published with the checkpoints. */
+export const overDataset = (
+  { data, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
+  { kind, limit }: Pick<DatasetSpec, 'kind' | 'limit'>,
+): Plan => ({
+  data: { kind, source: parseSource('data', data), limit, maxTestItems },
+  joins: [kind],
+  ahead: prefetchSteps,
+  onPolicy: false,
+  publishEvery: checkpointEvery,
+});

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { dataset, overDataset, pairLength, preferences } from './dataset.js';
+import { everyRun, training } from './every-run.js';
+import { frozenReference, initialPolicy, policy, policyAsReference, trainedPolicy } from './models.js';
+import { optimizerConfig } from './optimizer.js';
+import { defineMethod } from './spec.js';
+
+const config = z
+  .strictObject({
+    ...everyRun,
+    ...training,
+    ...dataset(preferences),
+    method: z.literal('dpo').describe('direct preference optimisation'),
+    model: initialPolicy,
+    reference: frozenReference,
+    optimizer: optimizerConfig(1e-6),
+    dpo: z
+      .strictObject({
+        beta: z
+          .number()
+          .positive()
+          .default(0.1)
+          .describe('weight of the KL from the reference in the objective that DPO solves')
+          .register(named, { as: ['kl_coef'] }),
+        lossType: z
+          .enum(['sigmoid', 'ipo', 'hinge', 'robust'])
+          .default('sigmoid')
+          .describe(
+            'sigmoid is DPO (Rafailov et al. 2023), ipo of Azar et al. 2023, hinge of Zhao et al. 2023, robust of Chowdhury et al. 2024',
+          )
+          .register(named, { as: ['loss'] }),
+        labelSmoothing: z
+          .number()
+          .min(0)
+          .lt(0.5)
+          .default(0)
+          .describe(
+            'share of the pairs whose order is taken to be wrong, with robust, and with sigmoid: cDPO (Mitchell 2023)',
+          ),
+        maxLength: pairLength,
+      })
+      .prefault({})
+      .describe('what DPO has of its own'),
+  })
+  .meta({
+    title: 'Direct preference optimisation',
+    description: 'Trains a policy on preferences themselves, without a reward model and without sampling.',
+    source: 'Rafailov et al. 2023, https://arxiv.org/abs/2305.18290',
+    examples: [{ run: 'my-dpo', method: 'dpo', steps: 100, model: 'run:my-sft', data: 'preferences.jsonl' }],
+  });
+
+export const dpo = defineMethod({
+  config,
+  hyperparameters: 'dpo',
+  models: [policy, policyAsReference],
+  trains: [trainedPolicy],
+  sequencesPerItem: 2,
+  publishes: 'policy',
+  progress: {
+    step: [
+      ['loss', 'loss'],
+      ['accuracy', 'rewards/accuracies'],
+      ['margin', 'rewards/margins'],
+    ],
+    heldOut: [['held-out accuracy', 'eval/rewards/accuracies']],
+  },
+  plan: (run) => ({
+    ...overDataset(run, {
+      kind: 'comparisons',
+      limit: { setting: 'dpo.maxLength', tokens: run.dpo.maxLength },
+    }),
+    joins: ['comparisons', 'reference-logprobs'],
+  }),
+});

@@ -1,0 +1,63 @@
+/** Settings that are not of one method. */
+import { RunId } from '@rlhf-streams/events';
+import { z } from 'zod';
+import { named } from '../settings.js';
+
+const share = z.number().min(0).max(1);
+
+/** What every run has. */
+export const everyRun = {
+  run: RunId.describe('name of the run; ids, folders and events carry it').register(named, {
+    as: ['run_name', 'name', 'id'],
+  }),
+  seed: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'of every draw: initial weights, order of the data, samples; the same seed gives the same weights',
+    )
+    .register(named, { as: ['random_seed', 'data_seed'] }),
+  steps: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .describe('batches of the run: updates of the model, or as many batches of samples')
+    .register(named, { as: ['max_steps', 'num_steps', 'iterations'] }),
+  microBatchSize: z
+    .int()
+    .min(1)
+    .max(4096)
+    .default(16)
+    .describe('sequences a worker computes at once: fixes the bits of a run, not its result')
+    .register(named, { as: ['per_device_train_batch_size'] }),
+  checkpointEvery: z
+    .int()
+    .min(1)
+    .default(10)
+    .describe('steps; what came since is computed again after a crash')
+    .register(named, { as: ['save_steps'] }),
+  stallTimeoutMs: z
+    .int()
+    .min(1000)
+    .default(600_000)
+    .describe('milliseconds; a run that waits longer for events fails and says for which'),
+  allow: z
+    .strictObject({
+      dropped: share
+        .default(0.05)
+        .describe(
+          'of the rows: those left out because they do not fit the model or the method; not those without a preference, duplicate prompts, or held out beyond maxTestItems',
+        ),
+      cut: share.default(0.2).describe('of the rows: those shortened to what the model takes'),
+    })
+    .prefault({})
+    .describe('shares of the data that may be lost; a run that would lose more is refused'),
+};
+
+/** What every run has that trains. */
+export const training = {
+  replay: RunId.optional().describe(
+    'a run that has ended: trains on the events it logged, issues none, and may differ only in how it learns',
+  ),
+};

@@ -1,0 +1,26 @@
+/** The methods there are: whoever adds one adds its file and a line here. */
+import type { z } from 'zod';
+import { dpo } from './dpo.js';
+import { ppo } from './ppo.js';
+import { reward } from './reward.js';
+import { sample } from './sample.js';
+import { sft } from './sft.js';
+import type { MethodSpec, Plan } from './spec.js';
+
+/** The spec of each method, by name. */
+export const methods = { sft, reward, ppo, dpo, sample };
+
+export type MethodName = keyof typeof methods;
+export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];
+
+export type ConfigSchema = (typeof methods)[MethodName]['config'];
+export type ConfigOf<Name extends MethodName> = z.output<(typeof methods)[Name]['config']>;
+export type RunConfig = ConfigOf<MethodName>;
+
+/** The spec of a run's method, with what depends on the run's configuration. */
+export interface RunSpec extends Omit<MethodSpec, 'config' | 'plan'>, Plan {}
+
+export function specOf(config: RunConfig): RunSpec {
+  const { config: _, plan, ...spec } = methods[config.method] as MethodSpec;
+  return { ...spec, ...plan(config) };
+}

@@ -1,0 +1,82 @@
+/** The parts that models have in runs. */
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { ModelSource, ScorerSource } from '../source-schemas.js';
+import type { ModelRole, TrainedModel } from './spec.js';
+
+/** The run's own model, trained or sampled from. */
+export const policy: ModelRole = {
+  role: 'policy',
+  field: 'model',
+  kinds: ['language model'],
+  expected: 'a policy, which is a language model',
+};
+export const initialPolicy = ModelSource.describe('what training starts from');
+
+/** What a reward model is trained from. */
+export const body: ModelRole = {
+  role: 'policy',
+  field: 'model',
+  kinds: ['language model', 'reward model'],
+  expected: 'a language model, or a reward model to train on',
+};
+
+/** Frozen; a run may do without. */
+export const reference: ModelRole = {
+  role: 'reference',
+  field: 'reference',
+  kinds: ['language model'],
+  expected: 'a language model',
+  readsPolicyTokens: true,
+  holds: 'every sequence',
+};
+/** Frozen; the initial policy where none is named. */
+export const policyAsReference: ModelRole = { ...reference, otherwise: 'the policy' };
+
+const referenceNames = { as: ['ref_model', 'reference_model'] };
+export const optionalReference = ModelSource.optional()
+  .describe('with it, log-probs and KL are reported')
+  .register(named, referenceNames);
+export const frozenReference = ModelSource.optional()
+  .describe("frozen, with the policy's tokenizer; the initial policy if not given")
+  .register(named, referenceNames);
+
+export const value: ModelRole = {
+  role: 'value',
+  field: 'value',
+  kinds: ['language model', 'reward model'],
+  expected: 'a language model or a reward model',
+  readsPolicyTokens: true,
+  holds: 'the context of the policy',
+  otherwise: 'a scorer that fits',
+};
+export const initialValue = ModelSource.optional()
+  .describe(
+    "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy",
+  )
+  .register(named, { as: ['value_model', 'critic'] });
+
+export const scorer: ModelRole = {
+  role: 'scorer',
+  field: 'scorers',
+  kinds: ['reward model', 'gold reward'],
+  expected: 'a reward model or gold:DATA',
+  holds: 'a prompt and a token',
+};
+const scorerNames = { as: ['reward', 'reward_model', 'reward_model_path', 'reward_funcs', 'scorer'] };
+export const rewardingScorers = z
+  .array(ScorerSource)
+  .min(1)
+  .describe(
+    'the first one rewards, the others are only reported; one with a tokenizer of its own reads the text',
+  )
+  .register(named, scorerNames);
+export const reportingScorers = z
+  .array(ScorerSource)
+  .default([])
+  .describe('each scores every sample; the first one ranks')
+  .register(named, scorerNames);
+
+export const trainedPolicy: TrainedModel = { role: 'policy', from: 'policy', head: 'language' };
+export const trainedValue: TrainedModel = { role: 'value', from: 'value', head: 'scalar' };
+export const trainedReward: TrainedModel = { role: 'reward', from: 'policy', head: 'scalar' };

@@ -1,0 +1,164 @@
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { everyRun, training } from './every-run.js';
+import {
+  frozenReference,
+  initialPolicy,
+  initialValue,
+  policy,
+  policyAsReference,
+  rewardingScorers,
+  scorer,
+  trainedPolicy,
+  trainedValue,
+  value,
+} from './models.js';
+import { optimizerConfig } from './optimizer.js';
+import { promptsOf, sampled } from './sampling.js';
+import { defineMethod } from './spec.js';
+
+const config = z
+  .strictObject({
+    ...everyRun,
+    ...training,
+    ...sampled,
+    method: z.literal('ppo').describe('proximal policy optimisation'),
+    model: initialPolicy,
+    reference: frozenReference,
+    value: initialValue,
+    scorers: rewardingScorers,
+    maxStaleness: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(0)
+      .describe('versions a rollout may be older than the policy it trains'),
+    optimizer: optimizerConfig(3e-6),
+    ppo: z
+      .strictObject({
+        numPpoEpochs: z
+          .int()
+          .min(1)
+          .default(4)
+          .describe("passes over a step's rollouts")
+          .register(named, { as: ['epochs', 'ppo_epochs', 'num_epochs', 'num_train_epochs'] }),
+        numMiniBatches: z.int().min(1).default(1).describe('optimizer updates a pass'),
+        klCoef: z
+          .number()
+          .min(0)
+          .default(0.05)
+          .describe('reward taken away per nat of KL from the reference (Ouyang et al. 2022, equation 2)')
+          .register(named, { as: ['init_kl_coef', 'kl_penalty', 'beta'] }),
+        klEstimator: z
+          .enum(['k1', 'k3'])
+          .default('k1')
+          .describe(
+            "a token's KL from its log-probs: k1 is unbiased, k3 is too and is never negative (Schulman 2020)",
+          ),
+        adaptiveKl: z
+          .strictObject({
+            target: z.number().positive().default(6).describe('nats per response'),
+            horizon: z
+              .number()
+              .positive()
+              .default(10_000)
+              .describe('responses; the coefficient changes by at most a fifth of itself over as many'),
+          })
+          .optional()
+          .describe(
+            'steers klCoef so that the KL per response comes to the target (Ziegler et al. 2019); {} takes its defaults',
+          )
+          .register(named, { as: ['adap_kl_ctrl'] }),
+        cliprange: z
+          .number()
+          .positive()
+          .default(0.2)
+          .describe(
+            'how far the ratio of new to old probability may leave 1 (Schulman et al. 2017, equation 7)',
+          )
+          .register(named, { as: ['clip_range', 'clip_eps', 'epsilon'] }),
+        cliprangeValue: z
+          .number()
+          .positive()
+          .default(0.2)
+          .describe('how far a value may leave what it was when the advantages were computed'),
+        vfCoef: z.number().min(0).default(0.1).describe('weight of the value loss beside that of the policy'),
+        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards, a token'),
+        lam: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.95)
+          .describe('lambda of generalised advantage estimation (Schulman et al. 2016): less bias towards 1')
+          .register(named, { as: ['lambda', 'gae_lambda'] }),
+        whitenRewards: z
+          .boolean()
+          .default(false)
+          .describe("divide a step's rewards by their standard deviation"),
+        missingEosPenalty: z
+          .number()
+          .min(0)
+          .default(0)
+          .describe('taken from the score of a response that is cut at its greatest length'),
+        importanceSampling: z
+          .strictObject({
+            mode: z
+              .literal('token_truncate')
+              .default('token_truncate')
+              .describe('each token counts the ratio of the two policies, at most the cap'),
+            cap: z
+              .number()
+              .min(1)
+              .max(1e6)
+              .default(2)
+              .describe('the most a token counts, against variance (Ionides 2008)'),
+          })
+          .optional()
+          .describe(
+            'corrects for rollouts of an older version than the one that is trained (Hilton et al. 2022); changes nothing where there are none; {} takes its defaults',
+          ),
+      })
+      .prefault({})
+      .describe('what PPO has of its own'),
+  })
+  .meta({
+    title: 'Proximal policy optimisation',
+    description:
+      'Trains a policy on its own samples for the reward of a scorer, less the KL from a frozen reference.',
+    source:
+      'Schulman et al. 2017, https://arxiv.org/abs/1707.06347; Ouyang et al. 2022, step 3, https://arxiv.org/abs/2203.02155',
+    examples: [
+      {
+        run: 'my-ppo',
+        method: 'ppo',
+        steps: 100,
+        model: 'run:my-sft',
+        prompts: 'bundled',
+        scorers: ['run:my-reward'],
+      },
+    ],
+  });
+
+export const ppo = defineMethod({
+  config,
+  hyperparameters: 'ppo',
+  models: [policy, policyAsReference, value, scorer],
+  trains: [trainedPolicy, trainedValue],
+  sequencesPerItem: 1,
+  publishes: 'policy',
+  progress: {
+    step: [
+      ['score', 'objective/scores'],
+      ['gold', 'scores/gold'],
+      ['KL', 'objective/kl'],
+    ],
+    heldOut: [],
+  },
+  plan: (run) => ({
+    data: promptsOf(run),
+    joins: ['rollouts', 'rewards', 'reference-logprobs'],
+    ahead: run.maxStaleness,
+    onPolicy: true,
+    publishEvery: 1,
+  }),
+});

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { ModelSource } from '../source-schemas.js';
+import { dataset, overDataset, pairLength, preferences } from './dataset.js';
+import { everyRun, training } from './every-run.js';
+import { body, trainedReward } from './models.js';
+import { optimizerConfig } from './optimizer.js';
+import { defineMethod } from './spec.js';
+
+const config = z
+  .strictObject({
+    ...everyRun,
+    ...training,
+    ...dataset(preferences),
+    method: z.literal('reward').describe('reward model'),
+    model: ModelSource.describe('the body to start from; the scoring head is new'),
+    optimizer: optimizerConfig(1e-4),
+    reward: z
+      .strictObject({
+        maxLength: pairLength,
+        centerRewardsCoefficient: z
+          .number()
+          .min(0)
+          .default(0)
+          .describe(
+            'pulls the two rewards of a pair to a sum of 0; 0.01 is recommended (Eisenstein et al. 2023)',
+          ),
+      })
+      .prefault({})
+      .describe('what reward models have of their own'),
+  })
+  .meta({
+    title: 'Reward model',
+    description:
+      'Trains a model to score responses so that preferred ones score higher (Bradley-Terry likelihood).',
+    source: 'Ouyang et al. 2022, step 2, https://arxiv.org/abs/2203.02155',
+    examples: [
+      { run: 'my-reward', method: 'reward', steps: 100, model: 'run:my-sft', data: 'preferences.jsonl' },
+    ],
+  });
+
+export const reward = defineMethod({
+  config,
+  hyperparameters: 'reward',
+  models: [body],
+  trains: [trainedReward],
+  sequencesPerItem: 2,
+  publishes: 'reward model',
+  progress: {
+    step: [
+      ['loss', 'loss'],
+      ['accuracy', 'accuracy'],
+    ],
+    heldOut: [['held-out accuracy', 'eval/accuracy']],
+  },
+  plan: (run) =>
+    overDataset(run, {
+      kind: 'comparisons',
+      limit: { setting: 'reward.maxLength', tokens: run.reward.maxLength },
+    }),
+});

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { ModelSource } from '../source-schemas.js';
+import { everyRun } from './every-run.js';
+import { optionalReference, policy, reference, reportingScorers, scorer } from './models.js';
+import { promptsOf, sampled } from './sampling.js';
+import { defineMethod } from './spec.js';
+
+const config = z
+  .strictObject({
+    ...everyRun,
+    ...sampled,
+    method: z.literal('sample').describe('samples and trains nothing'),
+    model: ModelSource.describe('the policy to sample from'),
+    reference: optionalReference,
+    scorers: reportingScorers,
+    rank: z
+      .boolean()
+      .default(false)
+      .describe("record a comparison of each prompt's samples by the first scorer"),
+    testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
+  })
+  .meta({
+    title: 'Sampling',
+    description:
+      'Samples from a policy, scores the samples and, with rank, records preferences; trains nothing.',
+    source: 'Stiennon et al. 2020, section 3, https://arxiv.org/abs/2009.01325',
+    examples: [{ run: 'my-samples', method: 'sample', steps: 10, model: 'run:my-sft', prompts: 'bundled' }],
+  });
+
+/** The policy never changes, so that nothing bounds how far ahead steps are issued: this much keeps services busy. */
+const STEPS_AHEAD = 2;
+
+export const sample = defineMethod({
+  config,
+  models: [policy, reference, scorer],
+  trains: [],
+  sequencesPerItem: 1,
+  publishes: 'policy',
+  progress: {
+    step: [
+      ['score', 'objective/scores'],
+      ['KL', 'objective/kl'],
+      ['length', 'rollout/length'],
+    ],
+    heldOut: [],
+  },
+  plan: (run) => ({
+    data: promptsOf(run, run.testPrompts ? 'test' : 'train'),
+    joins: [
+      'rollouts',
+      ...(run.scorers.length > 0 ? (['rewards'] as const) : []),
+      ...(run.reference !== undefined ? (['reference-logprobs'] as const) : []),
+    ],
+    ahead: STEPS_AHEAD,
+    onPolicy: false,
+    publishEvery: run.steps,
+  }),
+});

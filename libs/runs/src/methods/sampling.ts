@@ -1,0 +1,76 @@
+/** Runs that sample from a policy: their settings, and the prompts that they ask for. */
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { DataSource } from '../source-schemas.js';
+import { parseSource } from '../sources.js';
+import type { PromptsSpec } from './spec.js';
+
+const SamplingConfig = z.strictObject({
+  temperature: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(0.7)
+    .describe('what logits are divided by before a token is drawn; 0 is greedy'),
+  topK: z.int().min(0).default(0).describe('draw from so many of the likeliest tokens; 0 keeps every token'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('draw from the fewest tokens that have this probability together (Holtzman et al. 2020)'),
+  maxNewTokens: z
+    .int()
+    .min(1)
+    .default(53)
+    .describe("tokens after which a response is cut (TRL's response_length)")
+    .register(named, { as: ['response_length', 'max_completion_length', 'max_tokens'] }),
+});
+export type SamplingConfig = z.output<typeof SamplingConfig>;
+
+export const sampled = {
+  prompts: DataSource.describe('rows of {prompt}; of {text}, the first words are taken').register(named, {
+    as: ['data', 'dataset', 'dataset_name', 'train_dataset'],
+  }),
+  testFraction: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .default(0.1)
+    .describe('share of the prompts, kept out of training')
+    .register(named, { as: ['test_size', 'test_split'] }),
+  promptWords: z.int().min(1).default(3).describe('of a text without prompts, so many first words are one'),
+  batchSize: z.int().min(1).max(65_536).default(64).describe('prompts of a step'),
+  samplesPerPrompt: z
+    .int()
+    .min(1)
+    .max(1024)
+    .default(1)
+    .describe('responses sampled for each prompt of a step')
+    .register(named, { as: ['num_generations', 'n'] }),
+  sampling: SamplingConfig.prefault({})
+    .describe('how responses are drawn')
+    .register(named, {
+      as: ['generation', 'generation_config', 'generation_kwargs'],
+    }),
+  timeoutMs: z
+    .int()
+    .min(1)
+    .default(300_000)
+    .describe('milliseconds that the generation of a rollout may take'),
+};
+
+type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
+
+export const promptsOf = (
+  { prompts, promptWords, samplesPerPrompt, sampling, timeoutMs }: SampledConfig,
+  split: PromptsSpec['split'] = 'train',
+): PromptsSpec => ({
+  kind: 'prompts',
+  source: parseSource('data', prompts),
+  split,
+  words: promptWords,
+  samples: samplesPerPrompt,
+  sampling,
+  timeoutMs,
+});

@@ -1,0 +1,109 @@
+/**
+ * What a method is to the services: everything in which methods differ, but for their mathematics (`libs/alignment`)
+ * and what they do with the items of a step (`libs/training`). Services read these fields and know no method by name.
+ */
+import type { ModelRecord } from '@rlhf-streams/events';
+import type { z } from 'zod';
+import type { DataOrigin } from '../sources.js';
+import type { SamplingConfig } from './sampling.js';
+
+/** A run's configuration by one method. Its `meta` has title, description, source and the smallest example. */
+export type MethodSchema = z.ZodObject<{ method: z.ZodLiteral<string> }, z.core.$strict>;
+
+export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
+  readonly config: Schema;
+  /** Key of the configuration under which the method's own hyperparameters stand: a replay may change them. */
+  readonly hyperparameters?: keyof z.output<Schema> & string;
+  /** The models and scorers that a configuration may name; the run's own model is the first. */
+  readonly models: readonly ModelRole[];
+  /** The models that it trains, of which the first is published. A method without any only measures. */
+  readonly trains: readonly TrainedModel[];
+  /** Sequences in a micro-batch for each item of a step: a pair has two. */
+  readonly sequencesPerItem: number;
+  /** What its versions are: models that generate texts, or models that score them. */
+  readonly publishes: 'policy' | 'reward model';
+  readonly progress: Progress;
+  /** What a run of this configuration asks of the services. */
+  plan(config: z.output<Schema>): Plan;
+}
+
+/** What depends on the configuration of a run. */
+export interface Plan {
+  readonly data: DataSpec;
+  /** What the optimizer joins by item, the item's own event first. */
+  readonly joins: readonly JoinedTopic[];
+  /** Steps issued ahead of the step under way: with `onPolicy` the staleness bound. */
+  readonly ahead: number;
+  /** Whether steps change the policy that prompts are sampled from. */
+  readonly onPolicy: boolean;
+  /** A version is published every `publishEvery` steps, and after the last. */
+  readonly publishEvery: number;
+}
+
+/** Topics whose events an item of a step is joined from. */
+export type JoinedTopic = 'demonstrations' | 'comparisons' | 'rollouts' | 'rewards' | 'reference-logprobs';
+
+export type DataSpec = DatasetSpec | PromptsSpec;
+
+/** Items that are learned from as they are. */
+export interface DatasetSpec {
+  /** The topic on which the coordinator issues them. */
+  readonly kind: 'demonstrations' | 'comparisons';
+  readonly source: DataOrigin;
+  /** The most tokens of an item, and the setting that says so. */
+  readonly limit: { readonly setting: string; readonly tokens: number };
+  /** Held-out items evaluated after the last step, at most. */
+  readonly maxTestItems: number;
+}
+
+/** Prompts that a policy answers. Held-out prompts are evaluated by sampling runs of their own. */
+export interface PromptsSpec {
+  readonly kind: 'prompts';
+  readonly source: DataOrigin;
+  /** The part of the prompts that steps draw from. */
+  readonly split: 'train' | 'test';
+  /** First words of a text that are a prompt, where data have no prompts. */
+  readonly words: number;
+  /** Responses for each prompt of a step. */
+  readonly samples: number;
+  readonly sampling: SamplingConfig;
+  readonly timeoutMs: number;
+}
+
+/** What a model is to a run, and which models can be that. */
+export interface ModelRole {
+  /** Under which `run.started` lists its artifact; scorers are `scorer.0`, `scorer.1` and so on. */
+  readonly role: 'policy' | 'value' | 'reference' | 'scorer';
+  /** The setting that names it, or a list of them. */
+  readonly field: string;
+  readonly kinds: readonly ModelRecord['kind'][];
+  /** The same for people. */
+  readonly expected: string;
+  /** Whether it is given token ids of the policy, which it must read alike. Any other reads texts with its own tokenizer. */
+  readonly readsPolicyTokens?: boolean;
+  /** What must fit its context, besides what it is trained on. */
+  readonly holds?: 'every sequence' | 'the context of the policy' | 'a prompt and a token';
+  /** What stands for it where the configuration names none: the policy, or the first scorer that can, else the policy. */
+  readonly otherwise?: 'the policy' | 'a scorer that fits';
+}
+
+export interface TrainedModel {
+  /** Under which its tensors stand in checkpoints of the training. */
+  readonly role: 'policy' | 'value' | 'reward';
+  /** The role of the model that it starts from; the policy's where the run has no such model. */
+  readonly from: 'policy' | 'value';
+  /** What its head gives for each token: logits of the next, or one number. */
+  readonly head: 'language' | 'scalar';
+}
+
+/** What is shown of a run under way: labels, and the metrics that they are of. */
+export interface Progress {
+  readonly step: readonly ShownMetric[];
+  /** Measured after the last step, on held-out items. */
+  readonly heldOut: readonly ShownMetric[];
+}
+export type ShownMetric = readonly [label: string, metric: string];
+
+/** A spec whose fields are checked against its own schema. */
+export const defineMethod = <Schema extends z.ZodObject>(spec: MethodSpec<Schema>): MethodSpec<Schema> =>
+  spec;

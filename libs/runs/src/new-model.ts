@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { named } from './settings.js';
+
+/** The shape of a model to be made, in Hugging Face's GPT-2 terms. */
+export const NewModel = z
+  .strictObject({
+    architecture: z
+      .literal('gpt2')
+      .default('gpt2')
+      .describe('GPT-2 (Radford et al. 2019)')
+      .register(named, { as: ['model_type'] }),
+    layers: z
+      .int()
+      .min(1)
+      .default(4)
+      .describe('transformer blocks')
+      .register(named, { as: ['n_layer', 'num_hidden_layers'] }),
+    width: z
+      .int()
+      .min(8)
+      .default(128)
+      .describe('size of the hidden states, a multiple of heads')
+      .register(named, { as: ['n_embd', 'hidden_size'] }),
+    heads: z
+      .int()
+      .min(1)
+      .default(4)
+      .describe('attention heads of a block')
+      .register(named, { as: ['n_head', 'num_attention_heads'] }),
+    contextLength: z
+      .int()
+      .min(8)
+      .default(64)
+      .describe('the most tokens it takes')
+      .register(named, { as: ['n_positions', 'n_ctx', 'max_position_embeddings', 'block_size'] }),
+    vocabSize: z.int().min(300).default(512).describe('tokens of the byte-level BPE trained on the data'),
+  })
+  .meta({ title: 'a new model' });
+export type NewModel = z.output<typeof NewModel>;

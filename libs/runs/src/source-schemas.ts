@@ -1,0 +1,56 @@
+/** How a configuration writes where models, data and scorers come from. */
+import { CollectionName, RunId } from '@rlhf-streams/events';
+import { z } from 'zod';
+import { NewModel } from './new-model.js';
+import { named } from './settings.js';
+import { parseSource, type SourceKind } from './sources.js';
+
+/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+export const sourceKinds = z.registry<{ readonly kind: SourceKind }>();
+
+/** Whether the run that a source names, if it names one, could be one. */
+const namesRun = (written: string | NewModel): boolean => {
+  const source = parseSource('model', written);
+  return source.from !== 'run' || RunId.safeParse(source.run).success;
+};
+const namesCollection = (written: string): boolean => {
+  const source = parseSource('data', written);
+  return source.from !== 'feedback' || CollectionName.safeParse(source.collection).success;
+};
+const RUN_ERROR =
+  'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
+
+/** `run:ID` is what a finished run trained, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
+export const ModelSource = z
+  .union([z.string().min(1).meta({ title: 'run:ID, artifact:SHA256 or a folder' }), NewModel], {
+    error:
+      'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
+  })
+  .refine(namesRun, RUN_ERROR)
+  .register(named, { as: ['model_name_or_path'] });
+sourceKinds.add(ModelSource, { kind: 'model' });
+
+/**
+ * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
+ * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
+ * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
+ */
+export const DataSource = z
+  .string()
+  .min(1)
+  .refine(
+    namesCollection,
+    'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
+  )
+  .refine(namesRun, RUN_ERROR)
+  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
+
+sourceKinds.add(DataSource, { kind: 'data' });
+
+/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text, of both labels. */
+export const ScorerSource = z
+  .string()
+  .min(1)
+  .refine(namesRun, RUN_ERROR)
+  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
+sourceKinds.add(ScorerSource, { kind: 'scorer' });
