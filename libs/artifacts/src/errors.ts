@@ -21,13 +21,34 @@ export type ArtifactErrorCode =
   | 'ARTIFACT_STORE_UNAVAILABLE'
   | 'ARTIFACT_STORE_REFUSED';
 
+/** Others can mend these (a network, a disk, a permission), after which the same call succeeds. */
+const UNAVAILABLE: ReadonlySet<ArtifactErrorCode> = new Set([
+  'ARTIFACT_TIMEOUT',
+  'ARTIFACT_STORE_UNAVAILABLE',
+  'ARTIFACT_STORE_REFUSED',
+]);
+
+/** The caller asked for what cannot be: the same call fails however often it is made. */
+const MISTAKES: ReadonlySet<ArtifactErrorCode> = new Set([
+  'ARTIFACT_BAD_NAME',
+  'ARTIFACT_BAD_REF',
+  'ARTIFACT_BAD_OPTION',
+  'ARTIFACT_EMPTY',
+]);
+
 export class ArtifactError extends Error {
   override readonly name = 'ArtifactError';
   readonly code: ArtifactErrorCode;
+  /** Whether the work that met it should wait until others have mended what is wrong. */
+  readonly unavailable: boolean;
+  /** Whether the same call may succeed later. */
+  readonly retriable: boolean;
 
   constructor(code: ArtifactErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    this.unavailable = UNAVAILABLE.has(code);
+    this.retriable = !MISTAKES.has(code);
   }
 }
 

@@ -1,5 +1,5 @@
 export { ArtifactError, type ArtifactErrorCode } from './errors.js';
-export { type FilesystemOptions, filesystemArtifacts } from './filesystem.js';
+export { type FilesystemOptions, filesystemArtifacts } from './filesystem/index.js';
 export type {
   ArtifactRef,
   ArtifactStore,

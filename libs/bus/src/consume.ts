@@ -132,22 +132,15 @@ async function handleBatch(
 
 /** Whether the record is done with; false when it must be delivered again. */
 async function handleRecord<Name extends TopicName, Type extends Received<Name>['type']>(
-  { tracer, metrics, deadLetters, logger, waits }: ConsumeDependencies,
+  dependencies: ConsumeDependencies,
   options: ConsumeOptions<Name, Type>,
   record: LogRecord,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const {
-    group,
-    onlyTypes,
-    handle,
-    retries = 3,
-    retryDelayMs = 100,
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-  } = options;
+  const { metrics, deadLetters } = dependencies;
   const topic = record.topic as Name;
   const type = knownType(topic, record.headers.ce_type);
-  if (onlyTypes && type && !onlyTypes.includes(type as Type)) {
+  if (options.onlyTypes && type && !options.onlyTypes.includes(type as Type)) {
     metrics.consumed(topic, type, 'skipped');
     return true;
   }
@@ -162,13 +155,28 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
   }
 
   const begun = performance.now();
-  const end = (outcome: Outcome) => {
-    metrics.consumed(topic, event.type, outcome);
-    metrics.handled(topic, event.type, outcome, (performance.now() - begun) / 1000);
-    return outcome !== 'aborted';
-  };
+  const outcome = await handleEvent(dependencies, options, { record, event }, signal);
+  metrics.consumed(topic, event.type, outcome);
+  metrics.handled(topic, event.type, outcome, (performance.now() - begun) / 1000);
+  return outcome !== 'aborted';
+}
+
+const knownType = (topic: TopicName, type: string | undefined): string | undefined =>
+  topics[topic].events.find((definition) => definition.type === type)?.type;
+
+/** Hands the event to the handler until that succeeds, has used up its retries, or the signal aborts. */
+async function handleEvent<Name extends TopicName, Type extends Received<Name>['type']>(
+  { tracer, deadLetters, logger, waits }: ConsumeDependencies,
+  options: ConsumeOptions<Name, Type>,
+  { record, event }: { readonly record: LogRecord; readonly event: Received<Name> },
+  signal: AbortSignal,
+): Promise<Extract<Outcome, 'handled' | 'rejected' | 'aborted'>> {
+  const { group, handle, retries = 3, retryDelayMs = 100, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { type, id } = event;
+  const run = 'run' in event.data ? event.data.run : undefined;
   let attempts = 0;
   let handled = false;
+
   const once = () =>
     withDeadline(
       async (deadline) => {
@@ -181,37 +189,33 @@ async function handleRecord<Name extends TopicName, Type extends Received<Name>[
           either.release();
         }
       },
-      { ms: timeoutMs, late: `group ${group} to handle ${event.type} ${event.id}` },
+      { ms: timeoutMs, late: `group ${group} to handle ${type} ${id}` },
     );
-  const run = 'run' in event.data ? event.data.run : undefined;
   const onWait = (err: Error) => {
-    const about = { code: codeOf(err), group, type: event.type, id: event.id };
-    logger.warn(about, `an event waits: ${messageOf(err)}`);
-    if (run !== undefined) waits?.begin(run, event.id, err);
+    logger.warn({ code: codeOf(err), group, type, id }, `an event waits: ${messageOf(err)}`);
+    if (run !== undefined) waits?.begin(run, id, err);
   };
   const attempt = () => {
     attempts++;
     return retry(once, { shouldRetry: isUnavailable, minDelayMs: retryDelayMs, signal, onRetry: onWait });
   };
   const onRetry = (err: Error) =>
-    logger.warn({ err, group, type: event.type, id: event.id, attempts }, 'an event will be tried again');
+    logger.warn({ err, group, type, id, attempts }, 'an event will be tried again');
+
   try {
     await inTraceOf(tracer, record, group, () =>
       retry(attempt, { shouldRetry: isRetriable, retries, minDelayMs: retryDelayMs, signal, onRetry }),
     );
-    return end('handled');
+    return 'handled';
   } catch (error) {
-    if (handled) return end('handled');
-    if (signal.aborted) return end('aborted');
+    if (handled) return 'handled';
+    if (signal.aborted) return 'aborted';
     await deadLetters.reject({ record, error, attempts });
-    return end('rejected');
+    return 'rejected';
   } finally {
     if (run !== undefined) {
-      if (signal.aborted) waits?.forget(run, event.id);
-      else waits?.goesOn(run, event.id);
+      if (signal.aborted) waits?.forget(run, id);
+      else waits?.goesOn(run, id);
     }
   }
 }
-
-const knownType = (topic: TopicName, type: string | undefined): string | undefined =>
-  topics[topic].events.find((definition) => definition.type === type)?.type;

@@ -1,11 +1,12 @@
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, LogError, memoryLog } from '@rlhf-streams/log';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DriveOptions, driveOwned } from './drive.js';
 import { createEvents, type Events } from './events.js';
 import { silentLogger } from './logger.js';
-import type { NewEvent } from './new-event.js';
 import { createProjection } from './projection.js';
+import type { NewEvent } from './publish.js';
 import { topicSpecs } from './topics.js';
 import { createWaits } from './waits.js';
 
@@ -17,7 +18,6 @@ type Drive = DriveOptions<Run>['drive'];
 type Cause = DataFor<'run.failed'>['cause'];
 
 const DEADLINE = { timeout: 20_000, interval: 5 };
-const NEVER_MS = 2 ** 31 - 1;
 
 let log: EventLog;
 let events: Events;
@@ -132,7 +132,7 @@ describe('a driver that was fenced', () => {
         fenced();
         await finish();
       },
-      { fencedPauseMs: NEVER_MS },
+      { fencedPauseMs: FOREVER_MS },
     );
     await events.publish([requested]);
     await vi.waitFor(() => expect(fenced).toHaveBeenCalled(), DEADLINE);
@@ -153,8 +153,7 @@ describe('a driver', () => {
     await member(async () => {
       attempts.push(attempts.length);
       if (attempts.length === 1) throw new LogError('LOG_UNAVAILABLE', 'no broker answers');
-      if (attempts.length === 2)
-        throw Object.assign(new Error('no store'), { code: 'ARTIFACT_STORE_UNAVAILABLE' });
+      if (attempts.length === 2) throw Object.assign(new Error('no store'), { unavailable: true });
       done();
     });
     await events.publish([requested]);
@@ -168,7 +167,10 @@ describe('a driver', () => {
     ['the device fails', Object.assign(new Error('i/o error'), { code: 'EIO' })],
     ['the log cannot write', new LogError('LOG_WRITE_FAILED', 'the log could not write to disk')],
     ['the log forbids it', new LogError('LOG_DENIED', 'not allowed to write')],
-    ['the store says no', Object.assign(new Error('access denied'), { code: 'ARTIFACT_STORE_REFUSED' })],
+    [
+      'the store says no',
+      Object.assign(new Error('access denied'), { code: 'ARTIFACT_STORE_REFUSED', unavailable: true }),
+    ],
   ])('pauses its run while %s, and resumes it when it goes on', async (_, error) => {
     let away: Error | undefined = error;
     const done = vi.fn();
@@ -248,7 +250,7 @@ describe('a driver', () => {
 
   it('that waits does not hold up the stop of its service', async () => {
     const drive = vi.fn(() => Promise.reject(new LogError('LOG_FENCED', 'another writer took over')));
-    const { stop } = await member(drive, { fencedPauseMs: NEVER_MS });
+    const { stop } = await member(drive, { fencedPauseMs: FOREVER_MS });
     await events.publish([requested]);
     await vi.waitFor(() => expect(drive).toHaveBeenCalled(), DEADLINE);
     await stop();

@@ -1,6 +1,6 @@
 import type { Cause } from '@rlhf-streams/events';
 import { type EventLog, own } from '@rlhf-streams/log';
-import { pause, retry } from '@rlhf-streams/waiting';
+import { backoff, linked, pause, retry } from '@rlhf-streams/waiting';
 import { codeOf, messageOf } from './errors.js';
 import type { Logger } from './logger.js';
 import type { Projection } from './projection.js';
@@ -72,7 +72,8 @@ export async function driveOwned<Value extends { readonly partition: number }>(
       });
     // Met below, when the driver has ended.
     watching.catch(() => {});
-    await driveToItsEnd(context, options, key, AbortSignal.any([signal, unwanted.signal]));
+    const either = linked(signal, unwanted.signal);
+    await driveToItsEnd(context, options, key, either.signal).finally(() => either.release());
     await watching;
   };
 
@@ -120,9 +121,9 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
   key: string,
   signal: AbortSignal,
 ): Promise<void> {
-  let waitMs = unavailablePauseMs;
+  const delays = backoff({ minDelayMs: unavailablePauseMs, maxDelayMs: MOST_PAUSE_MS });
   const goesOn = () => {
-    waitMs = unavailablePauseMs;
+    delays.reset();
     waits.goesOn(key, group);
   };
   // Whether a run goes on that is another member's by now, that one says.
@@ -139,9 +140,9 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
         await pause(fencedPauseMs, signal);
       } else if (isUnavailable(err)) {
         waits.begin(key, group, err);
-        logger.warn({ group, key, code: codeOf(err) }, `a run waits, for ${waitMs} ms: ${messageOf(err)}`);
-        await pause(waitMs, signal);
-        waitMs = Math.min(2 * waitMs, MOST_PAUSE_MS);
+        const said = `a run waits, for ${delays.nextMs} ms: ${messageOf(err)}`;
+        logger.warn({ group, key, code: codeOf(err) }, said);
+        await delays.pause(signal);
       } else {
         waits.forget(key, group);
         const code = ownCodeOf(err);

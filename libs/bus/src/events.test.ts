@@ -1,10 +1,11 @@
 import type { DataFor } from '@rlhf-streams/events';
-import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import { type EventLog, LogError, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConsumeOptions, Consumer } from './consume.js';
+import { RuntimeError } from './errors.js';
 import { createEvents, type Events } from './events.js';
 import { silentLogger } from './logger.js';
-import type { NewEvent } from './new-event.js';
+import type { NewEvent } from './publish.js';
 import { advance, type Received } from './received.js';
 import { topicSpecs } from './topics.js';
 
@@ -213,7 +214,7 @@ describe('consume', () => {
     let attempts = 0;
     const handle = async () => {
       attempts++;
-      if (attempts <= 5) throw Object.assign(new Error('no broker'), { code: 'LOG_UNAVAILABLE' });
+      if (attempts <= 5) throw new LogError('LOG_UNAVAILABLE', 'no broker');
       if (attempts === 6) throw new Error('a first failure of its own');
     };
     await consume({ retries: 1, retryDelayMs: 1, handle });
@@ -229,7 +230,7 @@ describe('consume', () => {
       retryDelayMs: 60_000,
       handle: async () => {
         waiting.open();
-        throw Object.assign(new Error('no weights'), { code: 'RUNTIME_UNAVAILABLE' });
+        throw new RuntimeError('RUNTIME_UNAVAILABLE', 'no weights');
       },
     });
     await waiting.opened;

@@ -1,12 +1,12 @@
 export type { ConsumeOptions, Consumer, HandlerContext } from './consume.js';
 export { type DriveContext, type DriveOptions, driveOwned } from './drive.js';
 export { codeOf, messageOf, RuntimeError, type RuntimeErrorCode } from './errors.js';
-export { createEvents, type Events, type EventsOptions, type TransactionalEvents } from './events.js';
+export { createEvents, type Events, type EventsOptions } from './events.js';
 export type { FollowOptions, ReadAllOptions } from './follow.js';
 export { type Logger, silentLogger } from './logger.js';
 export { SECONDS } from './metrics.js';
-export type { NewEvent } from './new-event.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
+export type { NewEvent, TransactionalEvents } from './publish.js';
 export { advance, type Received } from './received.js';
 export { isRetriable, isUnavailable } from './recovery.js';
 export { topicSpecs } from './topics.js';

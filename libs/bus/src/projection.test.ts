@@ -1,8 +1,8 @@
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createEvents, type Events } from './events.js';
-import type { NewEvent } from './new-event.js';
 import { createProjection, type Projection } from './projection.js';
+import type { NewEvent } from './publish.js';
 import { topicSpecs } from './topics.js';
 
 let log: EventLog;

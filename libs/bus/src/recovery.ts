@@ -1,30 +1,33 @@
-/** What an error says of the same work done again: that it may succeed, that it will once others have mended something. */
-import { EventError } from '@rlhf-streams/events';
+/**
+ * What may become of the same work done again. Errors say so by two properties, whichever package they come from:
+ * `unavailable: true` for what others must mend first, `retriable: false` for what cannot succeed.
+ */
 import { z } from 'zod';
 import { codeOf } from './errors.js';
 
-/**
- * Whether the same work may succeed later. Not so: errors with `retriable: false`, and data that does not fit its
- * schema.
- */
+/** Whether the same work may succeed later; data that does not fit its schema will not. */
 export const isRetriable = (error: unknown): boolean =>
-  (error as { retriable?: unknown })?.retriable !== false &&
-  !(error instanceof EventError || error instanceof z.ZodError);
+  propertyOf(error, 'retriable') !== false && !(error instanceof z.ZodError);
 
-const UNAVAILABLE: ReadonlySet<string> = new Set([
-  'LOG_UNAVAILABLE',
-  'LOG_WRITE_FAILED',
-  'LOG_DENIED',
-  'ARTIFACT_TIMEOUT',
-  'ARTIFACT_STORE_UNAVAILABLE',
-  'ARTIFACT_STORE_REFUSED',
-  'RUNTIME_UNAVAILABLE',
-  // The operating system's: no room, no permission, a device that fails, too many open files.
-  ...['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ESTALE'],
+/** The operating system's: no room, no permission, a device that fails, too many open files. */
+const UNAVAILABLE_ERRNOS: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EIO',
+  'EROFS',
+  'EACCES',
+  'EPERM',
+  'EMFILE',
+  'ENFILE',
+  'ESTALE',
 ]);
 
 /**
- * Whether `error` says that the log, the artifact store, the disk, or something else that others provide is out of
- * reach, full or forbidden: to be mended from outside, after which the same work succeeds.
+ * Whether the log, the artifact store, the disk, or something else that others provide is out of reach, full,
+ * forbidden, or of a newer build: it is mended from outside, after which the same work succeeds.
  */
-export const isUnavailable = (error: unknown): boolean => UNAVAILABLE.has(codeOf(error));
+export const isUnavailable = (error: unknown): boolean =>
+  propertyOf(error, 'unavailable') === true || UNAVAILABLE_ERRNOS.has(codeOf(error));
+
+const propertyOf = (error: unknown, name: 'unavailable' | 'retriable'): unknown =>
+  (error as Partial<Record<string, unknown>> | null | undefined)?.[name];

@@ -1,4 +1,5 @@
 import { type EventLog, LogError, memoryLog } from '@rlhf-streams/log';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createEvents, type Events } from './events.js';
 import { silentLogger } from './logger.js';
@@ -59,7 +60,7 @@ it('a wait that lasts pauses the run, and the run is resumed when the work goes 
 });
 
 it('a wait that is over soon is no event', async () => {
-  const patient = waitsOf('reward', 2 ** 31 - 1);
+  const patient = waitsOf('reward', FOREVER_MS);
   patient.begin('r', 'a', full);
   patient.goesOn('r', 'a');
   waits.begin('r', 'b', full);

@@ -4,10 +4,10 @@
  * event, /readyz says so meanwhile, and the event follows once it can.
  */
 import type { Cause } from '@rlhf-streams/events';
-import { pause } from '@rlhf-streams/waiting';
+import { linked, pause } from '@rlhf-streams/waiting';
 import { codeOf, messageOf } from './errors.js';
 import type { Logger } from './logger.js';
-import type { NewEvent } from './new-event.js';
+import type { NewEvent } from './publish.js';
 
 export interface Waits {
   /** Work of a run, by any name, cannot be done for now. May be told again, with what it waits for by then. */
@@ -63,7 +63,7 @@ export function createWaits({
   const idOf = (run: string, what: string) => `${run}/${what}/${by}/${Date.now()}`;
 
   const tell = async (run: string, wait: Wait): Promise<void> => {
-    const until = AbortSignal.any([wait.over.signal, signal]);
+    const { signal: until, release } = linked(wait.over.signal, signal);
     let isPaused = false;
     await pause(lastingMs, until);
     while (!until.aborted) {
@@ -76,6 +76,7 @@ export function createWaits({
       isPaused ||= said;
       await pause(said ? REPEAT_MS : lastingMs, until);
     }
+    release();
     while (isPaused && wait.goesOn && !signal.aborted) {
       isPaused = !(await say({ type: 'run.resumed', id: idOf(run, 'resumed'), data: { run, by } }));
       if (isPaused) await pause(lastingMs, signal);

@@ -4,6 +4,8 @@ export type EventErrorCode = 'EVENT_INVALID' | 'EVENT_UNKNOWN_TYPE' | 'EVENT_NOT
 export class EventError extends Error {
   override readonly name = 'EventError';
   readonly code: EventErrorCode;
+  /** The record stays what it is. */
+  readonly retriable = false;
 
   constructor(code: EventErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);

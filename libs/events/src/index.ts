@@ -8,9 +8,9 @@ export {
   type TopicDefinition,
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
+export { expectedBy, explainMistake, explainUnknownKeys } from './explain.js';
 export { compareIds, itemId, rolloutId } from './ids.js';
 export { runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
 export { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';
-export { explainUnknownKeys } from './unknown-keys.js';

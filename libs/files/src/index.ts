@@ -1,9 +1,11 @@
 export {
-  type FileContents,
-  syncFolder,
-  withFile,
+  isOlder,
+  replaceFolder,
+  sweepBeside,
+  temporaryBeside,
   writeFileAtomically,
   writeFolderAtomically,
 } from './atomic.js';
 export { exists, hasCode, isFile, unlessMissing } from './missing.js';
 export { isRunning, type Owner, thisProcess } from './owner.js';
+export { type FileContents, syncFolder, syncFolders, withFile, writeNewFile } from './writing.js';

@@ -1,10 +1,14 @@
 import { access, stat } from 'node:fs/promises';
 
-/** Whether the operating system, or whoever threw, gave an error one of these codes. */
+/** Whether an error has one of these codes: those of the operating system, or any other's. */
 export const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
   codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 
-/** What `work` comes to; undefined where the file or folder does not exist. */
+/**
+ * What `work` comes to; undefined where it fails with ENOENT, because the file or folder does not exist.
+ *
+ * @example const config = await unlessMissing(readFile('checkpoints/8/config.json', 'utf8'));
+ */
 export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -14,8 +18,10 @@ export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined>
   }
 }
 
+/** Whether there is a file or folder at `path`. */
 export const exists = async (path: string): Promise<boolean> =>
   (await unlessMissing(access(path).then(() => true))) ?? false;
 
+/** Whether there is a file, or a link to one, at `path`. */
 export const isFile = async (path: string): Promise<boolean> =>
   (await unlessMissing(stat(path)))?.isFile() ?? false;

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { hasCode } from './missing.js';
 
-/** The process that has a log open. */
+/** The process that a file or folder belongs to: that has a log open, or made a temporary folder. */
 export interface Owner {
   readonly pid: number;
   /** Names this life of the pid: the boot of the machine and the tick the process started at. Linux only. */
   readonly started?: string;
 }
 
-/** This process, as it is written into the log it opens. */
+/** This process, to be written where others can ask later whether it still runs. */
 export function thisProcess(): Owner {
   const started = startOf(process.pid);
   return { pid: process.pid, ...(started ? { started } : {}) };
@@ -21,7 +22,7 @@ export function isRunning({ pid, started }: Owner): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+    if (!hasCode(error, 'EPERM')) return false;
   }
   return process.platform !== 'linux' || started === undefined || startOf(pid) === started;
 }

@@ -27,14 +27,20 @@ export type LogErrorCode =
   | 'LOG_UNKNOWN_TOPIC'
   | 'LOG_WRITE_FAILED';
 
+/** Others can mend these (a broker, a disk, a permission), after which the same call succeeds. */
+const UNAVAILABLE: ReadonlySet<LogErrorCode> = new Set(['LOG_UNAVAILABLE', 'LOG_WRITE_FAILED', 'LOG_DENIED']);
+
 /** An error of the log, whichever adapter raised it. */
 export class LogError extends Error {
   readonly code: LogErrorCode;
+  /** Whether the work that met it should wait until others have mended what is wrong. */
+  readonly unavailable: boolean;
 
   constructor(code: LogErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'LogError';
     this.code = code;
+    this.unavailable = UNAVAILABLE.has(code);
   }
 }
 

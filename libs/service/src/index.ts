@@ -1,12 +1,3 @@
-export {
-  type ComputeSettings,
-  computeSettings,
-  generationSettings,
-  memoryLimit,
-  memorySettings,
-  trainingSettings,
-} from './compute-settings.js';
-export { main, type ReadyMessage } from './entry.js';
 export { isLoopback } from './http/hosts.js';
 export { expectJson } from './http/media-type.js';
 export type { Probe, Readiness } from './http/operations.js';
@@ -16,34 +7,31 @@ export {
   type ProblemDetails,
   ProblemError,
   problem,
-  textProblem,
   validationHook,
 } from './http/problem.js';
 export type { OpenStreams } from './http/streams.js';
 export { validated } from './http/validated.js';
-export type { ServiceState } from './lifecycle.js';
-export { createLogger, type LoggerOptions, type LogLevel } from './logger.js';
-export { dataSettings } from './logs/embedded.js';
-export { kafkaSettings } from './logs/kafka.js';
-export { artifactSettings, openArtifacts } from './open-artifacts.js';
-export { type LogAdapterModule, logSettings, openLog } from './open-log.js';
+export type { ServiceEnd, ServiceState } from './life-cycle/life-cycle.js';
+export { main, type ReadyMessage } from './life-cycle/main.js';
 export {
   defineService,
   type RunningService,
   type ServiceContext,
   type ServiceDefinition,
-  type ServiceEnd,
   type StartOptions,
   startService,
-} from './service.js';
+} from './life-cycle/service.js';
 export {
   describeSettings,
   type Environment,
   readSettings,
-  runtimeSettings,
   type SettingDescription,
-} from './settings.js';
-export { startThread } from './start-thread.js';
+} from './settings/settings.js';
+export { dataSettings, runtimeSettings } from './settings/shared.js';
+export { kafkaSettings } from './storage/kafka.js';
+export { artifactSettings, openArtifacts } from './storage/open-artifacts.js';
+export { type LogAdapterModule, logSettings, openLog } from './storage/open-log.js';
+export { type TemporaryFolders, temporaryFolders } from './storage/temporary.js';
+export { topicSettings, topicSpecsFor } from './storage/topic-specs.js';
+export { createLogger, type LoggerOptions, type LogLevel } from './telemetry/logger.js';
 export { noTelemetry, type Telemetry } from './telemetry/port.js';
-export { type TemporaryFolders, temporaryFolders } from './temporary.js';
-export { topicSettings, topicSpecsFor } from './topics/specs.js';

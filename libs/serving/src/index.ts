@@ -1,2 +1,13 @@
-export { batched } from './batched.js';
-export { type LoadArtifactsOptions, type LoadedArtifacts, loadArtifacts } from './loaded-artifacts.js';
+export { answerEvents } from './answer-events.js';
+export { type ComputeThreads, startComputeThreads, startThread } from './compute-threads.js';
+export { eachText } from './each-text.js';
+export { createModelHost, type ModelFiles, type ModelHost, type Pin } from './model-host.js';
+export { type SequenceScorer, startScoring } from './scoring.js';
+export {
+  type ComputeSettings,
+  computeSettings,
+  generationSettings,
+  memoryLimit,
+  memorySettings,
+  trainingSettings,
+} from './settings.js';

@@ -26,7 +26,8 @@ const api = {
   untilClosed: (port: MessagePort) =>
     new Promise<string>((resolve) => port.once('close', () => resolve('closed'))),
   overflow: async () => {
-    throw new Overflow('too large', { cause: new Error('2 ** 1024 is Infinity') });
+    const error = new Overflow('too large', { cause: new Error('2 ** 1024 is Infinity') });
+    throw Object.assign(error, { retriable: false, unavailable: true });
   },
   throwText: async () => {
     throw 'a text';

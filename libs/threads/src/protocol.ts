@@ -17,23 +17,26 @@ export type Reply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SerialisedError };
 
-/** Errors lose their own fields in a structured clone: code and cause travel by hand. */
-export interface SerialisedError {
+/** What errors say of themselves besides their message: see `isUnavailable` and `isRetriable` of `@rlhf-streams/bus`. */
+const OWN_FIELDS = ['code', 'unavailable', 'retriable'] as const;
+
+type OwnFields = { readonly [Name in (typeof OWN_FIELDS)[number]]?: unknown };
+
+/** Errors lose their own fields in a structured clone: these and the cause travel by hand. */
+export interface SerialisedError extends OwnFields {
   readonly name: string;
   readonly message: string;
   readonly stack?: string;
-  readonly code?: unknown;
   readonly cause?: SerialisedError;
 }
 
 export function serialiseError(thrown: unknown): SerialisedError {
   if (!(thrown instanceof Error)) return { name: 'Error', message: String(thrown) };
-  const code = (thrown as { code?: unknown }).code;
   return {
+    ...ownFieldsOf(thrown as OwnFields),
     name: thrown.name,
     message: thrown.message,
     ...(thrown.stack !== undefined && { stack: thrown.stack }),
-    ...(code !== undefined && { code }),
     ...(thrown.cause !== undefined && { cause: serialiseError(thrown.cause) }),
   };
 }
@@ -42,5 +45,10 @@ export function reviveError(error: SerialisedError): Error {
   const revived = new Error(error.message, error.cause && { cause: reviveError(error.cause) });
   revived.name = error.name;
   if (error.stack !== undefined) revived.stack = error.stack;
-  return error.code === undefined ? revived : Object.assign(revived, { code: error.code });
+  return Object.assign(revived, ownFieldsOf(error));
+}
+
+function ownFieldsOf(error: OwnFields): OwnFields {
+  const named = OWN_FIELDS.map((name) => [name, error[name]] as const);
+  return Object.fromEntries(named.filter(([, value]) => value !== undefined));
 }

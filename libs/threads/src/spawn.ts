@@ -30,7 +30,7 @@ export const closeThreads = async (): Promise<void> => {
  * Starts the module at `url` in a worker thread; it must call `serve` with a `T`.
  * Calls are answered in any order. Buffers are copied, unless they are SharedArrayBuffers; a MessagePort among the
  * arguments is handed over: for what the thread says before it answers, and to close, so that it need not answer.
- * A call fails with the error its function threw (name, message, code and cause kept),
+ * A call fails with the error its function threw (name, message, code, cause, `unavailable` and `retriable` kept),
  * or with THREAD_EXITED when the thread dies, or THREAD_CLOSED after `close`.
  *
  * @example

@@ -61,10 +61,11 @@ describe('a call', () => {
     expect(sums).toEqual(Array.from({ length: 100 }, (_, i) => 2 * i));
   });
 
-  it('fails with the name, message, code and cause of what its function threw', async () => {
+  it('fails as its function failed: name, message, code, cause and what may become of the work', async () => {
     const error = await thread.call.overflow().catch((thrown) => thrown);
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ name: 'Overflow', message: 'too large', code: 'ARITHMETIC_OVERFLOW' });
+    expect(error).toMatchObject({ retriable: false, unavailable: true });
     expect(error.cause).toMatchObject({ message: '2 ** 1024 is Infinity' });
     expect(error.stack).toContain('arithmetic.test.child');
     await expect(thread.call.throwText()).rejects.toThrow('a text');

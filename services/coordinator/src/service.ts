@@ -1,12 +1,7 @@
 import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
-import {
-  defineService,
-  generationSettings,
-  memoryLimit,
-  memorySettings,
-  trainingSettings,
-} from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { generationSettings, memoryLimit, memorySettings, trainingSettings } from '@rlhf-streams/serving';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
 import type { PreparationThread } from './preparation/thread.js';

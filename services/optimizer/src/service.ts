@@ -1,12 +1,7 @@
 import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
-import {
-  computeSettings,
-  defineService,
-  memoryLimit,
-  startThread,
-  trainingSettings,
-} from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { computeSettings, memoryLimit, startThread, trainingSettings } from '@rlhf-streams/serving';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 

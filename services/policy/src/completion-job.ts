@@ -2,7 +2,7 @@
 import { type ProblemError, problem } from '@rlhf-streams/service';
 import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
-import type { LoadedPolicy } from './held.js';
+import type { LoadedPolicy } from './follower.js';
 import type { Completed, CompletionWork, EncodedPrompt } from './thread.js';
 
 export const TIMEOUT_MS = 120_000;

@@ -4,7 +4,7 @@ import { createLogger, defineService, type RunningService, startService } from '
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
-import type { LoadedPolicy } from './held.js';
+import type { LoadedPolicy } from './follower.js';
 import type { Reader } from './models.js';
 import { withOpenAIErrors } from './openai-errors.js';
 import type { Policies } from './policies.js';

@@ -4,7 +4,7 @@ import type { SSEStreamingApi } from 'hono/streaming';
 import { type CompletionJob, prepareJob, TIMEOUT_MS } from './completion-job.js';
 import { CompletionRequest } from './completion-request.js';
 import { answerOf, sendChunks } from './completion-response.js';
-import type { LoadedPolicy } from './held.js';
+import type { LoadedPolicy } from './follower.js';
 import { openAIError } from './openai-errors.js';
 import type { Policies } from './policies.js';
 import { requirePolicy } from './served-models.js';

@@ -1,11 +1,16 @@
 /** Follows one run: fetches each version when it is published, and swaps it in when it is whole. */
-
-import { type Projection, RuntimeError } from '@rlhf-streams/bus';
+import { isUnavailable, messageOf, type Projection, RuntimeError } from '@rlhf-streams/bus';
 import type { Cause } from '@rlhf-streams/events';
 import type { PublishedVersion } from '@rlhf-streams/runs';
-import { pause } from '@rlhf-streams/waiting';
-import type { Held, LoadedPolicy } from './held.js';
+import type { ModelHost, Pin } from '@rlhf-streams/serving';
+import { linked, retry } from '@rlhf-streams/waiting';
+import type { PolicyModel } from './models.js';
 import { createWatch } from './watch.js';
+
+/** A policy in memory that is a version of a run's. */
+export interface LoadedPolicy extends PolicyModel {
+  readonly version: number;
+}
 
 /** Why the newest version is not applied. */
 export interface Trouble {
@@ -27,14 +32,14 @@ export interface Follower {
    * signal's reason.
    */
   use<T>(least: number, signal: AbortSignal, work: (policy: LoadedPolicy) => Promise<T>): Promise<T>;
-  /** Frees what it holds. */
+  /** Frees the version applied when its last user is done. */
   stop(): void;
 }
 
 export interface FollowerOptions {
   readonly run: string;
   readonly versions: Projection<PublishedVersion>;
-  readonly hold: (policy: PublishedVersion, signal: AbortSignal) => Held;
+  readonly host: ModelHost<PolicyModel>;
   readonly report: {
     applied(applied: { run: string; version: number; fetchMs: number }): Promise<void>;
     behind(trouble: Trouble): Promise<void>;
@@ -52,11 +57,11 @@ export interface FollowerOptions {
 const MOST_PAUSE_MS = 30_000;
 
 export function followVersions(options: FollowerOptions): Follower {
-  const { run, versions, hold, report, onChange, pauseMs = 1000 } = options;
+  const { run, versions, host, report, onChange, pauseMs = 1000 } = options;
   const stopped = new AbortController();
-  const signal = AbortSignal.any([options.signal, stopped.signal]);
+  const { signal, release } = linked(options.signal, stopped.signal);
   const watch = createWatch();
-  let applied: Held | undefined;
+  let applied: { readonly version: number; readonly pin: Pin<PolicyModel> } | undefined;
   let trouble: Trouble | undefined;
 
   const set = (change: Trouble | undefined) => {
@@ -65,48 +70,51 @@ export function followVersions(options: FollowerOptions): Follower {
     onChange();
   };
 
-  /** Applies the newest version published, if it is not yet. */
-  const follow = async () => {
-    const wanted = await versions.waitFor(
-      (state) => {
-        const newest = state.get(run);
-        return newest && newest.version > (applied?.version ?? -1) && newest;
-      },
-      { what: `another version of run ${run}`, signal },
-    );
-    const { version } = wanted;
+  const isNewer = (newest: PublishedVersion | undefined) =>
+    newest !== undefined && newest.version > (applied?.version ?? -1);
+
+  /** Applies the version that is the newest now. */
+  const apply = async (attempt: number) => {
+    const { version, artifact } = versions.state.get(run)!;
     const begun = performance.now();
-    const held = hold(wanted, signal);
+    const pin = host.pin(artifact, signal);
     try {
-      await held.loaded;
+      await pin.loaded;
     } catch (error) {
-      held.retire();
-      if (signal.aborted) return;
-      await failed(version, error as Error & { code?: string });
-      return;
+      pin.release();
+      if (!signal.aborted) await failed(version, attempt, error);
+      throw error;
     }
-    if (signal.aborted) return held.retire();
-    applied?.retire();
-    applied = held;
+    signal.throwIfAborted();
+    applied?.pin.release();
+    applied = { version, pin };
     set(undefined);
     await report.applied({ run, version, fetchMs: Math.round(performance.now() - begun) });
   };
 
-  const failed = async (version: number, { code = 'POLICY_FAILED', message }: Error & { code?: string }) => {
+  const failed = async (version: number, failures: number, error: unknown) => {
     const before = trouble;
-    const failures = (before?.failures ?? 0) + 1;
-    const at = applied && { applied: applied.version };
-    set({ run, version, ...at, cause: { code, message }, failures });
-    if (before?.version !== version || before.cause.code !== code) await report.behind(trouble!);
-    await pause(Math.min(pauseMs * 2 ** (failures - 1), MOST_PAUSE_MS), signal);
+    const cause = causeOf(error);
+    set({ run, version, ...(applied && { applied: applied.version }), cause, failures });
+    if (before?.version !== version || before.cause.code !== cause.code) await report.behind(trouble!);
   };
 
   const followOn = async () => {
-    while (!signal.aborted) await follow();
+    for (;;) {
+      await versions.waitFor((state) => isNewer(state.get(run)), { what: `a version of run ${run}`, signal });
+      await retry(apply, {
+        shouldRetry: () => true,
+        minDelayMs: pauseMs,
+        maxDelayMs: MOST_PAUSE_MS,
+        signal,
+      });
+    }
   };
-  followOn().catch((error) => {
-    if (!signal.aborted) options.fail(error);
-  });
+  followOn()
+    .catch((error) => {
+      if (!signal.aborted) options.fail(error);
+    })
+    .finally(release);
 
   return {
     get trouble() {
@@ -115,11 +123,14 @@ export function followVersions(options: FollowerOptions): Follower {
     async use(least, callerSignal, work) {
       const unavailable = (why: string) =>
         new RuntimeError('RUNTIME_UNAVAILABLE', `expected version ${least} of run ${run}: ${why}`);
-      // Begun in the turn in which the version is found: a later one may retire it in the next. The deadline of the
-      // attempt under way ends the wait.
+      // Begun in the turn in which the version is found: the next turn may release it for a later one. The deadline of
+      // the attempt under way ends the wait.
       const begun = await watch.until(() => {
         if (signal.aborted) throw unavailable('the run, or the service, has ended');
-        if (applied && applied.version >= least) return { result: applied.use(work) };
+        if (applied && applied.version >= least) {
+          const { version, pin } = applied;
+          return { result: pin.use((model) => work({ ...model, version })) };
+        }
         if (trouble) throw unavailable(trouble.cause.message);
         return undefined;
       }, callerSignal);
@@ -127,8 +138,14 @@ export function followVersions(options: FollowerOptions): Follower {
     },
     stop() {
       stopped.abort();
-      applied?.retire();
       set(undefined);
     },
   };
+}
+
+/** What others are told of a version that cannot be had: the store's own words, where the host only passes them on. */
+function causeOf(error: unknown): Cause {
+  const cause = isUnavailable(error) && error instanceof Error ? (error.cause ?? error) : error;
+  const { code = 'POLICY_FAILED' } = cause as { code?: string };
+  return { code, message: messageOf(cause) };
 }

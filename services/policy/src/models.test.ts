@@ -8,9 +8,10 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
+import type { ModelHost } from '@rlhf-streams/serving';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Piece } from './completion-text.js';
-import { createModels, type Models } from './models.js';
+import { createPolicyHost, type PolicyModel } from './models.js';
 import type { CompletionWork } from './thread.js';
 
 const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
@@ -29,30 +30,38 @@ const config: ModelConfig = {
 const listening = { signal: new AbortController().signal };
 
 let folder: string;
-let models: Models;
+let host: ModelHost<PolicyModel>;
+let policy: PolicyModel;
+const stopping = new AbortController();
 const onStop: (() => void | Promise<void>)[] = [];
 
-async function write(name: string, config: ModelConfig): Promise<string> {
+/** Where the host finds a model of this shape: the store's folders are named by their artifacts. */
+async function write(name: string, config: ModelConfig) {
   const directory = join(folder, name);
   await writeCheckpoint(directory, { config, tensors: initialiseWeights(config, 1), tokenizer: files });
-  return directory;
+  return { uri: directory, sha256: name };
 }
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'models-'));
-  const fail = (error: unknown) => {
-    throw error;
-  };
-  const context = { fail, onStop: (stop: () => void | Promise<void>) => void onStop.push(stop) };
-  models = await createModels(context, {
-    threads: 1,
-    slots: 2,
-    device: 'cpu',
-    memoryBytes: Number.POSITIVE_INFINITY,
+  const context = {
+    name: 'policy',
+    settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 },
+    artifacts: { fetch: async ({ uri }: { uri: string }) => uri },
+    readiness: { check: () => {} },
+    signal: stopping.signal,
+    fail: (error: unknown) => {
+      throw error;
+    },
+    onStop: (stop: () => void | Promise<void>) => void onStop.push(stop),
+  } as unknown as Parameters<typeof createPolicyHost>[0];
+  host = await createPolicyHost(context, { threads: 1, slots: 2, timeoutMs: 60_000 });
+  await host.pin(await write('policy', config), context.signal).use(async (loaded) => {
+    policy = loaded;
   });
-  await models.load('m', await write('policy', config));
 });
 afterAll(async () => {
+  stopping.abort();
   for (const stop of onStop) await stop();
   await rm(folder, { recursive: true });
 });
@@ -71,8 +80,8 @@ describe('a completion', () => {
   it('is told in pieces, and is what a rollout with the same draws is', async () => {
     const pieces: Piece[] = [];
     const work = workOf('The film', { logprobs: 2 });
-    const told = await models.complete('m', work, { ...listening, onPiece: (piece) => pieces.push(piece) });
-    const rollout = await models.generate('m', work);
+    const told = await policy.complete(work, { ...listening, onPiece: (piece) => pieces.push(piece) });
+    const rollout = await policy.generate(work);
     expect([told.text, told.count, told.finishReason]).toEqual([rollout.text, 200, 'length']);
     expect(pieces.length).toBeGreaterThan(1);
     const inPieces = pieces.map(({ text }) => text).join('');
@@ -90,7 +99,7 @@ describe('a completion', () => {
     const { signal } = new AbortController();
     const sampling = { ...workOf('').sampling, maxNewTokens: 1 };
     const many = Array.from({ length: 20 }, (_, i) =>
-      models.complete('m', workOf('The', { sampling, draws: `${i}` }), { signal }),
+      policy.complete(workOf('The', { sampling, draws: `${i}` }), { signal }),
     );
     expect(new Set((await Promise.all(many)).map(({ count }) => count))).toEqual(new Set([1]));
     expect(warnings).toEqual([]);
@@ -100,42 +109,41 @@ describe('a completion', () => {
     const left = new AbortController();
     // As many as there are slots, and two that wait for one.
     const abandoned = Array.from({ length: 4 }, (_, i) =>
-      models
-        .complete('m', workOf('The film', { draws: `${i}` }), {
+      policy
+        .complete(workOf('The film', { draws: `${i}` }), {
           signal: left.signal,
           onPiece: () => left.abort(),
         })
         .catch((error) => error),
     );
-    const kept = models.complete('m', workOf('The film was'), listening);
+    const kept = policy.complete(workOf('The film was'), listening);
     for (const error of await Promise.all(abandoned))
       expect(error).toMatchObject({ code: 'MODEL_GENERATION_ABORTED' });
     expect((await kept).count).toBe(200);
-    await expect(models.complete('m', workOf('The film'), { signal: left.signal })).rejects.toBe(
+    await expect(policy.complete(workOf('The film'), { signal: left.signal })).rejects.toBe(
       left.signal.reason,
     );
   });
 });
 
 it("judges a prompt's text as it would have been generated", async () => {
-  const { text, tokens } = await models.complete('m', workOf('The', { logprobs: 1 }), listening);
+  const { text, tokens } = await policy.complete(workOf('The', { logprobs: 1 }), listening);
   const generated = tokens.slice(0, 40).map(({ token }) => token);
   const ids = tokenizer.encode('The');
-  const all = await models.generate('m', workOf('The'));
+  const all = await policy.generate(workOf('The'));
   const prompt = {
     tokens: [tokenizer.eosId, ...ids, ...all.tokens.slice(0, 40)],
     text,
     begin: 1,
   };
-  const judged = await models.judge('m', { prompt, logprobs: 1, timeoutMs: 120_000 }, listening);
+  const judged = await policy.judge({ prompt, logprobs: 1, timeoutMs: 120_000 }, listening);
   expect(judged).toHaveLength(ids.length + 40);
   expect(judged[0]).toMatchObject({ offset: 0, logprob: expect.any(Number) });
   judged.slice(ids.length).forEach(({ token, logprob }, i) => {
     expect(token).toBe(generated[i]);
     expect(logprob).toBeCloseTo(all.logprobs[i]!, 4);
   });
-  const [first, second] = await models.judge(
-    'm',
+  const [first, second] = await policy.judge(
     { prompt: { ...prompt, begin: 0 }, logprobs: 1, timeoutMs: 120_000 },
     listening,
   );
@@ -145,7 +153,7 @@ it("judges a prompt's text as it would have been generated", async () => {
 
 it('reads texts after the token that begins one, and tokens as they are', async () => {
   const ids = tokenizer.encode('The film');
-  expect(await models.encode('m', ['The film', ids])).toEqual({
+  expect(await policy.encode(['The film', ids])).toEqual({
     prompts: [
       { tokens: [tokenizer.eosId, ...ids], text: 'The film', begin: 1 },
       { tokens: ids, text: 'The film', begin: 0 },
@@ -153,14 +161,14 @@ it('reads texts after the token that begins one, and tokens as they are', async 
     stopToken: tokenizer.eosId,
     contextLength: 256,
   });
-  await expect(models.encode('m', [[config.vocabSize]])).rejects.toMatchObject({
+  await expect(policy.encode([[config.vocabSize]])).rejects.toMatchObject({
     code: 'MODEL_GENERATION_REQUEST',
   });
 });
 
 it('refuses a model that scores texts', async () => {
-  const directory = await write('reward', { ...config, numLabels: 1 });
-  await expect(models.load('r', directory)).rejects.toMatchObject({
+  const artifact = await write('reward', { ...config, numLabels: 1 });
+  await expect(host.use(artifact, async () => {})).rejects.toMatchObject({
     code: 'MODEL_NOT_A_POLICY',
     message: expect.stringMatching(/expected a model that generates text, got a reward model/),
   });

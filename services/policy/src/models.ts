@@ -1,16 +1,22 @@
-/** Models in the memory of the compute threads: each thread has them all, and takes its share of the sequences. */
-import { setMaxListeners } from 'node:events';
+/** Policies in the memory of compute threads, by artifact: each thread has them all, and takes its share of the sequences. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type ServiceContext, startThread } from '@rlhf-streams/service';
+import type { ServiceContext } from '@rlhf-streams/service';
+import {
+  type ComputeSettings,
+  createModelHost,
+  type ModelHost,
+  startComputeThreads,
+} from '@rlhf-streams/serving';
+import { shareable } from '@rlhf-streams/waiting';
 import type { Piece, PlacedToken } from './completion-text.js';
 import type {
   Completed,
   CompletionWork,
   Encoded,
   JudgeWork,
+  PolicyOptions,
   PolicyThread,
   Sampled,
-  ThreadOptions,
   Work,
 } from './thread.js';
 
@@ -22,50 +28,48 @@ export interface Reader {
   readonly signal: AbortSignal;
 }
 
-export interface Models {
-  /** Reads the model in a folder and keeps it under `key`. */
-  load(key: string, directory: string): Promise<void>;
-  unload(key: string): Promise<void>;
-  generate(key: string, work: Work): Promise<Sampled>;
-  complete(key: string, work: CompletionWork, reader: Reader): Promise<Completed>;
-  judge(key: string, work: JudgeWork, reader: Pick<Reader, 'signal'>): Promise<readonly PlacedToken[]>;
-  encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded>;
+/** A policy in memory: what the functions of these names do in `thread.ts`. */
+export interface PolicyModel {
+  readonly generate: (work: Work) => Promise<Sampled>;
+  readonly complete: (work: CompletionWork, reader: Reader) => Promise<Completed>;
+  readonly judge: (work: JudgeWork, reader: Pick<Reader, 'signal'>) => Promise<readonly PlacedToken[]>;
+  readonly encode: (prompts: readonly (string | readonly number[])[]) => Promise<Encoded>;
+}
+
+export interface PolicyHostOptions extends PolicyOptions {
+  readonly threads: number;
+  /** Milliseconds that fetching and loading a policy may take. */
+  readonly timeoutMs: number;
 }
 
 /** Resolves when all threads can compute. */
-export async function createModels(
-  context: Pick<ServiceContext, 'fail' | 'onStop'>,
-  { threads: count, ...data }: ThreadOptions & { readonly threads: number },
-): Promise<Models> {
-  const start = async (name: string) => {
-    const url = new URL('./thread.js', import.meta.url);
-    return { call: await startThread<PolicyThread>(context, url, { name, data }), pending: 0 };
-  };
-  const threads = await Promise.all(Array.from({ length: count }, (_, i) => start(`policy-${i}`)));
-  /** Gives work to the thread that has the least. */
-  const share = async <T>(work: (call: PolicyThread) => Promise<T>): Promise<T> => {
-    const least = threads.reduce((a, b) => (b.pending < a.pending ? b : a));
-    least.pending++;
-    try {
-      return await work(least.call);
-    } finally {
-      least.pending--;
-    }
-  };
-  return {
-    load: async (key, directory) => {
-      await Promise.all(threads.map(({ call }) => call.load(key, directory)));
+export async function createPolicyHost(
+  context: Pick<
+    ServiceContext<ComputeSettings>,
+    'name' | 'settings' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
+  >,
+  { threads: count, timeoutMs, slots }: PolicyHostOptions,
+): Promise<ModelHost<PolicyModel>> {
+  const url = new URL('./thread.js', import.meta.url);
+  const data: PolicyOptions = { slots };
+  const threads = await startComputeThreads<PolicyThread>(context, url, { count, data });
+  const { compute, load, unload } = threads;
+  return createModelHost<PolicyModel>(context, {
+    what: 'policy',
+    async load({ key, directory }) {
+      await load(key, directory);
+      return {
+        generate: (work) => compute((thread) => thread.generate(key, work)),
+        complete: (work, { onPiece, signal }) =>
+          compute((thread) => listening(signal, onPiece, (port) => thread.complete(key, work, port))),
+        judge: (work, { signal }) =>
+          compute((thread) => listening(signal, undefined, (port) => thread.judge(key, work, port))),
+        encode: (prompts) => compute((thread) => thread.encode(key, prompts)),
+      };
     },
-    unload: async (key) => {
-      await Promise.all(threads.map(({ call }) => call.unload(key)));
-    },
-    generate: (key, work) => share((call) => call.generate(key, work)),
-    complete: (key, work, { onPiece, signal }) =>
-      share((call) => listening(signal, onPiece, (port) => call.complete(key, work, port))),
-    judge: (key, work, { signal }) =>
-      share((call) => listening(signal, undefined, (port) => call.judge(key, work, port))),
-    encode: (key, prompts) => threads[0]!.call.encode(key, prompts),
-  };
+    unload,
+    timeoutMs,
+  });
 }
 
 /** Gives work a port where it speaks to `onPiece`, as far as that is heard before the work is done or nobody waits any more. */
@@ -75,8 +79,6 @@ async function listening<T>(
   work: (port: MessagePort) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  // All completions of a request listen to its signal: that many listeners are no leak.
-  setMaxListeners(0, signal);
   const { port1: reading, port2: telling } = new MessageChannel();
   if (onPiece) reading.on('message', onPiece);
   const leave = () => {
@@ -84,7 +86,8 @@ async function listening<T>(
     reading.removeAllListeners('message');
     reading.close();
   };
-  signal.addEventListener('abort', leave, { once: true });
+  // All completions of a request listen to its signal.
+  shareable(signal).addEventListener('abort', leave, { once: true });
   try {
     return await work(telling);
   } finally {

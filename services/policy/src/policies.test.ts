@@ -1,12 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import { createEvents, type Events, topicSpecs } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { createLogger, defineService, type RunningService, startService } from '@rlhf-streams/service';
+import { createModelHost, type ModelFiles } from '@rlhf-streams/serving';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import type { Models } from './models.js';
-import { createPolicies, type Policies, type PoliciesOptions } from './policies.js';
+import type { PolicyModel } from './models.js';
+import { createPolicies, type Policies } from './policies.js';
 
 const WAIT = { timeout: 20_000, interval: 2 };
 const running = { timeoutMs: 20_000, signal: new AbortController().signal };
@@ -16,7 +18,8 @@ let events: Events;
 /** What a fetch of an artifact comes to, by the version it holds; at once where nothing is said. */
 let fetches: Map<number, (signal: AbortSignal) => Promise<string>>;
 let fetched: string[];
-let loaded: Set<string>;
+/** `run@version` of what is in memory, or a part of it, by key. */
+let loaded: Map<string, string>;
 let service: RunningService | undefined;
 
 beforeEach(async () => {
@@ -25,7 +28,7 @@ beforeEach(async () => {
   events = createEvents({ log, source: 'test' });
   fetches = new Map();
   fetched = [];
-  loaded = new Set();
+  loaded = new Map();
 });
 afterEach(async () => {
   await service?.stop();
@@ -33,20 +36,20 @@ afterEach(async () => {
   await log.close();
 });
 
-/** Keys are `run@version#number`: the number is nobody's concern. */
-const versionOf = (key: string) => key.split('#')[0]!;
-const inMemory = () => [...loaded].map(versionOf).sort();
+const inMemory = () => [...loaded.values()].sort();
 
-const models: Models = {
-  load: async (key) => void loaded.add(key),
-  unload: async (key) => void loaded.delete(key),
+const modelOf = (key: string): PolicyModel => ({
   generate: () => Promise.reject(new Error('nothing is generated here')),
   judge: () => Promise.reject(new Error('nothing is judged here')),
   complete: () => Promise.reject(new Error('nothing is completed here')),
-  encode: async (key) => {
+  encode: async () => {
     if (!loaded.has(key)) throw new Error(`model ${key} is not loaded`);
     return { prompts: [], stopToken: 0, contextLength: 1 };
   },
+});
+const load = async ({ key, artifact }: ModelFiles) => {
+  loaded.set(key, artifact.uri);
+  return modelOf(key);
 };
 
 const artifacts = {
@@ -57,19 +60,19 @@ const artifacts = {
   },
 } satisfies Partial<ArtifactStore> as unknown as ArtifactStore;
 
-async function follow(options: Partial<PoliciesOptions> = {}): Promise<Policies> {
+async function follow(options: { timeoutMs?: number; load?: typeof load } = {}): Promise<Policies> {
   let policies: Policies | undefined;
   const definition = defineService({
     name: 'policy',
     settings: z.object({}),
     start: (context) => {
-      policies = createPolicies(context, {
-        models,
-        replica: 'mine',
-        fetchTimeoutMs: 20_000,
-        pauseMs: 1,
+      const host = createModelHost<PolicyModel>(context, {
+        what: 'policy',
+        load,
+        unload: async (key) => void loaded.delete(key),
         ...options,
       });
+      policies = createPolicies(context, { host, replica: 'mine', pauseMs: 1 });
     },
   });
   const logger = createLogger({ level: 'silent' });
@@ -89,7 +92,10 @@ const start = (run: string) =>
 const end = (run: string) =>
   events.publish([{ type: 'run.cancelled', id: `${run}/end`, data: { run, reason: 'enough' } }]);
 const publish = (run: string, version: number) => {
-  const artifact = { uri: `${run}@${version}`, sha256: '0'.repeat(64) };
+  const artifact = {
+    uri: `${run}@${version}`,
+    sha256: createHash('sha256').update(`${run}@${version}`).digest('hex'),
+  };
   return events.publish([
     { type: 'policy.published', id: artifact.uri, data: { run, version, step: version, artifact } },
   ]);
@@ -207,7 +213,7 @@ describe('a version that cannot be fetched', () => {
       signal.addEventListener('abort', told);
       return new Promise(() => {});
     });
-    const policies = await follow({ fetchTimeoutMs: 5 });
+    const policies = await follow({ timeoutMs: 5 });
     await publish('r', 0);
     await expect(versionUsed(policies, 'r', 0)).rejects.toMatchObject({ code: 'RUNTIME_UNAVAILABLE' });
     expect(policies.troubles()).toMatchObject([{ version: 0, cause: { code: 'RUNTIME_DEADLINE' } }]);
@@ -217,12 +223,10 @@ describe('a version that cannot be fetched', () => {
   it('leaves nothing in memory when only a part of it could be loaded', async () => {
     let attempts = 0;
     const policies = await follow({
-      models: {
-        ...models,
-        load: async (key) => {
-          loaded.add(key);
-          if (++attempts === 1) throw new Error('no memory');
-        },
+      load: async (files) => {
+        const model = await load(files);
+        if (++attempts === 1) throw new Error('no memory');
+        return model;
       },
     });
     await publish('r', 0);

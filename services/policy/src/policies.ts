@@ -8,10 +8,9 @@ import {
   type RunView,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { FOREVER_MS } from '@rlhf-streams/waiting';
-import { type Follower, followVersions, type Trouble } from './follower.js';
-import { type Held, hold, type LoadedPolicy } from './held.js';
-import type { Models } from './models.js';
+import type { ModelHost } from '@rlhf-streams/serving';
+import { type Follower, followVersions, type LoadedPolicy, type Trouble } from './follower.js';
+import type { PolicyModel } from './models.js';
 import { createReports, projectReplicas } from './replicas.js';
 import { createWatch } from './watch.js';
 
@@ -29,7 +28,7 @@ export interface Policies {
   /**
    * Works with the newest version published, of runs that have ended too; with an older one when that cannot be
    * applied for now.
-   * @throws as `use` does; for a run that has ended, what fetching or loading its version threw.
+   * @throws as `use` does; for a run that has ended, as `ModelHost.use` does.
    */
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
   /** Runs whose newest version could not be applied. */
@@ -49,23 +48,17 @@ export interface UseOptions {
 }
 
 export interface PoliciesOptions {
-  readonly models: Models;
+  readonly host: ModelHost<PolicyModel>;
   /** The id of this replica. */
   readonly replica: string;
-  /** Milliseconds that fetching and loading a version may take. */
-  readonly fetchTimeoutMs: number;
   /** Milliseconds between a failed attempt and the next, doubled each time. */
   readonly pauseMs?: number;
 }
 
-/** Ended runs with a version in memory, for completions: those used last. */
-const KEPT_ENDED = 2;
-
 export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
-  const { artifacts, fail, project, signal: stopping } = context;
-  const { models, replica, fetchTimeoutMs } = options;
+  const { fail, project, signal: stopping } = context;
+  const { host, replica } = options;
   const followers = new Map<string, Follower>();
-  const ended = new Map<string, Held>();
   const watch = createWatch();
 
   const runs = project<'runs', RunView>({
@@ -83,18 +76,6 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
   const replicas = projectReplicas(context, watch.changed);
   const report = createReports(context, replica);
 
-  const holdVersion = (policy: PublishedVersion, signal: AbortSignal): Held =>
-    hold(policy, {
-      models,
-      fetch: ({ artifact }, deadline) =>
-        artifacts.fetch(artifact, { signal: deadline, timeoutMs: FOREVER_MS }),
-      timeoutMs: fetchTimeoutMs,
-      signal,
-      onError: (error) => {
-        if (!stopping.aborted) fail(error);
-      },
-    });
-
   const follow = (run: string): Follower => {
     const known = followers.get(run);
     if (known) return known;
@@ -103,7 +84,7 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const follower = followVersions({
       run,
       versions,
-      hold: holdVersion,
+      host,
       report,
       onChange: watch.changed,
       signal: stopping,
@@ -117,28 +98,6 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const follower = followers.get(run);
     followers.delete(run);
     follower?.stop();
-  };
-
-  /** The last version of a run that has ended, while it is among those used last. */
-  const lastOf = (policy: PublishedVersion): Held => {
-    const { run, version } = policy;
-    const forget = (held: Held) => {
-      if (ended.get(run) === held) ended.delete(run);
-      held.retire();
-    };
-    const known = ended.get(run);
-    if (known && known.version !== version) forget(known);
-    const held = ended.get(run) ?? holdVersion(policy, stopping);
-    // The last in the map is the one used last.
-    ended.delete(run);
-    ended.set(run, held);
-    held.loaded.catch(() => forget(held));
-    const [oldest] = ended;
-    if (ended.size > KEPT_ENDED && oldest) {
-      ended.delete(oldest[0]);
-      oldest[1].retire();
-    }
-    return held;
   };
 
   const published = (run: string, least: number, { timeoutMs, signal }: UseOptions) =>
@@ -175,7 +134,8 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
         // It may have ended meanwhile.
         if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
       }
-      return lastOf(versions.state.get(run)!).use(work);
+      const last = versions.state.get(run)!;
+      return host.use(last.artifact, (model) => work({ ...model, version: last.version }));
     },
     troubles,
     outrun: async (failures, signal) => {

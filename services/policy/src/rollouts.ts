@@ -4,7 +4,7 @@ import { isModelError } from '@rlhf-streams/model/errors';
 import { hasEnded, startedRun } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { retry } from '@rlhf-streams/waiting';
-import type { LoadedPolicy } from './held.js';
+import type { LoadedPolicy } from './follower.js';
 import type { Policies } from './policies.js';
 
 type Prompt = DataFor<'prompt.issued'>;

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { computeSettings, defineService, generationSettings, memoryLimit } from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { computeSettings, generationSettings } from '@rlhf-streams/serving';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
-import { createModels } from './models.js';
+import { createPolicyHost } from './models.js';
 import { withOpenAIErrors } from './openai-errors.js';
 import { createPolicies, type Policies } from './policies.js';
 import { answerPrompts } from './rollouts.js';
@@ -22,22 +24,20 @@ export const policy = defineService({
       .number()
       .int()
       .min(1)
-      .max(2 ** 31 - 1)
+      .max(FOREVER_MS)
       .default(120_000)
       .describe('fetching and loading a policy version may take so long; then it is tried again'),
   }),
   async start(context) {
     const { settings, readiness } = context;
-    const models = await createModels(context, {
+    const host = await createPolicyHost(context, {
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
-      device: settings.RLHF_DEVICE,
-      memoryBytes: memoryLimit(settings) / settings.RLHF_POLICY_THREADS,
+      timeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });
     const policies = createPolicies(context, {
-      models,
+      host,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
-      fetchTimeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });
     readiness.check('policies', () => isFollowing(policies));
     context.http.use('/v1/*', withOpenAIErrors);

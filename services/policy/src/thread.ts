@@ -7,31 +7,26 @@ import {
   checkTokenIds,
   createGenerator,
   type GenerationRequest,
-  type Generator,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
   promptTokens,
-  readCheckpoint,
   requireMemory,
-  shapeKey,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
   type Weights,
 } from '@rlhf-streams/model';
-import { type Device, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
+import { type ModelThread, openEngine, perShape, threadModels } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
 import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
-export interface ThreadOptions {
+/** Comes with the `ThreadOptions` of every compute thread. */
+export interface PolicyOptions {
   /** Sequences generated side by side. */
   readonly slots: number;
-  readonly device: Device;
-  /** Of memory at hand for this thread: a model that needs more is not loaded. */
-  readonly memoryBytes: number;
 }
 
 /** A completion to sample: `draws` names its random numbers together with the seed. */
@@ -90,19 +85,32 @@ interface Model {
   readonly tokenizer: Tokenizer;
 }
 
-const { slots, device, memoryBytes } = workerData as ThreadOptions;
-await requireDevice(device);
-const engine = onnxEngine({ device });
-const models = new Map<string, Model>();
+const { slots } = workerData as PolicyOptions;
+const engine = await openEngine();
 /** Models of one shape share programs, caches and slots. */
-const generators = new Map<string, Generator>();
+const generatorFor = perShape((config) => createGenerator(engine, config, { slots }));
 
-function generatorFor(config: ModelConfig): Generator {
-  const key = shapeKey(config);
-  const generator = generators.get(key) ?? createGenerator(engine, config, { slots });
-  generators.set(key, generator);
-  return generator;
-}
+const models = threadModels<Model>({
+  admit: (config, memoryBytes) => {
+    if (config.numLabels !== undefined) {
+      throw new ModelError(
+        'MODEL_NOT_A_POLICY',
+        'expected a model that generates text, got a reward model: its weights end in a score',
+      );
+    }
+    const least = { threads: 1, slots, length: 1, versions: 1 };
+    requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
+  },
+  open: ({ key, config, parameters, tokenizer }) => {
+    if (!tokenizer)
+      throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
+    return {
+      config,
+      weights: { version: key, parameters },
+      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
+    };
+  },
+});
 
 const requestOf = (
   weights: Weights,
@@ -118,42 +126,15 @@ const requestOf = (
 });
 
 const api = {
-  /** Reads the model in a folder and keeps it under `key`. */
-  async load(key: string, directory: string): Promise<void> {
-    const { config, tensors, tokenizer } = await readCheckpoint(directory, {
-      admit: (config) => {
-        if (config.numLabels !== undefined) {
-          throw new ModelError(
-            'MODEL_NOT_A_POLICY',
-            'expected a model that generates text, got a reward model: its weights end in a score',
-          );
-        }
-        const least = { threads: 1, slots, length: 1, versions: 1 };
-        requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
-      },
-    });
-    if (!tokenizer)
-      throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    models.set(key, {
-      config,
-      weights: {
-        version: key,
-        parameters: Object.fromEntries([...tensors].map(([name, { data }]) => [name, data])),
-      },
-      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
-    });
-  },
-  async unload(key: string): Promise<void> {
-    models.delete(key);
-  },
+  ...models.calls,
   async generate(key: string, work: Work): Promise<Sampled> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const completion = await generatorFor(config).generate(requestOf(weights, work));
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
   /** Says at the port what is certain of the text as it grows; ends when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
     const text = createCompletionText(
       (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
@@ -175,7 +156,7 @@ const api = {
   },
   /** What the model thinks of the tokens of a prompt's text, each after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
-    const { config, weights, tokenizer } = modelOf(key);
+    const { config, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
     const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
@@ -201,7 +182,7 @@ const api = {
   },
   /** Texts as policies continue them, after what begins a text; tokens as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = modelOf(key);
+    const { config, tokenizer } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -213,12 +194,6 @@ const api = {
     return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
   },
 };
-
-function modelOf(key: string): Model {
-  const model = models.get(key);
-  if (!model) throw new Error(`model ${key} is not loaded`);
-  return model;
-}
 
 /** Aborted when the port is closed at its other end. */
 function abortedWith(port: MessagePort): AbortSignal {
@@ -236,5 +211,5 @@ function reportOf(tokenizer: Tokenizer, logits: Float32Array, token: number, cou
   return { token: text, logprob, top: Object.fromEntries([...top, [text, logprob]]) };
 }
 
-export type PolicyThread = typeof api;
+export type PolicyThread = typeof api & ModelThread;
 serve(api);

@@ -1,8 +1,8 @@
-import type { NewEvent, Projection, Received } from '@rlhf-streams/bus';
-import type { ArtifactRef } from '@rlhf-streams/events';
-import { isModelError } from '@rlhf-streams/model/errors';
-import { artifactRoles, hasEnded, type RunView, specOf, startedRun } from '@rlhf-streams/runs';
+/** Log-probs of what a run samples or compares, under its reference. */
+import type { Projection, Received } from '@rlhf-streams/bus';
+import { artifactRoles, type RunView, specOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { answerEvents } from '@rlhf-streams/serving';
 import type { Reference, References } from './references.js';
 
 type Subject = Extract<
@@ -11,43 +11,28 @@ type Subject = Extract<
 >;
 
 /** Gives rollouts and comparisons their log-probs under the reference, in runs that have one. */
-export async function scoreUnderReference(
+export const scoreUnderReference = (
   context: ServiceContext,
   runs: Projection<RunView>,
   references: References,
-): Promise<void> {
-  const { events, onStop } = context;
-  const consumer = await events.consume({
-    group: 'reference',
-    topics: ['rollouts', 'comparisons'],
-    onlyTypes: ['rollout.generated', 'comparison.recorded'],
-    async handle(subject, { signal }) {
-      const run = await startedRun(runs, subject.data.run, signal);
-      const artifact = run.artifacts?.[artifactRoles.reference];
-      if (hasEnded(run) || !artifact || !isJoined(run, subject)) return;
-      await events.publish([await scored(references, artifact, subject)]);
+): Promise<void> =>
+  answerEvents(
+    context,
+    runs,
+    {
+      topics: ['rollouts', 'comparisons'],
+      onlyTypes: ['rollout.generated', 'comparison.recorded'],
     },
-  });
-  onStop(() => consumer.close(), 'consumer of rollouts and comparisons');
-}
-
-async function scored(references: References, artifact: ArtifactRef, subject: Subject): Promise<NewEvent> {
-  const rollout = subject.type === 'rollout.generated' ? subject.data : undefined;
-  const id = subject.type === 'rollout.generated' ? subject.data.rollout : subject.data.comparison;
-  const { run, step } = subject.data;
-  const stamp = { run, step, subject: id, ...(rollout && { policyVersion: rollout.policyVersion }) };
-  try {
-    const logprobs = await references.use(artifact, (reference) => logprobsOf(reference, subject));
-    return { type: 'reference.scored', id, data: { ...stamp, logprobs, reference: artifact } };
-  } catch (error) {
-    if (!isModelError(error)) throw error;
-    return {
-      type: 'reference.failed',
-      id,
-      data: { ...stamp, cause: { code: error.code, message: error.message } },
-    };
-  }
-}
+    {
+      async answer(run, subject) {
+        const artifact = run.artifacts?.[artifactRoles.reference];
+        if (!artifact || !isJoined(run, subject)) return undefined;
+        const logprobs = await references.use(artifact, (reference) => logprobsOf(reference, subject));
+        return { type: 'reference.scored', ...stamped(subject, { logprobs, reference: artifact }) };
+      },
+      failed: (subject, cause) => ({ type: 'reference.failed', ...stamped(subject, { cause }) }),
+    },
+  );
 
 /** Whether the run's method joins log-probs with such items. */
 function isJoined({ config }: RunView, { topic }: Subject): boolean {
@@ -55,12 +40,21 @@ function isJoined({ config }: RunView, { topic }: Subject): boolean {
   return joins[0] === topic && joins.includes('reference-logprobs');
 }
 
-async function logprobsOf(reference: Reference, subject: Subject): Promise<number[][]> {
-  if (subject.type === 'rollout.generated') {
-    const { promptTokens, tokens, temperature } = subject.data;
+function stamped<Said>({ type, data }: Subject, said: Said) {
+  const { run, step } = data;
+  const id = type === 'rollout.generated' ? data.rollout : data.comparison;
+  const version = type === 'rollout.generated' && { policyVersion: data.policyVersion };
+  return { id, data: { run, step, subject: id, ...version, ...said } };
+}
+
+/** A row for each completion, with a number for each of its tokens. */
+async function logprobsOf(reference: Reference, { type, data }: Subject): Promise<number[][]> {
+  if (type === 'rollout.generated') {
+    const { promptTokens, tokens, temperature } = data;
+    // What was sampled greedily is judged as it was: at temperature 1.
     return [await completionLogprobs(reference, promptTokens, tokens, temperature || 1)];
   }
-  const { promptTokens, completions } = subject.data;
+  const { promptTokens, completions } = data;
   return Promise.all(completions.map(({ tokens }) => completionLogprobs(reference, promptTokens, tokens, 1)));
 }
 
@@ -70,7 +64,7 @@ async function completionLogprobs(
   tokens: readonly number[],
   temperature: number,
 ): Promise<number[]> {
-  const row = await reference.logprobs([...promptTokens, ...tokens], temperature);
+  const row = await reference.score({ tokens: [...promptTokens, ...tokens], temperature });
   // The first token of a text without a prompt has no log-prob.
   return Array.from(row.subarray(Math.max(0, promptTokens.length - 1)), (x) =>
     Number(Math.min(0, x).toPrecision(9)),

@@ -1,9 +1,10 @@
 /** POST /v1/logprobs: a text's token log-probs under a run's reference. */
 import type { Projection } from '@rlhf-streams/bus';
 import { artifactRoles, type RunView } from '@rlhf-streams/runs';
-import { problem, type ServiceContext, textProblem, validated } from '@rlhf-streams/service';
+import { problem, type ServiceContext, validated } from '@rlhf-streams/service';
+import { eachText } from '@rlhf-streams/serving';
 import { z } from 'zod';
-import type { Reference, References } from './references.js';
+import type { References } from './references.js';
 
 const LogprobRequest = z.strictObject({
   run: z.string().min(1).describe('whose reference'),
@@ -27,20 +28,15 @@ export function serveLogprobs(
         `expected run to be a started run with a reference, got ${run}`,
       );
     }
-    const scored = async (reference: Reference, text: string) => {
-      const tokens = await reference.encode(text);
-      const logprobs = [...(await reference.logprobs(tokens, temperature))];
-      return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
-    };
-    const scoreAll = (reference: Reference) =>
-      Promise.all(
-        texts.map((text, index) =>
-          scored(reference, text).catch((error) => {
-            throw textProblem(error, index);
-          }),
-        ),
-      );
-    const results = await references.use(artifact, scoreAll);
+    const results = await references.use(artifact, ({ score, tokenizer }) => {
+      if (!tokenizer)
+        throw new Error(`expected reference ${artifact.sha256} to have a tokenizer.json, got none`);
+      return eachText(texts, async (text) => {
+        const tokens = [...tokenizer.begin, ...tokenizer.encode(text)];
+        const logprobs = [...(await score({ tokens, temperature }))];
+        return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
+      });
+    });
     return c.json({ run, reference: artifact, results });
   });
 }

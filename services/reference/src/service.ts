@@ -1,5 +1,6 @@
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
-import { computeSettings, defineService } from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { computeSettings } from '@rlhf-streams/serving';
 import { scoreUnderReference } from './log-probs.js';
 import { serveLogprobs } from './logprobs-api.js';
 import { createReferences } from './references.js';

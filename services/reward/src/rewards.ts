@@ -1,60 +1,50 @@
+/** Rewards: what the scorers of a run say of its rollouts. */
 import type { NewEvent, Projection } from '@rlhf-streams/bus';
-import type { DataFor } from '@rlhf-streams/events';
-import { isModelError } from '@rlhf-streams/model/errors';
-import { hasEnded, type RunView, scorersOf, startedRun } from '@rlhf-streams/runs';
+import type { Cause, DataFor } from '@rlhf-streams/events';
+import { type RunView, scorersOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { answerEvents } from '@rlhf-streams/serving';
 import { type PolicyTokenizers, tokensFor } from './rollout-tokens.js';
 import { type Scored, type Scorers, scoreBy } from './scorers.js';
 
+type Rollout = DataFor<'rollout.generated'>;
+
 /** Scores every rollout of runs that name scorers. */
-export async function scoreRollouts(
+export const scoreRollouts = (
   context: ServiceContext,
   runs: Projection<RunView>,
   scorers: Scorers,
-  policyTokenizer: PolicyTokenizers,
-): Promise<void> {
-  const { events, onStop } = context;
-  const consumer = await events.consume({
-    group: 'reward',
-    topics: ['rollouts'],
-    onlyTypes: ['rollout.generated'],
-    async handle({ data: rollout }, { signal }) {
-      const run = await startedRun(runs, rollout.run, signal);
-      if (hasEnded(run) || scorersOf(run.config!).length === 0) return;
-      await events.publish([await scored(run, rollout, scorers, policyTokenizer)]);
+  policyTokenizers: PolicyTokenizers,
+): Promise<void> =>
+  answerEvents(
+    context,
+    runs,
+    { topics: ['rollouts'], onlyTypes: ['rollout.generated'] },
+    {
+      async answer(run, { data: rollout }) {
+        if (scorersOf(run.config!).length === 0) return undefined;
+        const subject: Scored = {
+          text: rollout.promptText + rollout.text,
+          tokens: (own) =>
+            policyTokenizers.of(run, async (policyTokenizer) => tokensFor(own, policyTokenizer, rollout)),
+        };
+        const { score, parts } = await scoreBy(scorers, run, subject);
+        const notFinite = Object.entries(parts).find(([, part]) => !Number.isFinite(part));
+        if (!notFinite) return { type: 'reward.scored', ...stamped(rollout, { score, parts }) };
+        const [name, part] = notFinite;
+        const message = `expected ${name} to give a finite score, got ${part}`;
+        return failed(rollout, { code: 'REWARD_NOT_FINITE', message });
+      },
+      failed: ({ data }, cause) => failed(data, cause),
     },
-  });
-  onStop(() => consumer.close(), 'consumer of rollouts');
-}
+  );
 
-async function scored(
-  run: RunView,
-  rollout: DataFor<'rollout.generated'>,
-  scorers: Scorers,
-  policyTokenizer: PolicyTokenizers,
-): Promise<NewEvent> {
-  const { run: id, step, prompt, rollout: rolloutId, policyVersion } = rollout;
-  const stamp = { run: id, step, prompt, rollout: rolloutId };
-  const failed = (code: string, message: string): NewEvent => ({
-    type: 'reward.failed',
-    id: rolloutId,
-    data: { ...stamp, policyVersion, cause: { code, message } },
-  });
-  try {
-    const subject: Scored = {
-      text: rollout.promptText + rollout.text,
-      tokens: async (own) => tokensFor(own, await policyTokenizer(run), rollout),
-    };
-    const { score, parts } = await scoreBy(scorers, run, subject);
-    const notFinite = Object.entries(parts).find(([, score]) => !Number.isFinite(score));
-    if (notFinite)
-      return failed(
-        'REWARD_NOT_FINITE',
-        `expected ${notFinite[0]} to give a finite score, got ${notFinite[1]}`,
-      );
-    return { type: 'reward.scored', id: rolloutId, data: { ...stamp, policyVersion, score, parts } };
-  } catch (error) {
-    if (!isModelError(error)) throw error;
-    return failed(error.code, error.message);
-  }
-}
+const failed = (rollout: Rollout, cause: Cause): NewEvent => ({
+  type: 'reward.failed',
+  ...stamped(rollout, { cause }),
+});
+
+const stamped = <Said>({ run, step, prompt, rollout, policyVersion }: Rollout, said: Said) => ({
+  id: rollout,
+  data: { run, step, prompt, rollout, policyVersion, ...said },
+});

@@ -1,27 +1,29 @@
 /** A rollout in the tokens of the scorer that reads it. */
-import type { ArtifactStore } from '@rlhf-streams/artifacts';
-import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import type { Projection } from '@rlhf-streams/bus';
+import type { DataFor } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer, tokenizerDifference } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, type RunView } from '@rlhf-streams/runs';
+import { artifactRoles, isInUse, type RunView } from '@rlhf-streams/runs';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { createModelHost } from '@rlhf-streams/serving';
 
-/** The tokenizer of the policy of a run. */
-export type PolicyTokenizers = (run: RunView) => Promise<Tokenizer>;
+export interface PolicyTokenizers {
+  /** Works with the tokenizer of a run's policy. @throws as `ModelHost.use` does. */
+  of<T>(run: RunView, work: (tokenizer: Tokenizer) => Promise<T>): Promise<T>;
+}
 
-export function policyTokenizers({ fetch }: Pick<ArtifactStore, 'fetch'>): PolicyTokenizers {
-  const tokenizers = new Map<string, Promise<Tokenizer>>();
-  const load = async (policy: ArtifactRef): Promise<Tokenizer> => {
-    const tokenizer = await readTokenizer(await fetch(policy));
-    if (!tokenizer) throw new Error('expected a policy with a tokenizer.json, got none');
-    return tokenizer;
-  };
-  return (run) => {
-    const policy = run.artifacts![artifactRoles.policy]!;
-    const known = tokenizers.get(policy.sha256);
-    if (known) return known;
-    const loading = load(policy);
-    tokenizers.set(policy.sha256, loading);
-    loading.catch(() => tokenizers.delete(policy.sha256));
-    return loading;
+export function createPolicyTokenizers(context: ServiceContext, runs: Projection<RunView>): PolicyTokenizers {
+  const tokenizers = createModelHost<Tokenizer>(context, {
+    what: 'policy tokenizer',
+    async load({ artifact, directory }) {
+      const tokenizer = await readTokenizer(directory);
+      if (!tokenizer)
+        throw new Error(`expected policy ${artifact.sha256} to have a tokenizer.json, got none`);
+      return tokenizer;
+    },
+    isWanted: (artifact) => isInUse(runs.state, artifact),
+  });
+  return {
+    of: (run, work) => tokenizers.use(run.artifacts![artifactRoles.policy]!, work),
   };
 }
 

@@ -3,12 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
-import type { ArtifactRef } from '@rlhf-streams/events';
-import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
+import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
-import { type ComputeSettings, memoryLimit, type ServiceContext, startThread } from '@rlhf-streams/service';
-import { batched, type LoadedArtifacts, loadArtifacts } from '@rlhf-streams/serving';
-import type { RewardThread, ThreadOptions } from './thread.js';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
+import type { SequenceItem } from '@rlhf-streams/serving/thread';
 
 /** What is scored: a scorer reads the text or the tokens. */
 export interface Scored {
@@ -22,7 +21,7 @@ export interface Scorer {
 }
 
 /** By artifact: a gold reward (`gold-reward.json`) or a reward model. */
-export type Scorers = LoadedArtifacts<Scorer>;
+export type Scorers = ModelHost<Scorer>;
 
 /** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */
 export async function scoreBy(
@@ -46,34 +45,22 @@ export async function createScorers(
   context: ServiceContext<ComputeSettings>,
   runs: Projection<RunView>,
 ): Promise<Scorers> {
-  const thread = await startThread<RewardThread>(context, new URL('./thread.js', import.meta.url), {
-    name: 'reward',
-    data: {
-      device: context.settings.RLHF_DEVICE,
-      memoryBytes: memoryLimit(context.settings),
-    } satisfies ThreadOptions,
-  });
-
-  const load = async ({ sha256 }: ArtifactRef, directory: string): Promise<Scorer> => {
-    const gold = await readIfThere(join(directory, GOLD_FILE));
-    if (gold !== undefined) {
-      const reward = parseGoldReward(gold);
-      return { score: async ({ text }) => scoreGold(reward, text) };
-    }
-    const contextLength = await thread.load(sha256, directory);
-    const score = batched(
-      (sequences: readonly (readonly number[])[]) => thread.score(sha256, sequences),
-      ({ length }) => length > contextLength,
-    );
-    const tokenizer = await readTokenizer(directory);
-    if (!tokenizer) throw new Error(`expected scorer ${sha256} to have a tokenizer.json, got none`);
-    return { score: async ({ tokens }) => score(await tokens(tokenizer)) };
-  };
-
-  return loadArtifacts(context, {
+  const url = new URL('./thread.js', import.meta.url);
+  const { load, unload } = await startScoring<SequenceItem, number>(context, url);
+  return createModelHost<Scorer>(context, {
     what: 'scorer',
-    load,
-    unload: ({ sha256 }) => thread.unload(sha256),
+    async load(files) {
+      const gold = await readIfThere(join(files.directory, GOLD_FILE));
+      if (gold !== undefined) {
+        const reward = parseGoldReward(gold);
+        return { score: async ({ text }) => scoreGold(reward, text) };
+      }
+      const { score, tokenizer } = await load(files);
+      if (!tokenizer)
+        throw new Error(`expected scorer ${files.artifact.sha256} to have a tokenizer.json, got none`);
+      return { score: async ({ tokens }) => score({ tokens: await tokens(tokenizer) }) };
+    },
+    unload,
     isWanted: (artifact) => isInUse(runs.state, artifact),
   });
 }

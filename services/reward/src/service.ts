@@ -1,9 +1,10 @@
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
-import { computeSettings, defineService } from '@rlhf-streams/service';
+import { defineService } from '@rlhf-streams/service';
+import { computeSettings } from '@rlhf-streams/serving';
 import { scoreRollouts } from './rewards.js';
-import { policyTokenizers } from './rollout-tokens.js';
+import { createPolicyTokenizers } from './rollout-tokens.js';
 import { createScorers } from './scorers.js';
-import { serveScores } from './scores.js';
+import { serveScores } from './scores-api.js';
 
 /** Scores rollouts with the reward models and gold rewards their runs name, and texts over HTTP. */
 export const reward = defineService({
@@ -12,9 +13,8 @@ export const reward = defineService({
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const scorers = await createScorers(context, runs);
-    const tokenizers = policyTokenizers(context.artifacts);
     serveScores(context, runs, scorers);
     await runs.caughtUp;
-    await scoreRollouts(context, runs, scorers, tokenizers);
+    await scoreRollouts(context, runs, scorers, createPolicyTokenizers(context, runs));
   },
 });

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { ArtifactError, type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { createEvents, type Events, topicSpecs } from '@rlhf-streams/bus';
 import type { DataFor } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
@@ -54,7 +54,7 @@ function unreliable(store: ArtifactStore, most: number) {
     fetch: async (ref, options) => {
       if (isCutOff && fetched.size >= most && !fetched.has(ref.sha256)) {
         refused++;
-        throw Object.assign(new Error('the store is out of reach'), { code: 'ARTIFACT_STORE_UNAVAILABLE' });
+        throw new ArtifactError('ARTIFACT_STORE_UNAVAILABLE', 'the store is out of reach');
       }
       fetched.add(ref.sha256);
       return store.fetch(ref, options);

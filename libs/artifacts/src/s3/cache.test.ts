@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { filesystemArtifacts } from '../filesystem.js';
+import { filesystemArtifacts } from '../filesystem/index.js';
 import type { ArtifactStore } from '../port.js';
 import { type FakeS3, startFakeS3 } from './fake-s3.test.support.js';
 import { type S3Options, s3Artifacts } from './index.js';

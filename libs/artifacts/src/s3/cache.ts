@@ -1,10 +1,10 @@
 /** The folder of this machine that artifacts come to. Nothing in it is needed: all can be fetched again. */
 import { rm, stat, utimes } from 'node:fs/promises';
 import { unlessMissing } from '@rlhf-streams/files';
-import { readManifest, verifyFile } from '../blobs.js';
-import { collectGarbage, sweep } from '../collect.js';
 import { isCorrupt } from '../errors.js';
-import type { Layout } from '../layout.js';
+import { readManifest, verifyFile } from '../filesystem/blobs.js';
+import { collectGarbage, sweep } from '../filesystem/collect.js';
+import type { Layout } from '../filesystem/layout.js';
 import type { FileEntry, Manifest } from '../manifest.js';
 
 /** The manifest; undefined where there is none, or a damaged one. */

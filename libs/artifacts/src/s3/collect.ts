@@ -1,8 +1,8 @@
 import type { Manifest } from '../manifest.js';
 import type { Collected, CollectOptions } from '../port.js';
-import { inParallel } from '../waiting.js';
 import type { Bucket, StoredObject } from './bucket.js';
 import { allGenerations } from './generations.js';
+import { inParallel } from './in-parallel.js';
 
 const PARALLEL_READS = 8;
 

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { place } from '../blobs.js';
 import { ArtifactError, isCorrupt } from '../errors.js';
-import type { Layout } from '../layout.js';
+import { place } from '../filesystem/blobs.js';
+import type { Layout } from '../filesystem/layout.js';
 import { type FileEntry, parseManifest } from '../manifest.js';
 import type { Bucket, StoredObject } from './bucket.js';
 import { generationsOf, type Kind } from './generations.js';

@@ -1,10 +1,10 @@
 /** Artifacts in a bucket, for several machines. Not part of the package's main entry: it loads the AWS SDK. */
 import { rm } from 'node:fs/promises';
-import { writeBlobs, writeManifest } from '../blobs.js';
 import { type Contents, contentsOfFiles, contentsOfFolder } from '../contents.js';
 import { ArtifactError } from '../errors.js';
-import { openFolders } from '../folders.js';
-import { layoutOf } from '../layout.js';
+import { writeBlobs, writeManifest } from '../filesystem/blobs.js';
+import { openFolders } from '../filesystem/folders.js';
+import { layoutOf } from '../filesystem/layout.js';
 import {
   checkRef,
   type FileEntry,
@@ -15,7 +15,7 @@ import {
   serialiseManifest,
 } from '../manifest.js';
 import type { ArtifactRef, ArtifactStore, PutOptions } from '../port.js';
-import { inParallel, limited } from '../waiting.js';
+import { limited } from '../time-limit.js';
 import { openBucket } from './bucket.js';
 import {
   collectCache,
@@ -28,6 +28,7 @@ import {
 import { collectBucket } from './collect.js';
 import { downloadBlob, downloadManifest } from './download.js';
 import { generationsOf, newGeneration } from './generations.js';
+import { inParallel } from './in-parallel.js';
 import { type S3Options, settle } from './options.js';
 import { uploadBlob } from './upload.js';
 

@@ -1,11 +1,10 @@
 /** Reading one object to its end, over connections that may break. */
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { backoff } from '@rlhf-streams/waiting';
 import { ArtifactError } from '../errors.js';
 import type { Bucket, StoredObject } from './bucket.js';
 
-const FIRST_DELAY_MS = 100;
-const LONGEST_DELAY_MS = 10_000;
+const DELAYS = { minDelayMs: 100, maxDelayMs: 10_000 };
 
 /**
  * Hands the object's bytes to `take`, in order; a broken connection is made anew, and goes on where it broke.
@@ -20,6 +19,7 @@ export async function streamObject(
   signal: AbortSignal,
   take: (chunk: Buffer) => Promise<void> | void,
 ): Promise<number | undefined> {
+  const delays = backoff(DELAYS);
   let taken = 0;
   for (let fruitless = 0; ; ) {
     const body = await bucket.read(key, taken, signal);
@@ -37,6 +37,7 @@ export async function streamObject(
     signal.throwIfAborted();
     if (!broken || taken === size) return taken;
 
+    if (taken > before) delays.reset();
     fruitless = taken > before ? 0 : fruitless + 1;
     if (fruitless === attempts)
       throw new ArtifactError(
@@ -45,7 +46,7 @@ export async function streamObject(
           `${attempts} times: ${broken.message}. Check the network, and try again`,
         { cause: broken },
       );
-    await sleep(Math.min(FIRST_DELAY_MS * 2 ** fruitless, LONGEST_DELAY_MS), undefined, { signal });
+    await delays.pause(signal);
   }
 }
 

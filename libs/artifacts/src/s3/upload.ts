@@ -3,9 +3,9 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { ArtifactError } from '../errors.js';
 import { type FileEntry, sha256Of } from '../manifest.js';
-import { inParallel } from '../waiting.js';
 import type { Bucket, Part } from './bucket.js';
 import { generationsOf, newGeneration } from './generations.js';
+import { inParallel } from './in-parallel.js';
 
 const PARALLEL_PARTS = 4;
 /** Most parts of an upload. */

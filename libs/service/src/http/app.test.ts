@@ -1,6 +1,7 @@
+import { LogError } from '@rlhf-streams/log';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createLogger } from '../logger.js';
+import { createLogger } from '../telemetry/logger.js';
 import { noTelemetry } from '../telemetry/port.js';
 import { createApp } from './app.js';
 import { type ProblemDetails, problem, validationHook } from './problem.js';
@@ -23,7 +24,7 @@ app.get('/broken', () => {
   throw new Error('password is hunter2');
 });
 app.get('/unavailable', () => {
-  throw Object.assign(new Error('broker-3.internal does not answer'), { code: 'LOG_UNAVAILABLE' });
+  throw new LogError('LOG_UNAVAILABLE', 'broker-3.internal does not answer');
 });
 app.get('/teapot', (c) => c.text('own answer', 418));
 
@@ -129,4 +130,13 @@ it('makes problems of what an OpenAPI route finds invalid', () => {
     expect.objectContaining({ status: 400, code: 'INVALID_REQUEST' }),
   );
   validationHook({ success: true });
+});
+
+it('says of a body what was expected and what came', async () => {
+  const { response, body } = await ask('/runs', json('{"run": 7, "config": {}}'));
+  expect(response.status).toBe(400);
+  expect(body.errors).toEqual([
+    { path: 'run', message: 'expected a string, got 7', code: 'invalid_type' },
+    { path: 'config.betas', message: 'expected a list, got nothing', code: 'invalid_type' },
+  ]);
 });

@@ -3,7 +3,7 @@
 import { type Logger, messageOf } from '@rlhf-streams/bus';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { Hono } from 'hono';
-import type { ServiceState } from '../lifecycle.js';
+import type { ServiceState } from '../life-cycle/life-cycle.js';
 import type { Telemetry } from '../telemetry/port.js';
 import { answerMethods } from './methods.js';
 import { problem, problemResponse, toProblem } from './problem.js';

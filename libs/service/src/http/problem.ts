@@ -1,6 +1,6 @@
 /** Errors as RFC 9457 problem details. */
 import { STATUS_CODES } from 'node:http';
-import { codeOf, isUnavailable, messageOf } from '@rlhf-streams/bus';
+import { codeOf, isUnavailable } from '@rlhf-streams/bus';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 
@@ -132,17 +132,5 @@ export function problemResponse(error: ProblemError, instance: string): Response
   return new Response(JSON.stringify(body), {
     status,
     headers: { ...headers, 'content-type': 'application/problem+json' },
-  });
-}
-
-/**
- * What a client is told of an error in computing `texts[index]` of its request: the place of a text that no model here
- * can read whole (MODEL_SEQUENCE_LENGTH). Other errors are given back.
- */
-export function textProblem(error: unknown, index: number): unknown {
-  if (codeOf(error) !== 'MODEL_SEQUENCE_LENGTH') return error;
-  const [path, message] = [`texts[${index}]`, messageOf(error)];
-  return problem(400, codeOf(error), 'A text does not fit the model', `${path}: ${message}`, {
-    errors: [{ path, message, code: 'too_big' }],
   });
 }

@@ -6,8 +6,13 @@ import { memoryLog } from '@rlhf-streams/log';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { createLogger } from '../logger.js';
-import { defineService, type RunningService, type ServiceContext, startService } from '../service.js';
+import {
+  defineService,
+  type RunningService,
+  type ServiceContext,
+  startService,
+} from '../life-cycle/service.js';
+import { createLogger } from '../telemetry/logger.js';
 import { validated } from './validated.js';
 
 const WAIT = { timeout: 20_000, interval: 5 };

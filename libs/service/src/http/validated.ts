@@ -1,4 +1,4 @@
-import { explainUnknownKeys } from '@rlhf-streams/events';
+import { explainMistake } from '@rlhf-streams/events';
 import { validator } from 'hono/validator';
 import type { z } from 'zod';
 import { expectJson } from './media-type.js';
@@ -6,7 +6,7 @@ import { invalidRequest } from './problem.js';
 
 /**
  * Middleware that hands a handler the request's body or query as `schema` describes it: `c.req.valid('json')`.
- * Problems: 400 MALFORMED_JSON, 400 INVALID_REQUEST with a path for every mistake, 415 UNSUPPORTED_MEDIA_TYPE.
+ * Problems: 400 MALFORMED_JSON, 400 INVALID_REQUEST with the path of every mistake, what was expected there and what came, 415 UNSUPPORTED_MEDIA_TYPE.
  */
 export const validated = <Target extends 'json' | 'query', Schema extends z.ZodType>(
   target: Target,
@@ -14,7 +14,7 @@ export const validated = <Target extends 'json' | 'query', Schema extends z.ZodT
 ) =>
   validator(target, (value, c): z.output<Schema> => {
     if (target === 'json') expectJson(c.req.header('content-type'));
-    const result = schema.safeParse(value, { error: explainUnknownKeys });
+    const result = schema.safeParse(value, { error: explainMistake });
     if (!result.success) throw invalidRequest(result.error, target === 'json' ? 'body' : 'query');
     return result.data;
   });

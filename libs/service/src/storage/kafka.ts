@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { messageOf, RuntimeError } from '@rlhf-streams/bus';
+import { type EventLog, type KafkaLogOptions, kafkaLog } from '@rlhf-streams/log';
+import { z } from 'zod';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { runtimeSettings } from '../settings/shared.js';
+import { createLogger } from '../telemetry/logger.js';
+
+export const kafkaSettings = z
+  .object({
+    KAFKA_BROKERS: z
+      .string()
+      .transform((list) => list.split(',').map((broker) => broker.trim()))
+      .optional()
+      .describe('host:port of some brokers, with commas between; with it the log is Kafka'),
+    KAFKA_CLIENT_ID: z.string().optional().describe("this client's name in the brokers' logs and quotas"),
+    KAFKA_PREFIX: z
+      .string()
+      .default('')
+      .describe('put before topics, groups and transactional ids: installations can share a cluster'),
+    KAFKA_TLS: z.stringbool().default(false).describe('whether to connect with TLS'),
+    KAFKA_TLS_CA_FILE: z.string().optional().describe("PEM file of the brokers' certificate authority"),
+    KAFKA_TLS_CERT_FILE: z.string().optional().describe("PEM file of this client's certificate"),
+    KAFKA_TLS_KEY_FILE: z.string().optional().describe("PEM file of this client's key"),
+    KAFKA_SASL_MECHANISM: z
+      .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+      .optional()
+      .describe('how to log in; needs a user name and a password'),
+    KAFKA_SASL_USERNAME: z.string().optional().describe('user name to log in with'),
+    KAFKA_SASL_PASSWORD: z.string().optional().describe('password to log in with'),
+    KAFKA_COMPRESSION: z.enum(['none', 'gzip']).default('gzip').describe('codec of what is published'),
+    KAFKA_SESSION_TIMEOUT_MS: z.coerce
+      .number()
+      .int()
+      .min(500)
+      .default(10_000)
+      .describe('a service that is silent so long has died: its work goes to others'),
+    KAFKA_DEADLINE_MS: z.coerce
+      .number()
+      .int()
+      .min(1_000)
+      .default(120_000)
+      .describe('a call gives up after so long without a broker that answers'),
+  })
+  .refine((s) => !s.KAFKA_SASL_MECHANISM || (s.KAFKA_SASL_USERNAME && s.KAFKA_SASL_PASSWORD), {
+    path: ['KAFKA_SASL_MECHANISM'],
+    error: 'expected KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD beside it',
+  });
+
+/** @throws RuntimeError RUNTIME_SETTINGS; LogError LOG_UNAVAILABLE, LOG_DENIED when no broker lets this client in. */
+export async function openKafkaLog(environment: Environment): Promise<EventLog> {
+  const [settings, { LOG_LEVEL }] = readSettings(environment, kafkaSettings, runtimeSettings);
+  if (!settings.KAFKA_BROKERS)
+    throw new RuntimeError(
+      'RUNTIME_SETTINGS',
+      'expected KAFKA_BROKERS to name brokers as host:port, got nothing',
+    );
+  const logger = createLogger({ level: LOG_LEVEL });
+  const { KAFKA_TLS, KAFKA_SASL_MECHANISM: mechanism, KAFKA_CLIENT_ID: clientId } = settings;
+  const options: KafkaLogOptions = {
+    brokers: settings.KAFKA_BROKERS,
+    prefix: settings.KAFKA_PREFIX,
+    compression: settings.KAFKA_COMPRESSION,
+    sessionTimeoutMs: settings.KAFKA_SESSION_TIMEOUT_MS,
+    deadlineMs: settings.KAFKA_DEADLINE_MS,
+    onDebug: (message, details) => logger.debug(details, message),
+    ...(clientId && { clientId }),
+    ...(KAFKA_TLS && { tls: await readTls(settings) }),
+    ...(mechanism && {
+      sasl: { mechanism, username: settings.KAFKA_SASL_USERNAME!, password: settings.KAFKA_SASL_PASSWORD! },
+    }),
+  };
+  return kafkaLog(options);
+}
+
+type TlsFiles = Pick<
+  z.output<typeof kafkaSettings>,
+  'KAFKA_TLS_CA_FILE' | 'KAFKA_TLS_CERT_FILE' | 'KAFKA_TLS_KEY_FILE'
+>;
+
+async function readTls(files: TlsFiles) {
+  const read = async (name: keyof TlsFiles) => {
+    const path = files[name];
+    if (!path) return undefined;
+    return readFile(path, 'utf8').catch((cause) => {
+      throw new RuntimeError(
+        'RUNTIME_SETTINGS',
+        `expected ${name} to be a readable file, got ${resolve(path)}: ${messageOf(cause)}`,
+        {
+          cause,
+        },
+      );
+    });
+  };
+  const [ca, cert, key] = await Promise.all([
+    read('KAFKA_TLS_CA_FILE'),
+    read('KAFKA_TLS_CERT_FILE'),
+    read('KAFKA_TLS_KEY_FILE'),
+  ]);
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
+import { z } from 'zod';
+import { type Environment, readSettings } from '../settings/settings.js';
+import { dataSettings } from '../settings/shared.js';
+
+const GIB = 2 ** 30;
+
+export const artifactSettings = z.object({
+  RLHF_ARTIFACTS_URL: z
+    .string()
+    .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w.-]+)*\/?$/, 'expected s3://bucket/prefix')
+    .optional()
+    .describe('s3://bucket/prefix of the artifacts; default the folder artifacts in RLHF_DATA_DIR'),
+  RLHF_CACHE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(20 * GIB)
+    .describe(
+      'size of the copies of artifacts from S3 in RLHF_DATA_DIR above which those not used for an hour go',
+    ),
+  S3_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('URL of an S3-compatible store, with the bucket in its paths; default that of AWS'),
+  AWS_REGION: z
+    .string()
+    .default('us-east-1')
+    .describe('region of the bucket; credentials are found as by every AWS SDK'),
+});
+
+/**
+ * The artifacts an environment names: in a bucket, with copies in the folder `cache` of RLHF_DATA_DIR, or in its folder
+ * `artifacts`. The one place that chooses an adapter. No request is made yet.
+ *
+ * @throws RuntimeError RUNTIME_SETTINGS; ArtifactError ARTIFACT_BAD_OPTION.
+ */
+export async function openArtifacts(environment: Environment): Promise<ArtifactStore> {
+  const [settings, { RLHF_DATA_DIR }] = readSettings(environment, artifactSettings, dataSettings);
+  const { RLHF_ARTIFACTS_URL: url, S3_ENDPOINT: endpoint } = settings;
+  if (!url) return filesystemArtifacts({ directory: join(RLHF_DATA_DIR, 'artifacts') });
+  const [bucket, ...prefix] = url
+    .replace(/^s3:\/\//, '')
+    .replace(/\/$/, '')
+    .split('/');
+  // Loads the AWS SDK, which only those pay for who use it.
+  const { s3Artifacts } = await import('@rlhf-streams/artifacts/s3');
+  return s3Artifacts({
+    bucket: bucket!,
+    prefix: prefix.join('/'),
+    cacheDirectory: join(RLHF_DATA_DIR, 'cache'),
+    cacheBytes: settings.RLHF_CACHE_BYTES,
+    region: settings.AWS_REGION,
+    ...(endpoint && { endpoint }),
+  });
+}

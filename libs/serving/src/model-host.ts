@@ -1,0 +1,210 @@
+/** The models that a service has in memory: each is fetched and loaded once, however many ask, and stays while needed. */
+import type { ArtifactRef } from '@rlhf-streams/artifacts';
+import { messageOf, RuntimeError } from '@rlhf-streams/bus';
+import type { ServiceContext } from '@rlhf-streams/service';
+import { DeadlineError, FOREVER_MS, linked, shareable, withDeadline } from '@rlhf-streams/waiting';
+
+export interface ModelHost<Model> {
+  /**
+   * Works with the model of an artifact, which is loaded first if it is not in memory; it stays there meanwhile. A
+   * load that failed is tried again by the next use.
+   * @throws RuntimeError RUNTIME_UNAVAILABLE, with its cause, when the artifact could not be fetched or the model was not
+   *   loaded in time: the event that needs it is not at fault, and waits; what `load` and `work` throw; the reason of
+   *   the service's signal.
+   */
+  use<T>(artifact: ArtifactRef, work: (model: Model) => Promise<T>): Promise<T>;
+  /** Pins the model of an artifact until it is released, or `signal` aborts. */
+  pin(artifact: ArtifactRef, signal: AbortSignal): Pin<Model>;
+}
+
+export interface Pin<Model> {
+  /** Resolves when the model is in memory. @throws as `use` does; an AbortError when it is released before. */
+  readonly loaded: Promise<void>;
+  /** Works with the model, which stays in memory until `work` is done, whether it is released meanwhile or not. */
+  use<T>(work: (model: Model) => Promise<T>): Promise<T>;
+  release(): void;
+}
+
+export interface ModelHostOptions<Model> {
+  /** What the models are, for errors and the readiness check: `reference`. */
+  readonly what: string;
+  /** Makes the model from its files, which were verified. No other load gets the same `key`. */
+  readonly load: (files: ModelFiles) => Promise<Model>;
+  /** Frees what `load` took under this key, if only a part of it. Called when that load has ended. */
+  readonly unload?: (key: string) => Promise<void>;
+  /**
+   * Whether a run that goes on names the artifact: its model stays in memory, and /readyz tells why it cannot be had.
+   * Default: none is wanted for itself.
+   */
+  readonly isWanted?: (artifact: ArtifactRef) => boolean;
+  /** Milliseconds that fetching and loading may take together. Default two minutes. */
+  readonly timeoutMs?: number;
+}
+
+export interface ModelFiles {
+  readonly key: string;
+  readonly artifact: ArtifactRef;
+  readonly directory: string;
+}
+
+/** Models that nobody needs stay in memory if they were used last: whoever asked over HTTP may ask again. */
+const KEPT_UNWANTED = 2;
+const DEFAULT_TIMEOUT_MS = 120_000;
+
+interface Entry<Model> {
+  readonly artifact: ArtifactRef;
+  readonly key: string;
+  readonly model: Promise<Model>;
+  /** Gives up a load under way. Nothing happens when it has ended. */
+  readonly abandon: () => void;
+  /** Resolves when the load touches nothing any more: that may be after it was given up. */
+  readonly ended: Promise<void>;
+  /** Uses under way, and pins. */
+  users: number;
+  wasUsed: boolean;
+}
+
+export function createModelHost<Model>(
+  context: Pick<ServiceContext, 'artifacts' | 'readiness' | 'signal' | 'fail'>,
+  options: ModelHostOptions<Model>,
+): ModelHost<Model> {
+  const { artifacts, readiness, signal: stopping, fail } = context;
+  const { what, load, unload, isWanted, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  /** By sha256; the last one was used last. */
+  const entries = new Map<string, Entry<Model>>();
+  const failures = new Map<string, { readonly artifact: ArtifactRef; readonly message: string }>();
+  let loads = 0;
+
+  if (isWanted) {
+    readiness.check(`${what}s`, () => {
+      const missing = [...failures.values()].filter(({ artifact }) => isWanted(artifact));
+      return missing.length === 0 || missing.map(({ message }) => message).join('; ');
+    });
+  }
+
+  const attempt = async (artifact: ArtifactRef, key: string, signal: AbortSignal): Promise<Model> => {
+    let directory: string;
+    try {
+      // The signal ends it, when it is late too.
+      directory = await artifacts.fetch(artifact, { timeoutMs: FOREVER_MS, signal });
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw unavailable(`expected ${what} ${artifact.sha256} to be fetched: ${messageOf(cause)}`, cause);
+    }
+    signal.throwIfAborted();
+    return load({ key, artifact, directory });
+  };
+
+  const begin = (artifact: ArtifactRef): Entry<Model> => {
+    const { sha256 } = artifact;
+    const key = `${sha256}#${loads++}`;
+    const abandoned = new AbortController();
+    const either = linked(stopping, abandoned.signal);
+    let work = Promise.resolve() as Promise<unknown>;
+    const late = () => {
+      const cause = new DeadlineError(`expected ${what} ${sha256} to be loaded within ${timeoutMs} ms`);
+      return unavailable(cause.message, cause);
+    };
+    const model = withDeadline(
+      (signal) => {
+        const loading = attempt(artifact, key, signal);
+        work = loading;
+        return loading;
+      },
+      { ms: timeoutMs, late, signal: either.signal },
+    );
+    const entry: Entry<Model> = {
+      artifact,
+      key,
+      model,
+      abandon: () => abandoned.abort(),
+      ended: model.catch(() => work).then(noop, noop),
+      users: 0,
+      wasUsed: false,
+    };
+    model.then(
+      () => failures.delete(sha256),
+      (error) => {
+        if (entries.get(sha256) !== entry) return;
+        failures.set(sha256, { artifact, message: messageOf(error) });
+        drop(entry);
+      },
+    );
+    entry.ended.then(either.release);
+    return entry;
+  };
+
+  const drop = (entry: Entry<Model>) => {
+    entries.delete(entry.artifact.sha256);
+    entry.abandon();
+    entry.ended
+      .then(() => unload?.(entry.key))
+      .catch((error) => {
+        if (!stopping.aborted) fail(error);
+      });
+  };
+
+  const dropUnwanted = () => {
+    const unwanted = [...entries.values()].filter(
+      ({ artifact, users }) => users === 0 && !isWanted?.(artifact),
+    );
+    const kept = new Set(unwanted.filter(({ wasUsed }) => wasUsed).slice(-KEPT_UNWANTED));
+    for (const entry of unwanted) if (!kept.has(entry)) drop(entry);
+  };
+
+  const take = (artifact: ArtifactRef): Entry<Model> => {
+    const entry = entries.get(artifact.sha256) ?? begin(artifact);
+    entries.delete(artifact.sha256);
+    entries.set(artifact.sha256, entry);
+    entry.users++;
+    return entry;
+  };
+  const leave = (entry: Entry<Model>) => {
+    entry.users--;
+    dropUnwanted();
+  };
+
+  return {
+    async use(artifact, work) {
+      const entry = take(artifact);
+      entry.wasUsed = true;
+      try {
+        return await work(await entry.model);
+      } finally {
+        leave(entry);
+      }
+    },
+    pin(artifact, signal) {
+      const entry = take(artifact);
+      let released = false;
+      const release = () => {
+        if (released) return;
+        released = true;
+        signal.removeEventListener('abort', release);
+        leave(entry);
+      };
+      shareable(signal).addEventListener('abort', release, { once: true });
+      if (signal.aborted) release();
+      const loaded = entry.model.then(noop);
+      // It is told to those who wait for it.
+      loaded.catch(noop);
+      return {
+        loaded,
+        async use(work) {
+          entry.users++;
+          try {
+            return await work(await entry.model);
+          } finally {
+            leave(entry);
+          }
+        },
+        release,
+      };
+    },
+  };
+}
+
+const unavailable = (message: string, cause: unknown) =>
+  new RuntimeError('RUNTIME_UNAVAILABLE', message, { cause });
+
+const noop = () => {};
