@@ -1,6 +1,6 @@
 import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
-import { isShared, openToLook, type Where } from '../where.js';
+import { isShared, openToLook, type Where } from '../place/where.js';
 
 export interface CollectOptions extends Pick<Where, 'directory' | 'brokers'> {
   readonly graceMs: number;

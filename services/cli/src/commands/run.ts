@@ -1,9 +1,9 @@
 import { onlyMeasures } from '@rlhf-streams/runs';
-import { checkSources } from '../check-sources.js';
-import { isThere } from '../follow-run.js';
-import { readRunFile } from '../run-file.js';
-import { showRun } from '../show-run.js';
-import { openPlace, type Where } from '../where.js';
+import { openPlace, type Where } from '../place/where.js';
+import { checkSources } from '../runs/check-sources.js';
+import { isThere } from '../runs/follow-run.js';
+import { readRunFile } from '../runs/run-file.js';
+import { showRun } from '../runs/show-run.js';
 
 /** Starts the runs of a file, one after another, and follows each to its end; a run the log has goes on. */
 export async function run(file: string, options: Where & { readonly signal: AbortSignal }): Promise<void> {

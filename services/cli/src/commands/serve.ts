@@ -1,6 +1,6 @@
 import { CliError, serviceFailed } from '../errors.js';
-import { checkPorts, portsFrom } from '../serving.js';
-import { environmentOf, openPlace, type Where } from '../where.js';
+import { checkPorts, portsFrom } from '../place/listening.js';
+import { environmentOf, openPlace, type Where } from '../place/where.js';
 
 export interface ServeOptions extends Omit<Where, 'attach' | 'ports' | 'logLevel'> {
   /** The gateway's port; the other services listen at the ports after it. */

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { memoryLog } from '@rlhf-streams/log';
 import { topicSpecsFor } from '@rlhf-streams/service';
-import { openLogSoon } from '../open-log.js';
+import { openLogSoon } from '../place/open-log.js';
+import { hasLog, isShared, type Where } from '../place/where.js';
 import { topicTable } from '../topic-table.js';
-import { hasLog, isShared, type Where } from '../where.js';
 
 export interface TopicsOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** YAML file of how topics are kept; default RLHF_TOPICS_FILE, and without it the environment and the registry. */

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
-import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
-import { checkSettings } from '../platform.js';
-import { showRun } from '../show-run.js';
-import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
+import type { Client } from '../place/client.js';
+import { checkSettings } from '../place/platform.js';
+import { environmentOf, isShared, openPlace, type Place, type Where } from '../place/where.js';
+import { showRun } from '../runs/show-run.js';
 import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
 import {

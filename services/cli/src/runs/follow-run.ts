@@ -5,8 +5,8 @@ import { neverStarted, parseRunConfig, type RunConfigInput } from '@rlhf-streams
 import { type ProblemDetails, ProblemError, problem } from '@rlhf-streams/service';
 import { linked, pause, retry } from '@rlhf-streams/waiting';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import type { Client } from './client.js';
-import { CliError, serviceFailed } from './errors.js';
+import { CliError, serviceFailed } from '../errors.js';
+import type { Client } from '../place/client.js';
 
 export interface RunObserver {
   started?(run: DataFor<'run.started'>): void;

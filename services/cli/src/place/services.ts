@@ -1,4 +1,10 @@
-/** What services say in /readyz that they wait for. */
+/** The services by name, and what they say that they wait for. */
+
+/** The gateway last: when it answers, the others are up. */
+export const serviceNames = ['policy', 'reward', 'reference', 'optimizer', 'coordinator', 'gateway'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+/** What a service says in /readyz. */
 interface Readiness {
   readonly failing?: Readonly<Record<string, string>>;
 }

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { isLoopback } from '@rlhf-streams/service';
-import { CliError } from './errors.js';
-import type { ServiceName } from './service-names.js';
+import { CliError } from '../errors.js';
+import type { ServiceName } from './services.js';
 
 /** The gateway's port is the one that is asked for; the others follow it. */
 const IN_ORDER = [

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Environment, ReadyMessage } from '@rlhf-streams/service';
+import { backoff } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
 
 export interface SupervisedOptions {
@@ -82,16 +82,18 @@ export function supervise({ service, environment, logFile }: SupervisedOptions):
   }
 
   async function run(): Promise<void> {
+    const restarts = backoff({ minDelayMs: RESTART_MS, maxDelayMs: MAX_RESTART_MS });
     for (let stillborn = 0; !stopping.signal.aborted; ) {
       const how = await live().catch((error: Error) => `could not be started: ${error.message}`);
       if (stopping.signal.aborted) return;
-      stillborn = readyLife === lives ? 0 : stillborn + 1;
+      const wasReady = readyLife === lives;
+      stillborn = wasReady ? 0 : stillborn + 1;
       if (stillborn >= MAX_STILLBORN) {
         fail(new CliError('CLI_SERVICE_FAILED', `${service}, started ${stillborn} times in vain, ${how}`));
         return;
       }
-      const pause = Math.min(RESTART_MS * 2 ** stillborn, MAX_RESTART_MS);
-      await delay(pause, undefined, { signal: stopping.signal }).catch(() => {});
+      if (wasReady) restarts.reset();
+      await restarts.pause(stopping.signal);
     }
   }
 

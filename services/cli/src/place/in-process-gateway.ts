@@ -5,7 +5,7 @@ import { asOwner, gateway } from '@rlhf-streams/gateway';
 import type { EventLog } from '@rlhf-streams/log';
 import { type Environment, type RunningService, startService } from '@rlhf-streams/service';
 import type { Client } from './client.js';
-import { tellingWait } from './waiting.js';
+import { tellingWait } from './telling-wait.js';
 
 /** Asks a gateway as who runs this process: a run may name any file of theirs. */
 export const requestOf =

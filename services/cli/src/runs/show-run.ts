@@ -1,5 +1,5 @@
 import type { RunConfig, RunConfigInput } from '@rlhf-streams/runs';
-import type { Client } from './client.js';
+import type { Client } from '../place/client.js';
 import { followRun, requestRun } from './follow-run.js';
 import { progressLine } from './progress.js';
 

@@ -3,12 +3,12 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { EventLog } from '@rlhf-streams/log';
 import type { LogLevel } from '@rlhf-streams/service';
+import { CliError } from '../errors.js';
 import { type Client, openClient } from './client.js';
-import { CliError } from './errors.js';
+import { exposure } from './listening.js';
 import { startPlatform } from './platform.js';
-import { startProcesses } from './processes/processes.js';
-import type { ServiceName } from './service-names.js';
-import { exposure } from './serving.js';
+import { startProcesses } from './processes.js';
+import type { ServiceName } from './services.js';
 
 export interface Where {
   /** Folder of what is written here. */

@@ -1,12 +1,12 @@
 /** Every service as a process of its own, on a log that processes can share. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Client, openClient } from '../client.js';
+import { untilAborted } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
-import { type ServiceName, serviceNames } from '../service-names.js';
-import { troublesOf } from '../troubles.js';
-import { tellingWait } from '../waiting.js';
+import { type Client, openClient } from './client.js';
+import { type ServiceName, serviceNames, troublesOf } from './services.js';
 import { type Supervised, supervise } from './supervised.js';
+import { tellingWait } from './telling-wait.js';
 
 export interface ProcessesOptions {
   /** Folder of artifacts, or of copies of them, and of what the services write. */
@@ -69,10 +69,10 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
         begin(name, replica === 0 ? ports[name] : 0),
       ),
     );
-    await Promise.race([
-      Promise.all(begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready()))),
-      ...(signal ? [untilAborted(signal)] : []),
-    ]);
+    const ready = Promise.all(
+      begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready())),
+    );
+    await (signal ? untilAborted(ready, signal) : ready);
   } catch (error) {
     await close();
     throw error;
@@ -94,11 +94,4 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       return service;
     },
   };
-}
-
-function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
 }

@@ -7,9 +7,9 @@ import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Client } from './client.js';
+import type { Client } from '../place/client.js';
+import { type InProcessGateway, inProcessGateway } from '../place/in-process-gateway.js';
 import { followRun, isThere, type RunObserver, requestRun } from './follow-run.js';
-import { type InProcessGateway, inProcessGateway } from './in-process-gateway.js';
 
 const config = (change: object = {}): RunConfigInput => ({
   run: 'r',

@@ -18,9 +18,8 @@ import {
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { requestOf } from './in-process-gateway.js';
-import { type ServiceName, serviceNames } from './service-names.js';
-import { troublesOf } from './troubles.js';
-import { tellingWait } from './waiting.js';
+import { type ServiceName, serviceNames, troublesOf } from './services.js';
+import { tellingWait } from './telling-wait.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
 

@@ -1,7 +1,7 @@
 /** The log an environment names, for somebody who looks on: an answer soon, or the reason why there is none. */
 import type { EventLog } from '@rlhf-streams/log';
 import { type Environment, openLog } from '@rlhf-streams/service';
-import { tellingWait } from './waiting.js';
+import { tellingWait } from './telling-wait.js';
 
 /** Services wait longer for their brokers, and so does a command once it has begun. */
 const FIRST_ANSWER_MS = 10_000;
