@@ -9,7 +9,7 @@ import {
   openArtifacts,
   topicSpecsFor,
 } from '@rlhf-streams/service';
-import { inProcessGateway } from './in-process-gateway.js';
+import { type FailedService, type GatewayRequest, inProcessGateway } from './in-process-gateway.js';
 import { openLogSoon } from './open-log.js';
 
 export interface Client {
@@ -17,10 +17,10 @@ export interface Client {
   readonly artifacts: ArtifactStore;
   readonly events: Events;
   readonly logger: Logger;
-  /** Asks a gateway in this process: requests and follows runs. Paths are of its HTTP interface, as `/v1/runs`. */
-  request(path: string, init?: RequestInit): Promise<Response>;
+  /** Runs are requested and followed by it. */
+  readonly request: GatewayRequest;
   /** Resolves, with its name, when a service has failed that this process answers for. */
-  readonly failed: Promise<{ readonly service: string; readonly error: unknown }>;
+  readonly failed: Promise<FailedService>;
   /** What the services that this process answers for wait for now, as their /readyz says. */
   troubles(): Promise<readonly string[]>;
   close(): Promise<void>;

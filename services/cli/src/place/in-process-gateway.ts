@@ -4,16 +4,26 @@ import type { Logger } from '@rlhf-streams/bus';
 import { asOwner, gateway } from '@rlhf-streams/gateway';
 import type { EventLog } from '@rlhf-streams/log';
 import { type Environment, type RunningService, startService } from '@rlhf-streams/service';
-import type { Client } from './client.js';
 import { tellingWait } from './telling-wait.js';
+
+/** Asks a gateway in this process, by a path of its HTTP interface such as `/v1/runs`. */
+export type GatewayRequest = (path: string, init?: RequestInit) => Promise<Response>;
+
+export interface FailedService {
+  readonly service: string;
+  readonly error: unknown;
+}
 
 /** Asks a gateway as who runs this process: a run may name any file of theirs. */
 export const requestOf =
-  (service: RunningService): Client['request'] =>
+  (service: RunningService): GatewayRequest =>
   (path, init) =>
     service.request(path, init, asOwner);
 
-export interface InProcessGateway extends Pick<Client, 'request' | 'failed'> {
+export interface InProcessGateway {
+  readonly request: GatewayRequest;
+  /** Resolves when the gateway has failed. */
+  readonly failed: Promise<FailedService>;
   close(): Promise<void>;
 }
 
@@ -29,8 +39,8 @@ export function inProcessGateway(about: {
   readonly logger: Logger;
 }): InProcessGateway {
   let starting: Promise<RunningService> | undefined;
-  let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const failed: Client['failed'] = new Promise((resolve) => {
+  let tellFailed: (failure: FailedService) => void;
+  const failed = new Promise<FailedService>((resolve) => {
     tellFailed = resolve;
   });
   const start = async () => {

@@ -17,7 +17,7 @@ import {
 } from '@rlhf-streams/service';
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
-import { requestOf } from './in-process-gateway.js';
+import { type FailedService, requestOf } from './in-process-gateway.js';
 import { type ServiceName, serviceNames, troublesOf } from './services.js';
 import { tellingWait } from './telling-wait.js';
 
@@ -69,8 +69,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     if (errors.length > 0)
       throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'services did not stop cleanly');
   };
-  let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const oneFailed: Client['failed'] = new Promise((resolve) => {
+  let tellFailed: (failure: FailedService) => void;
+  const oneFailed = new Promise<FailedService>((resolve) => {
     tellFailed = resolve;
   });
   const start = async (name: ServiceName, port = 0) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { untilAborted } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
 import { type Client, openClient } from './client.js';
+import type { FailedService } from './in-process-gateway.js';
 import { type ServiceName, serviceNames, troublesOf } from './services.js';
 import { type Supervised, supervise } from './supervised.js';
 import { tellingWait } from './telling-wait.js';
@@ -41,8 +42,8 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   const client = await openClient({ directory, environment });
   const logs = join(directory, 'logs');
   const services: Supervised[] = [];
-  let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const oneFailed: Client['failed'] = new Promise((resolve) => {
+  let tellFailed: (failure: FailedService) => void;
+  const oneFailed = new Promise<FailedService>((resolve) => {
     tellFailed = resolve;
   });
 
