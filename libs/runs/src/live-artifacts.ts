@@ -1,4 +1,4 @@
-/** Which artifacts the log still has a use for: the roots of a garbage collection. */
+/** Which artifacts runs still need: the roots of a garbage collection. */
 import type { ArtifactRef, TopicEvent, TopicName } from '@rlhf-streams/events';
 import { applyRunEvent, hasEnded, type RunEvent, type RunView } from './runs.js';
 import { applyVersion, type PublishedVersion } from './versions.js';

@@ -8,7 +8,7 @@ export interface RunView {
   readonly run: string;
   /** Partition of the `runs` topic: who owns it owns the run. */
   readonly partition: number;
-  /** Offset, in that partition, of the request that made the run: what the topic says of its name before is another's. */
+  /** Offset, in that partition, of the request that made the run: earlier events of its name are of a run that never started. */
   readonly requestOffset: number;
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
@@ -22,10 +22,10 @@ export interface RunView {
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
-  /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
+  /** Positions from which the topics are read: their ends when the run started, or when the run started that it replays. */
   readonly from: Readonly<Record<string, readonly number[]>>;
   readonly cause?: Cause;
-  /** What it waits for outside of it, by the service that met it: while there is any, it is paused. */
+  /** What the run waits for outside of itself, by the service that met it: it is paused while there is any. */
   readonly paused?: Readonly<Record<string, Cause>>;
   /** What a step missed when the run last said so. Other topics know whether that step is done by now. */
   readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
@@ -47,7 +47,7 @@ export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
 export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
   hasEnded(view) && view.artifacts === undefined;
 
-/** What waits for a state of runs: a projection of the `runs` topic. */
+/** The part of a projection of topic `runs` that waits for a state. */
 interface Runs {
   waitFor(
     select: (state: ReadonlyMap<string, RunView>) => RunView | undefined,
@@ -55,10 +55,10 @@ interface Runs {
   ): Promise<RunView>;
 }
 
-/** An item's run is on the log before the item: this is only the time to read it. */
+/** The log has an item's run before the item: this is time enough to read it. */
 const RUN_TIMEOUT_MS = 10_000;
 
-/** The run of an item that came: started, or ended already. @throws as the projection's `waitFor` does, after 10 s. */
+/** The run of an item that was read, once it has started or ended. @throws as the projection's `waitFor` does, after 10 s. */
 export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promise<RunView> =>
   runs.waitFor(
     (state) => {
@@ -68,7 +68,7 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
-/** Whether a run that goes on was started with an artifact. */
+/** Whether a run that has not ended was started with an artifact. */
 export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
   for (const view of runs.values())
     if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
@@ -77,8 +77,8 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: Artifact
 }
 
 /**
- * Applies one event: the first request of a run counts, and nothing after its end, but for a run that ended before it
- * was started: that one's next request counts.
+ * Applies one event. Only the first request of a run counts, and nothing after its end; but a run that ended before it
+ * was started begins anew with its next request.
  */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;

@@ -1,7 +1,7 @@
-/** What ends a command that goes on until it is done: signals, and the end of the npm that started it. */
+/** What interrupts a command: signals, and the end of the npm that started it. */
 import { CliError } from './errors.js';
 
-/** A terminal signals all its processes, and npm hands on what it gets: one Ctrl-C may come twice. */
+/** One Ctrl-C may arrive twice within this time: the terminal signals all processes, and npm forwards what it receives. */
 const SAME_SIGNAL_MS = 1000;
 const PARENT_CHECK_MS = 500;
 
@@ -50,7 +50,7 @@ function program(environment: NodeJS.ProcessEnv): string {
 const PLAIN = /^[\w./:=,@%+-]+$/;
 const quoted = (word: string): string => (PLAIN.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
-/** What goes on with what was interrupted: a quickstart with `--resume`, other commands when given again. */
+/** The command line that resumes what was interrupted: a quickstart needs `--resume`, other commands are given again. */
 export function commandToGoOn(
   words: readonly string[] = process.argv.slice(2),
   environment: NodeJS.ProcessEnv = process.env,

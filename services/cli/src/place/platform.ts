@@ -26,7 +26,7 @@ const services = { policy, reward, reference, optimizer, coordinator, gateway } 
 export interface PlatformOptions extends ClientOptions {
   /** Ports by service; a free one where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Replicas by service; 0 leaves it out. Default 1. */
+  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Gives up the start, with its reason. */
   readonly signal?: AbortSignal;
@@ -41,7 +41,7 @@ export interface Platform extends Client {
 }
 
 /**
- * What the environment says to any of the services.
+ * Checks the settings of all services, before anything is started.
  * @throws RuntimeError RUNTIME_SETTINGS naming what none of them could be started with.
  */
 export async function checkSettings(environment: Environment): Promise<void> {

@@ -10,13 +10,13 @@ import { type Supervised, supervise } from './supervised.js';
 import { tellingWait } from './telling-wait.js';
 
 export interface ProcessesOptions {
-  /** Folder of artifacts, or of copies of them, and of what the services write. */
+  /** Folder of the artifacts, or of copies of them, and of the services' own logs. */
   readonly directory: string;
-  /** Names the log: KAFKA_BROKERS and so on. */
+  /** Settings, which name the log by KAFKA_BROKERS or RLHF_LOG. */
   readonly environment: NodeJS.ProcessEnv;
   /** Ports by service; free ones where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Replicas by service; 0 leaves it out. Default 1. */
+  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Gives up the start, with its reason. */
   readonly signal?: AbortSignal;
@@ -30,7 +30,7 @@ export interface Processes extends Client {
 
 const READYZ_TIMEOUT_MS = 3_000;
 
-/** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
+/** @throws CliError CLI_LOG_PRIVATE for the embedded log, which belongs to one process; CLI_SERVICE_FAILED; as `openLog` does. */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
   const { directory, ports = {}, replicas = {}, signal } = options;
   const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };

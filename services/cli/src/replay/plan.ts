@@ -1,4 +1,4 @@
-/** Which replay is meant, checked before anything is started. */
+/** Finds the configuration of a replay, and checks it before anything is started. */
 import type { Events } from '@rlhf-streams/bus';
 import {
   type Change,
@@ -20,7 +20,7 @@ export interface ReplayRequest {
   readonly run: string;
   /** Name of the replay; by default that of the run with `-replay-1`, or the next number that is free. */
   readonly as?: string | undefined;
-  /** None: the run as it was. */
+  /** Empty to replay the run as it was. */
   readonly changes: readonly Change[];
 }
 
@@ -69,7 +69,7 @@ function endedRun(runs: ReadonlyMap<string, RunView>, run: string): RunView & { 
   return { ...view, config };
 }
 
-/** The first replay of a run whose name is free, or that is this one and has not ended. */
+/** The first replay of a run whose name is free, or that has the same configuration and has not ended. */
 function nextReplay(
   runs: ReadonlyMap<string, RunView>,
   run: string,

@@ -12,7 +12,7 @@ export interface RunObserver {
   started?(run: DataFor<'run.started'>): void;
   step?(step: DataFor<'step.completed'>): void;
   waiting?(wait: DataFor<'run.waiting'>): void;
-  /** It waits for something outside of it, which is named. */
+  /** The run waits for something outside of itself, which is named. */
   paused?(cause: string): void;
   resumed?(): void;
 }
@@ -82,12 +82,12 @@ export async function followRun(
   const over = linked(signal, broken.signal);
   // A step that was done again after a crash came to the same numbers.
   const told = new Set<number>();
-  // A log that takes no event does not tell that the run waits: the services do.
+  // Where the log takes no event, no event says that the run waits: the services do.
   let seen = performance.now();
   const looking = setInterval(async () => {
     if (performance.now() - seen < QUIET_MS) return;
     const reasons = await troubles();
-    // Which run it is, its line says.
+    // The line of the run names it already.
     const words = reasons.map((reason) => reason.replace(`run ${run} waits: `, ''));
     if (words.length > 0) observer.paused?.([...new Set(words)].join('; '));
   }, QUIET_MS).unref();
@@ -128,8 +128,8 @@ export async function followRun(
   throw over.signal.reason;
 }
 
-/** What every stream of a run's events tells. */
-type ToldEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'>;
+/** The events that every stream of a run has. */
+type CoreEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'>;
 
 const RECONNECT_MS = 500;
 
@@ -138,7 +138,7 @@ async function* eventsOf(
   request: Client['request'],
   run: string,
   signal: AbortSignal,
-): AsyncGenerator<ToldEvent, void> {
+): AsyncGenerator<CoreEvent, void> {
   let lastEventId: string | undefined;
   while (!signal.aborted) {
     const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
@@ -146,7 +146,7 @@ async function* eventsOf(
     if (response.ok) {
       try {
         for await (const { id, data } of messagesIn(response, signal)) {
-          yield JSON.parse(data) as ToldEvent;
+          yield JSON.parse(data) as CoreEvent;
           lastEventId = id;
         }
       } catch (error) {

@@ -5,14 +5,13 @@ import { DeadlineError, withDeadline } from '@rlhf-streams/waiting';
 
 export interface Confirmed {
   readonly state: RunView;
-  /** false where a request under way, for the same event, was joined. */
+  /** false where another request was already publishing the same event, whose outcome this is. */
   readonly published: boolean;
 }
 
 /**
  * Publishes an event of a run durably, and resolves to the run as `select` finds it once the projection shows the
- * event's effect, so that whoever was answered reads what they wrote. Requests at once for an event of the same id are
- * one.
+ * event's effect, so that a client reads what it wrote. Concurrent requests for an event of the same id publish it once.
  * @throws a problem: 503 RUN_NOT_CONFIRMED when that takes longer than `timeoutMs`, or the service stops.
  */
 export type Confirm = (

@@ -72,12 +72,12 @@ export function addCreateRun(api: Api, context: RunsContext): void {
   );
 }
 
-/** Tells of a body that does not fit its schema what `parseRunConfig` tells. */
+/** Explains a body that does not fit the schema in the words of `parseRunConfig`. */
 async function explained(request: HonoRequest): Promise<never> {
   throw invalidRequest({ issues: runConfigMistakes(await request.json()) }, 'body');
 }
 
-/** As it will come back from the log: JSON knows no -0, for example. */
+/** The configuration as it will come back from the log: JSON has no -0, for example. */
 function asJson(config: RunConfig): RunConfig {
   const text = JSON.stringify(config);
   const bytes = Buffer.byteLength(text);

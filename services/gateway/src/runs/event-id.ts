@@ -11,7 +11,7 @@ import { streamTopics } from './stream-topics.js';
 /** Where a stream stands. */
 export interface StreamPosition {
   readonly positions: Positions;
-  /** The run's end has been sent: nothing will follow. */
+  /** Whether the run's end has been sent: then no event follows. */
   readonly ended: boolean;
 }
 
@@ -40,7 +40,7 @@ export function decodeEventId(run: string, id: string): StreamPosition {
 }
 
 /**
- * Positions within what the log holds.
+ * Checks that positions lie within the log.
  * @throws a problem: 400 INVALID_EVENT_ID when they lie beyond its end, as those of another log may.
  */
 export async function checkPositions(log: EventLog, run: string, positions: Positions): Promise<void> {

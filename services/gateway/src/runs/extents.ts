@@ -1,4 +1,4 @@
-/** Where runs that have ended lie on the topics that not every stream tells: found once, for all who ask. */
+/** Where the events of ended runs lie on further topics: searched for once, and remembered for all readers. */
 
 import type { Events } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
@@ -12,7 +12,7 @@ export interface Extent {
 }
 
 export interface Extents {
-  /** Of a run that has ended, on a topic, from `start` to what the log held when this was first asked. */
+  /** The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked for. */
   readonly of: (run: string, topic: StreamTopic, start: Positions) => Promise<readonly Extent[]>;
 }
 

@@ -19,7 +19,7 @@ const route = createRoute({
   request: {
     params: RunPath,
     query: z.object({
-      // Spelled out because null, which coerces to 0, would be documented too.
+      // The JSON schema is spelled out: coercion takes null for 0, and would document null too.
       from: z.coerce
         .number()
         .int()

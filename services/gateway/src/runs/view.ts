@@ -120,7 +120,7 @@ export function viewOf(state: RunView, projections: Projections): Run {
   };
 }
 
-/** What the step under way misses: what the run said of a step that is done by now is history. */
+/** What the step under way lacks. What the run said of a step that is done by now no longer holds. */
 const waitingOf = ({ run, waiting }: RunView, { history }: Projections): RunView['waiting'] =>
   waiting && waiting.step >= stepsDone(history.progress.get(run)) ? waiting : undefined;
 
