@@ -65,9 +65,10 @@ export {
   type RunStatus,
   type RunView,
   readRuns,
+  runStatuses,
   startedRun,
 } from './runs.js';
-export { type Difference, differences, sameRun } from './same-run.js';
+export { differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,

@@ -2,7 +2,8 @@
 import type { ArtifactRef, Cause, DataAccount, DataFor, ModelRecord, TopicEvent } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
-export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
+export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
+export type RunStatus = (typeof runStatuses)[number];
 
 export interface RunView {
   readonly run: string;

@@ -3,8 +3,8 @@ import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/even
 import {
   methodNames,
   RunConfig as RunConfigSchema,
-  type RunStatus,
   type RunView,
+  runStatuses,
   stepsOf,
 } from '@rlhf-streams/runs';
 import { z } from 'zod';
@@ -18,14 +18,7 @@ export const RunConfig = RunConfigSchema.meta({
 });
 export type RunConfig = z.output<typeof RunConfig>;
 
-export const Status = z.enum([
-  'requested',
-  'running',
-  'paused',
-  'completed',
-  'failed',
-  'cancelled',
-] satisfies RunStatus[]);
+export const Status = z.enum(runStatuses);
 
 export const Method = z.enum(methodNames);
 
