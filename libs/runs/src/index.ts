@@ -62,7 +62,6 @@ export {
   hasEnded,
   isInUse,
   neverStarted,
-  type RunStatus,
   type RunView,
   readRuns,
   runStatuses,
