@@ -29,11 +29,11 @@ const LIBS = {
 const TRANSPORT = ['events', 'runs', 'artifacts', 'log', 'bus', 'service'];
 const SERVICES = {
   gateway: [...FLOOR, ...TRANSPORT],
-  coordinator: [...FLOOR, ...TRANSPORT, 'data', 'evaluation', 'sentiment', 'model'],
+  coordinator: [...FLOOR, ...TRANSPORT, 'data', 'evaluation', 'sentiment', 'model', 'serving'],
   policy: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor'],
   reward: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor', 'sentiment', 'evaluation'],
   reference: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor'],
-  optimizer: [...FLOOR, ...TRANSPORT, 'training', 'model', 'tensor'],
+  optimizer: [...FLOOR, ...TRANSPORT, 'training', 'model', 'tensor', 'serving'],
 };
 
 /** Tests of a package may use more than the package itself: a broker, a tiny model, another package's conformance suite. */
@@ -41,7 +41,7 @@ const TESTS = '[.]test[.]';
 
 const anyOf = (names) => names.join('|') || 'none';
 
-const arrows = (folder, packages, others) =>
+const arrows = (folder, packages) =>
   Object.entries(packages).map(([name, may]) => ({
     name: `${folder}/${name}`,
     comment: `${folder}/${name} may know ${may.join(', ') || 'no other package'}`,
@@ -93,6 +93,9 @@ export default {
     tsPreCompilationDeps: true,
     parser: 'swc',
     tsConfig: { fileName: 'tsconfig.base.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
   },
 };

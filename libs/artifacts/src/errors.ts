@@ -7,6 +7,7 @@
  * - `ARTIFACT_BAD_REF`: a reference without a SHA-256.
  * - `ARTIFACT_BAD_OPTION`: an option an adapter cannot work with.
  * - `ARTIFACT_EMPTY`: an artifact without files.
+ * - `ARTIFACT_TOO_NEW`: a newer build stored it, in a format that this one does not know.
  * - `ARTIFACT_STORE_UNAVAILABLE`: the store could not be reached, or went on failing; later it may work.
  * - `ARTIFACT_STORE_REFUSED`: the store answered no (bucket, credentials, region); settings must change first.
  */
@@ -18,14 +19,16 @@ export type ArtifactErrorCode =
   | 'ARTIFACT_BAD_REF'
   | 'ARTIFACT_BAD_OPTION'
   | 'ARTIFACT_EMPTY'
+  | 'ARTIFACT_TOO_NEW'
   | 'ARTIFACT_STORE_UNAVAILABLE'
   | 'ARTIFACT_STORE_REFUSED';
 
-/** Others can mend these (a network, a disk, a permission), after which the same call succeeds. */
+/** Others can mend these (a network, a disk, a permission, an old build), after which the same call succeeds. */
 const UNAVAILABLE: ReadonlySet<ArtifactErrorCode> = new Set([
   'ARTIFACT_TIMEOUT',
   'ARTIFACT_STORE_UNAVAILABLE',
   'ARTIFACT_STORE_REFUSED',
+  'ARTIFACT_TOO_NEW',
 ]);
 
 /** The caller asked for what cannot be: the same call fails however often it is made. */

@@ -21,12 +21,11 @@ export interface PutOptions {
 
 export interface CollectOptions {
   /**
-   * What was written within so many milliseconds stays, live or not. It must be longer than the longest put,
-   * and than any wait between a put and the announcement of its reference. An adapter may keep files for longer.
-   * Default one hour.
+   * Milliseconds for which what was written stays, whether it is live or not: longer than the longest put, and than any
+   * wait between a put and the announcement of its reference. An adapter may keep files for longer. Default one hour.
    */
   readonly graceMs?: number;
-  /** Only tells what would go. */
+  /** Only counts what would be removed. Default false. */
   readonly dryRun?: boolean;
 }
 
@@ -40,7 +39,7 @@ export interface Collected {
 export interface ArtifactStore {
   /**
    * Stores the files of a folder and of its subfolders, streaming. Links to files are followed; empty folders are
-   * not kept. When it resolves, the artifact is durable; killed before, nothing of it is visible.
+   * not kept. When it resolves, the artifact is durable; a put that is killed leaves nothing that readers can see.
    * @throws ArtifactError ARTIFACT_BAD_NAME (also for what is neither file nor folder), ARTIFACT_EMPTY,
    * ARTIFACT_NOT_FOUND when there is no such folder; an AbortError, or the signal's reason.
    */

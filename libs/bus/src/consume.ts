@@ -25,9 +25,8 @@ export interface ConsumeOptions<Name extends TopicName, Type extends Received<Na
   /** Events of a batch handled at the same time. Default all; 1 keeps the order of a partition. */
   readonly concurrency?: number;
   /**
-   * Attempts after the first, with exponential delays; then the record goes to the dead letters. Default 3. What fails
-   * because something is out of reach (`isUnavailable`) is no fault of the record: that is tried again until it
-   * succeeds, and is no attempt.
+   * Attempts after the first, with exponential delays; then the record goes to the dead letters. Default 3. A failure
+   * that others must mend (`isUnavailable`) counts as no attempt: the event waits until they have.
    */
   readonly retries?: number;
   /** Milliseconds before the first retry. Default 100. */
@@ -36,7 +35,7 @@ export interface ConsumeOptions<Name extends TopicName, Type extends Received<Na
   readonly timeoutMs?: number;
   /** Where a group without committed offsets begins. Default `earliest`. */
   readonly from?: 'earliest' | 'latest';
-  /** Default 500. */
+  /** Most records of a batch. Default 500. */
   readonly maxBatchRecords?: number;
 }
 

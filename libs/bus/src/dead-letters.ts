@@ -5,7 +5,7 @@ import type { Logger } from './logger.js';
 import type { EventMetrics } from './metrics.js';
 
 /** A record nobody will handle, and why. */
-export interface Rejection {
+interface Rejection {
   readonly record: LogRecord;
   readonly error: unknown;
   readonly attempts: number;

@@ -23,12 +23,12 @@ export interface DriveOptions<Value extends { readonly partition: number }> {
   readonly topic: string;
   /** What there is to drive, by run. */
   readonly projection: Projection<Value>;
-  /** Whether a driver is wanted for this one now. */
+  /** Whether what has this value is to be driven now. */
   readonly wanted: (value: Value) => boolean;
   /**
    * Works until done, or until `signal` aborts because the partition goes to another member. It may be called again
-   * for the same run, and then goes on from what the log says. It tells by `goesOn` that a part of the work is done,
-   * so that what it waited for before, if it did, is there.
+   * for the same run, and then goes on from what the log says. It calls `goesOn` whenever a part of the work is done:
+   * a wait that it met before is then over.
    */
   readonly drive: (run: string, signal: AbortSignal, goesOn: () => void) => Promise<void>;
   /** Makes known why a driver cannot go on, so that it is no longer wanted; tried until it succeeds. */
@@ -70,7 +70,7 @@ export async function driveOwned<Value extends { readonly partition: number }>(
       .catch((error) => {
         if (!signal.aborted && codeOf(error) !== 'RUNTIME_STOPPED') throw error;
       });
-    // Met below, when the driver has ended.
+    // A failure is thrown by the await below, once the driver has ended; until then nobody handles it.
     watching.catch(() => {});
     const either = linked(signal, unwanted.signal);
     await driveToItsEnd(context, options, key, either.signal).finally(() => either.release());
@@ -126,7 +126,7 @@ async function driveToItsEnd<Value extends { readonly partition: number }>(
     delays.reset();
     waits.goesOn(key, group);
   };
-  // Whether a run goes on that is another member's by now, that one says.
+  // Once the partition is another member's, that member says whether the run goes on.
   signal.addEventListener('abort', () => waits.forget(key, group), { once: true });
   while (!signal.aborted) {
     try {

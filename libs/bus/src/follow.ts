@@ -28,7 +28,7 @@ export interface FollowDependencies {
   readonly closing: AbortSignal;
 }
 
-/** Events in the order of their partitions; records that are none go to the dead letters, once, and are left out. */
+/** Events in the order of their partitions. A record that is no event goes to the dead letters, once, and is left out. */
 export async function* readEvents<Name extends TopicName>(
   { log, metrics, deadLetters, closing }: FollowDependencies,
   { topics, signal, until, ...options }: FollowOptions<Name> & { readonly follow: boolean },
@@ -51,7 +51,7 @@ export async function* readEvents<Name extends TopicName>(
         if (until?.(event)) return;
       }
     }
-    // What ends early must not pass for everything there is.
+    // A read that was cut short must not pass for the whole of the topics.
     if (!options.follow) either.signal.throwIfAborted();
   } finally {
     either.release();

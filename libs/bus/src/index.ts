@@ -3,7 +3,7 @@ export { type DriveContext, type DriveOptions, driveOwned } from './drive.js';
 export { codeOf, messageOf, RuntimeError, type RuntimeErrorCode } from './errors.js';
 export { createEvents, type Events, type EventsOptions } from './events.js';
 export type { FollowOptions, ReadAllOptions } from './follow.js';
-export { type Logger, silentLogger } from './logger.js';
+export type { Logger } from './logger.js';
 export { SECONDS } from './metrics.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
 export type { NewEvent, TransactionalEvents } from './publish.js';

@@ -14,7 +14,7 @@ export interface EventMetrics {
   consumed(topic: string, type: string, outcome: Outcome): void;
   handled(topic: string, type: string, outcome: Outcome, seconds: number): void;
   deadLettered(topic: string, code: string): void;
-  /** Measures what a group has before it, at every scrape, until the function returned is called. */
+  /** Observes the lag of a consumer group at every scrape, until the function that it returns is called. */
   lag(log: EventLog, group: string, topics: readonly string[]): () => void;
 }
 

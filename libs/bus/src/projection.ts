@@ -8,7 +8,7 @@ import { advance, type Received } from './received.js';
 /** State computed from topics: read from their beginning or a later position, and followed from there. */
 export interface Projection<Value> {
   readonly state: ReadonlyMap<string, Value>;
-  /** Resolves when every event there was at creation is applied. Rejects as `ended` does. */
+  /** Resolves when every event that the log had at creation is applied. Rejects as `ended` does. */
   readonly caughtUp: Promise<void>;
   /**
    * The first value other than undefined, null and false that `select` finds once the projection is caught up,
@@ -85,7 +85,7 @@ export function createProjection<Name extends TopicName, Value>(
     .catch((reason: RuntimeError) => {
       if (reason.code !== 'RUNTIME_STOPPED') throw reason;
     });
-  // `ended` tells of the same failure.
+  // `ended` rejects with the same failure: nobody need handle it twice.
   caughtUp.catch(() => {});
 
   return {

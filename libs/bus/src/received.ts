@@ -31,7 +31,7 @@ export function receive<Name extends TopicName>(
   return { ...event, id: headers.ce_id, topic, partition, offset, time: timestamp, key } as Received<Name>;
 }
 
-/** Positions to go on from after `event`: those before it, moved past it in its partition. */
+/** The positions after `event`: `positions`, with the offset that follows it in its partition. */
 export function advance(positions: Positions, { topic, partition, offset }: Received): Positions {
   const before = positions[topic] ?? [];
   const length = Math.max(before.length, partition + 1);

@@ -10,7 +10,7 @@ import type { Logger } from './logger.js';
 import type { NewEvent } from './publish.js';
 
 export interface Waits {
-  /** Work of a run, by any name, cannot be done for now. May be told again, with what it waits for by then. */
+  /** A piece of a run's work, named `work`, has to wait because of `error`; told again, the newest error counts. */
   begin(run: string, work: string, error: unknown): void;
   /** The work goes on. */
   goesOn(run: string, work: string): void;
@@ -37,7 +37,7 @@ interface Wait {
   goesOn: boolean;
 }
 
-/** Another replica may have said meanwhile that the run goes on: it is said again that it does not. */
+/** `run.paused` is published again after this time: another replica may have published `run.resumed` meanwhile. */
 const REPEAT_MS = 60_000;
 
 export function createWaits({
@@ -48,7 +48,7 @@ export function createWaits({
   lastingMs = 2_000,
 }: WaitsOptions): Waits {
   const waits = new Map<string, Wait>();
-  /** By run, resolves when all is said of its waits so far: what is said next comes after it. */
+  /** By run, the promise that every event about its earlier waits is published: later ones come after them. */
   const saying = new Map<string, Promise<void>>();
 
   /** Whether the log took the event. */

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { hasCode } from '@rlhf-streams/files';
 import { DataError } from './errors.js';
 
 /**
@@ -34,8 +35,8 @@ export async function* bytesOf(path: string, gzip: boolean): AsyncGenerator<Buff
   try {
     for await (const chunk of bytes) yield chunk as Buffer;
   } catch (cause) {
-    const code = errnoOf(cause);
-    if (!code?.startsWith('Z_')) throw unreadable(path, cause);
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (!code.startsWith('Z_')) throw unreadable(path, cause);
     throw new DataError(
       'DATA_GZIP_INVALID',
       `${path}: expected whole gzip data, but ${messageOf(cause)}; fetch or compress the file again`,
@@ -61,7 +62,7 @@ export function emptyDataset(path: string): DataError {
   return new DataError('DATA_EMPTY', `${path}: expected at least one row, but there is none`);
 }
 
-/** What went wrong, without what a JSON parser quotes: errors travel further than the content of a file should. */
+/** An error's message without the text that a JSON parser quotes: errors travel further than a file's content should. */
 export function messageOf(cause: unknown): string {
   if (cause instanceof SyntaxError) {
     const position = /position \d+/.exec(cause.message)?.[0];
@@ -71,7 +72,7 @@ export function messageOf(cause: unknown): string {
 }
 
 function unreadable(path: string, cause: unknown): DataError {
-  if (errnoOf(cause) === 'ENOENT') {
+  if (hasCode(cause, 'ENOENT')) {
     return new DataError(
       'DATA_NOT_FOUND',
       `${path}: no such file${isAbsolute(path) ? '' : `, looked for ${resolve(path)}`}; check the path`,
@@ -79,8 +80,4 @@ function unreadable(path: string, cause: unknown): DataError {
     );
   }
   return new DataError('DATA_UNREADABLE', `${path}: cannot be read: ${messageOf(cause)}`, { cause });
-}
-
-function errnoOf(cause: unknown): string | undefined {
-  return cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined;
 }

@@ -1,10 +1,17 @@
-export type EventErrorCode = 'EVENT_INVALID' | 'EVENT_UNKNOWN_TYPE' | 'EVENT_NOT_JSON';
+/**
+ * What is wrong with a record, for code to branch on:
+ * - `EVENT_INVALID`: the data, or a header, is not as the event's schema says.
+ * - `EVENT_UNKNOWN_TYPE`: the topic has no events of this type.
+ * - `EVENT_NOT_JSON`: the value is no JSON.
+ * - `EVENT_TOO_NEW`: a newer build wrote the event, by a version of its schema that this one does not know.
+ */
+export type EventErrorCode = 'EVENT_INVALID' | 'EVENT_UNKNOWN_TYPE' | 'EVENT_NOT_JSON' | 'EVENT_TOO_NEW';
 
 /** A record that is not the event it should be. */
 export class EventError extends Error {
   override readonly name = 'EventError';
   readonly code: EventErrorCode;
-  /** The record stays what it is. */
+  /** A record stays what it is: reading it again fails again. */
   readonly retriable = false;
 
   constructor(code: EventErrorCode, message: string, options?: ErrorOptions) {

@@ -1,11 +1,9 @@
 export { decodeEvent, type EncodedEvent, type EventHeaders, encodeEvent } from './codec.js';
-export {
-  type DataOf,
-  defineEvent,
-  defineTopic,
-  type EventDefinition,
-  type EventOf,
-  type TopicDefinition,
+export type {
+  DataOf,
+  EventDefinition,
+  EventOf,
+  TopicDefinition,
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
 export { expectedBy, explainMistake, explainUnknownKeys } from './explain.js';

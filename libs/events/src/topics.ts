@@ -1,7 +1,12 @@
+/**
+ * The registry of topics and their events. It is one file, however long, so that whoever looks for an event finds all of
+ * them, in the order in which they flow.
+ */
 import { z } from 'zod';
 import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js';
 import {
   ArtifactRef,
+  Build,
   Cause,
   CollectionName,
   DataAccount,
@@ -28,7 +33,7 @@ const PARTITIONS = 6;
 
 const PausedBy = z.string().optional().describe('the service that met what the run waits for');
 
-export const runs = defineTopic({
+const runs = defineTopic({
   name: 'runs',
   description: 'Life cycle of runs',
   key: (data) => data.run,
@@ -56,6 +61,7 @@ export const runs = defineTopic({
           .optional()
           .describe('what the services of the process that started the run are estimated to need, and have'),
         data: DataAccount.optional().describe('what became of the rows of its data; of a replay nothing'),
+        build: Build.optional().describe('of the coordinator that started it'),
         from: LogPositions.describe(
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
         ),
@@ -70,7 +76,7 @@ export const runs = defineTopic({
         step: Step,
         waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
         sinceMs: z.int().min(0),
-        deadlineMs: z.int().min(0).describe('the run fails when it has waited so long'),
+        deadlineMs: z.int().min(0).describe('milliseconds of waiting after which the run fails'),
       }),
     ),
     defineEvent(
@@ -86,6 +92,19 @@ export const runs = defineTopic({
       z.object({ run: RunId, by: PausedBy.describe('as in run.paused; without it, nothing is waited for') }),
     ),
     defineEvent(
+      'run.build-changed',
+      1,
+      'The optimizer goes on with what another build computed: the bits of the run may differ from those of an uninterrupted one',
+      z.object({
+        run: RunId,
+        step: Step.describe('the first that this build computes'),
+        from: Build.optional().describe(
+          'which wrote the checkpoint; absent where the checkpoint does not say',
+        ),
+        to: Build,
+      }),
+    ),
+    defineEvent(
       'run.completed',
       1,
       'Every step is done',
@@ -96,7 +115,7 @@ export const runs = defineTopic({
   ],
 });
 
-export const prompts = defineTopic({
+const prompts = defineTopic({
   name: 'prompts',
   description: 'Prompts to sample from, step by step',
   key: (data) => data.prompt,
@@ -116,7 +135,10 @@ export const prompts = defineTopic({
         minPolicyVersion: PolicyVersion,
         sampling: Sampling,
         seed: z.int().describe("the run's seed; draws are keyed by (seed, rollout id, position)"),
-        timeoutMs: z.int().min(1).describe('generation may take so long once begun; then rollout.failed'),
+        timeoutMs: z
+          .int()
+          .min(1)
+          .describe('milliseconds that generation may take once it has begun; then it is a rollout.failed'),
       }),
     ),
   ],
@@ -127,7 +149,7 @@ const RolloutStamp = StepStamp.extend({
   rollout: z.string().describe('rollout id: run/step/index/sample'),
 });
 
-export const rollouts = defineTopic({
+const rollouts = defineTopic({
   name: 'rollouts',
   description: 'Completions sampled from a policy version. Keyed by prompt: its samples share a partition',
   key: (data) => data.prompt,
@@ -159,7 +181,7 @@ export const rollouts = defineTopic({
   ],
 });
 
-export const rewards = defineTopic({
+const rewards = defineTopic({
   name: 'rewards',
   description: 'Scores of rollouts',
   key: (data) => data.prompt,
@@ -191,7 +213,7 @@ const ReferenceStamp = StepStamp.extend({
   policyVersion: PolicyVersion.optional().describe('of the rollout'),
 });
 
-export const referenceLogprobs = defineTopic({
+const referenceLogprobs = defineTopic({
   name: 'reference-logprobs',
   description: 'Log-probs of rollouts and comparisons under the frozen reference',
   key: (data) => data.subject,
@@ -212,7 +234,7 @@ export const referenceLogprobs = defineTopic({
   ],
 });
 
-export const demonstrations = defineTopic({
+const demonstrations = defineTopic({
   name: 'demonstrations',
   description: 'Texts to imitate, step by step',
   key: (data) => data.demonstration,
@@ -240,7 +262,7 @@ const Completion = z.object({
   score: z.number().optional().describe('what the ranking was made from, where it was'),
 });
 
-export const comparisons = defineTopic({
+const comparisons = defineTopic({
   name: 'comparisons',
   description: 'Preferences between completions of one prompt; a pair is K = 2',
   key: (data) => data.comparison,
@@ -266,7 +288,7 @@ export const comparisons = defineTopic({
   ],
 });
 
-export const feedback = defineTopic({
+const feedback = defineTopic({
   name: 'feedback',
   description: 'Preferences that anybody publishes, as texts; a run takes a collection of them as its data',
   key: (data) => data.feedback,
@@ -296,7 +318,7 @@ export const feedback = defineTopic({
   ],
 });
 
-export const policyVersions = defineTopic({
+const policyVersions = defineTopic({
   name: 'policy-versions',
   description: 'The newest policy of each run, by reference',
   key: (data) => data.run,
@@ -326,7 +348,7 @@ const ReplicaStamp = z.object({
   run: RunId,
 });
 
-export const policyReplicas = defineTopic({
+const policyReplicas = defineTopic({
   name: 'policy-replicas',
   description: 'Which version of a run each policy replica samples from; the last word of each',
   key: (data) => `${data.replica}/${data.run}`,
@@ -355,7 +377,7 @@ export const policyReplicas = defineTopic({
   ],
 });
 
-export const trainingMetrics = defineTopic({
+const trainingMetrics = defineTopic({
   name: 'training-metrics',
   description: 'What each step measured',
   key: (data) => data.run,
@@ -377,7 +399,7 @@ export const trainingMetrics = defineTopic({
   ],
 });
 
-export const deadLetters = defineTopic({
+const deadLetters = defineTopic({
   name: 'dead-letters',
   description: 'Records that could not be handled, as they were, with the cause',
   key: (data) => `${data.source.topic}/${data.source.partition}/${data.source.offset}`,

@@ -9,6 +9,7 @@
  * - `LOG_RECORD_TOO_LARGE`: a record over `MAX_RECORD_BYTES`.
  * - `LOG_REVOKED`: a commit for a partition that belongs to another member by now.
  * - `LOG_REVOKE_TIMEOUT`: a handler ran on past `revokeTimeoutMs`; its partition was handed over without it.
+ * - `LOG_TOO_NEW`: a newer build wrote the embedded log, in a format that this one does not know.
  * - `LOG_UNAVAILABLE`: no broker answered within the deadline. The call may be made again.
  * - `LOG_UNKNOWN_TOPIC`: a topic or partition that `ensureTopics` was never asked for.
  * - `LOG_WRITE_FAILED`: the disk, or a broker, refused a write; nothing of it was kept.
@@ -23,6 +24,7 @@ export type LogErrorCode =
   | 'LOG_RECORD_TOO_LARGE'
   | 'LOG_REVOKED'
   | 'LOG_REVOKE_TIMEOUT'
+  | 'LOG_TOO_NEW'
   | 'LOG_UNAVAILABLE'
   | 'LOG_UNKNOWN_TOPIC'
   | 'LOG_WRITE_FAILED';

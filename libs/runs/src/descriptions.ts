@@ -1,4 +1,4 @@
-/** The methods as people read of them: what the schemas of their runs say. */
+/** The methods as documentation shows them, made from the schemas of their runs. */
 import { inspect } from 'node:util';
 import { type MethodName, methodNames, methods } from './methods/index.js';
 import { type Setting, settingsOf } from './settings.js';
@@ -10,9 +10,9 @@ export interface MethodDescription {
   readonly description: string;
   /** Papers, with their addresses. */
   readonly source: string;
-  /** The smallest run of the method, as YAML: it has what is required, and nothing else. */
+  /** The smallest run of the method, as YAML: only what is required. */
   readonly example: string;
-  /** Those that are required first, in the order of the example; the shape of a new model at the first setting that takes one. */
+  /** Required settings first, in the order of the example. The shape of a new model stands under the first setting that takes one. */
   readonly settings: readonly Setting[];
 }
 
@@ -40,7 +40,7 @@ export const methodDescriptions = (): MethodDescription[] =>
     };
   });
 
-/** Without what repeats, at a second setting, what a first one of the same shape has. */
+/** Keeps the parts of a shape, such as that of a new model, under the first setting that has it. */
 function once(settings: readonly Setting[]): Setting[] {
   const first = new Map<string, string>();
   return settings.filter(({ path, partOf }) => {
@@ -51,7 +51,7 @@ function once(settings: readonly Setting[]): Setting[] {
   });
 }
 
-/** A line a key; objects and lists as JavaScript shows them, which is YAML too. */
+/** One line per key. Objects and lists are printed as JavaScript, which is YAML too. */
 const yamlOf = (example: object): string =>
   Object.entries(example)
     .map(([key, value]) => `${key}: ${typeof value === 'string' ? value : inspect(value)}\n`)

@@ -1,6 +1,6 @@
 export type RunErrorCode = 'TRAINING_CONFIG_INVALID' | 'TRAINING_REPLAY_UNFIT' | 'TRAINING_ITEM_INCOMPLETE';
 
-/** A run that cannot be configured, or replayed, as it was asked to; or an item of a step that lacks a part. */
+/** A configuration or a replay that cannot be done as asked, or an item of a step that lacks a part. */
 export class RunError extends Error {
   override readonly name = 'RunError';
   readonly code: RunErrorCode;
@@ -14,5 +14,5 @@ export class RunError extends Error {
 const MISTAKES =
   /^(RUN_(SOURCE|DATA|MODEL|MEMORY)|DATA_|MODEL_|TRAINING_(CONFIG_INVALID|REPLAY_UNFIT|MODELS_DIFFER)$|EVALUATION_(ONE_CLASS|BAD_LABEL|EMPTY)$)/;
 
-/** Whether a run failed, by the code of its cause, for what it was asked to do, or on what: no fault of the services. */
+/** Whether the code of a run's failure means that its configuration, models or data are at fault, and not the services. */
 export const isMistake = (code: string): boolean => MISTAKES.test(code);

@@ -1,3 +1,4 @@
+export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
@@ -6,8 +7,12 @@ export {
   DUPLICATE_PROMPT,
   HELD_OUT_SURPLUS,
   ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  ItemsFormat,
   itemSchemas,
   type PromptItem,
+  type RunItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export {

@@ -1,8 +1,12 @@
-/** A run's dataset as its services read it: one JSON object a line, tokenised, each marked as training or test. */
+/** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
 import { Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export const ITEMS_FILE = 'items.jsonl';
+/** Beside it, `{"format": 1}`; items without it are of the first format. It goes up when an older reader would misread a line. */
+export const ITEMS_FORMAT_FILE = 'format.json';
+export const ITEMS_FORMAT = 1;
+export const ItemsFormat = z.object({ format: z.int().min(1) });
 
 const common = { split: Split };
 
@@ -25,6 +29,8 @@ export type DemonstrationItem = z.output<typeof DemonstrationItem>;
 export type PromptItem = z.output<typeof PromptItem>;
 export type ComparisonItem = z.output<typeof ComparisonItem>;
 
+export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
+
 export const itemSchemas = {
   demonstrations: DemonstrationItem,
   prompts: PromptItem,
@@ -32,8 +38,8 @@ export const itemSchemas = {
 } as const;
 
 /**
- * Reasons for which rows are left out of every run of their kind: a prompt that other rows have too is used once, and
- * held-out rows are evaluated up to a number. Of such rows nothing is lost, and nobody need be told.
+ * Reasons for which rows are left out without a loss: a prompt that several rows have is used once, and only
+ * `maxTestItems` held-out rows are evaluated. Nobody need be told of such rows.
  */
 export const DUPLICATE_PROMPT = 'duplicate prompt';
 export const HELD_OUT_SURPLUS = 'held out beyond maxTestItems';

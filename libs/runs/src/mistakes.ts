@@ -1,27 +1,27 @@
-/** What is wrong with a run's configuration, in words that say what to write instead. */
+/** Explains what is wrong with a run's configuration, and what to write instead. */
 import { inspect } from 'node:util';
 import { nearest, plainName } from '@rlhf-streams/events';
 import type { z } from 'zod';
 import type { Setting } from './settings.js';
 
-/** One mistake: where it is, and what was expected there and what came. */
+/** One mistake by its path, with what was expected and what came. */
 export interface Mistake {
   readonly path: PropertyKey[];
   readonly message: string;
   readonly code: string;
 }
 
-/** Settings by the method whose runs have them. */
+/** The settings of each method's runs, by its name. */
 export type SettingsByMethod = Readonly<Record<string, readonly Setting[]>>;
 
-/** The message of an issue for which a schema has no words of its own: what `safeParse` is to be given as `error`. */
+/** Given to `safeParse` as `error`: marks the issues for which a schema has no message of its own. */
 export const UNEXPLAINED = '';
 
 type Issue = z.core.$ZodIssue;
 
 interface Configuration {
   readonly json: unknown;
-  /** Of the run's method. */
+  /** Those of the run's method. */
   readonly settings: readonly Setting[];
   readonly byMethod: SettingsByMethod;
 }
@@ -40,7 +40,7 @@ export function explainMistakes(
 ): Mistake[] {
   const settings = (at(byMethod, [String(at(json, ['method']))]) ?? []) as readonly Setting[];
   const explained = issues.flatMap((issue) => explain(issue, { json, settings, byMethod }));
-  // Who writes `modle` for `model` has made one mistake, though `model` is missing too.
+  // `modle` written for `model` is one mistake, though `model` is missing too.
   const meant = new Set(explained.map(({ meant }) => meant));
   const mistakes = new Map<string, Mistake>();
   for (const { path, message, code, isMissing } of explained) {
@@ -56,7 +56,7 @@ function explain(issue: Issue, configuration: Configuration): Explained[] {
   if (code === 'unrecognized_keys') return unknownSettings(issue.keys, path, configuration);
   if (code === 'invalid_union' && issue.discriminator !== undefined) return [noMethod(came, configuration)];
   if (code === 'invalid_union' && typeof came === 'object' && came !== null) {
-    // Of all that it may be, one is an object: what is wrong with that is meant.
+    // An object can only be meant as the one option of the union that is an object.
     const meant = issue.errors.find((issues) =>
       issues.every(({ code, path }) => code !== 'invalid_type' || path.length > 0),
     );
@@ -73,7 +73,7 @@ function expected(issue: Issue, setting: Setting | undefined): string {
   if (issue.message !== UNEXPLAINED) return issue.message;
   if (!setting) return "expected a run's settings by their names";
   const type = (typeof issue.path.at(-1) === 'number' && setting.item) || setting.type;
-  // Types leave this bound out: it is of every integer.
+  // Types leave this bound out because every integer has it.
   const isHuge = issue.code === 'too_big' && issue.maximum === Number.MAX_SAFE_INTEGER;
   return `expected ${type}${isHuge ? `, at most ${Number.MAX_SAFE_INTEGER}` : ''}`;
 }
@@ -90,10 +90,10 @@ function noMethod(came: unknown, { json, byMethod }: Configuration): Explained {
   };
 }
 
-/** Keys of a place, and letters of a key, that are worth a search for what was meant. */
+/** Beyond this many keys in an object, or letters in a key, no search for what was meant is worth its time. */
 const MOST_SEARCHED = 50;
 
-/** Says of each key that no setting has what was meant by it; the settings there are, once where nothing is near. */
+/** Says for each unknown key what was meant by it; where nothing is near, lists the settings that there are, once. */
 function unknownSettings(
   keys: readonly string[],
   place: PropertyKey[],
@@ -182,7 +182,7 @@ function at(json: unknown, path: PropertyKey[]): unknown {
 
 const MOST_SHOWN = 60;
 
-/** What came, short enough to be read. */
+/** A value, short enough to be read. */
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = inspect(value, {

@@ -1,4 +1,4 @@
-/** The sources that a configuration names, found by its schema: whoever adds one need not be told of them. */
+/** The sources that a configuration names, found by its schema, so that a new setting of a source needs no change here. */
 import { z } from 'zod';
 import type { NewModel } from './new-model.js';
 import { sourceKinds } from './source-schemas.js';

@@ -1,4 +1,4 @@
-/** Replays: runs that learn again from what another run logged, as that run did or otherwise. */
+/** A replay trains again on the events that another run logged, with the same hyperparameters or with others. */
 import type { TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { specOf } from './methods/index.js';
@@ -10,30 +10,30 @@ import { replayed } from './steps.js';
 /** A value for a key of a configuration: `['ppo.klCoef', 0.1]`. */
 export type Change = readonly [path: string, value: unknown];
 
-/** A run as its replay sees it. */
+/** The run that is replayed. */
 export interface ReplaySource {
   readonly config: RunConfig;
   readonly testItems: number;
-  /** Steps it completed, the one of its held-out items among them. */
+  /** Completed steps, including the one that evaluates held-out items. */
   readonly completed: number;
 }
 
-/** What a replay does of the run it replays. */
+/** The part of a run that is replayed. */
 export interface ReplayExtent {
   /** Training steps. */
   readonly steps: number;
   readonly testItems: number;
 }
 
-/** Names a replay and what it replays. */
+/** These differ between every replay and its run. */
 const NAMES = ['run', 'replay'];
-/** How a run is kept, which changes no number. */
+/** Settings that change no number that is computed. */
 const KEEPING = ['checkpointEvery', 'stallTimeoutMs'];
-/** How a run learns, beside its optimizer and what its method has of its own. */
+/** Settings of how a run learns, besides its optimizer and the hyperparameters of its method. */
 const LEARNING = ['steps', 'microBatchSize', ...KEEPING];
 
 /**
- * The configuration of a replay: that of the run, changed. A replay is replayed from the events it had itself.
+ * The configuration of a replay: that of its run, with changes. A replay of a replay reads the events of the first run.
  * @throws RunError TRAINING_REPLAY_UNFIT for a run that trains nothing; TRAINING_CONFIG_INVALID naming what a
  *   change made wrong by its path.
  */
@@ -46,7 +46,7 @@ export function replayConfig(source: RunConfig, run: string, changes: readonly C
 }
 
 /**
- * How far a replay goes: as far as the run that it replays came, or as its own configuration says.
+ * How far a replay goes: as far as its run came, or less where its own configuration says so.
  * @throws RunError TRAINING_REPLAY_UNFIT when it asks for what was never logged: other items, other samples, more steps.
  */
 export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExtent {
@@ -58,7 +58,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
   const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
   const fixed = differences(config, source.config)
     .map(({ path }) => path)
-    // What was cut or left out to a length is not on the log.
+    // The log holds items as they were cut to the limit.
     .filter((path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!));
   if (fixed.length > 0) {
     throw unfit(
@@ -75,13 +75,13 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
 }
 
 /**
- * Whether a replay does what the run did that it replays, so that it comes to the same policies: those that sampled
- * what it is trained on. Any other replay is trained on what another policy sampled.
+ * Whether a replay computes what its run computed and so arrives at the same policies. Then its rollouts were sampled
+ * by its own policies; any other replay is trained off-policy.
  */
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
   differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
 
-/** Steps that a run completed, the one of its held-out items among them. */
+/** Steps that a run completed, including the one that evaluates held-out items. */
 export async function stepsCompleted(
   events: AsyncIterable<Pick<TopicEvent<'training-metrics'>, 'data'>>,
   run: string,

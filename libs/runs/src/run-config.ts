@@ -24,7 +24,7 @@ export const settingsByMethod = (): Record<MethodName, Setting[]> =>
 /** The sources that a configuration names. */
 export const namedSources = (config: RunConfig): NamedSource[] => sourcesIn(RunConfig, config);
 
-/** The runs that a run waits for: those whose models or data it takes, or of a replay the one that it replays. */
+/** The runs that a run waits for: those whose models or data it takes. A replay waits for the run that it replays. */
 export function runsBuiltOn(config: RunConfig): string[] {
   const replay = replayed(config);
   if (replay !== undefined) return [replay];

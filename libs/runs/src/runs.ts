@@ -1,5 +1,13 @@
 /** The state of runs: the one projection of topic `runs`, which every service and the command share. */
-import type { ArtifactRef, Cause, DataAccount, DataFor, ModelRecord, TopicEvent } from '@rlhf-streams/events';
+import type {
+  ArtifactRef,
+  Build,
+  Cause,
+  DataAccount,
+  DataFor,
+  ModelRecord,
+  TopicEvent,
+} from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
@@ -25,6 +33,10 @@ export interface RunView {
   readonly data?: DataAccount;
   /** Positions from which the topics are read: their ends when the run started, or when the run started that it replays. */
   readonly from: Readonly<Record<string, readonly number[]>>;
+  /** Of the coordinator that started it. */
+  readonly build?: Build;
+  /** Each time that it went on with what another build had computed. */
+  readonly buildChanges?: readonly BuildChange[];
   readonly cause?: Cause;
   /** What the run waits for outside of itself, by the service that met it: it is paused while there is any. */
   readonly paused?: Readonly<Record<string, Cause>>;
@@ -33,6 +45,8 @@ export interface RunView {
   readonly requestedAt: number;
   readonly endedAt?: number;
 }
+
+type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
 
 /** An event of topic `runs`, and where the log has it. */
 export type RunEvent = TopicEvent<'runs'> & {
@@ -135,6 +149,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),
+        ...(event.data.build && { build: event.data.build }),
       };
     }
     case 'run.waiting': {
@@ -149,6 +164,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       const { by } = event.data;
       const { [by ?? '']: _, ...others } = rest.paused ?? {};
       return withPauses(rest, by === undefined ? {} : others);
+    }
+    case 'run.build-changed': {
+      const { run: _, ...change } = event.data;
+      return { ...rest, buildChanges: [...(rest.buildChanges ?? []), change] };
     }
     case 'run.completed':
       return ended(rest, event, { status: 'completed' });

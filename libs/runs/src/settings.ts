@@ -1,9 +1,9 @@
-/** The settings of a schema, as people read of them: by path, with type, default and meaning. */
+/** The settings of a schema as documentation and errors name them: by path, with type, default and meaning. */
 import { z } from 'zod';
 
 /**
- * Names of a setting in TRL, transformers or papers, where they are not its own in another case: `response_length`
- * is `maxNewTokens` here. Errors about unknown settings point from these to the setting.
+ * What TRL, transformers or papers call a setting, where that is more than another case of its name: `response_length`
+ * is `maxNewTokens` here. An error about an unknown setting points from such a name to the setting.
  */
 export const named = z.registry<{ readonly as: readonly string[] }>();
 
@@ -12,7 +12,7 @@ export interface Setting {
   readonly path: string;
   /** What it may be, in words. */
   readonly type: string;
-  /** Of a list: what each of its items may be. */
+  /** What each item of a list may be. */
   readonly item?: string;
   readonly required: boolean;
   /** Absent where there is none. */
@@ -20,11 +20,11 @@ export interface Setting {
   readonly description: string;
   /** Values to choose from, where there are few. */
   readonly choices: readonly string[];
-  /** What else it is called. */
+  /** Its names elsewhere. */
   readonly names: readonly string[];
   /** Whether it holds settings of its own: their paths begin with this one's. */
   readonly isGroup: boolean;
-  /** For a setting of what could also be written otherwise: what it is part of, as `a new model`. */
+  /** Title of the shape that it belongs to, where the shape is one of several ways to write a setting: `a new model`. */
   readonly partOf?: string;
 }
 
@@ -62,7 +62,7 @@ function settingsWithin(schema: Schema, parents: readonly string[] = [], partOf?
   });
 }
 
-/** The object that a setting is, or may be. */
+/** The object schema of a setting that may be an object. */
 const groupIn = (schema: Schema): Schema | undefined =>
   schema.properties ? schema : (schema.anyOf as Schema[] | undefined)?.find(({ properties }) => properties);
 

@@ -5,10 +5,10 @@ import { NewModel } from './new-model.js';
 import { named } from './settings.js';
 import { parseSource, type SourceKind } from './sources.js';
 
-/** What a source may name. Every schema of a source is registered, so that sources are found wherever a configuration has them. */
+/** Every schema of a source is registered with its kind, so that sources are found wherever a configuration has them. */
 export const sourceKinds = z.registry<{ readonly kind: SourceKind }>();
 
-/** Whether the run that a source names, if it names one, could be one. */
+/** Whether the id is valid where a source names a run. */
 const namesRun = (written: string | NewModel): boolean => {
   const source = parseSource('model', written);
   return source.from !== 'run' || RunId.safeParse(source.run).success;

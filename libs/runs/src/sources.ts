@@ -4,7 +4,7 @@
  */
 import type { NewModel } from './new-model.js';
 
-/** What a source is to give. The same text may mean different things to different kinds: `bundled` is a corpus, or a folder of that name. */
+/** What a source gives. The kind decides what a text means: `bundled` names the corpus as data, but a folder as a model. */
 export type SourceKind = 'model' | 'data' | 'scorer';
 
 export interface FromRun {
@@ -58,7 +58,7 @@ const BUNDLED = 'bundled';
 const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
 
 /**
- * The source that a configuration names. It never fails: what is written in no other way is a path.
+ * Parses the source that a configuration names. It never fails: any text without a known form is a path.
  *
  * @example parseSource('scorer', 'gold:bundled') // { from: 'gold', data: { from: 'bundled' } }
  */
@@ -84,7 +84,7 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
   return { from: 'path', path: written };
 }
 
-/** A source as a configuration writes it: the inverse of `parseSource`, but for a new model, which is shown as YAML. */
+/** Writes a source as configurations do, the inverse of `parseSource`; a new model is shown as YAML. */
 export function sourceText(source: Source): string {
   switch (source.from) {
     case 'run':
@@ -108,13 +108,13 @@ export function sourceText(source: Source): string {
   }
 }
 
-/** The path on this machine that a source reads, if it reads one: its own, or that of the data of a gold reward. */
+/** The path on this machine that a source reads, if any; for a gold reward that of its data. */
 export function pathOf(source: Source): string | undefined {
   if (source.from === 'gold') return pathOf(source.data);
   return source.from === 'path' ? source.path : undefined;
 }
 
-/** A source that reads a path, reading another path instead. */
+/** The same source with another path; only for sources for which `pathOf` gives one. */
 export function withPath(source: Source, path: string): Source {
   return source.from === 'gold' ? { from: 'gold', data: { from: 'path', path } } : { from: 'path', path };
 }

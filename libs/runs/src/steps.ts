@@ -1,13 +1,13 @@
-/** What a step is made of, and how many steps a run has: every service counts alike. */
+/** The items of a step and the number of steps, as every service counts them. */
 import { type DataFor, itemId, rolloutId } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { type RunConfig, specOf } from './methods/index.js';
 
-/** The run that a replay trains on the events of. */
+/** The run whose events a replay trains on. */
 export const replayed = (config: RunConfig): string | undefined =>
   'replay' in config ? config.replay : undefined;
 
-/** The run whose events a run is trained on: itself, but for a replay. */
+/** The run whose events a run is trained on: the replayed run, or itself. */
 export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
 
 /**
@@ -37,7 +37,7 @@ export function minPolicyVersion(config: RunConfig, step: number): number {
   return onPolicy ? Math.max(0, step - ahead) : 0;
 }
 
-/** What the events of a step say of one item, joined by its id. */
+/** The events of one item of a step, joined by its id. */
 export interface Item {
   readonly id: string;
   readonly demonstration?: DataFor<'demonstration.recorded'>;
@@ -49,7 +49,7 @@ export interface Item {
 
 type Part = Exclude<keyof Item, 'id'>;
 
-/** An item known to have the parts a method joins. */
+/** An item that has the given parts. */
 export type Joined<Parts extends Part> = Item & { readonly [Name in Parts]-?: NonNullable<Item[Name]> };
 
 /** @throws RunError TRAINING_ITEM_INCOMPLETE naming the item and what it lacks. */

@@ -7,10 +7,10 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-/** Of the call that every thread answers. */
+/** The method that every thread answers, once its module has loaded. */
 export const READY = '';
 
-/** Of the call that every thread ends at, without an answer. */
+/** The method that ends every thread, without an answer. */
 export const CLOSE = '<close>';
 
 export type Reply =

@@ -3,13 +3,13 @@ import { ThreadError } from './errors.js';
 import { type Api, type Call, CLOSE, READY, type Reply, serialiseError } from './protocol.js';
 import { closeThreads } from './spawn.js';
 
-/** Answers the parent's calls with the functions of `api`. Called once, by the module a thread runs. */
+/** Answers the parent's calls with the functions of `api`. The module that a thread runs calls it once. */
 export function serve(api: Api, port: MessagePort | null = parentPort): void {
   if (!port)
     throw new ThreadError('THREAD_CLOSED', 'expected to run in a worker thread, or to be given a port');
   port.on('message', async (call: Call) => {
     if (call.method === CLOSE) {
-      // Node would end them with this one, wherever they are.
+      // Node would terminate this thread's own threads together with it, in native code too.
       await closeThreads();
       if (!isMainThread) process.exit();
       return port.close();
@@ -18,7 +18,7 @@ export function serve(api: Api, port: MessagePort | null = parentPort): void {
     try {
       port.postMessage(reply);
     } catch (error) {
-      // The value cannot be cloned: the caller's mistake to hear of, not the thread's to die of.
+      // The value cannot be cloned: the call fails, and the thread goes on.
       port.postMessage({ id: call.id, error: serialiseError(error) } satisfies Reply);
     }
   });

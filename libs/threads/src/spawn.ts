@@ -10,18 +10,18 @@ export interface Thread<T extends Api> {
   /** Rejects when the thread dies of itself; never settles otherwise. */
   readonly died: Promise<never>;
   /**
-   * Calls under way are rejected with THREAD_CLOSED, and the thread ends when it has come to its next turn: native code
-   * that is cut short may take the process with it. One that comes to none within 4 s is cut short. Idempotent.
+   * Rejects the calls under way with THREAD_CLOSED. The thread ends at its next turn of the event loop: to terminate it
+   * within native code may end the process. After 4 s without such a turn it is terminated. Idempotent.
    */
   close(): Promise<void>;
 }
 
 const PATIENCE_MS = 4_000;
 
-/** Those of this thread. */
+/** Threads that this one has spawned and that have not exited. */
 const open = new Set<Pick<Thread<Api>, 'close'>>();
 
-/** Ends the threads that this one has spawned. */
+/** Closes the threads that this one has spawned. */
 export const closeThreads = async (): Promise<void> => {
   await Promise.all([...open].map((thread) => thread.close()));
 };
@@ -38,7 +38,7 @@ export const closeThreads = async (): Promise<void> => {
  * await thread.call.generate(prompt);
  */
 export function spawn<T extends Api>(url: URL, options: { name: string; data?: unknown }): Thread<T> {
-  // What a thread sets in the environment holds for native libraries too: a copy of Node's would not.
+  // Native libraries read the environment of the process, which a thread changes only when it shares it.
   const worker = new Worker(url, { name: options.name, workerData: options.data, env: SHARE_ENV });
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let next = 0;
@@ -80,7 +80,7 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
   });
   const close = async () => {
     end(new ThreadError('THREAD_CLOSED', `thread ${options.name} is closed`));
-    // The process must not end before: it would cut the thread short too.
+    // The process must not end before the thread has: it would terminate it within native code.
     worker.ref();
     worker.postMessage({ id: next++, method: CLOSE, args: [] } satisfies Call);
     const cut = setTimeout(() => void worker.terminate(), PATIENCE_MS);

@@ -1,21 +1,25 @@
-/** A run under training: its method, its trainer, and the way to and from files. */
+/** A run under training: joins its method to its trainer, and reads and writes its files. */
+import type { Build } from '@rlhf-streams/events';
 import {
+  architectureOf,
   exportedCheckpoint,
   initialiseWeights,
   type ModelConfig,
+  modelKind,
   readCheckpoint,
   readExtraFiles,
   requireMemory,
   type TokenizerFiles,
   trainingBytes,
   type WeightTensor,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
 import type { Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
-import type { Memory, Metrics, Step, StepResult } from './methods/method.js';
+import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { layoutOf, type Models, ofRole, type Role } from './trainer/layout.js';
 import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
@@ -24,14 +28,14 @@ export interface Session {
   /** Steps done. */
   readonly step: number;
   /** Computes the next training step. */
-  update(items: readonly Item[]): Promise<Omit<StepResult, 'memory'>>;
+  update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
   /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
   savePublished(directory: string): Promise<void>;
   /** Writes everything needed to go on from here, into a missing folder. */
   saveCheckpoint(directory: string, positions: Checkpoint['positions']): Promise<void>;
-  /** Frees what the run holds. */
+  /** Frees the memory of the run. */
   close(): Promise<void>;
 }
 
@@ -41,22 +45,24 @@ export interface SessionOptions {
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
+  /** Stamped into the checkpoints it saves. */
+  readonly build: Build;
   readonly engine: Engine;
   readonly lanes: number;
-  /** Of memory at hand: a run that needs more is not opened. Default: no limit. */
+  /** Memory at hand; a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
 }
 
-/** The policy, or the body of a reward model; and of other roles that a method trains, those that start elsewhere. */
+/** `policy` is the policy, or the body of a reward model. A trained role that is not listed starts from it. */
 export interface StartingModels {
   readonly policy: string;
   readonly [role: string]: string | undefined;
 }
 
-/** Opens a run at its start, or where a checkpoint left it; `positions` are the checkpoint's. */
+/** Opens a run at its start, or where a checkpoint left it; `positions` and `build` are the checkpoint's. */
 export async function openSession(
   options: SessionOptions,
-): Promise<{ session: Session; positions: Checkpoint['positions'] }> {
+): Promise<{ session: Session } & Pick<Checkpoint, 'positions' | 'build'>> {
   const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
   // A method without an optimizer trains nothing.
   if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
@@ -83,8 +89,8 @@ export async function openSession(
   });
 
   let step = restored?.checkpoint.step ?? 0;
-  let memory: Memory = restored?.checkpoint.memory ?? method.start(config);
-  const current = () => ({ config, step, trainer, memory }) as Step<typeof config.method>;
+  let carry: Carry = restored?.checkpoint.memory ?? method.start(config);
+  const current = () => ({ config, step, trainer, carry }) as Step<typeof config.method>;
   const main = trains[0]!.role;
 
   const session: Session = {
@@ -92,25 +98,30 @@ export async function openSession(
       return step;
     },
     async update(items) {
-      const { memory: remembered, ...result } = await method.update(current(), items);
-      memory = remembered;
+      const { carry: carried, ...result } = await method.update(current(), items);
+      carry = carried;
       step++;
       return result;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions }),
+      saveCheckpoint(directory, layout, trainer.state(), {
+        step,
+        memory: carry,
+        positions,
+        build: options.build,
+      }),
     close: () => trainer.close(),
   };
-  return { session, positions: restored?.checkpoint.positions ?? {} };
+  return { session, positions: restored?.checkpoint.positions ?? {}, build: restored?.checkpoint.build };
 }
 
-/** Whatever its data: a sequence has two tokens at least. */
+/** The least memory for any data: a sequence has at least two tokens. */
 const leastBytes = (models: readonly ModelConfig[], lanes: number): number =>
   trainingBytes(models, { lanes, rows: 1, length: 2 });
 
-/** A run that only measures has no parameters, and nothing to publish after its first version. */
+/** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {
   const method = methodOf(config.method);
   let step = 0;
@@ -125,8 +136,8 @@ function measuring(config: RunConfig): Session {
       return step;
     },
     async update(items) {
-      const { memory: _, ...result } = await method.update(
-        { config, step, memory: {} } as Step<typeof config.method>,
+      const { carry: _, ...result } = await method.update(
+        { config, step, carry: {} } as Step<typeof config.method>,
         items,
       );
       step++;
@@ -161,13 +172,13 @@ async function sourceOf(
       `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (head === 'language' || body.config.numLabels === 1) return body;
-  const scalar: ModelConfig = { ...body.config, numLabels: 1 };
-  const fresh = initialiseWeights(scalar, config.seed);
+  if (head === 'language' || modelKind(body.config) === 'reward model') return body;
+  const scalar = withScalarHead(body.config);
+  const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
-    [...fresh].map(([name, tensor]) => [
+    [...initialiseWeights(scalar, config.seed)].map(([name, fresh]) => [
       name,
-      name === 'score.weight' ? tensor : (body.tensors.get(name) ?? tensor),
+      learned.get(name)!.ofHead ? fresh : body.tensors.get(name)!,
     ]),
   );
   return { config: scalar, tensors };

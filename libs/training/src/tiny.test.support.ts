@@ -1,11 +1,14 @@
 /** A tiny model, its runs, and items for every method, all functions of a seed. */
 import { seededRandom } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
-import { keyFor, type ModelConfig, uniform } from '@rlhf-streams/model';
+import { keyFor, parseModelConfig, uniform, withScalarHead } from '@rlhf-streams/model';
 import {
   type ConfigOf,
   type Item,
   type MethodName,
+  methodNames,
+  methods,
+  type OptimizerConfig,
   parseRunConfig,
   type RunConfig,
   specOf,
@@ -18,44 +21,36 @@ import { completionPart, paddedLength, type Sequence, sequenceBatch } from './me
 import { type Layout, layoutOf, type Role } from './trainer/layout.js';
 import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
 
-export type TrainingMethod = Exclude<MethodName, 'sample'>;
-export const trainingMethods = ['sft', 'reward', 'ppo', 'dpo'] as const satisfies readonly TrainingMethod[];
+export type TrainingMethod = Extract<RunConfig, { optimizer: OptimizerConfig }>['method'];
+export const trainingMethods = methodNames.filter(
+  (name): name is TrainingMethod => methods[name].trains.length > 0,
+);
 
 export const VOCABULARY = 53;
-export const language: ModelConfig = {
-  architecture: 'gpt2',
-  vocabSize: VOCABULARY,
-  contextLength: 24,
-  width: 16,
-  layers: 1,
-  heads: 2,
-  mlpWidth: 32,
-  layerNormEpsilon: 1e-5,
-  bosTokenId: 0,
-  eosTokenId: 0,
-  tieWordEmbeddings: true,
-};
-export const scalar: ModelConfig = { ...language, numLabels: 1 };
+export const language = parseModelConfig({
+  model_type: 'gpt2',
+  vocab_size: VOCABULARY,
+  n_positions: 24,
+  n_embd: 16,
+  n_layer: 1,
+  n_head: 2,
+  n_inner: 32,
+  bos_token_id: 0,
+  eos_token_id: 0,
+});
+export const scalar = withScalarHead(language);
 
-const sources = {
-  sft: { model: 'model', data: 'data' },
-  reward: { model: 'model', data: 'data' },
-  dpo: { model: 'model', data: 'data' },
-  ppo: { model: 'model', prompts: 'prompts', scorers: ['run:reward'] },
-};
-
-/** A run with a learning rate for tiny models. */
+/** The smallest run of a method, with a learning rate for tiny models. */
 export function runOf<Name extends TrainingMethod>(
   method: Name,
   change: Record<string, unknown> = {},
 ): ConfigOf<Name> {
   const { optimizer, ...rest } = change;
   const json = {
+    ...(methods[method].config.meta()!.examples as [object])[0],
     run: 'tiny',
-    method,
     steps: 100,
     microBatchSize: 4,
-    ...sources[method],
     optimizer: { learningRate: 3e-3, ...(optimizer as object) },
     ...rest,
   };
@@ -85,7 +80,7 @@ export interface TinyRun {
   readonly trainer: Trainer;
   update(items: readonly Item[]): Promise<Metrics>;
   evaluate(items: readonly Item[]): Promise<Metrics>;
-  readonly memory: StepResult['memory'];
+  readonly carry: StepResult['carry'];
 }
 
 export async function begin(
@@ -93,22 +88,22 @@ export async function begin(
   engine: Engine,
   options: { lanes?: number; from?: TrainerState } = {},
 ): Promise<TinyRun> {
-  if (config.method === 'sample') throw new Error('a sampling run trains nothing');
+  if (!('optimizer' in config)) throw new Error('a run without an optimizer trains nothing');
   const layout = layoutFor(config.method);
   const { lanes = 1, from = initialState(layout) } = options;
   const trainer = await createTrainer({ engine, lanes, layout, optimizer: config.optimizer, from });
   const method = methodOf(config.method);
-  let memory = method.start(config);
+  let carry = method.start(config);
   let step = 0;
-  const current = () => ({ config, step, trainer, memory }) as Step<MethodName>;
+  const current = () => ({ config, step, trainer, carry }) as Step<MethodName>;
   return {
     trainer,
-    get memory() {
-      return memory;
+    get carry() {
+      return carry;
     },
     async update(items) {
       const result = await method.update(current(), items);
-      memory = result.memory;
+      carry = result.carry;
       step++;
       return result.metrics;
     },
@@ -234,11 +229,12 @@ export function episodeItem(
 /** Items of any content that a method can learn from. */
 export function itemsFor(method: TrainingMethod, count: number, seed = 1): Item[] {
   const source = tokenSource(seed);
+  const { kind } = specOf(runOf(method)).data;
   const logprobs = (tokens: readonly number[]) => tokens.map(() => -4 + source.float());
   return Array.from({ length: count }, (_, index) => {
     const sequence = source.sequence();
-    if (method === 'sft') return demonstrationItem(`tiny/0/${index}`, sequence);
-    if (method === 'ppo') {
+    if (kind === 'demonstrations') return demonstrationItem(`tiny/0/${index}`, sequence);
+    if (kind === 'prompts') {
       return episodeItem(`tiny/0/${index}/0`, sequence, {
         logprobs: logprobs(sequence.tokens),
         reference: logprobs(sequence.tokens),

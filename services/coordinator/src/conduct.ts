@@ -4,11 +4,12 @@ import type { Projection } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
 import { hasEnded, RunError, type RunView, readRuns, stepsOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { thisBuild } from '@rlhf-streams/service/build';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
 import { issuable, stepEvents } from './steps.js';
 
-/** What `training-metrics` says of a run. */
+/** How far a run is, by `training-metrics`. */
 export interface RunProgress {
   readonly completed: number;
   readonly policyVersion: number;
@@ -19,7 +20,7 @@ export interface ConductDependencies extends Omit<PrepareDependencies, 'context'
   readonly progress: Projection<RunProgress>;
 }
 
-/** Where everything of a run will stand. */
+/** The topics that hold events of a run. Their ends at its start are where it is read from. */
 const RUN_TOPICS = [
   'demonstrations',
   'comparisons',
@@ -31,8 +32,8 @@ const RUN_TOPICS = [
 ] as const satisfies readonly TopicName[];
 
 /**
- * Issues the steps of a run until it is completed. Called again, by this owner or the next, it goes on from what the
- * log says: steps done are counted anew, and those under way are issued again, which is harmless.
+ * Issues the steps of a run until it is completed. After a restart or a change of owner it goes on from the log: completed
+ * steps are counted from `training-metrics`, and steps under way are issued again, which is harmless as ids are the same.
  */
 export async function conduct(
   dependencies: ConductDependencies,
@@ -65,7 +66,7 @@ export async function conduct(
           const now = state.get(run);
           return now && now.completed > known ? now : undefined;
         },
-        // The optimizer keeps the deadline of a run that stalls.
+        // No deadline here: the optimizer fails a run that stalls.
         { what: `step ${known} of run ${run}`, signal },
       );
       completed = next.completed;
@@ -80,8 +81,8 @@ export async function conduct(
 }
 
 /**
- * What the log says of the run now that earlier writers are fenced. A projection may not have come so far: a run that
- * the owner before has started must not be started again.
+ * The run's state, read from the log after earlier writers were fenced. The projection may lag behind it, and a run
+ * that an earlier owner started must not be started again.
  */
 async function loggedView(
   { events }: Pick<ServiceContext, 'events'>,
@@ -92,7 +93,7 @@ async function loggedView(
   return views.get(run)!;
 }
 
-/** The run with its sources resolved; that is done once, and `run.started` tells everybody. */
+/** The run with its sources resolved to artifacts. That is done once, and `run.started` tells every service. */
 async function started(
   dependencies: ConductDependencies,
   view: RunView,
@@ -109,6 +110,7 @@ async function started(
     run,
     config: config! as unknown as Record<string, unknown>,
     ...prepared,
+    build: thisBuild(),
     from: { ...from, ...before },
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);

@@ -1,14 +1,15 @@
 /**
  * | code | when |
  * |---|---|
- * | `RUN_SOURCE_UNKNOWN` | a run that is built on does not exist |
- * | `RUN_SOURCE_FAILED` | a run that is built on did not complete |
+ * | `RUN_SOURCE_UNKNOWN` | the run builds on one that does not exist |
+ * | `RUN_SOURCE_FAILED` | the run builds on one that did not complete |
  * | `RUN_SOURCE_UNFIT` | data, or a run to be replayed, is of another kind than the method takes |
- * | `RUN_DATA_EMPTY` | no data, or none that can be used |
+ * | `RUN_DATA_EMPTY` | there are no data, or no row that can be used |
  * | `RUN_DATA_LOST` | more of the data would be dropped or cut than the run allows |
- * | `RUN_ITEMS_INVALID` | an item of a started run is none |
- * | `RUN_MODEL_INVALID` | what is named as a model is none, or is damaged |
- * | `RUN_MODEL_UNFIT` | a model is of another kind than its part in the run takes, or reads other tokens |
+ * | `RUN_ITEMS_INVALID` | the items of a started run do not fit their schema |
+ * | `RUN_ITEMS_TOO_NEW` | a newer build made the items of a started run: it goes on when the coordinator is upgraded |
+ * | `RUN_MODEL_INVALID` | what is named as a model is no model, or is damaged |
+ * | `RUN_MODEL_UNFIT` | a model is of another kind than its role in the run takes, or reads other tokens |
  * | `RUN_MEMORY` | the models need more memory than there is |
  */
 export type CoordinatorErrorCode =
@@ -18,6 +19,7 @@ export type CoordinatorErrorCode =
   | 'RUN_DATA_EMPTY'
   | 'RUN_DATA_LOST'
   | 'RUN_ITEMS_INVALID'
+  | 'RUN_ITEMS_TOO_NEW'
   | 'RUN_MODEL_INVALID'
   | 'RUN_MODEL_UNFIT'
   | 'RUN_MEMORY';
@@ -26,9 +28,12 @@ export type CoordinatorErrorCode =
 export class CoordinatorError extends Error {
   override readonly name = 'CoordinatorError';
   readonly code: CoordinatorErrorCode;
+  /** Whether a run that met it waits: for a coordinator that is upgraded. */
+  readonly unavailable: boolean;
 
   constructor(code: CoordinatorErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    this.unavailable = code === 'RUN_ITEMS_TOO_NEW';
   }
 }

@@ -1,4 +1,4 @@
-/** Collects what the log has no use for any more, every so often. */
+/** Collects artifacts that no event refers to any more, at an interval. */
 import { own } from '@rlhf-streams/log';
 import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
@@ -12,7 +12,10 @@ export const garbageSettings = z.object({
     .min(0)
     .max(FOREVER_MS)
     .default(0)
-    .describe('artifacts that no run needs any more are collected every so many milliseconds; 0 never'),
+    .meta({ defaultInWords: '0: never' })
+    .describe(
+      'milliseconds between collections of the artifacts that no run needs any more; without them, every checkpoint stays',
+    ),
   RLHF_GC_GRACE_MS: z.coerce
     .number()
     .int()
@@ -20,7 +23,7 @@ export const garbageSettings = z.object({
     .max(FOREVER_MS)
     .default(3_600_000)
     .describe(
-      'what was written within so many milliseconds is not collected; longer than a step takes to be published, and a collection',
+      'milliseconds for which what was written is not collected: longer than a step takes to be published, and than a collection, or a checkpoint is lost before it is announced',
     ),
 });
 

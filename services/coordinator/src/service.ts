@@ -12,7 +12,7 @@ export const coordinator = defineService({
   name: 'coordinator',
   settings: garbageSettings
     .extend(memorySettings.shape)
-    // Of the services beside it in one process, which have the same environment.
+    // Services in the same process have the same environment; admission needs their settings to estimate memory.
     .extend(generationSettings.shape)
     .extend(trainingSettings.shape),
   async start(context) {

@@ -1,5 +1,5 @@
 import { type DataFor, type EventType, encodeEvent } from '@rlhf-streams/events';
-import { minPolicyVersion, parseRunConfig, type RunConfig, stepsOf } from '@rlhf-streams/runs';
+import { minPolicyVersion, parseRunConfig, type RunConfig, specOf, stepsOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { issuable, type RunItems, stepEvents } from './steps.js';
@@ -32,16 +32,15 @@ const comparison = (split: Split, n: number) => ({
   ranks: [1, 2],
   labeler: 'dataset',
 });
-const itemsFor = (method: RunConfig['method'], train = 6, test = 5): RunItems => {
-  const make = { sft: demonstration, reward: comparison, dpo: comparison, ppo: prompt, sample: prompt }[
-    method
-  ];
+const makers = { demonstrations: demonstration, comparisons: comparison, prompts: prompt };
+const itemsFor = (config: RunConfig, train = 6, test = 5): RunItems => {
+  const make = makers[specOf(config).data.kind];
   const items = (split: Split, count: number) => Array.from({ length: count }, (_, n) => make(split, n));
   return { train: items('train', train), test: items('test', test), stopTokens: [0] };
 };
 
-describe.each(Object.entries(configs))('steps of a %s run', (method, config) => {
-  const items = itemsFor(method as RunConfig['method']);
+describe.each(Object.entries(configs))('steps of a %s run', (_, config) => {
+  const items = itemsFor(config);
 
   it('are the same when issued again', () => {
     for (let step = 0; step < STEPS; step++)
@@ -79,7 +78,7 @@ describe.each(Object.entries(configs))('steps of a %s run', (method, config) => 
   it('depend on the seed of the run', () => {
     const other = { ...config, seed: 6 } as RunConfig;
     const order = (config: RunConfig) =>
-      stepEvents(config, itemsFor(config.method, 100), 0).map(({ data }) => ({ ...data, seed: 0 }));
+      stepEvents(config, itemsFor(config, 100), 0).map(({ data }) => ({ ...data, seed: 0 }));
     expect(order(other)).not.toEqual(order(config));
   });
 });
@@ -88,7 +87,7 @@ describe('the step after the last', () => {
   it.each(['sft', 'reward', 'dpo'] as const)(
     'of a %s run holds exactly the held-out items, in their order',
     (method) => {
-      const items = itemsFor(method);
+      const items = itemsFor(configs[method]);
       const events = stepEvents(configs[method], items, STEPS);
       expect(events.map(({ id }) => id)).toEqual(items.test.map((_, index) => `r/${STEPS}/${index}`));
       events.forEach(({ data }, index) => {
@@ -100,7 +99,7 @@ describe('the step after the last', () => {
 
 describe('prompts', () => {
   it('carry everything their sampling depends on', () => {
-    expect(stepEvents(configs.ppo, itemsFor('ppo'), 2)[0]).toMatchObject({
+    expect(stepEvents(configs.ppo, itemsFor(configs.ppo), 2)[0]).toMatchObject({
       type: 'prompt.issued',
       id: 'r/2/0',
       data: {
@@ -118,7 +117,7 @@ describe('prompts', () => {
 
   it('held out of training are sampled from where a run asks for them', () => {
     const config = parseRunConfig({ ...prompting, method: 'sample', testPrompts: true, batchSize: 5 });
-    const items = itemsFor('sample', 6, 5);
+    const items = itemsFor(config, 6, 5);
     const marked = { ...items, test: items.test.map((item) => ({ ...item, text: 'held out' })) };
     expect(stepEvents(config, marked, 0).map(({ data }) => data)).toMatchObject(
       Array.from({ length: 5 }, () => ({ text: 'held out' })),

@@ -1,37 +1,39 @@
-/** The events a step is made of: a pure function of configuration, items and step, so that issuing again is harmless. */
+/**
+ * The coordinator's decisions: which steps may be issued, and the events of a step. Both are pure functions of the
+ * configuration, items and progress, so that issuing a step again is harmless.
+ */
 
 import type { NewEvent } from '@rlhf-streams/bus';
 import { batchIndices } from '@rlhf-streams/data';
 import { itemId } from '@rlhf-streams/events';
 import {
-  type ComparisonItem,
-  type DemonstrationItem,
   minPolicyVersion,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
+  type RunItem,
   replayed,
   specOf,
   stepsOf,
 } from '@rlhf-streams/runs';
 
 export interface RunItems {
-  readonly train: readonly (DemonstrationItem | PromptItem | ComparisonItem)[];
-  readonly test: readonly (DemonstrationItem | PromptItem | ComparisonItem)[];
-  /** Ends a completion. */
+  readonly train: readonly RunItem[];
+  readonly test: readonly RunItem[];
+  /** Tokens that end a completion. */
   readonly stopTokens: readonly number[];
 }
 
 export interface Progress {
   /** Steps issued. */
   readonly issued: number;
-  /** Steps done: the policy's version, in runs that change it. */
+  /** Steps done. In on-policy runs this is the version of the policy. */
   readonly completed: number;
 }
 
 /**
- * Steps that may be issued now: as far ahead of the step under way as the method allows, which bounds staleness. Of a
- * replay none: its events are there.
+ * The steps that may be issued now: as far ahead of the step under way as the run's spec allows, which bounds staleness.
+ * A replay issues none, as its events are on the log.
  */
 export function issuable(config: RunConfig, testItems: number, { issued, completed }: Progress): number[] {
   if (replayed(config) !== undefined) return [];

@@ -1,4 +1,3 @@
-import { delimiter } from 'node:path';
 import { defineService } from '@rlhf-streams/service';
 import { z } from 'zod';
 import { createApi } from './api.js';
@@ -11,12 +10,15 @@ const settings = z.object({
     .int()
     .min(1)
     .default(10_000)
-    .describe('a request that changes a run waits so long for the log to confirm it'),
+    .describe(
+      'milliseconds that a request which changes a run waits for the log to confirm it; then it is answered with 503 RUN_NOT_CONFIRMED, and may be repeated',
+    ),
   RLHF_HTTP_ROOTS: z
     .string()
     .optional()
+    .meta({ defaultInWords: 'none' })
     .describe(
-      `folders, separated by ${JSON.stringify(delimiter)}, in which files and models may lie that a run requested over HTTP names; relative paths are relative to the first; by default none`,
+      'folders, separated by : (on Windows by ;), in which files and models may lie that a run requested over HTTP names; relative paths are relative to the first, and what lies elsewhere is refused',
     ),
 });
 

@@ -1,6 +1,6 @@
 export type OptimizerErrorCode = 'RUN_STALLED' | 'REPLAY_INCOMPLETE';
 
-/** A run that cannot be trained on. */
+/** A run whose training cannot go on. */
 export class OptimizerError extends Error {
   override readonly name = 'OptimizerError';
   readonly code: OptimizerErrorCode;

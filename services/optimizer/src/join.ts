@@ -1,7 +1,6 @@
 /**
- * Joins the events of a run into the items of its steps, by id. What came first counts: an event delivered or made
- * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they are of the policy
- * version it is of.
+ * Joins the events of a run into the items of its steps, by id. The first event counts, so that one delivered or made
+ * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they carry its policy version.
  */
 
 import { advance, type Received } from '@rlhf-streams/bus';
@@ -21,7 +20,7 @@ export type JoinedEvent = Received<JoinedTopic>;
 
 export interface WholeStep {
   readonly items: readonly Item[];
-  /** Items that failed: no part of the step. */
+  /** Number of items that failed and are left out of the step. */
   readonly failed: number;
 }
 
@@ -33,11 +32,11 @@ export interface Join {
   missing(step: number): Record<string, number>;
   /** Forgets steps before `step`. */
   forget(step: number): void;
-  /** Where to read on so that nothing still needed is missed. */
+  /** The oldest offsets from which the log must be read again so that no event of an open step is missed. */
   positions(): Positions;
 }
 
-/** Everything that came for one item, by topic, in the order it came. */
+/** All events of one item by topic, in the order of their arrival. */
 type Entry = Map<JoinedTopic, JoinedEvent[]>;
 
 interface OpenStep {
@@ -124,8 +123,9 @@ function subjectOf({ data }: JoinedEvent): string {
 const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
 
 /**
- * The event that counts for a topic: the first; of a rollout's scores and log-probs, failures included, the first of
- * its version. It depends on the order within partitions alone, so that every reading of the log decides alike.
+ * The event of a topic that counts: the first one, or for a rollout's scores, log-probs and their failures the first with
+ * the rollout's policy version. This depends on the order within partitions alone, so that every reading of the log
+ * decides alike.
  */
 function decisive(entry: Entry, topic: JoinedTopic, joins: RunSpec['joins']): JoinedEvent | undefined {
   const subject = entry.get(joins[0]!)?.[0];

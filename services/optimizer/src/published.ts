@@ -1,15 +1,15 @@
-/** What the log already holds of a run's training. */
+/** What is already published of a run's training. */
 import type { Events } from '@rlhf-streams/bus';
 import { applyVersion, type PublishedVersion, type RunView } from '@rlhf-streams/runs';
 
 export interface Published {
   /** The newest version, if any. */
   readonly policy?: PublishedVersion;
-  /** Steps whose completion is recorded: what is done again up to here is not published again. */
+  /** Steps whose completion is on the log: they may be computed again after a crash, but are not published again. */
   readonly stepsCompleted: number;
 }
 
-/** Reads it to the end of the log. To be called by the run's only writer, so that nothing is added meanwhile. */
+/** Reads to the end of the log. The caller must be the run's only writer, so that nothing is added meanwhile. */
 export async function readPublished(
   events: Events,
   { run, from }: Pick<RunView, 'run' | 'from'>,

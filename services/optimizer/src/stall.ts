@@ -1,36 +1,36 @@
-/** Says what a run waits for when it does not move, and gives up at its deadline. */
+/** Reports a run that makes no progress, and gives up at its deadline. */
 import type { DataFor } from '@rlhf-streams/events';
 
 export interface StallOptions {
-  /** Waiting for so long without progress is an error. */
+  /** The longest time without progress. */
   readonly deadlineMs: number;
   readonly report: (waiting: Pick<DataFor<'run.waiting'>, 'sinceMs' | 'deadlineMs'>) => void;
   readonly giveUp: () => void;
 }
 
 export interface StallWatch {
-  /** Something the run waited for came. */
+  /** An event that the run waited for came. */
   progress(): void;
-  /** The run computes: it waits for nobody. */
+  /** The run computes and waits for nothing. */
   pause(): void;
-  /** The run is paused: from here on its time does not count, until `release`. */
+  /** The run is paused: until `release` its time does not count. */
   hold(): void;
   release(): void;
   stop(): void;
 }
 
 /**
- * A run is said to wait after a quarter of a minute, or half its deadline if that is shorter, and again each time that
- * its wait has doubled.
+ * The first report comes after 15 seconds, or half the deadline if that is shorter, and the next each time the wait has
+ * doubled.
  */
 const FIRST_REPORT_MS = 15_000;
 
 export function watchForStall({ deadlineMs, report, giveUp }: StallOptions): StallWatch {
   let timer: NodeJS.Timeout | undefined;
   let held = false;
-  /** When the wait would have begun had it never been held; undefined while the run computes. */
+  /** Begin of the wait, moved forward by the time that it was held; undefined while the run computes. */
   let since: number | undefined;
-  /** Waited when it was held. */
+  /** Length of the wait at the time it was held. */
   let waitedMs = 0;
   let nextReportMs = 0;
 

@@ -5,12 +5,15 @@
  * the events of the run that it replays.
  */
 
+import { resolve } from 'node:path';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
-import type { DataFor } from '@rlhf-streams/events';
+import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   artifactRoles,
+  buildChangeText,
   type Item,
+  isSameBuild,
   loggedBy,
   type RunConfig,
   type RunView,
@@ -24,7 +27,6 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
-import { store } from './saving.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 import { troubleOf } from './trouble.js';
@@ -33,11 +35,12 @@ export interface TrainDependencies {
   readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'logger'>;
   readonly compute: OptimizerThread;
   readonly runs: Projection<RunView>;
+  readonly build: Build;
 }
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
-/** A run as its driver sees it. */
+/** The run under training, as `follow` and `complete` share it. */
 interface Driven {
   readonly config: RunConfig;
   /** Training steps. */
@@ -46,9 +49,9 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it replays a run as that was. */
+  /** Whether it is a replay with the hyperparameters of its run. */
   readonly reproduces: boolean;
-  /** Told of every step that is published. */
+  /** Called after every published step. */
   readonly goesOn: () => void;
 }
 
@@ -64,7 +67,7 @@ export async function train(
   const config = view.config!;
   const writer = await events.transactional(`optimizer/${view.run}`);
   try {
-    // Earlier writers are fenced: what the log says of the run now is all it will say but through us.
+    // Earlier writers are fenced, so that only this one adds to what the log now says of the run.
     const published = await readPublished(events, view, signal);
     const initial = view.artifacts![artifactRoles.policy]!;
     const driven: Driven = {
@@ -77,7 +80,8 @@ export async function train(
       reproduces: await reproducesRun(events, config, signal),
       goesOn,
     };
-    const { step, positions } = await open(dependencies, view, published);
+    const { step, positions, build } = await open(dependencies, view, published);
+    await tellOtherBuild(dependencies, view, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, artifact: initial })]);
     }
@@ -107,6 +111,26 @@ async function open(
   });
 }
 
+/** Says that what the run did so far is another build's, unless that was said before; `build` is the checkpoint's. */
+async function tellOtherBuild(
+  { context, build: to }: TrainDependencies,
+  view: RunView,
+  { config, steps, testItems, writer, published, checkpoint }: Driven,
+  { step, build }: { readonly step: number; readonly build?: Build | undefined },
+): Promise<void> {
+  if (!checkpoint && published.stepsCompleted === 0) return;
+  // Nothing is left to compute.
+  if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
+  const from = checkpoint ? build : view.build;
+  const known = view.buildChanges?.findLast((change) => change.step === step)?.to ?? from;
+  if (known && isSameBuild(known, to)) return;
+  const change = { step, ...(from && { from }), to };
+  const { run } = view;
+  context.logger.warn({ run, ...change }, `run ${run} ${buildChangeText(change)}`);
+  const id = `${run}/build-changed/${step}/${Object.values(to).join('/')}`;
+  await writer.publish([{ type: 'run.build-changed', id, data: { run, ...change } }]);
+}
+
 async function follow(
   dependencies: TrainDependencies,
   driven: Driven,
@@ -133,7 +157,7 @@ async function follow(
         .publish([{ type: 'run.waiting', id: `${config.run}/waiting/${step}/${wait.sinceMs}`, data }])
         .catch((err) => {
           context.logger.warn({ err, run: config.run }, 'could not report what the run waits for');
-          // While the log takes nothing, nothing can come: that time is not the run's.
+          // While the log accepts no event, none can come: that time does not count.
           watch.progress();
         });
     },
@@ -148,11 +172,11 @@ async function follow(
   const over = new AbortController();
   const either = AbortSignal.any([signal, stalled.signal, over.signal]);
   const holding = holdWhilePaused(runs, config.run, watch, either);
-  // Met below: when the service stops, the projection may end in the middle of a step.
+  // Awaited in `finally`; until then a rejection must not count as unhandled.
   holding.catch(() => {});
   try {
     const topics = specOf(config).joins;
-    // What a replay needs was logged before it: what is not there will not come.
+    // All events of a replay were logged before it, so that it reads to the end and waits for none.
     const logged = isReplay
       ? context.events.readAll(topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
@@ -176,7 +200,7 @@ async function follow(
   }
 }
 
-/** Keeps the time that a run is paused out of its deadline, until `signal` aborts. */
+/** Holds the watch while the run is paused, until `signal` aborts. */
 async function holdWhilePaused(
   runs: TrainDependencies['runs'],
   run: string,
@@ -240,7 +264,7 @@ async function complete(
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
     ...(release ? [policyEvent(release)] : []),
-    // A step that is done has waited for nothing more, whoever said that the run was paused.
+    // A completed step ends every pause, whichever service reported it.
     ...(runs.state.get(run)?.paused
       ? [{ type: 'run.resumed', id: `${run}/resumed/${step}`, data: { run } } as const]
       : []),
@@ -260,6 +284,17 @@ async function complete(
   driven.goesOn();
 }
 
+/** Lets `write` fill a folder that does not exist yet, and stores it. */
+const store = (
+  { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
+  write: (directory: string) => Promise<void>,
+): Promise<ArtifactRef> =>
+  temporary.use(async (folder) => {
+    const directory = resolve(folder, 'artifact');
+    await write(directory);
+    return artifacts.putDirectory(directory);
+  });
+
 /** Whether a run is a replay with the configuration of what it replays. */
 async function reproducesRun(
   events: ServiceContext['events'],
@@ -273,7 +308,7 @@ async function reproducesRun(
   return source !== undefined && reproduces(config, source);
 }
 
-/** An item of a run whose policies are the same, to the bit: what they sampled counts as this run's own. */
+/** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */
 const sampledBy = (run: string, item: Item): Item =>
   item.rollout ? { ...item, rollout: { ...item.rollout, run } } : item;
 
@@ -283,7 +318,7 @@ const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   data,
 });
 
-/** JSON has no infinities: a metric that is none says nothing. */
+/** JSON has no infinities, and a metric that is not finite says nothing. */
 const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 

@@ -1,9 +1,9 @@
-/** Why nothing comes for a run, as far as others have said so on the log. */
+/** Why a run gets no events, as far as other services have reported it on the log. */
 
 import type { Events } from '@rlhf-streams/bus';
 import { type Cause, type DataFor, runOfLetter } from '@rlhf-streams/events';
 
-/** A sentence that quotes the newest of a run's dead letters, or a policy replica that is behind; undefined if nobody complains. */
+/** A sentence that quotes the newest of a run's dead letters, or a policy replica that is behind; undefined where there is neither. */
 export async function troubleOf(events: Pick<Events, 'readAll'>, run: string): Promise<string | undefined> {
   let letters = 0;
   let newest: (DataFor<'record.rejected'> & { readonly time: number }) | undefined;

@@ -1,4 +1,4 @@
-/** A request for completions, made ready: its prompts read, and each completion with what it is sampled by. */
+/** A request for completions, prepared: its prompts as tokens, and for each completion what it is sampled by. */
 import { type ProblemError, problem } from '@rlhf-streams/service';
 import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
@@ -17,13 +17,13 @@ export interface CompletionJob {
 
 interface Choice {
   readonly work: CompletionWork;
-  /** What stands before the completion, where that was asked for. */
+  /** The prompt, when `echo` asks for it. */
   readonly opening?: Piece;
   /** Where in the text the completion begins, in Unicode characters. */
   readonly offset: number;
 }
 
-/** Told of a stretch of the choice with this index; the last one has the reason why it is the last. */
+/** Called with each piece of the choice with this index; the last piece comes with its finish reason. */
 export type Tell = (index: number, piece: Piece, finishReason: Completed['finishReason'] | null) => void;
 
 /**
@@ -37,28 +37,28 @@ export async function prepareJob(
 ): Promise<CompletionJob> {
   const { prompts, stopToken, contextLength } = await policy.encode(request.prompt);
   const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
-  const lengths = prompts.map(({ tokens }, place) => {
+  const lengths = prompts.map(({ tokens }, index) => {
     const length = tokensToGenerate(request, tokens.length, contextLength);
-    if (length === undefined) throw tooLong(request, place, tokens.length, contextLength);
+    if (length === undefined) throw tooLong(request, index, tokens.length, contextLength);
     return length;
   });
   const openings = await Promise.all(prompts.map((prompt) => openingOf(policy, request, prompt, signal)));
   const samples = new Map<string, number>();
-  const choices = prompts.flatMap(({ tokens, text }, place) =>
+  const choices = prompts.flatMap(({ tokens, text }, index) =>
     Array.from({ length: request.n }, (): Choice => {
       const key = tokens.join();
       const sample = samples.get(key) ?? 0;
       samples.set(key, sample + 1);
-      const opening = openings[place];
+      const opening = openings[index];
       return {
         work: {
           promptTokens: tokens,
           sampling: {
             temperature: request.temperature,
-            // At 0, as near as can be: the likeliest token alone.
+            // OpenAI allows 0, which leaves the likeliest token alone: so does the smallest number.
             topP: request.top_p || Number.MIN_VALUE,
             topK: request.top_k,
-            maxNewTokens: lengths[place]!,
+            maxNewTokens: lengths[index]!,
             stopTokens: [stopToken],
           },
           seed,
@@ -76,7 +76,7 @@ export async function prepareJob(
   return { request, policy, seed, choices, promptTokens };
 }
 
-/** Generates all choices, telling of each as it comes. Resolves to how many tokens their completions are. */
+/** Generates all choices, and tells of each piece as it comes. Resolves to the number of tokens in all completions. */
 export async function generate(job: CompletionJob, signal: AbortSignal, tell: Tell): Promise<number> {
   const counts = await Promise.all(
     job.choices.map(async ({ opening, offset, work }, index) => {
@@ -119,11 +119,11 @@ async function openingOf(
 
 function tooLong(
   { maxTokens, prompt }: CompletionRequest,
-  place: number,
+  index: number,
   promptTokens: number,
   contextLength: number,
 ): ProblemError {
-  const which = prompt.length > 1 ? `prompt[${place}]` : 'prompt';
+  const which = prompt.length > 1 ? `prompt[${index}]` : 'prompt';
   const [wanted, advice] =
     maxTokens === undefined ? ['', ''] : [` and ${maxTokens} in max_tokens`, ', or ask for fewer tokens'];
   const detail = `expected a prompt and its completion to be at most ${contextLength} tokens, the model's context length, got ${promptTokens} in ${which}${wanted}: shorten it${advice}`;

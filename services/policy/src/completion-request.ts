@@ -1,18 +1,18 @@
-/** What OpenAI's clients send to /v1/completions: what is done, and what is refused by its name. */
+/** What OpenAI's clients send to /v1/completions. A parameter that is not supported is refused by its name. */
 import { z } from 'zod';
 
 /** OpenAI's default. */
 const DEFAULT_MAX_TOKENS = 16;
-/** Of all prompts of a request together. */
+/** The most completions of one request, all its prompts together. */
 const MOST_COMPLETIONS = 2048;
 
-/** Clients send null for what is not set. */
+/** Clients send null for a parameter that is not set. */
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullish().transform((value) => value ?? undefined);
 const optionalOr = <Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>) =>
   schema.nullish().transform((value) => value ?? fallback);
 
-/** What is not supported may be sent as long as it asks for nothing. */
+/** A parameter that is not supported may be sent with the value that asks for nothing. */
 const unsupported = (neutral: unknown) =>
   z
     .unknown()
@@ -90,8 +90,8 @@ export const CompletionRequest = z
 export type CompletionRequest = z.output<typeof CompletionRequest>;
 
 /**
- * Tokens that may be generated after a prompt: as many as were asked for; where none were, 16 or as many as there is
- * room for. undefined: they do not fit.
+ * Tokens that may be generated after a prompt: `max_tokens`, or by default 16 or the room that the context has left.
+ * undefined: prompt and completion do not fit the context.
  */
 export function tokensToGenerate(
   { maxTokens }: Pick<CompletionRequest, 'maxTokens'>,

@@ -20,7 +20,7 @@ export async function answerOf(job: CompletionJob, signal: AbortSignal) {
   return { ...headOf(job), choices, usage: usageOf(job, completionTokens) };
 }
 
-/** Each stretch of a choice in a chunk of its own, and the usage at the end where it was asked for. */
+/** Sends each piece of a choice in a chunk of its own, and the usage at the end when the request asks for it. */
 export async function sendChunks(
   job: CompletionJob,
   signal: AbortSignal,

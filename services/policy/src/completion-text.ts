@@ -1,10 +1,11 @@
-/** The text of a completion while it grows: what of it is certain, and where it stops. */
-/** A token of a text as OpenAI's legacy `logprobs` tell of it. */
+/** The text of a completion while it grows: which part of it is certain, and where it stops. */
+
+/** A token of a text as OpenAI's legacy `logprobs` report it. */
 export interface TokenReport {
   readonly token: string;
-  /** Absent of a first token, which nothing comes before, as are the others. */
+  /** The first token of a sequence has none, since no token comes before it; nor has it `top`. */
   readonly logprob?: number;
-  /** The likeliest tokens and this one. */
+  /** Log-probs of the likeliest tokens, and of this one, by their text. */
   readonly top?: Readonly<Record<string, number>>;
 }
 
@@ -13,25 +14,25 @@ export interface PlacedToken extends TokenReport {
   readonly offset: number;
 }
 
-/** A stretch of a completion. */
+/** A piece of a completion. */
 export interface Piece {
   readonly text: string;
-  /** The tokens that begin in it, where they were reported. */
+  /** Reports of the tokens that begin in it; none when no reports were added. */
   readonly tokens: readonly PlacedToken[];
 }
 
 export interface CompletionText {
-  /** true: the text has come to a stop; no further token belongs to it. */
+  /** Adds the next token. true: the text has come to a stop, and no further token belongs to it. */
   add(token: number, report?: TokenReport): boolean;
-  /** What is certain and was not taken before, if anything is. */
+  /** The part of the text that is certain and was not taken before; undefined when there is none. */
   take(): Piece | undefined;
-  /** All of it, up to and without the stop, and how many tokens that is; for when no token will be added. */
+  /** The whole text, which ends before the stop, and the count of its tokens. Called when no token will be added. */
   end(): Piece & { readonly count: number; readonly stopped: boolean };
 }
 
 /**
- * Held back until the next tokens tell: a character of which some bytes are missing, a space or a quote that a tokenizer
- * with `clean_up_tokenization_spaces` may take away, and what may be the beginning of a stop.
+ * Three things are not certain until the next tokens come: a character of which some bytes are missing, a space or a
+ * quote that a tokenizer with `clean_up_tokenization_spaces` may take away, and what may be the beginning of a stop.
  */
 export function createCompletionText(
   decode: (tokens: readonly number[]) => string,
@@ -41,7 +42,7 @@ export function createCompletionText(
   /** Where each token begins in the text, in UTF-16 units. */
   const starts: number[] = [];
   const placed: PlacedToken[] = [];
-  /** Without a character of which bytes are missing. */
+  /** The text, without the character at its end of which bytes are missing. */
   let text = '';
   let isWhole = true;
   let stop: number | undefined;
@@ -54,7 +55,7 @@ export function createCompletionText(
       const decoded = decode(tokens);
       isWhole = !decoded.endsWith('\ufffd');
       text = isWhole ? decoded : decoded.slice(0, -1);
-      // What was not whole and has become no character now is one U+FFFD of its own: the token begins after it.
+      // Bytes that this token does not complete to a character become a U+FFFD: the token begins after it.
       const start = !wasWhole && text[before] === '\ufffd' ? before + 1 : before;
       starts.push(start);
       if (report) placed.push({ ...report, offset: [...text.slice(0, start)].length });
@@ -82,14 +83,14 @@ export function createCompletionText(
 
 /** Where the first stop in a text begins. */
 function firstStop(text: string, stops: readonly string[]): number | undefined {
-  const places = stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0);
-  return places.length > 0 ? Math.min(...places) : undefined;
+  const starts = stops.map((stop) => text.indexOf(stop)).filter((start) => start >= 0);
+  return starts.length > 0 ? Math.min(...starts) : undefined;
 }
 
-/** What `clean_up_tokenization_spaces` may change when the text goes on. */
+/** The end of a text that `clean_up_tokenization_spaces` may change when the text goes on. */
 const CLEANED_UP = /(?: (?:n'?|'[vr]?)?|')$/;
 
-/** So much of the text stays as it is whatever comes after it. */
+/** The length of the part that stays as it is, whatever comes after the text. */
 function certainLength(text: string, stops: readonly string[]): number {
   const { length } = text.replace(CLEANED_UP, '');
   const longest = Math.max(0, ...stops.map((stop) => stop.length));

@@ -19,7 +19,7 @@ export function serveCompletions(
     const left = c.req.raw.signal;
     const explained = (error: unknown) => asProblem(error, left, stopping);
     return new Promise<Response>((resolve, reject) => {
-      // The policy stays in memory until this ends: for a stream, long after the response has begun.
+      // The policy stays in memory until `answer` resolves: the end of a stream, long after the response has begun.
       const answer = async (policy: LoadedPolicy): Promise<void> => {
         const job = await prepareJob(policy, request, left);
         if (!request.stream) return resolve(c.json(await answerOf(job, left)));
@@ -48,7 +48,7 @@ async function stream(
     await sendChunks(job, signal, (chunk) => send(JSON.stringify(chunk)));
     send('[DONE]');
   } catch (error) {
-    // Nobody is there to be told; a service that stops aborts the signal too, and says so.
+    // The client is gone. When the service stops, the signal is aborted too, but the client is there and is told.
     if (sse.aborted) return;
     const told = explained(error);
     send(JSON.stringify({ error: openAIError(told instanceof ProblemError ? told : {}) }));
@@ -58,7 +58,7 @@ async function stream(
   }
 }
 
-/** What a client is told of an error; others are given back as they are. */
+/** The problem that a client is told of; an error that is no business of the client's is given back as it is. */
 function asProblem(error: unknown, left: AbortSignal, stopping: AbortSignal): unknown {
   const { code, message } = error as Error & { code?: string };
   if (left.aborted) return problem(499, 'CLIENT_CLOSED_REQUEST', 'The client is gone');

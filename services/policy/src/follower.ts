@@ -7,7 +7,7 @@ import { linked, retry } from '@rlhf-streams/waiting';
 import type { PolicyModel } from './models.js';
 import { createWatch } from './watch.js';
 
-/** A policy in memory that is a version of a run's. */
+/** A version of a run's policy, in memory. */
 export interface LoadedPolicy extends PolicyModel {
   readonly version: number;
 }
@@ -19,17 +19,17 @@ export interface Trouble {
   readonly version: number;
   readonly applied?: number;
   readonly cause: Cause;
-  /** Attempts that failed since the last that did not. */
+  /** Attempts that failed, one after another. */
   readonly failures: number;
 }
 
 export interface Follower {
-  /** Since the last attempt failed, until one succeeds. */
+  /** Set when an attempt to apply a version fails, until one succeeds. */
   readonly trouble: Trouble | undefined;
   /**
    * Works with the newest version applied, which is `least` or later; waits for it while it is on its way.
    * @throws RuntimeError RUNTIME_UNAVAILABLE when it cannot be applied for now, or when the run has ended; the
-   * signal's reason.
+   *   signal's reason.
    */
   use<T>(least: number, signal: AbortSignal, work: (policy: LoadedPolicy) => Promise<T>): Promise<T>;
   /** Frees the version applied when its last user is done. */
@@ -50,14 +50,14 @@ export interface FollowerOptions {
   readonly signal: AbortSignal;
   /** Told of what must not happen. */
   readonly fail: (error: unknown) => void;
-  /** Milliseconds between a failed attempt and the next, doubled each time up to 30 s. Default 1 s. */
-  readonly pauseMs?: number;
+  /** Milliseconds between a failed attempt and the next, doubled each time up to 30 s. */
+  readonly pauseMs: number;
 }
 
 const MOST_PAUSE_MS = 30_000;
 
 export function followVersions(options: FollowerOptions): Follower {
-  const { run, versions, host, report, onChange, pauseMs = 1000 } = options;
+  const { run, versions, host, report, onChange, pauseMs } = options;
   const stopped = new AbortController();
   const { signal, release } = linked(options.signal, stopped.signal);
   const watch = createWatch();
@@ -123,8 +123,8 @@ export function followVersions(options: FollowerOptions): Follower {
     async use(least, callerSignal, work) {
       const unavailable = (why: string) =>
         new RuntimeError('RUNTIME_UNAVAILABLE', `expected version ${least} of run ${run}: ${why}`);
-      // Begun in the turn in which the version is found: the next turn may release it for a later one. The deadline of
-      // the attempt under way ends the wait.
+      // The use begins in the turn of the event loop in which the version is found: in the next one it may be released
+      // for a later version. The wait ends with the attempt under way, which has a deadline.
       const begun = await watch.until(() => {
         if (signal.aborted) throw unavailable('the run, or the service, has ended');
         if (applied && applied.version >= least) {

@@ -5,7 +5,9 @@ import {
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  newModelConfig,
   trainByteLevelBpe,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import type { ModelHost } from '@rlhf-streams/serving';
@@ -16,17 +18,14 @@ import type { CompletionWork } from './thread.js';
 
 const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
 const tokenizer = loadTokenizer(files.json, files.config);
-const config: ModelConfig = {
+const config = newModelConfig({
   architecture: 'gpt2',
   vocabSize: tokenizer.vocabSize,
   contextLength: 256,
   width: 16,
   layers: 1,
   heads: 2,
-  mlpWidth: 64,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+});
 const listening = { signal: new AbortController().signal };
 
 let folder: string;
@@ -105,7 +104,7 @@ describe('a completion', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('that nobody waits for leaves its place to others', async () => {
+  it('that nobody waits for leaves its slot to others', async () => {
     const left = new AbortController();
     // As many as there are slots, and two that wait for one.
     const abandoned = Array.from({ length: 4 }, (_, i) =>
@@ -167,7 +166,7 @@ it('reads texts after the token that begins one, and tokens as they are', async 
 });
 
 it('refuses a model that scores texts', async () => {
-  const artifact = await write('reward', { ...config, numLabels: 1 });
+  const artifact = await write('reward', withScalarHead(config));
   await expect(host.use(artifact, async () => {})).rejects.toMatchObject({
     code: 'MODEL_NOT_A_POLICY',
     message: expect.stringMatching(/expected a model that generates text, got a reward model/),

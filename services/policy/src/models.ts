@@ -22,13 +22,13 @@ import type {
 
 /** Somebody who waits for a completion. */
 export interface Reader {
-  /** Told of what is certain, as it comes; the rest comes with the whole. */
+  /** Called with each piece of the text as soon as it is certain; what is left of the text comes with the result. */
   readonly onPiece?: (piece: Piece) => void;
-  /** Aborted when nobody waits any more: then it is not generated on, and fails with MODEL_GENERATION_ABORTED. */
+  /** Aborted when the reader has left: generation stops, and fails with MODEL_GENERATION_ABORTED. */
   readonly signal: AbortSignal;
 }
 
-/** A policy in memory: what the functions of these names do in `thread.ts`. */
+/** A policy in memory. Each function is documented where it computes: under the same name in `thread.ts`. */
 export interface PolicyModel {
   readonly generate: (work: Work) => Promise<Sampled>;
   readonly complete: (work: CompletionWork, reader: Reader) => Promise<Completed>;
@@ -72,7 +72,7 @@ export async function createPolicyHost(
   });
 }
 
-/** Gives work a port where it speaks to `onPiece`, as far as that is heard before the work is done or nobody waits any more. */
+/** Gives work a port to send pieces through, until the work is done or the reader has left. Closing it tells the work so. */
 async function listening<T>(
   signal: AbortSignal,
   onPiece: Reader['onPiece'],
@@ -82,7 +82,7 @@ async function listening<T>(
   const { port1: reading, port2: telling } = new MessageChannel();
   if (onPiece) reading.on('message', onPiece);
   const leave = () => {
-    // What comes later is in the whole answer: told twice it would be wrong.
+    // The result holds the pieces that are still on their way: the reader must not get them twice.
     reading.removeAllListeners('message');
     reading.close();
   };

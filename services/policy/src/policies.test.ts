@@ -193,7 +193,7 @@ describe('a version that cannot be fetched', () => {
     await publish('r', 1);
     const behind = { run: 'r', version: 1, applied: 0, cause: { code: 'STORE_DOWN', message: 'no route' } };
     await vi.waitFor(() => expect(policies.troubles()).toMatchObject([behind]), WAIT);
-    // What allows for the version that is there goes on; what does not is no fault of its own.
+    // A prompt that allows the version before goes on; one that does not has to wait.
     expect(await versionUsed(policies, 'r', 0)).toBe(0);
     await expect(versionUsed(policies, 'r', 1)).rejects.toMatchObject({
       code: 'RUNTIME_UNAVAILABLE',

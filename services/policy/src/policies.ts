@@ -1,4 +1,4 @@
-/** Policies by reference: the versions of every run that this replica samples from, in memory. */
+/** Which version of a run's policy answers: the newest that this replica has applied. */
 import { isUnavailable, type Projection, RuntimeError } from '@rlhf-streams/bus';
 import {
   applyRunEvent,
@@ -19,29 +19,29 @@ export interface Policies {
   /** The newest version of each run. */
   readonly versions: Projection<PublishedVersion>;
   /**
-   * Works with the newest version of a run that is applied, which is `least` or later. From the first call until the
-   * run ends, its versions are fetched as they are published.
-   * @throws RuntimeError RUNTIME_DEADLINE when `least` is not published in time; RUNTIME_UNAVAILABLE when it cannot
-   * be applied for now.
+   * Works with the newest version of a run that is applied, which is `least` or later. The first call begins to follow
+   * the run: until it ends, each of its versions is fetched when it is published.
+   * @throws DeadlineError RUNTIME_DEADLINE when `least` is not published in time; RuntimeError RUNTIME_UNAVAILABLE when
+   *   it cannot be applied for now, or the run has ended.
    */
   use<T>(run: string, least: number, options: UseOptions, work: Use<T>): Promise<T>;
   /**
-   * Works with the newest version published, of runs that have ended too; with an older one when that cannot be
-   * applied for now.
+   * Works with the newest version of any run, one that has ended too. When a running run's newest version cannot be
+   * applied for now, the version applied before it is used.
    * @throws as `use` does; for a run that has ended, as `ModelHost.use` does.
    */
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
-  /** Runs whose newest version could not be applied. */
+  /** Why runs are behind, one entry for each run whose newest version could not be applied. */
   troubles(): Trouble[];
-  /** Resolves when another replica has a newer version than this one, which failed to follow it `failures` times. */
+  /** Resolves when this replica failed `failures` times to apply a version, and another one has applied a newer version. */
   outrun(failures: number, signal: AbortSignal): Promise<void>;
-  /** Resolves when no other replica has a newer version than this one that fails to follow it. */
+  /** Resolves when this replica is behind in no run in which another one has applied a newer version. */
   recovered(signal: AbortSignal): Promise<void>;
 }
 
 type Use<T> = (policy: LoadedPolicy) => Promise<T>;
 
-export interface UseOptions {
+interface UseOptions {
   /** Milliseconds to wait for a version to be published. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -51,13 +51,13 @@ export interface PoliciesOptions {
   readonly host: ModelHost<PolicyModel>;
   /** The id of this replica. */
   readonly replica: string;
-  /** Milliseconds between a failed attempt and the next, doubled each time. */
-  readonly pauseMs?: number;
+  /** Milliseconds between a failed attempt to apply a version and the next, doubled each time up to 30 s. */
+  readonly pauseMs: number;
 }
 
 export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
   const { fail, project, signal: stopping } = context;
-  const { host, replica } = options;
+  const { host, replica, pauseMs } = options;
   const followers = new Map<string, Follower>();
   const watch = createWatch();
 
@@ -80,7 +80,6 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const known = followers.get(run);
     if (known) return known;
     if (isOver(runs.state.get(run))) throw new RuntimeError('RUNTIME_UNAVAILABLE', `run ${run} has ended`);
-    const { pauseMs } = options;
     const follower = followVersions({
       run,
       versions,
@@ -89,7 +88,7 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
       onChange: watch.changed,
       signal: stopping,
       fail,
-      ...(pauseMs !== undefined && { pauseMs }),
+      pauseMs,
     });
     followers.set(run, follower);
     return follower;
@@ -131,7 +130,7 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
           return await follower.use(least, useOptions.signal, work);
         }
       } catch (error) {
-        // It may have ended meanwhile.
+        // The run may have ended meanwhile: its follower is gone then.
         if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
       }
       const last = versions.state.get(run)!;

@@ -1,13 +1,13 @@
-/** What policy replicas say of the versions they apply: this one's reports, and the word of the others. */
+/** What policy replicas report of the versions that they apply: this one's reports, and the latest ones of all. */
 import type { Projection, Received } from '@rlhf-streams/bus';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { FollowerOptions } from './follower.js';
 
-/** The last word of a replica on a run. */
+/** A replica's latest report on a run. */
 export interface ReplicaView {
   readonly replica: string;
   readonly run: string;
-  /** What it samples from, if anything. */
+  /** The version that it samples from, if any. */
   readonly applied?: number;
 }
 
@@ -15,7 +15,7 @@ export function createReports(
   { events, logger }: Pick<ServiceContext, 'events' | 'logger'>,
   replica: string,
 ): FollowerOptions['report'] {
-  // A report that is lost is made up for by the next one; the weights are applied all the same.
+  // The version is applied, reported or not, and the next report makes up for a lost one.
   const onError = (err: unknown) => logger.error({ err, replica }, 'could not report the version applied');
   return {
     async applied(data) {
@@ -31,7 +31,7 @@ export function createReports(
   };
 }
 
-/** The last word of every replica on every run, by `replica/run`; `onChange` is told of each. */
+/** The latest report of every replica on every run, by `replica/run`. `onChange` is called after each report. */
 export const projectReplicas = (
   { project }: Pick<ServiceContext, 'project'>,
   onChange: () => void,

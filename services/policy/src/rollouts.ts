@@ -9,7 +9,7 @@ import type { Policies } from './policies.js';
 
 type Prompt = DataFor<'prompt.issued'>;
 
-/** Failed attempts to follow a run after which its prompts are left to replicas that have come further. */
+/** After so many failures to apply a version, the prompts are left to replicas that have a newer one. */
 const MOST_FAILURES = 2;
 
 /**
@@ -50,7 +50,7 @@ async function answer(
 ): Promise<void> {
   const { run, step, minPolicyVersion, timeoutMs } = prompt;
   if (hasEnded(await startedRun(policies.runs, run, signal))) return;
-  // A version after the prompt's step exists only when that step is done: its rollouts were used.
+  // The version after the prompt's step exists only once the optimizer has used the rollouts of that step.
   const isDone = (version: number) => version > step;
   const rollouts = isDone(policies.versions.state.get(run)?.version ?? 0)
     ? undefined
@@ -101,5 +101,5 @@ async function sampleOne(policy: LoadedPolicy, prompt: Prompt, sample: number): 
   }
 }
 
-/** The fewest digits that give the same float32 back: nine. */
+/** Nine digits are the fewest that give every float32 back. */
 const toFloat32Text = (x: number): number => Number(Math.min(0, x).toPrecision(9));

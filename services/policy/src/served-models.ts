@@ -45,7 +45,7 @@ export function requirePolicy(policies: Policies, run: string): PublishedVersion
   );
 }
 
-/** Of a run whose configuration cannot be read, its files tell when they are loaded. */
+/** When a run's configuration cannot be read, this is found out from its files, when they are loaded. */
 const isPolicy = ({ runs }: Policies, run: string): boolean => {
   const config: RunView['config'] = runs.state.get(run)?.config;
   return config === undefined || specOf(config).publishes === 'policy';

@@ -19,14 +19,19 @@ export const policy = defineService({
       .string()
       .max(200)
       .default('')
-      .describe('id of this replica among all policy replicas; by default its host and a random number'),
+      .meta({ defaultInWords: 'its host and a random number' })
+      .describe(
+        'id of this replica among all policy replicas, under which it tells which version it has applied; two of one name hide each other',
+      ),
     RLHF_FETCH_TIMEOUT_MS: z.coerce
       .number()
       .int()
       .min(1)
       .max(FOREVER_MS)
       .default(120_000)
-      .describe('fetching and loading a policy version may take so long; then it is tried again'),
+      .describe(
+        'milliseconds that fetching and loading a policy version may take; then it is tried again, and the replica is not ready meanwhile',
+      ),
   }),
   async start(context) {
     const { settings, readiness } = context;
@@ -38,6 +43,7 @@ export const policy = defineService({
     const policies = createPolicies(context, {
       host,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
+      pauseMs: 1000,
     });
     readiness.check('policies', () => isFollowing(policies));
     context.http.use('/v1/*', withOpenAIErrors);

@@ -25,7 +25,7 @@ import { createCompletionText, type Piece, type PlacedToken, type TokenReport } 
 
 /** Comes with the `ThreadOptions` of every compute thread. */
 export interface PolicyOptions {
-  /** Sequences generated side by side. */
+  /** Sequences generated at the same time. */
   readonly slots: number;
 }
 
@@ -42,15 +42,15 @@ export interface Sampled extends Completion {
   readonly text: string;
 }
 
-/** A text to be generated for somebody who reads along. */
+/** A completion to sample for somebody who reads along. */
 export interface CompletionWork extends Work {
   /** The text ends before the first of these. */
   readonly stops: readonly string[];
-  /** Report each token, with so many of the likeliest. */
+  /** Each token is reported, with this many of the likeliest tokens; undefined: none is reported. */
   readonly logprobs?: number;
 }
 
-/** A prompt whose log-probs are asked for. */
+/** A prompt whose tokens are reported, each with this many of the likeliest. */
 export interface JudgeWork {
   readonly prompt: EncodedPrompt;
   readonly logprobs: number;
@@ -59,15 +59,15 @@ export interface JudgeWork {
 
 export interface Completed extends Piece {
   readonly finishReason: Completion['finishReason'];
-  /** Tokens of the text. */
+  /** Tokens that the text consists of. */
   readonly count: number;
 }
 
 export interface EncodedPrompt {
-  /** What the policy sees. */
+  /** The tokens that the policy is given. */
   readonly tokens: readonly number[];
   readonly text: string;
-  /** The text begins after so many of the tokens. */
+  /** Index of the token at which the text begins; those before it begin every text. */
   readonly begin: number;
 }
 
@@ -92,7 +92,7 @@ const generatorFor = perShape((config) => createGenerator(engine, config, { slot
 
 const models = threadModels<Model>({
   admit: (config, memoryBytes) => {
-    if (config.numLabels !== undefined) {
+    if (config.head.kind !== 'language') {
       throw new ModelError(
         'MODEL_NOT_A_POLICY',
         'expected a model that generates text, got a reward model: its weights end in a score',
@@ -132,7 +132,7 @@ const api = {
     const completion = await generatorFor(config).generate(requestOf(weights, work));
     return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
   },
-  /** Says at the port what is certain of the text as it grows; ends when the port is closed. */
+  /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
     const { config, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
@@ -154,7 +154,7 @@ const api = {
     const { stopped, ...whole } = text.end();
     return { ...whole, finishReason: stopped ? 'stop' : completion.finishReason };
   },
-  /** What the model thinks of the tokens of a prompt's text, each after those before it. */
+  /** Reports the tokens of a prompt's text, each with its log-prob after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
     const { config, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
@@ -180,7 +180,7 @@ const api = {
     });
     return text.end().tokens;
   },
-  /** Texts as policies continue them, after what begins a text; tokens as they are. */
+  /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
     const { config, tokenizer } = models.of(key);
     const encoded = prompts.map((prompt) => {

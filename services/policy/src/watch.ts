@@ -1,6 +1,6 @@
-/** Lets work wait until what it looks at has changed. */
+/** A condition variable: work waits until what it looks at has changed. */
 export interface Watch {
-  /** Something that `until` may look at has changed. */
+  /** Makes everybody who waits look again. */
   changed(): void;
   /**
    * The first value other than undefined and false that `select` finds, now or after a change.

@@ -1,12 +1,12 @@
 /** The reference service's compute thread: frozen language models in memory. */
-import { groupBy, logprobScorer, type Scorer } from '@rlhf-streams/model';
+import { logprobScorer, type Scorer } from '@rlhf-streams/model';
 import { type SequenceItem, serveScoring } from '@rlhf-streams/serving/thread';
 
 export interface LogprobItem extends SequenceItem {
   readonly temperature: number;
 }
 
-/** Log-probs of tokens 1 .. length - 1 of each sequence. Each temperature has programs of its own. */
+/** The result of an item: log-probs of tokens 1 .. length - 1. Each temperature has programs of its own. */
 await serveScoring<LogprobItem, Float32Array>({
   role: 'reference',
   kind: 'language model',
@@ -18,15 +18,16 @@ await serveScoring<LogprobItem, Float32Array>({
       return scorer;
     };
     return async (parameters, items) => {
-      const logprobs: Float32Array[] = [];
-      for (const [temperature, places] of groupBy(items.keys(), (place) => items[place]!.temperature)) {
-        const sequences = places.map((place) => items[place]!.tokens);
+      const results = new Map<LogprobItem, Float32Array>();
+      for (const temperature of new Set(items.map((item) => item.temperature))) {
+        const alike = items.filter((item) => item.temperature === temperature);
+        const sequences = alike.map(({ tokens }) => tokens);
         const rows = await scorerAt(temperature).score(parameters, sequences);
-        places.forEach((place, row) => {
-          logprobs[place] = rows[row]!;
+        alike.forEach((item, row) => {
+          results.set(item, rows[row]!);
         });
       }
-      return logprobs;
+      return items.map((item) => results.get(item)!);
     };
   },
 });

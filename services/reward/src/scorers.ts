@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
-import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
+import { unlessMissing } from '@rlhf-streams/files';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
+import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
 import type { SequenceItem } from '@rlhf-streams/serving/thread';
@@ -16,7 +17,7 @@ export interface Scored {
   readonly tokens: (own: Tokenizer) => Promise<readonly number[]>;
 }
 
-export interface Scorer {
+interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 
@@ -50,7 +51,7 @@ export async function createScorers(
   return createModelHost<Scorer>(context, {
     what: 'scorer',
     async load(files) {
-      const gold = await readIfThere(join(files.directory, GOLD_FILE));
+      const gold = await unlessMissing(readFile(join(files.directory, GOLD_FILE), 'utf8'));
       if (gold !== undefined) {
         const reward = parseGoldReward(gold);
         return { score: async ({ text }) => scoreGold(reward, text) };
@@ -63,13 +64,4 @@ export async function createScorers(
     unload,
     isWanted: (artifact) => isInUse(runs.state, artifact),
   });
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

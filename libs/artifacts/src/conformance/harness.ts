@@ -1,23 +1,23 @@
 import type { ArtifactRef, ArtifactStore } from '../port.js';
 
-export type Kind = 'blob' | 'manifest';
+type Kind = 'blob' | 'manifest';
 
 /** Somewhere empty to put artifacts, and ways behind the adapter's back. */
 export interface StoreUnderTest {
   /** The artifacts as one more process, of another machine, opens them. */
   open(): ArtifactStore;
-  /** The hashes that there is something stored of. */
+  /** The hashes of what is stored. */
   list(kind: Kind): Promise<string[]>;
   /** Puts other bytes in the place of what is stored, or where nothing is; removes it where they are undefined. */
   tamper(kind: Kind, sha256: string, content: string | undefined): Promise<void>;
-  /** Makes all that is stored so many milliseconds older. */
+  /** Makes everything that is stored older by `ms` milliseconds. */
   age(ms: number): Promise<void>;
   cleanup(): Promise<void>;
 }
 
 export interface ConformanceOptions {
   create(): Promise<StoreUnderTest>;
-  /** Of a test, in milliseconds. Default 30 s. */
+  /** Milliseconds that a test may take. Default 30 s. */
   readonly timeoutMs?: number;
 }
 

@@ -78,7 +78,7 @@ export async function writeManifest(
 }
 
 /**
- * undefined where there is none.
+ * The manifest of an artifact; undefined where there is none.
  * @throws ArtifactError ARTIFACT_CORRUPT.
  */
 export async function readManifest(layout: Layout, sha256: string): Promise<Manifest | undefined> {

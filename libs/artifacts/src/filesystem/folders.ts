@@ -20,7 +20,7 @@ import { verifyFile } from './blobs.js';
 import type { Layout } from './layout.js';
 import { type SharedWork, shareWork } from './shared-work.js';
 
-/** What is being laid out for so long was left by a process that was killed. */
+/** Milliseconds after which what lies beside a target was left by a process that was killed. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 /** Where the files come from. */
@@ -32,7 +32,7 @@ export interface Source {
    * @throws ArtifactError ARTIFACT_CORRUPT.
    */
   provide(files: Iterable<readonly [name: string, FileEntry]>, signal: AbortSignal): Promise<void>;
-  /** Whether an artifact that was laid out is still known; one that is about to be handed out. */
+  /** Whether an artifact that was laid out earlier, and is about to be handed out again, is still stored. */
   stillThere(sha256: string): Promise<boolean>;
 }
 

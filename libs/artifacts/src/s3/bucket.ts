@@ -31,7 +31,7 @@ export interface Part {
   readonly etag: string;
 }
 
-export interface UnfinishedUpload {
+interface UnfinishedUpload {
   readonly key: string;
   readonly id: string;
   /** By the server's clock, in milliseconds. */
@@ -200,7 +200,7 @@ export function openBucket(options: Settled): Bucket {
 
 function createClient(options: Settled): S3Client {
   const { endpoint, region, credentials, forcePathStyle, maxAttempts, idleTimeoutMs } = options;
-  // The version is pinned to one that runs on Node 20; that later ones will not need not be told at every start.
+  // The SDK is pinned to a version that runs on Node 20: its warning that later ones will not is noise at every start.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   return new S3Client({
     region,

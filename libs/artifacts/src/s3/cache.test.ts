@@ -31,7 +31,7 @@ function open(options: Partial<S3Options> = {}): ArtifactStore {
 
 const gets = () => s3.requests.filter(({ operation }) => operation === 'get').length;
 
-/** Makes everything in the cache look unused for so long. */
+/** Makes everything in the cache look unused for `ms` milliseconds more. */
 async function leaveUnused(ms: number): Promise<void> {
   for (const name of await readdir(cache, { recursive: true })) {
     const path = join(cache, name);

@@ -17,7 +17,7 @@ const PARALLEL_READS = 8;
  *   spare.
  *
  * All is decided before anything goes, and manifests go before blobs: an interrupted collection leaves blobs without
- * a name and never a name without its blobs. Of several generations that are needed, the newest stays.
+ * a name and never a name without its blobs. Where a needed object has several generations, the newest stays.
  *
  * @param graceMs for manifests; 0 says that nobody puts meanwhile, and is that of blobs and unfinished uploads too
  * @param putGraceMs what puts rely on, of blobs and unfinished uploads

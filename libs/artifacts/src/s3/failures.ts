@@ -48,7 +48,7 @@ const WRONG_REGION = new Set([
   'AuthorizationHeaderMalformed',
   'IllegalLocationConstraintException',
 ]);
-/** Of versitygw with status 404. */
+/** Names of errors that mean wrong credentials: versitygw answers them with status 404. */
 const WRONG_KEY = new Set(['InvalidAccessKeyId', 'XAdminUserNotFound']);
 
 export const isNamed = (error: unknown, ...names: string[]): boolean =>

@@ -24,21 +24,21 @@ type Operation =
   | 'list uploads';
 
 export type Fault =
-  /** Answers so instead of doing it. */
+  /** Answers with this error, and does nothing. */
   | { readonly status: number; readonly code: string }
-  /** Closes the connection: before anything is done, or before the answer. */
+  /** Closes the connection: before it does anything, or after, without an answer. */
   | 'break'
   | 'break after'
   /** Never answers. */
   | 'hang'
-  /** Sends so many bytes of a body, then closes the connection, or sends no more. */
+  /** Sends this many bytes of a body, then closes the connection, or sends no more. */
   | { readonly breakAfterBytes: number }
   | { readonly hangAfterBytes: number };
 
 export interface FakeS3 {
   readonly endpoint: string;
   readonly bucket: string;
-  /** Of somebody called so; only these are known. */
+  /** The credentials of `who`: requests are signed with them, and others are refused. */
   credentials(who?: string): { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly objects: Map<string, { bytes: Buffer; modified: number }>;
   readonly uploads: Map<string, { key: string; initiated: number; parts: Map<number, Buffer> }>;
@@ -46,7 +46,7 @@ export interface FakeS3 {
   readonly requests: FakeRequest[];
   /** Asked before each request is done. */
   faults: (request: FakeRequest) => Fault | undefined | Promise<Fault | undefined>;
-  /** Makes all that is stored so many milliseconds older. */
+  /** Makes everything that is stored older by `ms` milliseconds. */
   age(ms: number): void;
   /** What the server's clock is ahead of this machine's, in milliseconds. */
   clockAhead: number;

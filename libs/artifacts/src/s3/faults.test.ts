@@ -35,7 +35,7 @@ const optionsOf = (s3: FakeS3) => ({
 const open = (options: Partial<S3Options> = {}): ArtifactStore =>
   s3Artifacts({ ...optionsOf(s3), cacheDirectory: join(folder, `cache-${machines++}`), ...options });
 
-/** The fault, for the first so many requests that fit. */
+/** The fault, for the first `count` requests that fit. */
 function first(count: number, fault: Fault, fits: (request: FakeRequest) => boolean): FakeS3['faults'] {
   let left = count;
   return (request) => (fits(request) && left-- > 0 ? fault : undefined);

@@ -17,8 +17,8 @@ export interface S3Options {
    */
   readonly cacheBytes?: number;
   /**
-   * Milliseconds for which what was fetched or put stays at least; who needs a folder longer fetches it again. At least
-   * half of `graceMs`, for as long may a put go on; default one hour.
+   * Least milliseconds that what was fetched or put stays in the cache; who needs a folder for longer fetches it again.
+   * At least half of `graceMs`, because a put may take that long; default one hour.
    */
   readonly cacheKeepMs?: number;
   /** URL of an S3-compatible store. Default: that of AWS in the region. */
@@ -30,9 +30,10 @@ export interface S3Options {
   /** The bucket in the path of URLs instead of the host. Default: when `endpoint` is set. */
   readonly forcePathStyle?: boolean;
   /**
-   * A put relies on files that are a quarter of this old at most, and gives up after half of it; so files and unfinished
-   * uploads stay for so long, though `collect` be asked for less, but for 0: then nobody must be putting. Every store
-   * of a bucket must have the same. Also the default of `collect`. At least a minute; default one hour.
+   * Milliseconds for which files and unfinished uploads stay, even where `collect` is asked for less. A put relies on
+   * files of at most a quarter of this age, and gives up after half of it, so every store of a bucket must have the same
+   * value. It is also the default of `collect`, for which 0 says that nobody is putting. At least a minute; default one
+   * hour.
    */
   readonly graceMs?: number;
   /** Attempts of a request that meets throttling, an error of the server or of the network. Default 10: about 15 s. */

@@ -30,7 +30,7 @@ export const dataset = (data: typeof demonstrations) => ({
   prefetchSteps: z.int().min(1).max(1000).default(4).describe('steps issued ahead of training'),
 });
 
-/** Of the methods that learn from pairs. */
+/** The length limit of methods that learn from pairs. */
 export const pairLength = z
   .int()
   .min(2)

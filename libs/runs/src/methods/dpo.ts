@@ -27,7 +27,7 @@ const config = z
           .enum(['sigmoid', 'ipo', 'hinge', 'robust'])
           .default('sigmoid')
           .describe(
-            'sigmoid is DPO (Rafailov et al. 2023), ipo of Azar et al. 2023, hinge of Zhao et al. 2023, robust of Chowdhury et al. 2024',
+            'sigmoid is DPO (Rafailov et al. 2023), ipo by Azar et al. 2023, hinge by Zhao et al. 2023, robust by Chowdhury et al. 2024',
           )
           .register(named, { as: ['loss'] }),
         labelSmoothing: z
@@ -36,7 +36,7 @@ const config = z
           .lt(0.5)
           .default(0)
           .describe(
-            'share of the pairs whose order is taken to be wrong, with robust, and with sigmoid: cDPO (Mitchell 2023)',
+            'share of the pairs whose labels are taken to be flipped, for robust and for sigmoid, which then is cDPO (Mitchell 2023)',
           ),
         maxLength: pairLength,
       })

@@ -15,41 +15,41 @@ export const everyRun = {
     .min(0)
     .default(0)
     .describe(
-      'of every draw: initial weights, order of the data, samples; the same seed gives the same weights',
+      'seeds every draw: initial weights, order of the data, samples; the same seed gives the same weights',
     )
     .register(named, { as: ['random_seed', 'data_seed'] }),
   steps: z
     .int()
     .min(1)
     .max(1_000_000)
-    .describe('batches of the run: updates of the model, or as many batches of samples')
+    .describe('updates of the model, or batches of samples in a run that trains nothing')
     .register(named, { as: ['max_steps', 'num_steps', 'iterations'] }),
   microBatchSize: z
     .int()
     .min(1)
     .max(4096)
     .default(16)
-    .describe('sequences a worker computes at once: fixes the bits of a run, not its result')
+    .describe('sequences that a worker computes at once; it fixes the bits of a run, not its result')
     .register(named, { as: ['per_device_train_batch_size'] }),
   checkpointEvery: z
     .int()
     .min(1)
     .default(10)
-    .describe('steps; what came since is computed again after a crash')
+    .describe('steps between checkpoints; after a crash the steps since the last one are computed again')
     .register(named, { as: ['save_steps'] }),
   stallTimeoutMs: z
     .int()
     .min(1000)
     .default(600_000)
-    .describe('milliseconds; a run that waits longer for events fails and says for which'),
+    .describe('milliseconds without progress after which a run fails, naming the events that it waits for'),
   allow: z
     .strictObject({
       dropped: share
         .default(0.05)
         .describe(
-          'of the rows: those left out because they do not fit the model or the method; not those without a preference, duplicate prompts, or held out beyond maxTestItems',
+          'share of the rows that may be left out because they do not fit the model or the method; rows without a preference, duplicate prompts and rows held out beyond maxTestItems do not count',
         ),
-      cut: share.default(0.2).describe('of the rows: those shortened to what the model takes'),
+      cut: share.default(0.2).describe('share of the rows that may be shortened to what the model takes'),
     })
     .prefault({})
     .describe('shares of the data that may be lost; a run that would lose more is refused'),

@@ -21,7 +21,7 @@ export const body: ModelRole = {
   expected: 'a language model, or a reward model to train on',
 };
 
-/** Frozen; a run may do without. */
+/** Frozen. A run that names none has no log-probs under it. */
 export const reference: ModelRole = {
   role: 'reference',
   field: 'reference',
@@ -30,7 +30,7 @@ export const reference: ModelRole = {
   readsPolicyTokens: true,
   holds: 'every sequence',
 };
-/** Frozen; the initial policy where none is named. */
+/** Frozen. Where a run names none, the initial policy stands for it. */
 export const policyAsReference: ModelRole = { ...reference, otherwise: 'the policy' };
 
 const referenceNames = { as: ['ref_model', 'reference_model'] };

@@ -32,7 +32,7 @@ const config = z
       .min(0)
       .max(100)
       .default(0)
-      .describe('versions a rollout may be older than the policy it trains'),
+      .describe('versions by which a rollout may be older than the policy it trains'),
     optimizer: optimizerConfig(3e-6),
     ppo: z
       .strictObject({
@@ -42,7 +42,7 @@ const config = z
           .default(4)
           .describe("passes over a step's rollouts")
           .register(named, { as: ['epochs', 'ppo_epochs', 'num_epochs', 'num_train_epochs'] }),
-        numMiniBatches: z.int().min(1).default(1).describe('optimizer updates a pass'),
+        numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
         klCoef: z
           .number()
           .min(0)
@@ -53,7 +53,7 @@ const config = z
           .enum(['k1', 'k3'])
           .default('k1')
           .describe(
-            "a token's KL from its log-probs: k1 is unbiased, k3 is too and is never negative (Schulman 2020)",
+            "estimator of a token's KL from its log-probs: both are unbiased, k3 is never negative (Schulman 2020)",
           ),
         adaptiveKl: z
           .strictObject({
@@ -62,7 +62,7 @@ const config = z
               .number()
               .positive()
               .default(10_000)
-              .describe('responses; the coefficient changes by at most a fifth of itself over as many'),
+              .describe('responses over which the coefficient changes by at most a fifth of itself'),
           })
           .optional()
           .describe(
@@ -83,7 +83,7 @@ const config = z
           .default(0.2)
           .describe('how far a value may leave what it was when the advantages were computed'),
         vfCoef: z.number().min(0).default(0.1).describe('weight of the value loss beside that of the policy'),
-        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards, a token'),
+        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards per token'),
         lam: z
           .number()
           .min(0)
@@ -105,13 +105,13 @@ const config = z
             mode: z
               .literal('token_truncate')
               .default('token_truncate')
-              .describe('each token counts the ratio of the two policies, at most the cap'),
+              .describe('each token is weighted by the ratio of the two policies, at most by the cap'),
             cap: z
               .number()
               .min(1)
               .max(1e6)
               .default(2)
-              .describe('the most a token counts, against variance (Ionides 2008)'),
+              .describe('greatest weight of a token, which bounds the variance (Ionides 2008)'),
           })
           .optional()
           .describe(

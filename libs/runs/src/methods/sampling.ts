@@ -12,13 +12,13 @@ const SamplingConfig = z.strictObject({
     .max(10)
     .default(0.7)
     .describe('what logits are divided by before a token is drawn; 0 is greedy'),
-  topK: z.int().min(0).default(0).describe('draw from so many of the likeliest tokens; 0 keeps every token'),
+  topK: z.int().min(0).default(0).describe('draw from the K likeliest tokens; 0 keeps every token'),
   topP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('draw from the fewest tokens that have this probability together (Holtzman et al. 2020)'),
+    .describe('draw from the fewest tokens whose probabilities sum to at least this (Holtzman et al. 2020)'),
   maxNewTokens: z
     .int()
     .min(1)
@@ -26,7 +26,6 @@ const SamplingConfig = z.strictObject({
     .describe("tokens after which a response is cut (TRL's response_length)")
     .register(named, { as: ['response_length', 'max_completion_length', 'max_tokens'] }),
 });
-export type SamplingConfig = z.output<typeof SamplingConfig>;
 
 export const sampled = {
   prompts: DataSource.describe('rows of {prompt}; of {text}, the first words are taken').register(named, {
@@ -39,7 +38,11 @@ export const sampled = {
     .default(0.1)
     .describe('share of the prompts, kept out of training')
     .register(named, { as: ['test_size', 'test_split'] }),
-  promptWords: z.int().min(1).default(3).describe('of a text without prompts, so many first words are one'),
+  promptWords: z
+    .int()
+    .min(1)
+    .default(3)
+    .describe('first words of a text that are its prompt, where data have no prompts'),
   batchSize: z.int().min(1).max(65_536).default(64).describe('prompts of a step'),
   samplesPerPrompt: z
     .int()

@@ -2,10 +2,9 @@
  * What a method is to the services: everything in which methods differ, but for their mathematics (`libs/alignment`)
  * and what they do with the items of a step (`libs/training`). Services read these fields and know no method by name.
  */
-import type { ModelRecord } from '@rlhf-streams/events';
+import type { ModelRecord, Sampling } from '@rlhf-streams/events';
 import type { z } from 'zod';
 import type { DataOrigin } from '../sources.js';
-import type { SamplingConfig } from './sampling.js';
 
 /** A run's configuration by one method. Its `meta` has title, description, source and the smallest example. */
 export type MethodSchema = z.ZodObject<{ method: z.ZodLiteral<string> }, z.core.$strict>;
@@ -66,7 +65,8 @@ export interface PromptsSpec {
   readonly words: number;
   /** Responses for each prompt of a step. */
   readonly samples: number;
-  readonly sampling: SamplingConfig;
+  /** How responses are drawn; what ends one follows from the tokenizer of the policy. */
+  readonly sampling: Omit<Sampling, 'stopTokens'>;
   readonly timeoutMs: number;
 }
 

@@ -1,11 +1,17 @@
-import type { Meter, Tracer } from '@opentelemetry/api';
+import {
+  type Meter,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+} from '@opentelemetry/api';
 import { type Logger, SECONDS } from '@rlhf-streams/bus';
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { wholeBody } from './body.js';
 import { answerMethods } from './methods.js';
 import { problem, problemResponse, toProblem } from './problem.js';
-import { traced } from './tracing.js';
 
 export interface AppOptions {
   readonly logger: Logger;
@@ -46,3 +52,22 @@ export function createApp({ logger, meter, tracer, bodyLimitBytes }: AppOptions)
   });
   return app;
 }
+
+/** Makes each request a span, in the trace that its `traceparent` names: what a handler publishes belongs to it. */
+const traced =
+  (tracer: Tracer): MiddlewareHandler =>
+  (c, next) => {
+    const { method, path } = c.req;
+    const parent = propagation.extract(ROOT_CONTEXT, { traceparent: c.req.header('traceparent') });
+    const attributes = { 'http.request.method': method, 'url.path': path };
+    return tracer.startActiveSpan(method, { kind: SpanKind.SERVER, attributes }, parent, async (span) => {
+      try {
+        await next();
+        span.updateName(`${method} ${routePath(c, -1)}`);
+        span.setAttribute('http.response.status_code', c.res.status);
+        if (c.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      } finally {
+        span.end();
+      }
+    });
+  };

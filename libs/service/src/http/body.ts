@@ -4,8 +4,8 @@ import { isJson } from './media-type.js';
 import { problem } from './problem.js';
 
 /**
- * Reads a request's body, at most `limit` bytes of it, before anything handles the request. What Node's adapter hands on
- * is no Request that another could be made from, so handlers get a new one, made of what was read.
+ * Reads a request's body, at most `limit` bytes of it, before anything handles the request. Handlers get a new Request
+ * with these bytes, because none can be made from the object that Node's adapter hands on.
  * Problems: 413 BODY_TOO_LARGE, 400 BODY_INCOMPLETE when the client left before its end, 400 MALFORMED_JSON for JSON
  * that is not UTF-8.
  */

@@ -15,8 +15,9 @@ export interface HostRules {
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /**
- * What refuses a request that names another host, or, if it changes something, comes from another host's page.
- * Checked where only this machine should reach the service, and where names are set; else whoever reaches it may use it.
+ * The problem with a request that addresses another host, or that changes something and comes from another host's page;
+ * undefined for any other. Requests are checked where only this machine should reach the service, and where names are
+ * set; elsewhere, whoever reaches the service may use it.
  */
 export function refuseForeign(
   request: Request,

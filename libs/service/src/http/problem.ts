@@ -91,8 +91,8 @@ export function validationHook(result: { success: boolean; error?: unknown; targ
 }
 
 /**
- * What a client may know of anything thrown. What is out of reach becomes a 503 with its code, and unforeseen errors a
- * 500; both say nothing of the inside.
+ * What a client may know of anything thrown. What is out of reach becomes a 503 with its code, and an unforeseen error a
+ * 500; neither tells the error's message, which may name hosts, paths or secrets.
  */
 export function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;

@@ -6,7 +6,8 @@ import { invalidRequest } from './problem.js';
 
 /**
  * Middleware that hands a handler the request's body or query as `schema` describes it: `c.req.valid('json')`.
- * Problems: 400 MALFORMED_JSON, 400 INVALID_REQUEST with the path of every mistake, what was expected there and what came, 415 UNSUPPORTED_MEDIA_TYPE.
+ * Problems: 400 MALFORMED_JSON, 400 INVALID_REQUEST with the path of every mistake, what was expected there and what
+ * came, 415 UNSUPPORTED_MEDIA_TYPE.
  */
 export const validated = <Target extends 'json' | 'query', Schema extends z.ZodType>(
   target: Target,

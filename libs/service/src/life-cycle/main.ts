@@ -11,7 +11,7 @@ import { topicSpecsFor } from '../storage/topic-specs.js';
 import { createLogger } from '../telemetry/logger.js';
 import { type ServiceDefinition, startService } from './service.js';
 
-/** What a process that started a service with a channel is told when the service is ready: where it listens. */
+/** What a service tells the process that started it over their channel (`ipc`) once it is ready: where it listens. */
 export interface ReadyMessage {
   readonly ready: string;
 }
@@ -35,8 +35,8 @@ async function runUntilSignal<Schema extends z.ZodObject>(
   environment: Environment,
 ): Promise<ExitCode> {
   let log: EventLog | undefined;
-  // Until the service is there, nothing is under way. Signals are handled from the first moment on: those that it does
-  // not handle do not end the first process of a container.
+  // Until the service is up, nothing is under way, and a signal may end the process at once. It is handled from the first
+  // moment on, because the first process of a container ignores the signals that it has no handler for.
   let stop = (code: ExitCode): void => process.exit(code);
   onOrphaned(() => stop(1));
   onSignals(() => stop(0));
@@ -62,7 +62,7 @@ async function runUntilSignal<Schema extends z.ZodObject>(
       logger,
     });
     stop = () => {
-      // How it went is told by `ended`.
+      // `ended` tells how the stop went.
       service.stop().catch(() => {});
     };
     const crash = onCrash(logger, () => stop(1));

@@ -203,10 +203,11 @@ describe('failure', () => {
   it('of start that takes too long', async () => {
     const late: string[] = [];
     let goOn = () => {};
+    const opened = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
     const begin = async ({ onStop }: Context) => {
-      await new Promise<void>((resolve) => {
-        goOn = resolve;
-      });
+      await opened;
       onStop(() => void late.push('closed'));
     };
     await expect(start(begin, { environment: { START_TIMEOUT_MS: '5' } })).rejects.toMatchObject({

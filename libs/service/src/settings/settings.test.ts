@@ -41,6 +41,13 @@ describe('describeSettings', () => {
     ]);
   });
 
+  it('says in words what depends on the machine', () => {
+    const THREADS = z.coerce.number().default(16).meta({ defaultInWords: 'the cores' }).describe('threads');
+    expect(describeSettings(z.object({ THREADS }))).toEqual([
+      { name: 'THREADS', description: 'threads', default: 'the cores', required: false },
+    ]);
+  });
+
   it('insists on descriptions', () => {
     expect(() => describeSettings(z.object({ X: z.string() }))).toThrow(
       expect.objectContaining({ code: 'RUNTIME_SETTINGS' }),

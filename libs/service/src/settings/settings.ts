@@ -10,16 +10,26 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface SettingDescription {
   readonly name: string;
   readonly description: string;
-  /** As text; undefined where the variable is required or may be absent. */
+  /**
+   * As text; undefined where the variable is required or may be absent. One that depends on the machine is in words: what
+   * the schema's `.meta({ defaultInWords })` says.
+   */
   readonly default?: string;
   readonly required: boolean;
+}
+
+interface Described {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly defaultInWords?: string;
 }
 
 /** @throws RuntimeError RUNTIME_SETTINGS when a setting has no description. */
 export function describeSettings(schema: z.ZodObject): SettingDescription[] {
   const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
   return Object.entries(properties).map(([name, property]) => {
-    const { description, default: fallback } = property as { description?: string; default?: unknown };
+    const { description, default: value, defaultInWords } = property as Described;
+    const fallback = defaultInWords ?? value;
     if (!description)
       throw new RuntimeError(
         'RUNTIME_SETTINGS',
@@ -31,7 +41,7 @@ export function describeSettings(schema: z.ZodObject): SettingDescription[] {
       ...(fallback !== undefined && {
         default: typeof fallback === 'string' ? fallback : JSON.stringify(fallback),
       }),
-      required: required.includes(name) && fallback === undefined,
+      required: required.includes(name) && value === undefined,
     };
   });
 }

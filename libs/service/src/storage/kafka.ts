@@ -13,35 +13,67 @@ export const kafkaSettings = z
       .string()
       .transform((list) => list.split(',').map((broker) => broker.trim()))
       .optional()
-      .describe('host:port of some brokers, with commas between; with it the log is Kafka'),
-    KAFKA_CLIENT_ID: z.string().optional().describe("this client's name in the brokers' logs and quotas"),
+      .describe(
+        'host:port of some brokers, separated by commas: the others are found by them; with it the log is Kafka, and services may run on several machines',
+      ),
+    KAFKA_CLIENT_ID: z
+      .string()
+      .optional()
+      .meta({ defaultInWords: 'rlhf-streams' })
+      .describe("this client's name in the brokers' logs and quotas"),
     KAFKA_PREFIX: z
       .string()
       .default('')
-      .describe('put before topics, groups and transactional ids: installations can share a cluster'),
-    KAFKA_TLS: z.stringbool().default(false).describe('whether to connect with TLS'),
-    KAFKA_TLS_CA_FILE: z.string().optional().describe("PEM file of the brokers' certificate authority"),
-    KAFKA_TLS_CERT_FILE: z.string().optional().describe("PEM file of this client's certificate"),
-    KAFKA_TLS_KEY_FILE: z.string().optional().describe("PEM file of this client's key"),
+      .describe(
+        'put before the names of topics, consumer groups and transactional ids, so that installations can share a cluster; with another one, services see none of the earlier events',
+      ),
+    KAFKA_TLS: z
+      .stringbool()
+      .default(false)
+      .meta({ defaultInWords: 'false' })
+      .describe(
+        'whether to connect with TLS; without it, passwords and texts cross the network in the clear',
+      ),
+    KAFKA_TLS_CA_FILE: z
+      .string()
+      .optional()
+      .meta({ defaultInWords: "Node's authorities" })
+      .describe("PEM file of the brokers' certificate authority; brokers of another one are refused"),
+    KAFKA_TLS_CERT_FILE: z
+      .string()
+      .optional()
+      .describe("PEM file of this client's certificate, where brokers ask for one (mutual TLS)"),
+    KAFKA_TLS_KEY_FILE: z.string().optional().describe("PEM file of that certificate's key"),
     KAFKA_SASL_MECHANISM: z
       .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
       .optional()
-      .describe('how to log in; needs a user name and a password'),
+      .describe(
+        'how to log in; needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, and, with plain, TLS to be safe',
+      ),
     KAFKA_SASL_USERNAME: z.string().optional().describe('user name to log in with'),
     KAFKA_SASL_PASSWORD: z.string().optional().describe('password to log in with'),
-    KAFKA_COMPRESSION: z.enum(['none', 'gzip']).default('gzip').describe('codec of what is published'),
+    KAFKA_COMPRESSION: z
+      .enum(['none', 'gzip'])
+      .default('gzip')
+      .describe(
+        'codec of what is published; none costs the brokers more disk and network, and the services less CPU',
+      ),
     KAFKA_SESSION_TIMEOUT_MS: z.coerce
       .number()
       .int()
       .min(500)
       .default(10_000)
-      .describe('a service that is silent so long has died: its work goes to others'),
+      .describe(
+        'milliseconds of silence after which a service counts as dead and its work goes to others; less than a pause of the machine moves work for nothing',
+      ),
     KAFKA_DEADLINE_MS: z.coerce
       .number()
       .int()
       .min(1_000)
       .default(120_000)
-      .describe('a call gives up after so long without a broker that answers'),
+      .describe(
+        'milliseconds without a broker that answers after which a call gives up with LOG_UNAVAILABLE; a service that is up waits on',
+      ),
   })
   .refine((s) => !s.KAFKA_SASL_MECHANISM || (s.KAFKA_SASL_USERNAME && s.KAFKA_SASL_PASSWORD), {
     path: ['KAFKA_SASL_MECHANISM'],

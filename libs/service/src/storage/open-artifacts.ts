@@ -11,23 +11,28 @@ export const artifactSettings = z.object({
     .string()
     .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w.-]+)*\/?$/, 'expected s3://bucket/prefix')
     .optional()
-    .describe('s3://bucket/prefix of the artifacts; default the folder artifacts in RLHF_DATA_DIR'),
+    .meta({ defaultInWords: 'the folder artifacts in RLHF_DATA_DIR' })
+    .describe(
+      's3://bucket/prefix of checkpoints and model files; services on several machines need one, or a folder that they all mount',
+    ),
   RLHF_CACHE_BYTES: z.coerce
     .number()
     .int()
     .min(0)
     .default(20 * GIB)
+    .meta({ defaultInWords: '20 GiB' })
     .describe(
-      'size of the copies of artifacts from S3 in RLHF_DATA_DIR above which those not used for an hour go',
+      'bytes of copies of artifacts from S3 in RLHF_DATA_DIR above which those go that were not used for an hour; they are fetched again when they are needed',
     ),
   S3_ENDPOINT: z
     .url({ protocol: /^https?$/ })
     .optional()
-    .describe('URL of an S3-compatible store, with the bucket in its paths; default that of AWS'),
+    .meta({ defaultInWords: 'that of AWS' })
+    .describe('URL of an S3-compatible store, asked with the bucket in the path'),
   AWS_REGION: z
     .string()
     .default('us-east-1')
-    .describe('region of the bucket; credentials are found as by every AWS SDK'),
+    .describe('region of the bucket; another one is refused with ARTIFACT_STORE_REFUSED'),
 });
 
 /**

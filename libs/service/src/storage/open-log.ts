@@ -11,8 +11,9 @@ export const logSettings = z.object({
   RLHF_LOG: z
     .string()
     .optional()
+    .meta({ defaultInWords: 'kafka where KAFKA_BROKERS is set, else embedded' })
     .describe(
-      'embedded, kafka, or a module with openLog(environment); default kafka with KAFKA_BROKERS, else embedded',
+      'where events are kept: embedded, a folder in RLHF_DATA_DIR that one process at a time has open; kafka; or a module that exports openLog(environment)',
     ),
 });
 

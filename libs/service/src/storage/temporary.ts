@@ -46,13 +46,13 @@ async function isAbandoned(path: string, name: string): Promise<boolean> {
   return found !== undefined && Date.now() - found.mtimeMs > DAY_MS;
 }
 
-/** Who uses a folder, as the beginning of its name. */
+/** The beginning of a folder's name: the process that made it. */
 const nameOf = ({ host, pid, started = '' }: Maker): string =>
   [host, `${pid}`, started].map(encodeURIComponent).join(',');
 
 const NAME = /^((?:[^,%]|%[0-9A-F]{2})+),(\d+),((?:[^,%]|%[0-9A-F]{2})*),[^,]+$/;
 
-/** undefined for a name that is none of a temporary folder. */
+/** The process that made a folder; undefined where the name is not one of `nameOf`. */
 function makerOf(name: string): Maker | undefined {
   const [, host, pid, started] = NAME.exec(name) ?? [];
   if (host === undefined || started === undefined) return undefined;

@@ -14,18 +14,26 @@ export const topicSettings = z.object({
     .min(1)
     .max(10_000)
     .optional()
-    .describe('partitions of every topic that RLHF_TOPICS_FILE does not name with its own'),
+    .meta({ defaultInWords: "the registry's, 6 for most topics" })
+    .describe(
+      'partitions of every topic that RLHF_TOPICS_FILE does not name with its own: as many services as that can share the work of one kind; added, never removed',
+    ),
   RLHF_TOPIC_REPLICATION: z.coerce
     .number()
     .int()
     .min(1)
     .max(1_000)
     .optional()
-    .describe("copies of every topic that RLHF_TOPICS_FILE does not name with its own; default the brokers'"),
+    .meta({ defaultInWords: "the brokers'" })
+    .describe(
+      'copies of every topic that RLHF_TOPICS_FILE does not name with its own: with one, what is on a broker that is lost is lost',
+    ),
   RLHF_TOPICS_FILE: z
     .string()
     .optional()
-    .describe('YAML file of partitions, replication, retention and settings: defaults, and topics by name'),
+    .describe(
+      'YAML file of partitions, replication, retention and settings of topics, as libs/service/README.md shows; what it says of a topic by name comes first',
+    ),
 });
 
 /**

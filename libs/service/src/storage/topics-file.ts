@@ -6,12 +6,12 @@ import { explainMistake, type TopicDefinition, type TopicName, topics } from '@r
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
-/** Brokers refuse what is larger; the services publish records of a million bytes. */
+/** The least `max.message.bytes`: brokers refuse what is larger, and services publish records of a million bytes. */
 const LEAST_MESSAGE_BYTES = 1_048_588;
 
 const MINUTE = 60 * 1000;
 const UNITS = { m: MINUTE, h: 60 * MINUTE, d: 24 * 60 * MINUTE } as const;
-/** What is read again after a crash, or by a service that was down, must still be there. */
+/** The shortest retention: what is read again after a crash, or by a service that was down, must still be there. */
 const SHORTEST = UNITS.h;
 const EXPECTED = 'expected a duration of at least 1h, as 7d, 12h or 90m, or forever';
 

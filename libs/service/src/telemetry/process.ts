@@ -21,7 +21,7 @@ export function observeProcess(meter: Meter): () => void {
   });
   const counts = new Map<string, number>();
   resources.addCallback((result) => {
-    // What is not observed keeps its last value: a kind of which there is none any more is told too.
+    // The gauge keeps the last value of what is not observed: a kind of resource that is gone is observed as 0.
     for (const type of counts.keys()) counts.set(type, 0);
     for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
     for (const [type, count] of counts) result.observe(count, { type });

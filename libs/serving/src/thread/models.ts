@@ -19,7 +19,7 @@ export interface ModelThread extends Api {
 }
 
 /** A model as it was read. */
-export interface ReadModel {
+interface ReadModel {
   readonly key: string;
   readonly config: ModelConfig;
   readonly parameters: Buffers;

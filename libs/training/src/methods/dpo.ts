@@ -16,20 +16,20 @@ type Config = ConfigOf<'dpo'>;
 export const dpo: Method<'dpo'> = {
   start: () => ({}),
 
-  async update({ config, step, trainer, memory }, items) {
-    const { pairs, batches } = layOut(trainer, items, config);
-    if (pairs.length === 0) return nothingLearned(memory);
+  async update({ config, step, trainer, carry }, items) {
+    const { pairs, batches } = batchesOf(trainer, items, config);
+    if (pairs.length === 0) return nothingLearned(carry);
     const lr = learningRate(config, step);
     const sums = await trainer.update(program(trainer, config), batches, {
       normaliser: pairs.length,
       learningRate: lr,
     });
     const metrics = { ...metricsOf(sums), pairs: pairs.length, grad_norm: sums.gradNorm!, lr };
-    return { metrics, memory };
+    return { metrics, carry };
   },
 
   async evaluate({ config, trainer }, items) {
-    const { pairs, batches } = layOut(trainer, items, config);
+    const { pairs, batches } = batchesOf(trainer, items, config);
     if (pairs.length === 0) return { 'eval/pairs': 0 };
     const sums = await trainer.evaluate(program(trainer, config), batches, pairs.length);
     const metrics = { ...metricsOf(sums), pairs: pairs.length };
@@ -47,7 +47,7 @@ const metricsOf = (sums: Readonly<Record<string, number>>): Metrics => ({
   'logps/rejected': sums.logpsRejected!,
 });
 
-function layOut(trainer: Trainer, items: readonly Item[], config: Config) {
+function batchesOf(trainer: Trainer, items: readonly Item[], config: Config) {
   const { contextLength } = modelOf(trainer, 'policy');
   const pairs = pairsOf(joined(items, 'reference'));
   const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>

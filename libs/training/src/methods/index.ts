@@ -7,7 +7,7 @@ import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 
-/** Every spec has its update, and takes its own configuration: the compiler sees to it. */
+/** The compiler requires an update for every spec, over the configuration of that spec. */
 const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, dpo, sample };
 
 /** The method that a configuration names. */

@@ -6,14 +6,14 @@ import type { Trainer } from '../trainer/trainer.js';
 
 export type Metrics = Record<string, number>;
 
-/** What a method keeps from step to step besides parameters: plain JSON, part of every checkpoint. */
-export type Memory = Readonly<Record<string, number>>;
+/** What a method carries from step to step besides parameters, as a scan does: plain JSON, part of every checkpoint. */
+export type Carry = Readonly<Record<string, number>>;
 
-/** What a step came to. */
+/** The results of a step. */
 export interface StepResult {
   readonly metrics: Metrics;
-  readonly memory: Memory;
-  /** Preferences the step found, to be recorded with it. */
+  readonly carry: Carry;
+  /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
 }
 
@@ -22,16 +22,16 @@ export interface Step<Name extends MethodName> {
   /** From 0. */
   readonly step: number;
   readonly trainer: Trainer;
-  readonly memory: Memory;
+  readonly carry: Carry;
 }
 
 /**
  * What a method does with the items of a step; which models it trains is in its spec. Items come in the order of
- * their ids; the result is a function of configuration, step, trainer state, memory and items alone.
+ * their ids; the result is a function of configuration, step, trainer state, carry and items alone.
  */
 export interface Method<Name extends MethodName = MethodName> {
-  /** Memory before the first step. */
-  readonly start: (config: ConfigOf<Name>) => Memory;
+  /** The carry before the first step. */
+  readonly start: (config: ConfigOf<Name>) => Carry;
   /** Learns from the items of a step. */
   readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
   /** Measures held-out items after the last step. */

@@ -1,22 +1,21 @@
-/** Comparisons as pairs: who won, who lost, by how much. */
+/** Comparisons as pairs of a chosen and a rejected completion. */
 import type { DataFor } from '@rlhf-streams/events';
 import { type Item, type Joined, joined } from '@rlhf-streams/runs';
-import type { Memory, Metrics } from './method.js';
+import type { Carry, Metrics } from './method.js';
 import { lengthOf, type Sequence } from './rows.js';
 
 export interface Pair {
   readonly chosen: Sequence;
   readonly rejected: Sequence;
-  /** Places of the two among the comparison's completions. */
+  /** Indices of the two among the comparison's completions. */
   readonly places: readonly [chosen: number, rejected: number];
   readonly margin: number;
   readonly item: Item;
 }
 
 /**
- * The best completion of each comparison against its worst; a comparison of two is that pair. A tie says nothing and
- * is left out, and so is a completion against itself: its gradient is 0, and what rounding leaves of it AdamW would
- * scale up to whole steps.
+ * The best completion of each comparison against its worst. Ties are left out, and so are completions against themselves:
+ * their gradient is 0, but AdamW would scale up its rounding errors to whole steps.
  */
 export function pairsOf(items: readonly Item[]): Pair[] {
   return joined(items, 'comparison').flatMap((item) => pairOf(item) ?? []);
@@ -67,12 +66,12 @@ export function stack<T>(
 /** A row without tokens: it is masked out everywhere. */
 export const FILLER: Sequence = { promptTokens: [0], tokens: [] };
 
-/** 1 for pairs, 0 for filler, [rows]. */
+/** Mask [rows]: 1 for pairs, 0 for filler. */
 export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
   Float32Array.from({ length: rows }, (_, i) => (i < pairs.length ? 1 : 0));
 
 /** A step without a pair changes no weight and no moment, and is no update of the optimizer. */
-export const nothingLearned = (memory: Memory): { metrics: Metrics; memory: Memory } => ({
+export const nothingLearned = (carry: Carry): { metrics: Metrics; carry: Carry } => ({
   metrics: { pairs: 0 },
-  memory,
+  carry,
 });

@@ -330,7 +330,7 @@ describe('the KL coefficient', () => {
       ),
     );
     await run.trainer.close();
-    return run.memory.klCoef;
+    return run.carry.klCoef;
   };
 
   it('stands still unless it is adaptive', async () => {

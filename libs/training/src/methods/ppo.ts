@@ -34,11 +34,11 @@ import {
 
 type Config = ConfigOf<'ppo'>;
 
-/** A rollout with everything its update needs, one number a completion token. */
+/** A rollout with everything its update needs, one number per completion token. */
 interface Experience {
   readonly sequence: Sequence;
   readonly oldLogprobs: ArrayLike<number>;
-  /** What each token counts, in a step that corrects for older policies. */
+  /** Importance weight of each token, in a step that corrects for older policies. */
   readonly weights?: Float64Array;
   readonly oldValues: Float32Array;
   readonly advantages: Float64Array;
@@ -49,7 +49,7 @@ interface Experience {
 export const ppo: Method<'ppo'> = {
   start: ({ ppo: { klCoef } }) => ({ klCoef }),
 
-  async update({ config, step, trainer, memory }, items) {
+  async update({ config, step, trainer, carry }, items) {
     if (items.length === 0) {
       throw new TrainingError(
         'TRAINING_EMPTY_STEP',
@@ -58,7 +58,7 @@ export const ppo: Method<'ppo'> = {
     }
     const episodes = joined(items, 'rollout', 'reward', 'reference');
     const { numPpoEpochs, numMiniBatches, adaptiveKl } = config.ppo;
-    const klCoef = memory.klCoef!;
+    const klCoef = carry.klCoef!;
     const { experiences, metrics } = await prepare(trainer, episodes, config, step, klCoef);
 
     const lr = learningRate(config, step);
@@ -70,7 +70,7 @@ export const ppo: Method<'ppo'> = {
       );
       for (const miniBatch of split(order, numMiniBatches)) {
         const normaliser = tokenCount(miniBatch.map(({ sequence }) => sequence));
-        const batches = layOut(trainer, miniBatch, config.microBatchSize);
+        const batches = batchesOf(trainer, miniBatch, config.microBatchSize);
         const program = lossProgram(trainer, config, miniBatch[0]!.weights !== undefined);
         updates.push(await trainer.update(program, batches, { normaliser, learningRate: lr }));
       }
@@ -79,15 +79,15 @@ export const ppo: Method<'ppo'> = {
     const nextKlCoef = adaptiveKl
       ? adaptKlCoef(klCoef, { kl: metrics['objective/kl']!, episodes: episodes.length, ...adaptiveKl })
       : klCoef;
-    const episode = (memory.episode ?? 0) + episodes.length;
+    const episode = (carry.episode ?? 0) + episodes.length;
     return {
       metrics: { ...metrics, ...updateMetrics(updates), lr, episode },
-      memory: { klCoef: nextKlCoef, episode },
+      carry: { klCoef: nextKlCoef, episode },
     };
   },
 };
 
-/** Values, rewards, advantages and returns of a step's rollouts, and what the rollouts themselves say. */
+/** Values, rewards, advantages and returns of a step's rollouts, and the metrics that follow from them before any update. */
 async function prepare(
   trainer: Trainer,
   episodes: readonly Joined<'rollout' | 'reward' | 'reference'>[],
@@ -147,7 +147,7 @@ async function prepare(
   return { experiences, metrics };
 }
 
-/** Versions of the policy between the one that sampled and the one that is trained. */
+/** Number of versions by which the policy that sampled is older than the one that is trained. */
 const stalenessOf = ({ rollout }: Joined<'rollout'>): number => rollout.step - rollout.policyVersion;
 
 interface Correction {
@@ -157,9 +157,9 @@ interface Correction {
 }
 
 /**
- * The decoupled objective for rollouts of older policies: what the clip is around is the policy as the step begins,
- * and importance weights make up for the one that sampled. Of the policy's own rollouts both are one, by the log-probs
- * that came with them: their weights are 1.
+ * The decoupled objective for rollouts of older policies (Hilton et al. 2022): the clip is around the proximal policy, which
+ * is the policy at the begin of the step, and importance weights correct for the behaviour policy, which sampled. For
+ * rollouts of the policy itself both are the same, with the log-probs that came with them, and the weights are 1.
  */
 async function correctionFor(
   trainer: Trainer,
@@ -221,7 +221,7 @@ const logprobsOf = (
     contextLength: modelOf(trainer, 'policy').contextLength,
   });
 
-/** A program's one output, a number a prediction, for every completion token in the order of the sequences. */
+/** The one output of a program, a number per prediction, for every completion token in the order of the sequences. */
 async function inferPerToken(
   trainer: Trainer,
   program: InferenceProgram,
@@ -255,7 +255,7 @@ async function inferPerToken(
   return numbers;
 }
 
-function layOut(trainer: Trainer, experiences: readonly Experience[], rows: number) {
+function batchesOf(trainer: Trainer, experiences: readonly Experience[], rows: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   return microBatchesOf(experiences, rows, ({ sequence }) => lengthOf(sequence)).map((group) => {
     const sequences = group.map(({ sequence }) => sequence);
@@ -286,7 +286,7 @@ const logprobProgram = (trainer: Trainer, sampling: Config['sampling']): Inferen
   }),
 });
 
-/** The policy that sampled is the one with its logits divided by the temperature; greedy log-probs are undivided. */
+/** Sampling divides logits by the temperature, and so must log-probs of its policy; greedy sampling divides by nothing. */
 const divisorOf = ({ temperature }: Config['sampling']): number => temperature || 1;
 
 const lossProgram = (trainer: Trainer, { ppo, sampling }: Config, weighted: boolean): LossProgram => ({
@@ -336,13 +336,13 @@ function updateMetrics(updates: readonly Record<string, number>[]): Metrics {
     'loss/value_avg': mean('valueLoss'),
     'val/clipfrac_avg': mean('valueClipfrac'),
     'val/ratio': mean('ratio'),
-    // The variance over updates of their mean ratios: one update has none.
+    // The variance over updates of their mean ratios, which needs two updates.
     ...(updates.length > 1 && { 'val/ratio_var': tokenVariance([updates.map(({ ratio }) => ratio!)]) }),
     grad_norm: mean('gradNorm'),
   };
 }
 
-/** `parts` runs of like size; none is empty. */
+/** At most `parts` consecutive slices of nearly equal size, none of them empty. */
 function split<T>(items: readonly T[], parts: number): T[][] {
   const size = Math.ceil(items.length / parts);
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>

@@ -16,9 +16,9 @@ type Config = ConfigOf<'reward'>;
 export const reward: Method<'reward'> = {
   start: () => ({}),
 
-  async update({ config, step, trainer, memory }, items) {
-    const { pairs, batches } = layOut(trainer, items, config);
-    if (pairs.length === 0) return nothingLearned(memory);
+  async update({ config, step, trainer, carry }, items) {
+    const { pairs, batches } = batchesOf(trainer, items, config);
+    if (pairs.length === 0) return nothingLearned(carry);
     const lr = learningRate(config, step);
     const sums = await trainer.update(program(trainer, config), batches, {
       normaliser: pairs.length,
@@ -35,12 +35,12 @@ export const reward: Method<'reward'> = {
         grad_norm: gradNorm!,
         lr,
       },
-      memory,
+      carry,
     };
   },
 
   async evaluate({ config, trainer }, items) {
-    const { pairs, batches } = layOut(trainer, items, config);
+    const { pairs, batches } = batchesOf(trainer, items, config);
     if (pairs.length === 0) return { 'eval/pairs': 0 };
     const sums = await trainer.evaluate(program(trainer, config), batches, pairs.length);
     const scores = await trainer.infer(scoresProgram(trainer), batches);
@@ -58,7 +58,7 @@ export const reward: Method<'reward'> = {
   },
 };
 
-function layOut(trainer: Trainer, items: readonly Item[], config: Config) {
+function batchesOf(trainer: Trainer, items: readonly Item[], config: Config) {
   const { contextLength } = modelOf(trainer, 'reward');
   const pairs = pairsOf(items);
   const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>

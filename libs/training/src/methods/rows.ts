@@ -1,4 +1,4 @@
-/** Items as rectangles of numbers: how sequences are laid out as micro-batches. */
+/** Lays sequences out as the rectangular arrays of micro-batches. */
 import { float32, int32 } from '@rlhf-streams/tensor';
 import type { MicroBatch } from '../trainer/program.js';
 
@@ -13,7 +13,7 @@ export const lengthOf = ({ promptTokens, tokens }: Sequence): number => promptTo
 export const tokenCount = (sequences: readonly Sequence[]): number =>
   sequences.reduce((count, { tokens }) => count + tokens.length, 0);
 
-/** Items cut into micro-batches of `rows`, those of like length together: less padding, in an order they alone decide. */
+/** Cuts items into micro-batches of `rows`, sorted by length for less padding; the order depends on the items alone. */
 export function microBatchesOf<T>(items: readonly T[], rows: number, length: (item: T) => number): T[][] {
   const sorted = items.toSorted((a, b) => length(a) - length(b));
   return Array.from({ length: Math.ceil(sorted.length / rows) }, (_, i) =>
@@ -22,22 +22,22 @@ export function microBatchesOf<T>(items: readonly T[], rows: number, length: (it
 }
 
 /**
- * The rows a group of items is padded to, at most the run's micro-batch: what a group costs follows from its items,
- * and powers of two are few programs to compile.
+ * The number of rows that a group of items is padded to: a power of two, so that few programs are compiled, and at most the
+ * run's micro-batch, so that a small group costs little.
  */
 export const paddedRows = (items: number, microBatchSize: number): number =>
   Math.min(microBatchSize, 2 ** Math.ceil(Math.log2(items)));
 
-/** Padded lengths are multiples of this: few programs to compile, little padding to compute. */
+/** Padded lengths are multiples of this, which balances programs to compile against padding to compute. */
 const BUCKET = 8;
 
-/** The padded length of a group of sequences, at most the context. */
+/** Length to which a group of sequences is padded, at most the context. */
 export const paddedLength = (sequences: readonly Sequence[], contextLength: number): number =>
   Math.min(contextLength, Math.ceil(Math.max(2, ...sequences.map(lengthOf)) / BUCKET) * BUCKET);
 
 /**
  * Right-padded sequences as ids [rows, T] and a mask [rows, T - 1] over predictions: the one at t scores token t + 1,
- * and is 1 for completion tokens. Rows beyond the sequences are filler, masked out. `more` holds further numbers a
+ * and is 1 for completion tokens. Rows beyond the sequences are filler, masked out. `more` holds further numbers per
  * completion token, each laid out like the mask.
  */
 export function sequenceBatch(

@@ -14,7 +14,7 @@ const update = (change: object, items: readonly Item[]) => {
     ...change,
   }) as ConfigOf<'sample'>;
   // It trains nothing: there is no trainer.
-  return sample.update({ config, step: 0, memory: {}, trainer: undefined as unknown as Trainer }, items);
+  return sample.update({ config, step: 0, carry: {}, trainer: undefined as unknown as Trainer }, items);
 };
 
 const items = [
@@ -40,7 +40,7 @@ describe('a sampling run', () => {
         'objective/scores': 2,
         'objective/kl': 0.75,
       },
-      memory: {},
+      carry: {},
     });
   });
 
@@ -59,6 +59,6 @@ describe('a sampling run', () => {
   });
 
   it('goes on when every rollout of a step failed', async () => {
-    expect(await update({}, [])).toEqual({ metrics: { 'rollout/count': 0 }, memory: {} });
+    expect(await update({}, [])).toEqual({ metrics: { 'rollout/count': 0 }, carry: {} });
   });
 });

@@ -2,13 +2,13 @@ import { joined } from '@rlhf-streams/runs';
 import type { Method, Metrics } from './method.js';
 import { rankByScore } from './rank.js';
 
-/** Sampling without training: what the rollouts of a step, their scores and log-probs say of the policy. */
+/** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */
 export const sample: Method<'sample'> = {
   start: () => ({}),
 
-  async update({ config, memory }, items) {
+  async update({ config, carry }, items) {
     const metrics: Metrics = { 'rollout/count': items.length };
-    if (items.length === 0) return { metrics, memory };
+    if (items.length === 0) return { metrics, carry };
     const episodes = joined(items, 'rollout');
     const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
     metrics['rollout/length'] = mean(episodes.map(({ rollout }) => rollout.tokens.length));
@@ -21,7 +21,7 @@ export const sample: Method<'sample'> = {
     if (kl.length > 0) metrics['objective/kl'] = mean(kl);
     return {
       metrics,
-      memory,
+      carry,
       ...(config.rank && { comparisons: rankByScore(joined(items, 'rollout', 'reward')) }),
     };
   },

@@ -12,10 +12,10 @@ import { lengthOf, microBatchesOf, paddedLength, paddedRows, type Sequence, sequ
 export const sft: Method<'sft'> = {
   start: () => ({}),
 
-  async update({ config, step, trainer, memory }, items): Promise<StepResult> {
-    const { batches, scored, read } = layOut(trainer, items, config.microBatchSize);
-    const numTokens = (memory.numTokens ?? 0) + read;
-    if (scored === 0) return { metrics: { num_tokens: numTokens }, memory: { numTokens } };
+  async update({ config, step, trainer, carry }, items): Promise<StepResult> {
+    const { batches, scored, read } = batchesOf(trainer, items, config.microBatchSize);
+    const numTokens = (carry.numTokens ?? 0) + read;
+    if (scored === 0) return { metrics: { num_tokens: numTokens }, carry: { numTokens } };
     const lr = learningRate(config, step);
     const { loss, gradNorm } = await trainer.update(program(trainer), batches, {
       normaliser: scored,
@@ -23,20 +23,20 @@ export const sft: Method<'sft'> = {
     });
     return {
       metrics: { loss: loss!, grad_norm: gradNorm!, lr, num_tokens: numTokens },
-      memory: { numTokens },
+      carry: { numTokens },
     };
   },
 
   async evaluate({ config, trainer }, items): Promise<Metrics> {
-    const { batches, scored } = layOut(trainer, items, config.microBatchSize);
+    const { batches, scored } = batchesOf(trainer, items, config.microBatchSize);
     if (scored === 0) return { 'eval/completion_tokens': 0 };
     const { loss } = await trainer.evaluate(program(trainer), batches, scored);
     return { 'eval/loss': loss!, 'eval/perplexity': Math.exp(loss!), 'eval/completion_tokens': scored };
   },
 };
 
-/** The micro-batches of demonstrations, how many of their tokens a prediction is scored for, and how many there are. */
-function layOut(trainer: Trainer, items: readonly Item[], microBatchSize: number) {
+/** The micro-batches of demonstrations; `scored` is the number of predicted tokens, `read` that of all tokens. */
+function batchesOf(trainer: Trainer, items: readonly Item[], microBatchSize: number) {
   const { contextLength } = modelOf(trainer, 'policy');
   const sequences: Sequence[] = joined(items, 'demonstration').map(({ demonstration }) => demonstration);
   const batches = microBatchesOf(sequences, microBatchSize, lengthOf).map((group) =>

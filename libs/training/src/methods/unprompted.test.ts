@@ -1,20 +1,14 @@
 import type { Item } from '@rlhf-streams/runs';
 import { cpuEngine } from '@rlhf-streams/tensor';
 import { expect, it } from 'vitest';
-import {
-  begin,
-  comparisonItem,
-  demonstrationItem,
-  runOf,
-  type TrainingMethod,
-} from '../tiny.test.support.js';
+import { begin, comparisonItem, demonstrationItem, runOf } from '../tiny.test.support.js';
 
 /** The log-probs of three tokens and of two: the first token of a text without a prompt has none. */
 const reference = [
   [-1, -2, -3],
   [-2, -1],
 ];
-const prompted: Record<Exclude<TrainingMethod, 'ppo'>, Item> = {
+const prompted: Record<'sft' | 'dpo' | 'reward', Item> = {
   sft: demonstrationItem('tiny/0/0', { promptTokens: [7], tokens: [1, 2, 3] }),
   dpo: comparisonItem(
     'tiny/0/0',

@@ -97,8 +97,10 @@ export function readStats(outputs: Buffers): Record<string, number> {
   );
 }
 
-const byRole = (tensors: Record<string, tf.Tensor>): ModelParameters => ({
-  policy: ofRole('policy', tensors),
-  value: ofRole('value', tensors),
-  reward: ofRole('reward', tensors),
-});
+/** Parameters are named `role.tensor`; the names of a batch have no role. */
+function byRole(tensors: Record<string, tf.Tensor>): ModelParameters {
+  const roles = Object.keys(tensors).flatMap((name) => (name.includes('.') ? name.split('.', 1) : []));
+  return Object.fromEntries(
+    [...new Set(roles)].map((role) => [role, ofRole(role as Role, tensors)]),
+  ) as ModelParameters;
+}

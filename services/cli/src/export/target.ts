@@ -1,6 +1,7 @@
 /** The folder that a model is exported to: nothing in it that is not a model's is ever lost. */
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
+import { unlessMissing } from '@rlhf-streams/files';
 import { refused } from './models.js';
 
 /**
@@ -14,8 +15,7 @@ export async function checkedTarget(
   force: boolean,
 ): Promise<string> {
   const target = resolve(directory);
-  const found = await stat(target).catch((error) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+  const found = await unlessMissing(stat(target)).catch((error) => {
     throw refused(`expected ${target} to be a folder or nothing: ${(error as Error).message}`, error);
   });
   if (!found) {

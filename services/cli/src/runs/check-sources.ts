@@ -1,6 +1,7 @@
 /** Checks that the files which runs name can be read, before any of the runs is done. */
-import { DataError, labelledRows, loadDataset, readDataset } from '@rlhf-streams/data';
+import { DataError, loadDataset, readDataset } from '@rlhf-streams/data';
 import { namedSources, pathOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
+import { labelledRows } from '@rlhf-streams/sentiment';
 
 /**
  * Reads the first row of data, and the labels of all rows that a gold reward is to be trained on.

@@ -15,6 +15,8 @@ export interface RunObserver {
   /** The run waits for something outside of itself, which is named. */
   paused?(cause: string): void;
   resumed?(): void;
+  /** It went on with what another build had computed. */
+  buildChanged?(change: DataFor<'run.build-changed'>): void;
 }
 
 /** Times that a request is repeated which the log did not confirm, over some 40 seconds. */
@@ -110,6 +112,9 @@ export async function followRun(
           break;
         case 'run.resumed':
           observer.resumed?.();
+          break;
+        case 'run.build-changed':
+          observer.buildChanged?.(event.data);
           break;
         case 'run.completed':
           return event.data;

@@ -1,5 +1,5 @@
-import { trainByteLevelBpe } from '@rlhf-streams/model';
-import { type NewModel, namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
+import { newModelConfig, trainByteLevelBpe } from '@rlhf-streams/model';
+import { namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, scorerThatFits } from './admit.js';
 import type { FoundModel } from './found.js';
@@ -39,8 +39,10 @@ const things: Readonly<Record<string, Description>> = {
 function found(config: RunConfig): FoundModel[] {
   return namedModels(config).map((model): FoundModel => {
     const { source } = model;
-    if (source.from === 'new')
-      return { ...model, kind: 'language model', what: 'new', isNew: true, shape: shapeOf(source.shape) };
+    if (source.from === 'new') {
+      const shape = newModelConfig(source.shape);
+      return { ...model, kind: 'language model', what: 'new', isNew: true, shape };
+    }
     const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}` } = {}] =
       things[sourceText(source)]!;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
@@ -51,27 +53,22 @@ function found(config: RunConfig): FoundModel[] {
       what,
       isNew: false,
       shape: {
-        ...shapeOf({
+        ...newModelConfig({
+          architecture: 'gpt2',
           layers: 1,
           width: 32,
           heads: 2,
           contextLength,
           vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
         }),
-        ...(kind !== 'language model' && { numLabels: kind === 'reward model' ? 1 : 3 }),
+        ...(kind !== 'language model' && {
+          head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
+        }),
       },
       ...(tokenizer && { tokenizer }),
     };
   });
 }
-
-const shapeOf = (shape: Omit<NewModel, 'architecture'>) => ({
-  ...shape,
-  architecture: 'gpt2' as const,
-  mlpWidth: 4 * shape.width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-});
 
 const MACHINE: Machine = {
   limitBytes: 8e9,

@@ -1,4 +1,4 @@
-/** Whether a run may start: every rule, over the models that it names. */
+/** Whether a run may start: applies the rules that the roles of its models ask for. */
 import type { RunConfig } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { FoundModel } from './found.js';
@@ -38,7 +38,7 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
 }
 
 /**
- * Checks what depends on the data: whether models hold their sequences, and memory what is computed of them.
+ * Checks what depends on the data: whether contexts hold the sequences, and memory what is computed from them.
  * @throws CoordinatorError RUN_MODEL_UNFIT, RUN_MEMORY
  */
 export function admitLengths(

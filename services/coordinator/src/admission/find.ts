@@ -1,4 +1,4 @@
-/** Finds what a configuration names as models, and opens it as far as is needed to tell what it is. */
+/** Finds the models that a configuration names, and reads their configurations and tokenizers, but no weights. */
 import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ArtifactRef } from '@rlhf-streams/events';
@@ -6,9 +6,9 @@ import {
   checkpointFiles,
   describeCheckpoint,
   loadTokenizer,
-  type ModelConfig,
   ModelError,
   modelKind,
+  newModelConfig,
 } from '@rlhf-streams/model';
 import {
   type NamedModel,
@@ -22,11 +22,11 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { CoordinatorError } from '../errors.js';
 import { type FoundModel, named, takesGold } from './found.js';
 
-/** Where it lies. A new model and a gold reward lie nowhere until they are made. */
+/** Where a model lies. A new model and a gold reward have no place until they are made. */
 export interface Place {
-  /** Holds the files that belong to it, and no others. */
+  /** Holds the files of the model and no others. */
   readonly directory: string;
-  /** Absent of a folder that has not been stored yet. */
+  /** Absent while the folder has not been stored. */
   readonly artifact?: ArtifactRef;
 }
 
@@ -37,7 +37,7 @@ export interface FindDependencies {
   readonly runs: ReadonlyMap<string, RunView>;
   /** The newest model that each run has published. */
   readonly published: ReadonlyMap<string, ArtifactRef>;
-  /** For views of folders; removed by the caller. */
+  /** Folder for links to the files of user's folders; the caller removes it. */
   readonly temporary: string;
   readonly signal: AbortSignal;
 }
@@ -71,7 +71,11 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
     return {
       ...model,
       kind,
-      what: subject(kind === 'classifier' ? `a classifier of ${config.numLabels} labels` : kind),
+      what: subject(
+        config.head.kind === 'scalar' && config.head.labels > 1
+          ? `a classifier of ${config.head.labels} labels`
+          : kind,
+      ),
       shape: config,
       ...(loaded && { tokenizer: { ...tokenizer!, vocabSize: loaded.vocabSize } }),
       isNew: false,
@@ -85,7 +89,7 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
   }
 }
 
-/** From what was found to a sentence about it. */
+/** Makes a sentence of what was found: `run rm trained a reward model`. */
 type Subject = (kind: string) => string;
 
 const withArticle = (kind: string): string => (kind.startsWith('a ') ? kind : `a ${kind}`);
@@ -100,14 +104,9 @@ function subjectOf({ runs }: FindDependencies, source: Source): Subject {
 
 export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 
-/** Its vocabulary is at most as large as was asked for. */
+/** The vocabulary of the trained tokenizer may turn out smaller than was asked for, never larger. */
 function plannedModel(model: NamedModel, planned: NewModel): Found {
-  const shape: ModelConfig = {
-    ...planned,
-    mlpWidth: 4 * planned.width,
-    layerNormEpsilon: 1e-5,
-    tieWordEmbeddings: true,
-  };
+  const shape = newModelConfig(planned);
   return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
 }
 
@@ -141,10 +140,10 @@ async function placeOf(
   }
 }
 
-/** A source that lies somewhere. */
+/** A source that exists before the run. */
 type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
 
-/** Links to those files of a user's folder that belong to a model: it may hold much else. */
+/** Links to the files of a model in a user's folder, which may hold much else. */
 async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
   const invalid = (came: string) =>
     new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${SOURCES}; ${came}`);

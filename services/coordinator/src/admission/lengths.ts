@@ -1,7 +1,6 @@
 /** How long the sequences of a run's items are, in the tokens of its models. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import { type RunConfig, specOf } from '@rlhf-streams/runs';
-import type { RunItem } from '../preparation/items.js';
+import { type RunConfig, type RunItem, specOf } from '@rlhf-streams/runs';
 
 /** Tokens of the longest sequence that the run's model is trained on, or produces. */
 export function longestSequence(

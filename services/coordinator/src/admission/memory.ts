@@ -11,16 +11,17 @@ import {
   scoringBytes,
   trainingBytes,
   weightBytes,
+  withScalarHead,
 } from '@rlhf-streams/model';
 import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
 
-/** What this process is and has. */
+/** The process that admits: its memory, its services and their settings. */
 export interface Machine {
   readonly limitBytes: number;
   /** Names of the services that it runs. */
   readonly services: readonly string[];
-  /** Settings of the policy service and of the optimizer, where they are in this process. */
+  /** Settings of the policy service and of the optimizer, if they run in this process. */
   readonly policyThreads: number;
   readonly policySlots: number;
   readonly optimizerWorkers: number;
@@ -31,9 +32,9 @@ export interface MemoryNeed {
   readonly limitBytes: number;
 }
 
-/** Node and its libraries. */
+/** Memory of Node and its libraries. */
 const PROCESS_BYTES = 150e6;
-/** Until the data are read nothing is known but that a sequence has a prompt and a token. */
+/** Tokens of the shortest sequence, a prompt and a completion of one token: the estimate before data are read. */
 export const SHORTEST = 2;
 
 export function memoryOf(
@@ -43,7 +44,7 @@ export function memoryOf(
   machine: Machine,
 ): MemoryNeed {
   const needs = needsOf(config, models, longest, machine);
-  // What the coordinator makes is made before the others compute.
+  // The coordinator makes models before the other services compute, so that the two do not add up.
   const { coordinator: toBeMade = 0, ...others } = needs;
   const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
   const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade, computed));
@@ -65,7 +66,7 @@ export function fitsMemory(
   return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
 }
 
-/** Bytes by service. */
+/** Bytes that each service needs, by its name. */
 function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],
@@ -102,9 +103,9 @@ function optimizerBytes(
   length: number,
 ): number {
   const { trains, data, sequencesPerItem } = specOf(config);
-  if (trains.length === 0) return weightBytes(shapeOf('policy'));
-  const trained = trains.map(
-    ({ from, head }): ModelConfig => ({ ...shapeOf(from), ...(head === 'scalar' && { numLabels: 1 }) }),
+  if (trains.length === 0) return 0;
+  const trained = trains.map(({ from, head }) =>
+    head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
   const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
   const rows = sequencesPerItem * Math.min(config.microBatchSize, items);

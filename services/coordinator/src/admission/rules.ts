@@ -1,6 +1,6 @@
 /**
- * Which models a run may be started with: one function a rule. Each gives what is wrong, in the words of who wrote the
- * configuration: where it names the model, what came and what was expected.
+ * Which models a run may be started with: one function per rule. Each returns a sentence about what is wrong, in the
+ * words of the configuration: where it names the model, what came and what was expected.
  */
 import { tokenizerDifference } from '@rlhf-streams/model';
 import { type FoundModel, named } from './found.js';
@@ -28,7 +28,7 @@ export function hasEvenHeads({ source, field }: FoundModel): Refusal {
     : `${field}: expected heads to divide the width of ${width}, got ${heads}`;
 }
 
-/** Texts are read by the tokenizer of each model. */
+/** Every model reads texts by its own tokenizer. */
 export const hasTokenizer = (model: FoundModel): Refusal =>
   model.isNew || !model.shape || model.tokenizer
     ? undefined
@@ -41,7 +41,7 @@ export function readsItsTokens(model: FoundModel): Refusal {
   return `${named(model)}: its tokenizer has ${tokenizer.vocabSize} tokens, its vocab_size is ${shape.vocabSize}; expected every token to be below vocab_size`;
 }
 
-/** What is given the token ids of a policy must mean the same by them. */
+/** A model that is given token ids of the policy must read them as the policy does. */
 export function readsTokensOf(policy: FoundModel, model: FoundModel): Refusal {
   if (!policy.tokenizer || !model.tokenizer || !policy.shape || !model.shape) return undefined;
   const difference = tokenizerDifference(model.tokenizer.json, policy.tokenizer.json);
@@ -64,7 +64,7 @@ export function holdsSequences(model: FoundModel, { longest }: Lengths): Refusal
   return `${named(model)}: expected a context of at least ${longest} tokens, as many as a prompt and its completion may have, got ${model.shape.contextLength}: name another, or lower what limits the length`;
 }
 
-/** A completion that is too long for a scorer fails alone; where every one must, nothing can be learned. */
+/** A completion that is too long for a scorer fails by itself. Where no completion fits, nothing can be learned. */
 export function holdsAnyRollout(model: FoundModel, { shortestPrompt }: Lengths): Refusal {
   const prompt = shortestPrompt[model.role];
   if (!model.shape || prompt === undefined || model.shape.contextLength > prompt) return undefined;

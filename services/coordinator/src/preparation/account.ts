@@ -1,4 +1,4 @@
-/** What becomes of a dataset's rows on their way to items: each is used or left out for a reason, and few may be lost. */
+/** Accounts for every row of a dataset: it is used, cut or dropped for a reason, and few rows may be lost. */
 import { splitTrainTest } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import { HELD_OUT_SURPLUS, type RunConfig, sourceText, specOf } from '@rlhf-streams/runs';
@@ -7,25 +7,25 @@ import { CoordinatorError } from '../errors.js';
 /** Why a row is left out, or cut. */
 export interface Reason {
   readonly words: string;
-  /** What the row says is lost, and counts towards `allow.dropped`. Of a duplicate or a tie nothing is. */
+  /** Whether information is lost, so that the row counts towards `allow`. Dropping a duplicate or a tie loses none. */
   readonly lost: boolean;
   /** What would keep such rows whole. */
   readonly help?: string;
-  /** What is said when it is the reason of every row. */
+  /** Said instead when every row is left out for this reason. */
   readonly ofAll?: string;
 }
 
-/** What becomes of a row: an item, cut or not, or nothing. */
+/** What a row became: an item, cut or whole, or nothing. */
 export type Outcome<Item> =
   | { readonly item: Item; readonly cut?: Reason | undefined }
   | { readonly dropped: Reason };
 
 type InSplit<Item> = Item & { split: 'train' | 'test' };
 
-/** Rows by reason. */
+/** Counts of rows by the words of their reason. */
 type Tally = Map<string, { readonly reason: Reason; rows: number }>;
 
-/** Held out alike by every run over the same data with the same fraction. */
+/** Fixed, so that all runs over the same data with the same fraction hold out the same rows. */
 const SPLIT_SEED = 0;
 const SURPLUS: Reason = { words: HELD_OUT_SURPLUS, lost: false };
 

@@ -11,7 +11,7 @@ const NAMED_IN_ERRORS = 10;
 
 /**
  * A collection as it stands now, in the order of its ids: a function of what was published, whatever the order in which
- * it is read. Of records with one id the first counts.
+ * it is read. The first record of each id counts.
  * @throws CoordinatorError RUN_DATA_EMPTY when nothing of the collection was published.
  */
 export async function readFeedback(
@@ -34,7 +34,7 @@ export async function readFeedback(
   return [...first.values()].map(({ data }) => data).sort((a, b) => compare(a.feedback, b.feedback));
 }
 
-/** By time, and where that is one, by place. */
+/** By time, then by partition and offset. */
 const isBefore = (a: Received<'feedback'>, b: Received<'feedback'>): boolean =>
   (a.time - b.time || a.partition - b.partition || a.offset - b.offset) < 0;
 

@@ -11,16 +11,16 @@ import {
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
+  type RunItem,
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
-export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
 type Unsplit<T> = Omit<T, 'split'>;
 
-/** A run's items, and what became of the rows they are made of. */
+/** A run's items, and the account of the rows that they are made of. */
 export interface PreparedItems {
   readonly items: readonly RunItem[];
   readonly data: DataAccount;
@@ -28,12 +28,12 @@ export interface PreparedItems {
 
 interface Encoder {
   readonly contextLength: number;
-  /** What a text begins with, which the tokenizer says; it may be nothing. */
+  /** Tokens that the tokenizer puts before a text; may be empty. */
   readonly begin: readonly number[];
   encode(text: string): number[];
-  /** A prompt to sample from: at least one token. */
+  /** Tokens of a prompt to sample from, at least one. */
   prompt(text: string): number[];
-  /** What a completion ends with. */
+  /** Token that ends a completion. */
   readonly end: number;
 }
 
@@ -45,7 +45,7 @@ export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder =>
   end: tokenizer.eosId,
 });
 
-/** What a run makes of the rows of a dataset. */
+/** The items that a run makes of the rows of a dataset. */
 export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
   const { data } = specOf(config);
   switch (data.kind) {
@@ -58,7 +58,7 @@ export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): 
   }
 }
 
-/** Comparisons another run recorded, which are tokenised already. */
+/** The items of comparisons that another run recorded, tokenised. */
 export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
@@ -72,7 +72,7 @@ export function recordedItems(
   return accountFor(config, outcomes);
 }
 
-/** Preferences that anybody published, whose ids go with them. */
+/** The items of published preferences. Their ids go along as metadata. */
 export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
@@ -100,7 +100,7 @@ function comparingIn(config: RunConfig, source: string): DatasetSpec {
   );
 }
 
-/** The most tokens of an item, and what they are called and could be raised by. */
+/** The most tokens of an item, what the limit is called in reasons, and how to raise it. */
 interface Limit {
   readonly tokens: number;
   readonly words: string;
@@ -136,12 +136,12 @@ const ALL_TIED: Reason = {
 
 const isEmpty = (text: string): boolean => text.trim() === '';
 
-/** A log-prob of single precision as JSON, with its comma. */
+/** Bytes of a log-prob in single precision as JSON, with its comma. */
 const LOGPROB_BYTES = 22;
-/** What records hold beside an item, or its log-probs. */
+/** Bytes of a record besides the item or its log-probs. */
 const OVERHEAD_BYTES = 10_000;
 
-/** Whether the log takes what is said of an item: the item itself, and a log-prob for each of its tokens to learn. */
+/** Whether the log takes the records of an item: the item itself, and a log-prob for each token that is learned. */
 function fitsRecord(item: object, tokens: number): boolean {
   const bytes = Buffer.byteLength(JSON.stringify(item));
   return Math.max(bytes, tokens * LOGPROB_BYTES) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
@@ -210,7 +210,7 @@ function promptTexts(dataset: Dataset, words: number): (string | { dropped: Reas
   }
 }
 
-/** Completions of a prompt as somebody ranked them; 1 is the best. */
+/** Ranked completions of a prompt; rank 1 is the best. */
 interface RankedTexts {
   readonly prompt: string;
   readonly completions: readonly { readonly text: string; readonly score?: number }[];
@@ -246,7 +246,7 @@ function comparisons(
   });
 }
 
-/** Why nothing can be learned from a comparison, if nothing can: completions that are ranked apart must differ. */
+/** The reason for which nothing can be learned from a comparison, if there is one: ranks or completions do not differ. */
 function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Reason | undefined {
   if (ranks.every((rank) => rank === ranks[0])) return ALL_TIED;
   const [first] = completions;
@@ -257,7 +257,7 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
   return nothingLost(`no preference: ${sides} are the same ${alike}`);
 }
 
-/** Why the model or the log cannot take a comparison, if it cannot. */
+/** The reason for which the model or the log cannot take a comparison, if there is one. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))

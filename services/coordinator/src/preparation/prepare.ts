@@ -1,6 +1,6 @@
 /**
- * From a run's configuration to what `run.started` says. What it builds on is waited for, the models that it names are
- * opened as far as their shapes, and admitted; only then are data read, and models and items made and stored.
+ * From a run's configuration to the contents of `run.started`: waits for the runs that it builds on, opens the models that
+ * it names as far as their shapes, and admits them. Only then are data read, and models and items made and stored.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'me
   /** Training steps. */
   readonly steps: number;
   readonly testItems: number;
-  /** Where the run's events begin, if they were there before it. */
+  /** Where a replay's events begin. */
   readonly from?: Record<string, number[]>;
 }
 
@@ -55,7 +55,7 @@ export async function prepare(
   const replay = replayed(config);
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
-  // All waits come before the first put: until the run is started, nothing on the log names what is put.
+  // All waits come before the first put: until `run.started` names an artifact, only its age keeps it from collection.
   refuseCircle(dependencies.runs.state, config);
   await Promise.all(runsBuiltOn(config).map((run) => completed(dependencies.runs, run, signal)));
   return context.temporary.use(async (temporary) => {
@@ -67,7 +67,7 @@ export async function prepare(
       const models: Stored[] = [];
       for (const model of found)
         models.push(await stored(dependencies, thread, config, model, temporary, signal));
-      // A tokenizer that was trained for a new model is known from here on.
+      // New models have tokenizers from here on, so that the rules about tokens apply to them.
       if (found.some(({ isNew }) => isNew)) admitModels(config, models, machine());
 
       const out = join(temporary, artifactRoles.items);
@@ -84,14 +84,14 @@ export async function prepare(
       models: recordsOf(config, models),
       memory: memoryOf(config, models, lengths.longest, machine()),
       steps: config.steps,
-      // Prompts held out are for sampling runs that ask for them: there is nothing to evaluate on them at the end.
+      // Held-out prompts are for sampling runs that ask for them; nothing is evaluated on them at the end of this run.
       testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
       data: prepared.data,
     };
   });
 }
 
-/** In the order of `namedModels`: the run's own first. */
+/** The models in the order of `namedModels`, the run's own first. */
 async function findModels(
   { context, runs }: PrepareDependencies,
   config: RunConfig,
@@ -138,12 +138,12 @@ function readersOf(models: readonly Stored[]) {
   };
 }
 
-/** The models of a run by role: those that it names, and those that stand for what it does not. */
+/** The models of a run by role: those that it names, and those that stand in for roles that it leaves out. */
 function byRole(config: RunConfig, models: readonly Stored[]): Record<string, Stored> {
   const roles = Object.fromEntries(models.map((model) => [model.role, model]));
   for (const { role, otherwise } of specOf(config).models) {
     if (otherwise === undefined || roles[role]) continue;
-    // Where no scorer fits the policy does, and whoever trains finds it under its own role.
+    // Without a scorer that fits, training starts the role from the policy, which is listed already.
     const stands = otherwise === 'the policy' ? models[0] : scorerThatFits(models);
     if (stands) roles[role] = stands;
   }
@@ -162,7 +162,7 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
       {
         source: sourceText(source),
         artifact: place.artifact,
-        // Nothing else is admitted.
+        // Admission lets no other kind pass.
         kind: kind as ModelRecord['kind'],
         ...(shape && {
           parameters: parameterCount(shape),
@@ -173,7 +173,7 @@ const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string,
     ]),
   );
 
-/** Data as they stand when the run starts. */
+/** Reads what a source of data holds when the run starts; files are left to the thread. */
 async function resolveData(
   dependencies: PrepareDependencies,
   source: DataOrigin,

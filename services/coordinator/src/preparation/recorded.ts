@@ -1,4 +1,4 @@
-/** Comparisons that another run recorded: tokens of its policy, and the texts that they are of. */
+/** Comparisons that another run recorded, as texts and as tokens of its policy. */
 import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
 import type { ComparisonItem } from '@rlhf-streams/runs';
 
@@ -12,8 +12,8 @@ interface Encoder {
 }
 
 /**
- * The same texts in the tokens of another model. A completion that its policy ended is ended; one that was cut off
- * stays open, unless it has no text: then nothing but its end can stand for it.
+ * The same texts in the tokens of another model. A completion that its policy ended gets the end token. One that was cut
+ * off does not, unless it has no text: a completion needs at least one token.
  */
 export function encodedAnew(
   recorded: RecordedComparisons,

@@ -1,8 +1,21 @@
-/** What a replay works with: the models of the run that it replays, and the places of its events. */
-import { type RunConfig, replayExtent, replayed, specOf, stepsCompleted } from '@rlhf-streams/runs';
+/** Prepares a replay: it takes the artifacts of the run that it replays, and where that run's events begin. */
+import type { ArtifactRef } from '@rlhf-streams/events';
+import {
+  type ReplayExtent,
+  type RunConfig,
+  replayExtent,
+  replayed,
+  specOf,
+  stepsCompleted,
+} from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import type { Preparation } from './prepare.js';
 import { ended, type SourceDependencies } from './sources.js';
+
+/** A replay has the artifacts of the run that it replays, and reads the topics from where that run did. */
+export interface ReplayPreparation extends ReplayExtent {
+  readonly artifacts: Record<string, ArtifactRef>;
+  readonly from: Record<string, number[]>;
+}
 
 /** @throws CoordinatorError, or RunError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so. */
 export async function prepareReplay(
@@ -10,7 +23,7 @@ export async function prepareReplay(
   config: RunConfig,
   source: string,
   signal: AbortSignal,
-): Promise<Preparation> {
+): Promise<ReplayPreparation> {
   if (source === config.run) throw unfit(`expected run ${source} to replay another run, not itself`);
   const view = await ended(dependencies.runs, source, signal);
   const original = view.config && replayed(view.config);
@@ -21,7 +34,7 @@ export async function prepareReplay(
     const why = view.cause?.message ?? 'no cause given';
     throw unfit(`expected a run that was started; ${source} never was, it is ${view.status}: ${why}`);
   }
-  // Read from the log itself: a projection may not have come so far.
+  // Read from the log itself, as a projection may lag behind it.
   const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
   const completed = await stepsCompleted(metrics, source);
   const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });

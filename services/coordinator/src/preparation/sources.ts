@@ -1,4 +1,4 @@
-/** What other runs left: comparisons by the run's name. */
+/** The runs that a run builds on: waits for them, and reads the comparisons that they recorded. */
 
 import type { Projection } from '@rlhf-streams/bus';
 import { type ArtifactRef, type DataFor, nearest } from '@rlhf-streams/events';
@@ -45,7 +45,7 @@ const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
   Number(comparison.split('/').at(-1));
 
 /**
- * Refuses a run that would wait for itself, by way of others. Whichever of them is prepared last sees the whole circle.
+ * Refuses a run that would wait for itself by way of others. The last run of a circle to be requested sees all of it.
  * @throws CoordinatorError RUN_SOURCE_UNFIT naming the way round.
  */
 export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConfig): void {
@@ -69,7 +69,7 @@ export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConf
   );
 }
 
-/** A run when it has ended, however it ended. */
+/** Waits until a run has completed, failed or been cancelled. */
 export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {
   if (!runs.state.has(run)) {
     const meant = nearest(run, [...runs.state.keys()]);

@@ -1,33 +1,36 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
-import { trainGoldReward } from '@rlhf-streams/evaluation';
+import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  newModelConfig,
   type Tokenizer,
   tokenizerDifference,
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { type DataOrigin, ITEMS_FILE, type NewModel, type RunConfig, sourceText } from '@rlhf-streams/runs';
+import {
+  type DataOrigin,
+  ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  type NewModel,
+  type RunConfig,
+  type RunItem,
+  sourceText,
+} from '@rlhf-streams/runs';
+import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import type { Feedback } from './feedback.js';
-import {
-  encoderOf,
-  feedbackItems,
-  itemsOf,
-  type PreparedItems,
-  type RunItem,
-  recordedItems,
-} from './items.js';
+import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
@@ -36,7 +39,7 @@ export type RunData =
   | { readonly recorded: RecordedComparisons; readonly policy: string }
   | { readonly feedback: readonly Feedback[] };
 
-/** Folders of the models that read the items: the run's own, and reward models by their roles. */
+/** Folders of the models that read the items: the run's own, and reward models by role. */
 export interface Readers {
   readonly model: string;
   readonly scorers: Readonly<Record<string, string>>;
@@ -47,20 +50,13 @@ const api = {
   async makeModel(spec: NewModel, source: DataOrigin, seed: number, out: string): Promise<void> {
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
-    const config: ModelConfig = {
-      architecture: spec.architecture,
+    const config = newModelConfig({
+      ...spec,
       vocabSize,
-      contextLength: spec.contextLength,
-      width: spec.width,
-      layers: spec.layers,
-      heads: spec.heads,
-      mlpWidth: 4 * spec.width,
-      layerNormEpsilon: 1e-5,
-      tieWordEmbeddings: true,
       bosTokenId: eosId,
       eosTokenId: eosId,
       padTokenId: padId,
-    };
+    });
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
@@ -75,6 +71,7 @@ const api = {
     const prepared = await preparedFrom(config, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
+    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
@@ -102,7 +99,7 @@ const api = {
 
 const LINES_AT_ONCE = 1000;
 
-/** Items as lines of JSON, which together may be more than one string can hold. */
+/** Items as lines of JSON, in chunks, because all lines together may exceed the longest string. */
 function* linesOf(items: readonly RunItem[]): Generator<string> {
   for (let start = 0; start < items.length; start += LINES_AT_ONCE) {
     const some = items.slice(start, start + LINES_AT_ONCE);
@@ -162,7 +159,7 @@ interface Reader {
   readonly tokenizer: Tokenizer;
 }
 
-/** A model, admitted before, as far as its tokenizer. */
+/** An admitted model, without its weights. */
 async function readerAt(directory: string): Promise<Reader> {
   const { config, tokenizer } = await describeCheckpoint(directory);
   return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };

@@ -1,4 +1,4 @@
-/** Compute threads that live as long as one preparation: a long one holds up no other, and an unwanted one ends at once. */
+/** One compute thread per preparation: a long preparation delays no other, and a cancelled one ends at once. */
 import { type Api, spawn } from '@rlhf-streams/threads';
 import pLimit from 'p-limit';
 

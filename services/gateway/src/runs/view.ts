@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
+import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
   methodNames,
   RunConfig as RunConfigSchema,
@@ -58,6 +58,13 @@ export const Run = RunSummary.extend({
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
     .describe('the newest published'),
+  build: Build.optional().describe('of the coordinator that started it'),
+  buildChanges: z
+    .array(z.object({ step: z.int(), from: Build.optional(), to: Build }))
+    .optional()
+    .describe(
+      'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
+    ),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -91,7 +98,7 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, data } = state;
+  const { run, config, artifacts, models, data, build, buildChanges } = state;
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
@@ -103,6 +110,8 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(artifacts && { artifacts }),
     ...(models && { models }),
     ...(data && { data }),
+    ...(build && { build }),
+    ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),

@@ -1,0 +1,37 @@
+/** What a spec says of its method's steps is so, for every method that there is. */
+import { type Item, type MethodName, methodNames, methods, parseRunConfig, specOf } from '@rlhf-streams/runs';
+import { cpuEngine } from '@rlhf-streams/tensor';
+import { describe, expect, it } from 'vitest';
+import { begin, episodeItem, itemsFor, runOf, trainingMethods } from '../tiny.test.support.js';
+import { methodOf } from './index.js';
+import type { Step } from './method.js';
+
+/** Scores of two scorers, the second the gold one. */
+const withParts = (item: Item): Item =>
+  item.reward ? { ...item, reward: { ...item.reward, parts: { rm: item.reward.score, gold: 0.5 } } } : item;
+
+describe.each(trainingMethods)('what is shown of a run of %s', (name) => {
+  it('are metrics of its steps, and of its held-out items', async () => {
+    const { progress, data } = specOf(runOf(name));
+    const run = await begin(runOf(name), cpuEngine());
+    const metrics = await run.update(itemsFor(name, 4).map(withParts));
+    expect(Object.keys(metrics)).toEqual(expect.arrayContaining(progress.step.map(([, metric]) => metric)));
+    if (data.kind === 'prompts') return expect(progress.heldOut).toEqual([]);
+    const heldOut = await run.evaluate(itemsFor(name, 3, 2));
+    expect(Object.keys(heldOut)).toEqual(
+      expect.arrayContaining(progress.heldOut.map(([, metric]) => metric)),
+    );
+  });
+});
+
+const measuring = methodNames.filter((name) => methods[name].trains.length === 0);
+
+it.each<MethodName>(measuring)('what is shown of a run of %s are metrics of its steps', async (name) => {
+  const [example] = methods[name].config.meta()!.examples as [object];
+  const config = parseRunConfig({ ...example, scorers: ['gold:bundled'], reference: 'run:sft' });
+  const said = { logprobs: [-1, -2], reference: [-2, -1], score: 1 };
+  const items = [episodeItem('tiny/0/0/0', { promptTokens: [0], tokens: [1, 2] }, said)];
+  const { metrics } = await methodOf(name).update({ config, step: 0, carry: {} } as Step<MethodName>, items);
+  const shown = specOf(config).progress.step.map(([, metric]) => metric);
+  expect(Object.keys(metrics)).toEqual(expect.arrayContaining(shown));
+});
