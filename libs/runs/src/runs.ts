@@ -11,7 +11,7 @@ import type {
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
-export type RunStatus = (typeof runStatuses)[number];
+type RunStatus = (typeof runStatuses)[number];
 
 export interface RunView {
   readonly run: string;

@@ -3,7 +3,7 @@ import type { RunView } from '@rlhf-streams/runs';
 import { problem } from '@rlhf-streams/service';
 import { DeadlineError, withDeadline } from '@rlhf-streams/waiting';
 
-export interface Confirmed {
+interface Confirmed {
   readonly state: RunView;
   /** false where another request was already publishing the same event, whose outcome this is. */
   readonly published: boolean;

@@ -8,7 +8,7 @@ import { applyStep, type StepMetrics } from './progress.js';
 
 /** The topics of the core events, which every stream of a run has; others have to be asked for. */
 export const coreTopics = ['runs', 'policy-versions', 'training-metrics'] as const;
-export type CoreEvent = Received<(typeof coreTopics)[number]>;
+type CoreEvent = Received<(typeof coreTopics)[number]>;
 
 /** A run's core events in the order in which they were read. Within a partition that is the log's order. */
 interface Remembered {
