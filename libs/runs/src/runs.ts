@@ -17,7 +17,10 @@ export interface RunView {
   readonly run: string;
   /** Partition of the `runs` topic: who owns it owns the run. */
   readonly partition: number;
-  /** Offset, in that partition, of the request that made the run: earlier events of its name are of a run that never started. */
+  /**
+   * Offset, in that partition, of the request that made the run: earlier events of its name are of a run that never
+   * started.
+   */
   readonly requestOffset: number;
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
@@ -31,7 +34,10 @@ export interface RunView {
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
-  /** Positions from which the topics are read: their ends when the run started, or when the run started that it replays. */
+  /**
+   * Positions from which the topics are read: their ends when the run started, or when the run started that it
+   * replays.
+   */
   readonly from: Readonly<Record<string, readonly number[]>>;
   /** Of the coordinator that started it. */
   readonly build?: Build;
@@ -73,7 +79,10 @@ interface Runs {
 /** The log has an item's run before the item: this is time enough to read it. */
 const RUN_TIMEOUT_MS = 10_000;
 
-/** The run of an item that was read, once it has started or ended. @throws as the projection's `waitFor` does, after 10 s. */
+/**
+ * The run of an item that was read, once it has started or ended.
+ * @throws as the projection's `waitFor` does, after 10 s.
+ */
 export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promise<RunView> =>
   runs.waitFor(
     (state) => {

@@ -15,7 +15,10 @@ export function applyVersion(
 /** A model that a run made. */
 export type PublishedModel = Pick<PublishedVersion, 'version' | 'step' | 'artifact'>;
 
-/** The model that an event names. Steps name theirs too, and for longer: compaction of `policy-versions` leaves only the newest. */
+/**
+ * The model that an event names. Steps name theirs too, and for longer: compaction of `policy-versions` leaves only
+ * the newest.
+ */
 export function publishedModel(
   event: TopicEvent<'policy-versions' | 'training-metrics'>,
 ): PublishedModel | undefined {

@@ -4,7 +4,7 @@ import { CliError } from './errors.js';
 
 /** Error codes of commands that were asked for what cannot be. `isMistake` knows those of runs. */
 const REFUSALS =
-  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^RUNTIME_SETTINGS$/;
+  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^(RUNTIME_SETTINGS|CONFIG_TOO_LARGE|BODY_TOO_LARGE)$/;
 
 export interface Failure {
   /** The message, with the error's code where it does not name it already. */

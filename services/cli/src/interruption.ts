@@ -1,7 +1,9 @@
 /** What interrupts a command: signals, and the end of the npm that started it. */
 import { CliError } from './errors.js';
 
-/** One Ctrl-C may arrive twice within this time: the terminal signals all processes, and npm forwards what it receives. */
+/**
+ * One Ctrl-C may arrive twice within this time: the terminal signals all processes, and npm forwards what it receives.
+ */
 const SAME_SIGNAL_MS = 1000;
 const PARENT_CHECK_MS = 500;
 
@@ -50,7 +52,9 @@ function program(environment: NodeJS.ProcessEnv): string {
 const PLAIN = /^[\w./:=,@%+-]+$/;
 const quoted = (word: string): string => (PLAIN.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
-/** The command line that resumes what was interrupted: a quickstart needs `--resume`, other commands are given again. */
+/**
+ * The command line that resumes what was interrupted: a quickstart needs `--resume`, other commands are given again.
+ */
 export function commandToGoOn(
   words: readonly string[] = process.argv.slice(2),
   environment: NodeJS.ProcessEnv = process.env,

@@ -5,7 +5,9 @@ import { isThere } from '../runs/follow-run.js';
 import { readRunFile } from '../runs/run-file.js';
 import { showRun } from '../runs/show-run.js';
 
-/** Requests the runs of a file, one after another, and follows each to its end. A run that the log has already goes on. */
+/**
+ * Requests the runs of a file, one after another, and follows each to its end. A run that the log has already goes on.
+ */
 export async function run(file: string, options: Where & { readonly signal: AbortSignal }): Promise<void> {
   const configs = await readRunFile(file);
   const place = await openPlace(options);

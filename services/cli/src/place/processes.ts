@@ -30,7 +30,10 @@ export interface Processes extends Client {
 
 const READYZ_TIMEOUT_MS = 3_000;
 
-/** @throws CliError CLI_LOG_PRIVATE for the embedded log, which belongs to one process; CLI_SERVICE_FAILED; as `openLog` does. */
+/**
+ * @throws CliError CLI_LOG_PRIVATE for the embedded log, which belongs to one process; CLI_SERVICE_FAILED; as
+ * `openLog` does.
+ */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
   const { directory, ports = {}, replicas = {}, signal } = options;
   const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };

@@ -70,7 +70,10 @@ async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   });
 }
 
-/** Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be replaced. */
+/**
+ * Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be
+ * replaced.
+ */
 async function open(where: Where, experiment: RecipeOptions, options: DirectoryOptions): Promise<Place> {
   const { directory } = where;
   if (isShared(where)) {

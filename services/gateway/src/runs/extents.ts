@@ -12,7 +12,10 @@ interface Extent {
 }
 
 export interface Extents {
-  /** The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked for. */
+  /**
+   * The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked
+   * for.
+   */
   readonly of: (run: string, topic: StreamTopic, start: Positions) => Promise<readonly Extent[]>;
 }
 
