@@ -67,10 +67,12 @@ export {
   hasEnded,
   isInUse,
   neverStarted,
-  type RunStatus,
   type RunView,
+  readRuns,
+  runStatuses,
   startedRun,
 } from './runs.js';
+export { differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,

@@ -11,7 +11,7 @@ const refOf = (content: string): ArtifactRef => {
 };
 
 type Unplaced = TopicEvent<(typeof ARTIFACT_TOPICS)[number]>;
-const placed = (event: Unplaced): ArtifactEvent => ({ ...event, partition: 0, time: 0 });
+const placed = (event: Unplaced): ArtifactEvent => ({ ...event, partition: 0, offset: 0, time: 0 });
 
 const requested = (run: string, model = 'm'): Unplaced => ({
   type: 'run.requested',

@@ -1,16 +1,14 @@
-/** Which artifacts the log still has a use for: the roots of a garbage collection. */
+/** Which artifacts runs still need: the roots of a garbage collection. */
 import type { ArtifactRef, TopicEvent, TopicName } from '@rlhf-streams/events';
-import { applyRunEvent, hasEnded, type RunView } from './runs.js';
+import { applyRunEvent, hasEnded, type RunEvent, type RunView } from './runs.js';
 import { applyVersion, type PublishedVersion } from './versions.js';
 
 /** Topics whose events name artifacts. */
 export const ARTIFACT_TOPICS = ['runs', 'policy-versions', 'training-metrics'] as const satisfies TopicName[];
 
 /** An event of `ARTIFACT_TOPICS`. */
-export type ArtifactEvent = TopicEvent<(typeof ARTIFACT_TOPICS)[number]> & {
-  readonly partition: number;
-  readonly time: number;
-};
+export type ArtifactEvent = TopicEvent<(typeof ARTIFACT_TOPICS)[number]> &
+  Pick<RunEvent, 'partition' | 'offset' | 'time'>;
 
 /**
  * What must stay: everything that a run was started with; the newest version of each run and the checkpoint to go on

@@ -1,10 +1,10 @@
 /** A replay trains again on the events that another run logged, with the same hyperparameters or with others. */
-import { isDeepStrictEqual } from 'node:util';
 import type { TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { specOf } from './methods/index.js';
 import { onlyMeasures } from './named-models.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { differences } from './same-run.js';
 import { replayed } from './steps.js';
 
 /** A value for a key of a configuration: `['ppo.klCoef', 0.1]`. */
@@ -56,10 +56,10 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
   if (logged === 0) throw unfit(`expected run ${run} to have completed a step, got none to replay`);
   const free = [...LEARNING, 'optimizer', ...(hyperparameters ? [hyperparameters] : [])];
   const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
-  const fixed = differences(config, source.config).filter(
+  const fixed = differences(config, source.config)
+    .map(({ path }) => path)
     // The log holds items as they were cut to the limit.
-    (path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!),
-  );
+    .filter((path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!));
   if (fixed.length > 0) {
     throw unfit(
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,
@@ -79,7 +79,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
  * by its own policies; any other replay is trained off-policy.
  */
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
-  differences(config, source).every((path) => [...NAMES, ...KEEPING].includes(path));
+  differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
 
 /** Steps that a run completed, including the one that evaluates held-out items. */
 export async function stepsCompleted(
@@ -97,14 +97,6 @@ function set(json: unknown, [key, ...rest]: readonly string[], value: unknown): 
   if (key === undefined) return value;
   const object = isObject(json) ? json : {};
   return { ...object, [key]: set(Object.hasOwn(object, key) ? object[key] : undefined, rest, value) };
-}
-
-/** Paths at which two configurations differ. */
-function differences(a: unknown, b: unknown, path: readonly string[] = []): string[] {
-  if (isDeepStrictEqual(a, b)) return [];
-  if (!isObject(a) || !isObject(b)) return [path.join('.')];
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return [...keys].flatMap((key) => differences(a[key], b[key], [...path, key]));
 }
 
 const isObject = (json: unknown): json is Readonly<Record<string, unknown>> =>

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRunConfig } from './run-config.js';
 import { applyRunEvent, hasEnded, type RunView } from './runs.js';
 
+/** Where the log has them is added by `given`. */
 type RunEvent = TopicEvent<'runs'>;
 
 const config = { run: 'r', method: 'sft', steps: 2, model: 'm', data: 'd' };
@@ -16,10 +17,8 @@ const started: RunEvent = {
   type: 'run.started',
   data: { run: 'r', config, steps: 2, testItems: 5, artifacts, from },
 };
-const waiting: RunEvent = {
-  type: 'run.waiting',
-  data: { run: 'r', step: 1, waitingFor: { rewards: 3 }, sinceMs: 15_000, deadlineMs: 60_000 },
-};
+const missing = { step: 1, waitingFor: { rewards: 3 }, sinceMs: 15_000, deadlineMs: 60_000 };
+const waiting: RunEvent = { type: 'run.waiting', data: { run: 'r', ...missing } };
 const paused: RunEvent = { type: 'run.paused', data: { run: 'r' } };
 const resumed: RunEvent = { type: 'run.resumed', data: { run: 'r' } };
 const completed: RunEvent = { type: 'run.completed', data: { run: 'r', steps: 2, policyVersion: 2 } };
@@ -30,7 +29,7 @@ const cancelled: RunEvent = { type: 'run.cancelled', data: { run: 'r', reason: '
 function given(...events: readonly RunEvent[]): Map<string, RunView> {
   const runs = new Map<string, RunView>();
   events.forEach((event, i) => {
-    applyRunEvent(runs, { ...event, partition: 3, time: 100 + i });
+    applyRunEvent(runs, { ...event, partition: 3, offset: 40 + i, time: 100 + i });
   });
   return runs;
 }
@@ -39,6 +38,7 @@ const viewAfter = (...events: readonly RunEvent[]) => given(...events).get('r');
 const request = {
   run: 'r',
   partition: 3,
+  requestOffset: 40,
   status: 'requested',
   config: parseRunConfig(config),
   testItems: 0,
@@ -77,7 +77,7 @@ describe('a run', () => {
     expect(viewAfter(requested, accounted, waiting)).toEqual({
       ...running,
       data,
-      waitingFor: { rewards: 3 },
+      waiting: missing,
     });
   });
 
@@ -97,7 +97,7 @@ describe('a run', () => {
   });
 
   it('says what it waits for until something else happens', () => {
-    expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waitingFor: { rewards: 3 } });
+    expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waiting: missing });
     expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);
   });
 
@@ -149,7 +149,12 @@ describe('a run', () => {
   it.each([failed, cancelled])('that ended before it was started may be requested again: %j', (end) => {
     const other: RunEvent = { type: 'run.requested', data: { run: 'r', config: { ...config, steps: 9 } } };
     const view = viewAfter(requested, end, started, other);
-    expect(view).toEqual({ ...request, config: parseRunConfig({ ...config, steps: 9 }), requestedAt: 103 });
+    expect(view).toEqual({
+      ...request,
+      config: parseRunConfig({ ...config, steps: 9 }),
+      requestedAt: 103,
+      requestOffset: 43,
+    });
     expect(viewAfter(requested, end, other, started)).toMatchObject({
       status: 'running',
       config: { steps: 9 },
@@ -206,7 +211,12 @@ describe('any sequence of events', () => {
             const queue = b.length === 0 || (turns[turn % turns.length] && a.length > 0) ? a : b;
             mixed.push(queue.shift()!);
           }
-          const timeless = (view: RunView | undefined) => ({ ...view, requestedAt: 0, endedAt: 0 });
+          const timeless = (view: RunView | undefined) => ({
+            ...view,
+            requestOffset: 0,
+            requestedAt: 0,
+            endedAt: 0,
+          });
           expect(timeless(given(...mixed).get('r'))).toEqual(timeless(viewAfter(requested, ...mine)));
         },
       ),
@@ -219,6 +229,7 @@ describe('any sequence of events', () => {
     applyRunEvent(runs, {
       ...(started as { type: 'run.started'; data: DataFor<'run.started'> }),
       partition: 3,
+      offset: 41,
       time: 101,
     });
     expect(before).toEqual(request);

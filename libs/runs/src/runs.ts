@@ -1,4 +1,4 @@
-/** What the `runs` topic says, run by run. */
+/** The state of runs: the one projection of topic `runs`, which every service and the command share. */
 import type {
   ArtifactRef,
   Build,
@@ -10,12 +10,18 @@ import type {
 } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
-export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
+export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
+type RunStatus = (typeof runStatuses)[number];
 
 export interface RunView {
   readonly run: string;
   /** Partition of the `runs` topic: who owns it owns the run. */
   readonly partition: number;
+  /**
+   * Offset, in that partition, of the request that made the run: earlier events of its name are of a run that never
+   * started.
+   */
+  readonly requestOffset: number;
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
@@ -28,32 +34,41 @@ export interface RunView {
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
-  /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
+  /**
+   * Positions from which the topics are read: their ends when the run started, or when the run started that it
+   * replays.
+   */
   readonly from: Readonly<Record<string, readonly number[]>>;
   /** Of the coordinator that started it. */
   readonly build?: Build;
   /** Each time that it went on with what another build had computed. */
   readonly buildChanges?: readonly BuildChange[];
   readonly cause?: Cause;
-  /** What it waits for outside of it, by the service that met it: while there is any, it is paused. */
+  /** What the run waits for outside of itself, by the service that met it: it is paused while there is any. */
   readonly paused?: Readonly<Record<string, Cause>>;
-  /** What it waited for when it last said so; forgotten at the next step. */
-  readonly waitingFor?: Readonly<Record<string, number>>;
+  /** What a step missed when the run last said so. Other topics know whether that step is done by now. */
+  readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;
 }
 
 type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
 
-type RunEvent = TopicEvent<'runs'> & { readonly partition: number; readonly time: number };
+/** An event of topic `runs`, and where the log has it. */
+export type RunEvent = TopicEvent<'runs'> & {
+  readonly partition: number;
+  readonly offset: number;
+  readonly time: number;
+};
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
-export const neverStarted = (view: RunView): boolean => hasEnded(view) && view.artifacts === undefined;
+export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
+  hasEnded(view) && view.artifacts === undefined;
 
-/** What waits for a state of runs: a projection of the `runs` topic. */
+/** The part of a projection of topic `runs` that waits for a state. */
 interface Runs {
   waitFor(
     select: (state: ReadonlyMap<string, RunView>) => RunView | undefined,
@@ -61,10 +76,13 @@ interface Runs {
   ): Promise<RunView>;
 }
 
-/** An item's run is on the log before the item: this is only the time to read it. */
+/** The log has an item's run before the item: this is time enough to read it. */
 const RUN_TIMEOUT_MS = 10_000;
 
-/** The run of an item that came: started, or ended already. @throws as the projection's `waitFor` does, after 10 s. */
+/**
+ * The run of an item that was read, once it has started or ended.
+ * @throws as the projection's `waitFor` does, after 10 s.
+ */
 export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promise<RunView> =>
   runs.waitFor(
     (state) => {
@@ -74,7 +92,7 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
-/** Whether a run that goes on was started with an artifact. */
+/** Whether a run that has not ended was started with an artifact. */
 export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
   for (const view of runs.values())
     if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
@@ -83,8 +101,8 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: Artifact
 }
 
 /**
- * Applies one event: the first request of a run counts, and nothing after its end, but for a run that ended before it
- * was started: that one's next request counts.
+ * Applies one event. Only the first request of a run counts, and nothing after its end; but a run that ended before it
+ * was started begins anew with its next request.
  */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
@@ -93,12 +111,24 @@ export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void
   if (next) runs.set(run, next);
 }
 
+/** The runs of a log, from the events of topic `runs`, or of one run from those of its name. */
+export async function readRuns(
+  events: AsyncIterable<RunEvent>,
+  run?: string,
+): Promise<ReadonlyMap<string, RunView>> {
+  const runs = new Map<string, RunView>();
+  for await (const event of events)
+    if (run === undefined || event.data.run === run) applyRunEvent(runs, event);
+  return runs;
+}
+
 function begin(event: RunEvent): RunView | undefined {
   if (event.type !== 'run.requested') return undefined;
   const { run, config } = event.data;
   const view = {
     run,
     partition: event.partition,
+    requestOffset: event.offset,
     status: 'requested',
     testItems: 0,
     from: {},
@@ -113,7 +143,7 @@ function begin(event: RunEvent): RunView | undefined {
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
   if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
-  const { waitingFor: _, ...rest } = view;
+  const { waiting: _, ...rest } = view;
   switch (event.type) {
     case 'run.requested':
       return undefined;
@@ -131,8 +161,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         ...(event.data.build && { build: event.data.build }),
       };
     }
-    case 'run.waiting':
-      return { ...rest, waitingFor: event.data.waitingFor };
+    case 'run.waiting': {
+      const { run: _, ...waiting } = event.data;
+      return { ...rest, waiting };
+    }
     case 'run.paused': {
       const { by = '', cause = NO_CAUSE } = event.data;
       return withPauses(rest, { ...rest.paused, [by]: cause });

@@ -1,4 +1,4 @@
-/** Which policy version of a run is the newest: not always the one that came last, for one may be published again. */
+/** Which policy version of a run is the newest. That is not always the last event: a version may be published again. */
 import type { DataFor, TopicEvent } from '@rlhf-streams/events';
 
 export type PublishedVersion = DataFor<'policy.published'>;
@@ -15,7 +15,10 @@ export function applyVersion(
 /** A model that a run made. */
 export type PublishedModel = Pick<PublishedVersion, 'version' | 'step' | 'artifact'>;
 
-/** The model that an event tells of. Steps tell of theirs too, and for longer: `policy-versions` may keep only the newest. */
+/**
+ * The model that an event names. Steps name theirs too, and for longer: compaction of `policy-versions` leaves only
+ * the newest.
+ */
 export function publishedModel(
   event: TopicEvent<'policy-versions' | 'training-metrics'>,
 ): PublishedModel | undefined {

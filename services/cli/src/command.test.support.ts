@@ -6,7 +6,7 @@ import { expect, vi } from 'vitest';
 
 const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.url));
 
-export interface Ended {
+interface Ended {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

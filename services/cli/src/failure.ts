@@ -1,22 +1,22 @@
-/** How a command's failure is told: one line, and the code that the process exits with. */
+/** A command's failure for people: one line, and the code that the process exits with. */
 import { isMistake } from '@rlhf-streams/runs';
 import { CliError } from './errors.js';
 
-/** Error codes of commands that were asked for what cannot be. The runtime knows the codes of runs (`isMistake`). */
+/** Error codes of commands that were asked for what cannot be. `isMistake` knows those of runs. */
 const REFUSALS =
-  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^RUNTIME_SETTINGS$/;
+  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^(RUNTIME_SETTINGS|CONFIG_TOO_LARGE|BODY_TOO_LARGE)$/;
 
 export interface Failure {
-  /** With its code, once. */
+  /** The message, with the error's code where it does not name it already. */
   readonly text: string;
   readonly exitCode: 1 | 2 | 130;
 }
 
-/** A run that failed is told by its own cause: that it failed is no news to who followed it. */
+/** A run that failed is reported under the code of its own cause: whoever followed it knows that it failed. */
 export function failureOf(error: unknown): Failure {
   const { message } = error as { message: string };
   const code = codeOf(error);
-  // Nothing failed that a code could name.
+  // An interruption is no failure: no code is shown.
   if (code === 'CLI_INTERRUPTED') return { text: message, exitCode: 130 };
   return {
     text: code === undefined || message.includes(`(${code})`) ? message : `${message} (${code})`,

@@ -1,8 +1,9 @@
-/** What ends a command that goes on until it is done: signals, and the end of the npm that started it. */
+/** What interrupts a command: signals, and the end of the npm that started it. */
 import { CliError } from './errors.js';
-import { commandToGoOn } from './invocation.js';
 
-/** A terminal signals all its processes, and npm hands on what it gets: one Ctrl-C may come twice. */
+/**
+ * One Ctrl-C may arrive twice within this time: the terminal signals all processes, and npm forwards what it receives.
+ */
 const SAME_SIGNAL_MS = 1000;
 const PARENT_CHECK_MS = 500;
 
@@ -39,4 +40,31 @@ function onOrphaned(end: () => void): void {
     clearInterval(check);
     end();
   }, PARENT_CHECK_MS).unref();
+}
+
+/** How this process was started: by `npm run quickstart`, by npx, or by its name. */
+function program(environment: NodeJS.ProcessEnv): string {
+  const { npm_command: command, npm_lifecycle_event: script } = environment;
+  if (command === 'exec') return 'npx rlhf-streams';
+  return command === 'run' && script === 'quickstart' ? 'npm run quickstart --' : 'rlhf-streams';
+}
+
+const PLAIN = /^[\w./:=,@%+-]+$/;
+const quoted = (word: string): string => (PLAIN.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/**
+ * The command line that resumes what was interrupted: a quickstart needs `--resume`, other commands are given again.
+ */
+export function commandToGoOn(
+  words: readonly string[] = process.argv.slice(2),
+  environment: NodeJS.ProcessEnv = process.env,
+): string {
+  const how = program(environment);
+  const [command, ...options] = words;
+  const again =
+    command === 'quickstart'
+      ? ['--resume', ...options.filter((option) => option !== '--resume' && option !== '--force')]
+      : options;
+  const named = how.endsWith('--') ? [] : [command!];
+  return [how, ...[...named, ...again].map(quoted)].join(' ');
 }

@@ -1,61 +1,9 @@
 import { createRequire } from 'node:module';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import color from 'picocolors';
-import { parseDuration } from './duration.js';
 import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
-import { type ServiceName, serviceNames } from './service-names.js';
-import { MOST_GATEWAY_PORT } from './serving.js';
-
-const wholeNumber = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
-    throw new InvalidArgumentError('expected a whole number of at least 0');
-  return value;
-};
-
-const duration = (text: string): number => {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError('expected a time such as 90s, 30m, 1h or 2d');
-  return ms;
-};
-
-/** `policy=2,reward=2` */
-const replicaCounts = (text: string): Partial<Record<ServiceName, number>> =>
-  Object.fromEntries(
-    text.split(',').map((part) => {
-      const [, name, count] = /^(\w+)=(\d+)$/.exec(part.trim()) ?? [];
-      if (!serviceNames.includes(name as ServiceName))
-        throw new InvalidArgumentError(`expected service=number, of ${serviceNames.join(', ')}`);
-      return [name, Number(count)];
-    }),
-  );
-
-/** `cut=1,dropped=.5` */
-const limits = (text: string): { cut?: number; dropped?: number } =>
-  Object.fromEntries(
-    text.split(',').map((part) => {
-      const [, name, share] = /^(cut|dropped)=(\d*\.?\d+)$/.exec(part.trim()) ?? [];
-      if (name === undefined || Number(share) > 1)
-        throw new InvalidArgumentError(
-          'expected cut=share,dropped=share, or one of them, shares from 0 to 1',
-        );
-      return [name, Number(share)];
-    }),
-  );
-
-const GATEWAY_PORT = 8080;
-
-/** The gateway's port; the other services listen at the ports after it. */
-const gatewayPort = (text: string): number => {
-  // A variable that is empty counts as absent.
-  const port = text === '' ? GATEWAY_PORT : wholeNumber(text);
-  if (port > MOST_GATEWAY_PORT)
-    throw new InvalidArgumentError(
-      `expected a port of at most ${MOST_GATEWAY_PORT}: the services take the next ones`,
-    );
-  return port;
-};
+import { duration, GATEWAY_PORT, gatewayPort, limits, replicaCounts, wholeNumber } from './options.js';
 
 /** Options of commands that need services. */
 const services = (command: Command): Command =>

@@ -72,7 +72,9 @@ const stepDone = (step: number): NewEvent => ({
 /** A projection that has not come further than the request. */
 function lagging(): Projection<RunView> {
   const state = new Map<string, RunView>();
-  applyRunEvent(state, { ...requested, partition: 0, time: 0 } as Parameters<typeof applyRunEvent>[1]);
+  applyRunEvent(state, { ...requested, partition: 0, offset: 0, time: 0 } as Parameters<
+    typeof applyRunEvent
+  >[1]);
   const never = () => Promise.reject(new Error('expected the log to be asked, not the projection'));
   return { state, caughtUp: Promise.resolve(), ended: new Promise(() => {}), waitFor: never };
 }

@@ -2,7 +2,7 @@
 
 import type { Projection } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
-import { applyRunEvent, hasEnded, RunError, type RunView, stepsOf } from '@rlhf-streams/runs';
+import { hasEnded, RunError, type RunView, readRuns, stepsOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
@@ -89,10 +89,7 @@ async function loggedView(
   run: string,
   signal: AbortSignal,
 ): Promise<RunView> {
-  const views = new Map<string, RunView>();
-  for await (const event of events.readAll(['runs'], { signal })) {
-    if (event.data.run === run) applyRunEvent(views, event);
-  }
+  const views = await readRuns(events.readAll(['runs'], { signal }), run);
   return views.get(run)!;
 }
 

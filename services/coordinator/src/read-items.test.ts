@@ -36,7 +36,15 @@ async function startedWith(lines: readonly string[], format?: number): Promise<R
       ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify({ format }) }),
     }),
   };
-  const view = { run: 'r', partition: 0, status: 'running', testItems: 0, from: {}, requestedAt: 0 } as const;
+  const view = {
+    run: 'r',
+    partition: 0,
+    requestOffset: 0,
+    status: 'running',
+    testItems: 0,
+    from: {},
+    requestedAt: 0,
+  } as const;
   return { ...view, config, artifacts: used };
 }
 

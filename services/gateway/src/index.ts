@@ -1,1 +1,3 @@
+export { asOwner } from './runs/admitted.js';
+export type { Run } from './runs/view.js';
 export { gateway } from './service.js';

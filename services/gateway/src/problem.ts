@@ -2,7 +2,7 @@
 import type { ProblemDetails } from '@rlhf-streams/service';
 import { z } from 'zod';
 
-export const Problem = z
+const Problem = z
   .object({
     type: z.string().describe('a URN, one for each code'),
     title: z.string(),

@@ -41,6 +41,7 @@ const artifact = { uri: 'artifact:m', sha256: '1'.repeat(64) };
 const viewOf = (view: Partial<RunView>): RunView => ({
   run: 'again',
   partition: 0,
+  requestOffset: 0,
   status: 'running',
   config: replay,
   artifacts: { policy: artifact },

@@ -10,7 +10,6 @@ import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bu
 import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
-  applyRunEvent,
   artifactRoles,
   buildChangeText,
   type Item,
@@ -18,6 +17,7 @@ import {
   loggedBy,
   type RunConfig,
   type RunView,
+  readRuns,
   replayed,
   reproduces,
   specOf,
@@ -303,10 +303,7 @@ async function reproducesRun(
 ): Promise<boolean> {
   const replay = replayed(config);
   if (replay === undefined) return false;
-  const runs = new Map<string, RunView>();
-  for await (const event of events.readAll(['runs'], { signal })) {
-    if (event.data.run === replay) applyRunEvent(runs, event);
-  }
+  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
   const source = runs.get(replay)?.config;
   return source !== undefined && reproduces(config, source);
 }

@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { tinyDpo, tinyModel, tinySft, writeReviews } from '../platform/tiny-runs.js';
 import { complete } from './ledger.js';
 import { environmentOn, withServices } from './services.js';
+import { until } from './waiting.js';
 
 const TIMEOUT_MS = 180_000;
 const kafka = inject('kafka');
@@ -78,6 +79,8 @@ describe.skipIf(!kafka || !hasKcat())('kcat', () => {
             feedback: `ticket-${i}`,
           });
         await publish('runs', dpo.run, 'run.requested', { run: dpo.run, config: dpo });
+        const isKnown = async () => (await services.request(`/v1/runs/${dpo.run}`)).ok;
+        await until('the gateway to know of the run', isKnown);
         await followRun(services, dpo.run, {}, AbortSignal.timeout(TIMEOUT_MS));
         return documented!.data;
       });

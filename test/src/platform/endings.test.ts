@@ -28,12 +28,16 @@ afterAll(async () => {
 /** The cause a run fails with. */
 async function causeOf(config: RunConfigInput): Promise<DataFor<'run.failed'>['cause']> {
   await requestRun(platform, config);
+  return failureOf(config.run);
+}
+
+async function failureOf(run: string): Promise<DataFor<'run.failed'>['cause']> {
   for await (const { type, data } of platform.events.follow({ topics: ['runs'] })) {
-    if (data.run !== config.run) continue;
+    if (data.run !== run) continue;
     if (type === 'run.failed') return data.cause;
     if (type === 'run.completed') break;
   }
-  throw new Error(`expected run ${config.run} to fail`);
+  throw new Error(`expected run ${run} to fail`);
 }
 
 const complete = async (config: RunConfigInput) => {
@@ -90,12 +94,17 @@ describe('a run that cannot start', () => {
     });
   });
 
-  it('names every mistake of its configuration', async () => {
+  it('names every mistake of its configuration, whether it is asked for or found on the log', async () => {
     const config = { ...tinyPpo(data), run: 'mistaken', steps: 0, sampling: { topP: 2 } };
-    const { code, message } = await causeOf(config);
-    expect(code).toBe('TRAINING_CONFIG_INVALID');
-    expect(message).toMatch(/steps/);
-    expect(message).toMatch(/sampling\.topP/);
+    const mistakes = {
+      code: 'TRAINING_CONFIG_INVALID',
+      message: expect.stringMatching(/steps.*sampling\.topP/s),
+    };
+    await expect(requestRun(platform, config)).rejects.toMatchObject(mistakes);
+    await platform.events.publish([
+      { type: 'run.requested', id: 'mistaken/requested', data: { run: config.run, config } },
+    ]);
+    expect(await failureOf(config.run)).toMatchObject(mistakes);
   });
 });
 

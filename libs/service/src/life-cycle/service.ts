@@ -75,8 +75,11 @@ export interface RunningService {
   readonly state: ServiceState;
   /** Resolves when the service has ended, for whatever reason; never rejects. */
   readonly ended: Promise<ServiceEnd>;
-  /** Calls the service's HTTP interface without a socket. */
-  request(path: string, init?: RequestInit): Promise<Response>;
+  /**
+   * Calls the service's HTTP interface without a socket. Routes have the bindings as `c.env`: a service may know by
+   * them who asks, for no client over a socket can send them.
+   */
+  request(path: string, init?: RequestInit, bindings?: object): Promise<Response>;
   /**
    * Readiness fails, `signal` aborts, consumers end, `onStop` hooks run, streams and the server close, telemetry is
    * flushed. Idempotent.
@@ -202,7 +205,7 @@ export async function startService<Schema extends z.ZodObject>(
       return life.state;
     },
     ended: life.ended,
-    request: async (path, init) => outer.request(path, init),
+    request: async (path, init, bindings) => outer.request(path, init, bindings),
     stop: async () => {
       const stopError = await life.drain();
       if (stopError) throw stopError;

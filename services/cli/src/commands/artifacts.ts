@@ -1,18 +1,18 @@
 import { ARTIFACT_TOPICS, liveArtifacts } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
-import { isShared, openToLook, type Where } from '../where.js';
+import { isShared, openToLook, type Where } from '../place/where.js';
 
 export interface CollectOptions extends Pick<Where, 'directory' | 'brokers'> {
   readonly graceMs: number;
-  /** Only tells what would go. */
+  /** Only says what would be removed. */
   readonly dryRun: boolean;
 }
 
-/** Whoever else uses the log publishes what it put a while ago. */
+/** On a shared log, a service may have put an artifact that no event names yet: this is time enough to publish it. */
 const LEAST_SHARED_GRACE_MS = 60_000;
 
 /**
- * Removes every artifact that the log has no use for.
+ * Removes every artifact that no run needs.
  * @throws CliError CLI_GRACE_TOO_SHORT on a log that others may be using.
  */
 export async function collectArtifacts({ graceMs, dryRun, ...where }: CollectOptions): Promise<void> {

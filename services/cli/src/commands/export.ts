@@ -3,10 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LogError } from '@rlhf-streams/log';
 import { parseModelConfig } from '@rlhf-streams/model';
-import type { Client } from '../client.js';
 import { findModel, parseModelName, refused } from '../export/models.js';
 import { checkedTarget } from '../export/target.js';
-import { isShared, openToLook, type Where } from '../where.js';
+import type { Client } from '../place/client.js';
+import { isShared, openToLook, type Where } from '../place/where.js';
 
 export interface ExportOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** Replaces a model that is in the folder. */

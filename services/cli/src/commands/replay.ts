@@ -1,12 +1,12 @@
-import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
+import type { Client } from '../place/client.js';
+import { openPlace, openToLook, type Where } from '../place/where.js';
 import { parseChange } from '../replay/changes.js';
 import { planReplay } from '../replay/plan.js';
 import { changesTable, lastMetrics, metricsTable } from '../replay/tables.js';
 import { type Comparison, compareVersions, differs, versionsOf } from '../replay/versions.js';
-import { showRun } from '../show-run.js';
+import { showRun } from '../runs/show-run.js';
 import { table } from '../table.js';
-import { openPlace, openToLook, type Where } from '../where.js';
 
 export interface ReplayOptions extends Where {
   readonly as?: string;

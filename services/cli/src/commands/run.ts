@@ -1,17 +1,19 @@
 import { onlyMeasures } from '@rlhf-streams/runs';
-import { checkSources } from '../check-sources.js';
-import { isThere } from '../follow-run.js';
-import { readRunFile } from '../run-file.js';
-import { showRun } from '../show-run.js';
-import { openPlace, type Where } from '../where.js';
+import { openPlace, type Where } from '../place/where.js';
+import { checkSources } from '../runs/check-sources.js';
+import { isThere } from '../runs/follow-run.js';
+import { readRunFile } from '../runs/run-file.js';
+import { showRun } from '../runs/show-run.js';
 
-/** Starts the runs of a file, one after another, and follows each to its end; a run the log has goes on. */
+/**
+ * Requests the runs of a file, one after another, and follows each to its end. A run that the log has already goes on.
+ */
 export async function run(file: string, options: Where & { readonly signal: AbortSignal }): Promise<void> {
   const configs = await readRunFile(file);
   const place = await openPlace(options);
   try {
     console.log(`${place.description}\n`);
-    // The first finds out by itself. Who attaches to services elsewhere has other files than they have.
+    // The first run reports by itself what it cannot read. Services elsewhere have other files than this machine.
     if (!options.attach) {
       const [, ...later] = configs;
       const there = await Promise.all(later.map(({ run }) => isThere(place, run)));

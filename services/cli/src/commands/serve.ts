@@ -1,7 +1,7 @@
 import { CliError, serviceFailed } from '../errors.js';
-import { checkPorts, portsFrom } from '../serving.js';
+import { checkPorts, portsFrom } from '../place/listening.js';
+import { environmentOf, openPlace, type Where } from '../place/where.js';
 import { table } from '../table.js';
-import { environmentOf, openPlace, type Where } from '../where.js';
 
 export interface ServeOptions extends Omit<Where, 'attach' | 'ports' | 'logLevel'> {
   /** The gateway's port; the other services listen at the ports after it. */

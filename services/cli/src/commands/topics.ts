@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
 import { memoryLog, type TopicChange } from '@rlhf-streams/log';
 import { topicSpecsFor } from '@rlhf-streams/service';
-import { openLogSoon } from '../open-log.js';
+import { openLogSoon } from '../place/open-log.js';
+import { hasLog, isShared, type Where } from '../place/where.js';
 import { table } from '../table.js';
-import { hasLog, isShared, type Where } from '../where.js';
 
 export interface TopicsOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** YAML file of how topics are kept; default RLHF_TOPICS_FILE, and without it the environment and the registry. */
   readonly file?: string;
-  /** Makes the topics so; otherwise only tells what would be done. */
+  /** Makes the topics so; otherwise only says what would be done. */
   readonly apply: boolean;
 }
 
@@ -24,7 +24,7 @@ export async function topics({ directory, brokers, file, apply }: TopicsOptions)
   const missing =
     !apply && !isShared({ directory, ...(brokers && { brokers }) }) && !(await hasLog(directory));
   if (missing) console.log(`There is no log in ${resolve(directory)}; topics apply makes one:\n`);
-  // Who only asks for the plan of a new log leaves none behind.
+  // Asking for a plan must not create a log.
   const log = missing ? memoryLog() : await openLogSoon(environment);
   try {
     const changes = await log.planTopics(wanted);

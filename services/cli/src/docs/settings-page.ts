@@ -53,7 +53,10 @@ const services: readonly { readonly name: string; readonly settings: z.ZodObject
   optimizer,
 ];
 
-/** Markdown: settings of every service by concern, then those of single services, each with its consequence and default. */
+/**
+ * Markdown: settings of every service by concern, then those of single services, each with its consequence and
+ * default.
+ */
 export function settingsPage(): string {
   const shared = SHARED.map(({ title, note, schema }) =>
     [`## ${title}`, ...(note === undefined ? [] : [note]), table(describeSettings(schema))].join('\n\n'),

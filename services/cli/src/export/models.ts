@@ -1,4 +1,4 @@
-/** Which model is meant by `RUN` or `RUN@VERSION`: one that the log tells of, and that is still stored. */
+/** Finds the model that `RUN` or `RUN@VERSION` names: the log must have an event of it, and it must still be stored. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { Events } from '@rlhf-streams/bus';
 import { nearest } from '@rlhf-streams/events';
@@ -15,7 +15,7 @@ import {
 } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
-/** What people write: a run, and which of its versions; the newest where none is named. */
+/** A run and one of its versions, by default the newest. */
 export interface ModelName {
   readonly run: string;
   readonly version?: number;
@@ -106,7 +106,7 @@ const endedHow = ({ status, cause }: RunView): string =>
 
 const MOST_LISTED = 20;
 
-/** The newest last. */
+/** Versions in words, the newest last. */
 function listed(models: readonly PublishedModel[]): string {
   const older = models.length - MOST_LISTED;
   return [

@@ -1,6 +1,9 @@
 import { CliError } from '../errors.js';
 
-/** RUN_DATA_LOST names a run's setting (`allow: {…}`): the quickstart's user has an option for it (`--allow …`) instead. */
+/**
+ * RUN_DATA_LOST names a run's setting (`allow: {…}`): the quickstart's user has an option for it (`--allow …`)
+ * instead.
+ */
 export function asOption(error: unknown): unknown {
   if (!(error instanceof CliError) || (error.cause as { code?: unknown })?.code !== 'RUN_DATA_LOST')
     return error;

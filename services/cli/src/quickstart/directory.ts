@@ -105,7 +105,10 @@ export async function shareDirectory<T>(
   return opened;
 }
 
-/** The old folder is moved away in one step while its log is still locked: another process finds it whole, or not at all. */
+/**
+ * The old folder is moved away in one step while its log is still locked: another process finds it whole, or not at
+ * all.
+ */
 async function replace(directory: string, wanted: RecipeOptions, held: EventLog): Promise<EventLog> {
   const place = await realpath(directory);
   const old = `${place}.replaced-${process.pid}`;
@@ -142,7 +145,9 @@ async function look(directory: string): Promise<Found> {
 const mark = (directory: string, experiment: RecipeOptions): Promise<void> =>
   writeFileAtomically(join(directory, MARKER), JSON.stringify(experiment));
 
-/** Writes the report unless the experiment has one: the time it states is that of the experiment, not of a look at it. */
+/**
+ * Writes the report unless the experiment has one: the time it states is that of the experiment, not of a look at it.
+ */
 export async function writeReport(directory: string, html: string): Promise<string> {
   const path = join(resolve(directory), REPORT);
   if (!(await isFile(path))) await writeFileAtomically(path, html);

@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
-import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
-import { checkSettings } from '../platform.js';
-import { showRun } from '../show-run.js';
+import type { Client } from '../place/client.js';
+import { checkSettings } from '../place/platform.js';
+import { environmentOf, isShared, openPlace, type Place, type Where } from '../place/where.js';
+import { showRun } from '../runs/show-run.js';
 import { table } from '../table.js';
-import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
 import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
 import {
@@ -70,7 +70,10 @@ async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   });
 }
 
-/** Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be replaced. */
+/**
+ * Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be
+ * replaced.
+ */
 async function open(where: Where, experiment: RecipeOptions, options: DirectoryOptions): Promise<Place> {
   const { directory } = where;
   if (isShared(where)) {

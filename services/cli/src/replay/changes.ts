@@ -3,7 +3,9 @@ import type { Change } from '@rlhf-streams/runs';
 import { parseDocument } from 'yaml';
 import { CliError } from '../errors.js';
 
-/** @throws CliError CLI_REPLAY_REFUSED for what is no path with a single value, or names what has an option of its own. */
+/**
+ * @throws CliError CLI_REPLAY_REFUSED for what is no path with a single value, or names what has an option of its own.
+ */
 export function parseChange(text: string): Change {
   const at = text.indexOf('=');
   const path = text.slice(0, Math.max(0, at));

@@ -1,16 +1,16 @@
-/** Which replay is meant, checked before anything is started. */
-import { isDeepStrictEqual } from 'node:util';
+/** Finds the configuration of a replay, and checks it before anything is started. */
 import type { Events } from '@rlhf-streams/bus';
 import {
-  applyRunEvent,
   type Change,
   hasEnded,
   loggedBy,
   type RunConfig,
   RunError,
   type RunView,
+  readRuns,
   replayConfig,
   replayExtent,
+  sameRun,
   stepsCompleted,
 } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
@@ -20,7 +20,7 @@ export interface ReplayRequest {
   readonly run: string;
   /** Name of the replay; by default that of the run with `-replay-1`, or the next number that is free. */
   readonly as?: string | undefined;
-  /** None: the run as it was. */
+  /** Empty to replay the run as it was. */
   readonly changes: readonly Change[];
 }
 
@@ -38,13 +38,12 @@ export async function planReplay(
   events: Pick<Events, 'readAll'>,
   { run, as, changes }: ReplayRequest,
 ): Promise<ReplayPlan> {
-  const runs = new Map<string, RunView>();
-  for await (const event of events.readAll(['runs'])) applyRunEvent(runs, event);
+  const runs = await readRuns(events.readAll(['runs']));
   const { config: source } = endedRun(runs, run);
   const configAs = (name: string) => orRefused(() => replayConfig(source, name, changes));
   const config = as === undefined ? nextReplay(runs, run, configAs) : configAs(as);
   const known = runs.get(config.run);
-  if (known && !isDeepStrictEqual(known.config, config)) {
+  if (known && !isSame(known, config)) {
     throw new CliError(
       'CLI_RUN_EXISTS',
       `run ${config.run} exists with another configuration: give the replay another name`,
@@ -70,7 +69,7 @@ function endedRun(runs: ReadonlyMap<string, RunView>, run: string): RunView & { 
   return { ...view, config };
 }
 
-/** The first replay of a run whose name is free, or that is this one and has not ended. */
+/** The first replay of a run whose name is free, or that has the same configuration and has not ended. */
 function nextReplay(
   runs: ReadonlyMap<string, RunView>,
   run: string,
@@ -79,9 +78,12 @@ function nextReplay(
   for (let number = 1; ; number++) {
     const config = configAs(`${run}-replay-${number}`);
     const known = runs.get(config.run);
-    if (!known || (!hasEnded(known) && isDeepStrictEqual(known.config, config))) return config;
+    if (!known || (!hasEnded(known) && isSame(known, config))) return config;
   }
 }
+
+const isSame = (known: RunView, config: RunConfig): boolean =>
+  known.config !== undefined && sameRun(known.config, config);
 
 function orRefused<T>(work: () => T): T {
   try {

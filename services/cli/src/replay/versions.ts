@@ -5,7 +5,7 @@ import { ARTIFACT_TOPICS, artifactRoles, publishedModel } from '@rlhf-streams/ru
 /** SHA-256 by version. */
 export type Versions = ReadonlyMap<number, string>;
 
-/** Every version of a run that the log still tells of: `policy-versions` may have forgotten all but the newest. */
+/** Every version of a run that the log still knows: compaction of `policy-versions` may have left only the newest. */
 export async function versionsOf(events: Pick<Events, 'readAll'>, run: string): Promise<Versions> {
   const versions = new Map<number, string>();
   for await (const event of events.readAll(ARTIFACT_TOPICS)) {
@@ -21,9 +21,9 @@ export async function versionsOf(events: Pick<Events, 'readAll'>, run: string): 
 
 export interface Comparison {
   readonly version: number;
-  /** Absent where the log does not tell any more, or the run did not publish it. */
+  /** SHA-256 in the run; absent where the log no longer knows it, or the run did not publish it. */
   readonly before?: string;
-  /** Absent where the replay did not publish it. */
+  /** SHA-256 in the replay; absent where it did not publish the version. */
   readonly after?: string;
 }
 

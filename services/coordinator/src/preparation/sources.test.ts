@@ -21,6 +21,7 @@ const state = (runs: Record<string, readonly string[]>, status: RunView['status'
         status,
         config: configured(run, ...sources),
         partition: 0,
+        requestOffset: 0,
         testItems: 0,
         from: {},
         requestedAt: 0,

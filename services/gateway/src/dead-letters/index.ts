@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
 
-/** The newest are kept in memory; what is older is on the topic. */
+/** How many dead letters are kept in memory, the newest; older ones remain on the topic. */
 const MOST_LETTERS = 1000;
 const MOST_TEXT_BYTES = 4096;
 
@@ -92,7 +92,7 @@ interface Kept {
   readonly letter: DeadLetter;
 }
 
-/** Resolves when the letters there are have been read. */
+/** Resolves when all dead letters have been read that the log held at the start. */
 export async function addDeadLetters(api: Api, { log, project }: ServiceContext): Promise<void> {
   const { earliest, latest } = await log.positions(['dead-letters']);
   const newest = latest['dead-letters']!.map((end, partition) =>

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { ConfigOf } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { expectProblem, startGateway, type TestGateway } from '../gateway.test.support.js';
+import { asOwner } from './admitted.js';
 
 type PpoConfig = ConfigOf<'ppo'>;
 
@@ -108,6 +109,35 @@ describe('a configuration over HTTP', () => {
     await start(join(folder, 'data'));
     expect(await refused({ prompts: path })).toEqual(['prompts']);
     expect(await refused({ scorers: [`gold:${path}`] })).toEqual(['scorers[0]']);
+  });
+
+  it('may name any path where the owner of the process asks in it, and none over the socket of the same gateway', async () => {
+    await start();
+    const path = join(folder, 'secret', 'rows.jsonl');
+    const request = (config: object, headers: Record<string, string> = {}) => ({
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(config),
+    });
+    const { service } = gateway;
+    for (const prompts of [path, 'secret/../rows.jsonl']) {
+      const config = ppo({ prompts, scorers: [`gold:${prompts}`] });
+      const inProcess = await service.request('/v1/runs', request(config), asOwner);
+      expect(inProcess.status).toBe(201);
+      expect(((await inProcess.json()) as { config: PpoConfig }).config.prompts).toBe(prompts);
+    }
+    for (const headers of [undefined, { 'x-owner': 'true' }])
+      await expectProblem(
+        await fetch(`${service.url}/v1/runs`, request(ppo({ prompts: path }), headers)),
+        403,
+        'PATH_NOT_ALLOWED',
+      );
+    // Nor without saying who asks.
+    await expectProblem(
+      await service.request('/v1/runs', request(ppo({ prompts: path }))),
+      403,
+      'PATH_NOT_ALLOWED',
+    );
   });
 
   it('is the same run when it is posted again', async () => {

@@ -1,14 +1,34 @@
 /**
  * What a configuration that comes over HTTP may name. Whoever reaches the gateway is not who may read this machine's
- * files: of those it takes what lies within the roots that the setting RLHF_HTTP_ROOTS allows.
+ * files: the gateway takes paths within the roots that the setting RLHF_HTTP_ROOTS allows, and any path only of its
+ * owner, who asks it in its own process.
  */
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { RuntimeError } from '@rlhf-streams/bus';
-import { type NamedSource, namedSources, pathOf, sourceText, withPath } from '@rlhf-streams/runs';
+import {
+  type NamedSource,
+  namedSources,
+  pathOf,
+  type RunConfig,
+  sourceText,
+  withPath,
+} from '@rlhf-streams/runs';
 import { type FieldError, problem } from '@rlhf-streams/service';
 import { z } from 'zod';
-import type { RunConfig } from './view.js';
+
+/** The key of a binding: a request that came by a socket has only the bindings that the server gives it. */
+const OWNER = Symbol('may name any file of this machine');
+
+/**
+ * Bindings of a request by whoever runs this process, who may read this machine's files as it may: paths that it names
+ * are taken as they are written, relative to where the services run.
+ * @example await service.request('/v1/runs', { method: 'POST', headers, body }, asOwner);
+ */
+export const asOwner: object = Object.freeze({ [OWNER]: true });
+
+export const isOwner = (bindings: unknown): boolean =>
+  typeof bindings === 'object' && bindings !== null && OWNER in bindings;
 
 /** Folders, absolute and without symbolic links. Relative paths are relative to the first. */
 export type Roots = readonly string[];

@@ -5,7 +5,7 @@ import { problem } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import type { RunsContext } from './index.js';
+import type { RunsContext } from './context.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 

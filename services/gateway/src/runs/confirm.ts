@@ -1,31 +1,30 @@
 import { type Events, type NewEvent, type Projection, RuntimeError } from '@rlhf-streams/bus';
+import type { RunView } from '@rlhf-streams/runs';
 import { problem } from '@rlhf-streams/service';
 import { DeadlineError, withDeadline } from '@rlhf-streams/waiting';
-import type { RunState } from './runs.js';
 
-export interface Confirmed {
-  readonly state: RunState;
-  /** false where a request under way, for the same event, was joined. */
+interface Confirmed {
+  readonly state: RunView;
+  /** false where another request was already publishing the same event, whose outcome this is. */
   readonly published: boolean;
 }
 
 /**
  * Publishes an event of a run durably, and resolves to the run as `select` finds it once the projection shows the
- * event's effect, so that whoever was answered reads what they wrote. Requests at once for an event of the same id are
- * one.
+ * event's effect, so that a client reads what it wrote. Concurrent requests for an event of the same id publish it once.
  * @throws a problem: 503 RUN_NOT_CONFIRMED when that takes longer than `timeoutMs`, or the service stops.
  */
 export type Confirm = (
   event: NewEvent & { readonly data: { readonly run: string } },
-  select: (state: RunState) => boolean,
+  select: (state: RunView) => boolean,
 ) => Promise<Confirmed>;
 
 export function createConfirm(about: {
   readonly events: Pick<Events, 'publish'>;
-  readonly runs: Projection<RunState>;
+  readonly runs: Projection<RunView>;
   readonly timeoutMs: number;
 }): Confirm {
-  const underWay = new Map<string, Promise<RunState>>();
+  const underWay = new Map<string, Promise<RunView>>();
   return async (event, select) => {
     const same = underWay.get(event.id);
     if (same) return { state: await same, published: false };
@@ -43,10 +42,10 @@ async function publishAndConfirm(
   { events, runs, timeoutMs }: Parameters<typeof createConfirm>[0],
   event: Parameters<Confirm>[0],
   select: Parameters<Confirm>[1],
-): Promise<RunState> {
+): Promise<RunView> {
   const { run } = event.data;
   const what = `the log to confirm ${event.type} of ${run}`;
-  const find = (states: ReadonlyMap<string, RunState>) => {
+  const find = (states: ReadonlyMap<string, RunView>) => {
     const state = states.get(run);
     return state && select(state) ? state : undefined;
   };

@@ -1,23 +1,17 @@
-import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { createRoute } from '@hono/zod-openapi';
-import { neverStarted, runConfigMistakes } from '@rlhf-streams/runs';
+import { runConfigMistakes } from '@rlhf-streams/runs';
 import { expectJson, invalidRequest, problem } from '@rlhf-streams/service';
-import { withDeadline } from '@rlhf-streams/waiting';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import { admitted } from './admitted.js';
+import { admitted, isOwner } from './admitted.js';
+import type { RunsContext } from './context.js';
 import { configExamples, requestedExample } from './examples.js';
-import type { RunsContext } from './index.js';
-import type { RunState } from './runs.js';
+import { requestRun } from './request-run.js';
 import { locationOf, Run, RunConfig, viewOf } from './view.js';
 
 /** A configuration is an event, and stays in the memory of services: it names data and models, and holds none. */
 const MAX_CONFIG_BYTES = 256 * 1024;
-
-/** Tells requests apart that are the same. */
-const REQUEST_HEADER = 'rlhf_request';
 
 const route = createRoute({
   method: 'post',
@@ -51,7 +45,9 @@ const route = createRoute({
     },
     400: problemResponse('MALFORMED_JSON, or INVALID_REQUEST with every mistake by its path'),
     403: problemResponse('PATH_NOT_ALLOWED: a path outside of what RLHF_HTTP_ROOTS allows'),
-    409: problemResponse('RUN_EXISTS: there is a run of this id with another configuration'),
+    409: problemResponse(
+      'RUN_EXISTS: there is a run of this id with another configuration; every setting that differs, by its path',
+    ),
     413: problemResponse('BODY_TOO_LARGE, CONFIG_TOO_LARGE'),
     415: problemResponse('The body is not declared as JSON'),
     503: problemResponse('RUN_NOT_CONFIRMED: the log did not answer in time; repeat the request'),
@@ -62,56 +58,26 @@ export function addCreateRun(api: Api, context: RunsContext): void {
   api.openapi(
     route,
     async (c) => {
-      const mistakes = runConfigMistakes(c.req.valid('json'));
+      const asked = c.req.valid('json');
+      const mistakes = runConfigMistakes(asked);
       if (mistakes.length > 0) throw invalidRequest({ issues: mistakes }, 'body');
-      const config = await admitted(asJson(c.req.valid('json')), context.roots);
-      const { run } = config;
-      const existing = context.runs.state.get(run);
-      if (existing && !neverStarted(existing)) return c.json(viewOf(same(existing, config), context), 200);
-      const request = randomUUID();
-      const { state, published } = await context.confirm(
-        {
-          type: 'run.requested',
-          data: { run, config },
-          id: `${run}/requested`,
-          headers: { [REQUEST_HEADER]: request },
-        },
-        ({ requestOffset }) => requestOffset !== existing?.requestOffset,
-      );
-      const view = viewOf(same(state, config), context);
-      if (!published || (await firstRequest(state, context)) !== request) return c.json(view, 200);
-      return c.json(view, 201, { location: locationOf(run) });
+      const json = asJson(asked);
+      const config = isOwner(c.env) ? json : await admitted(json, context.roots);
+      const { state, isNew } = await requestRun(config, context);
+      const view = viewOf(state, context);
+      if (!isNew) return c.json(view, 200);
+      return c.json(view, 201, { location: locationOf(state.run) });
     },
     ({ success }, c) => (success ? undefined : explained(c.req)),
   );
 }
 
-/** Tells of a body that does not fit its schema what `parseRunConfig` tells. */
+/** Explains a body that does not fit the schema in the words of `parseRunConfig`. */
 async function explained(request: HonoRequest): Promise<never> {
   throw invalidRequest({ issues: runConfigMistakes(await request.json()) }, 'body');
 }
 
-/**
- * The request header of the event that made the run: gateways may have published the same request at once.
- */
-async function firstRequest(
-  { partition, requestOffset }: RunState,
-  { log, timeoutMs }: Pick<RunsContext, 'log' | 'timeoutMs'>,
-): Promise<string | undefined> {
-  const offsets = Array.from({ length: partition + 1 }, (_, index) =>
-    index === partition ? requestOffset : 0,
-  );
-  const read = async (signal: AbortSignal) => {
-    const from = { runs: offsets };
-    const options = { topics: ['runs'], partitions: [partition], maxBatchRecords: 1, follow: false, signal };
-    for await (const { records } of log.read({ ...options, from }))
-      return records[0]!.headers[REQUEST_HEADER];
-    return undefined;
-  };
-  return withDeadline(read, { ms: timeoutMs, late: 'the log to show the first request' });
-}
-
-/** As it will come back from the log: JSON knows no -0, for example. */
+/** The configuration as it will come back from the log: JSON has no -0, for example. */
 function asJson(config: RunConfig): RunConfig {
   const text = JSON.stringify(config);
   const bytes = Buffer.byteLength(text);
@@ -123,15 +89,4 @@ function asJson(config: RunConfig): RunConfig {
       `expected at most ${MAX_CONFIG_BYTES} bytes with defaults filled in, got ${bytes}`,
     );
   return JSON.parse(text) as RunConfig;
-}
-
-/** The first request of a run counts; it may have been somebody else's. */
-function same(state: RunState, config: RunConfig): RunState {
-  if (isDeepStrictEqual(state.config, config)) return state;
-  throw problem(
-    409,
-    'RUN_EXISTS',
-    'The run exists',
-    `run ${state.run} was requested with another configuration: choose another id, or see ${locationOf(state.run)}`,
-  );
 }

@@ -2,7 +2,8 @@ import { topicSpecs } from '@rlhf-streams/bus';
 import { memoryLog } from '@rlhf-streams/log';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkPositions, decodeEventId, encodeEventId, streamTopics } from './event-id.js';
+import { checkPositions, decodeEventId, encodeEventId } from './event-id.js';
+import { streamTopics } from './stream-topics.js';
 
 const position = fc.record({
   positions: fc

@@ -4,30 +4,14 @@
  * `!` after the last event of a run. The check covers the run, so that an id of another run is refused.
  */
 import { createHash } from 'node:crypto';
-import type { TopicName } from '@rlhf-streams/events';
 import type { EventLog, Positions } from '@rlhf-streams/log';
 import { problem } from '@rlhf-streams/service';
-
-/** Topics whose events belong to a run, or are about one. Only ever append: ids know them by their place. */
-export const streamTopics = [
-  'runs',
-  'policy-versions',
-  'training-metrics',
-  'prompts',
-  'rollouts',
-  'rewards',
-  'reference-logprobs',
-  'demonstrations',
-  'comparisons',
-  'policy-replicas',
-  'dead-letters',
-] as const satisfies readonly TopicName[];
-export type StreamTopic = (typeof streamTopics)[number];
+import { streamTopics } from './stream-topics.js';
 
 /** Where a stream stands. */
 export interface StreamPosition {
   readonly positions: Positions;
-  /** The run's end has been sent: nothing will follow. */
+  /** Whether the run's end has been sent: then no event follows. */
   readonly ended: boolean;
 }
 
@@ -56,7 +40,7 @@ export function decodeEventId(run: string, id: string): StreamPosition {
 }
 
 /**
- * Positions within what the log holds.
+ * Checks that positions lie within the log.
  * @throws a problem: 400 INVALID_EVENT_ID when they lie beyond its end, as those of another log may.
  */
 export async function checkPositions(log: EventLog, run: string, positions: Positions): Promise<void> {

@@ -5,18 +5,13 @@ import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import {
-  checkPositions,
-  decodeEventId,
-  encodeEventId,
-  type StreamPosition,
-  streamTopics,
-} from './event-id.js';
+import type { RunsContext } from './context.js';
+import { checkPositions, decodeEventId, encodeEventId, type StreamPosition } from './event-id.js';
 import { eventsExample } from './examples.js';
-import { beginningOf, endedRun, followRun, type RunEvent, toldRun } from './follow-run.js';
-import { toldTopics } from './history.js';
-import type { RunsContext } from './index.js';
+import { coreTopics } from './history.js';
 import { knownRun, RunPath } from './known-run.js';
+import { beginningOf, coreEvents, eventsOfEndedRun, eventsOfLiveRun, type RunEvent } from './run-events.js';
+import { streamTopics } from './stream-topics.js';
 
 const Topics = z
   .string()
@@ -64,30 +59,30 @@ export function addRunEvents(api: Api, context: RunsContext): void {
     const state = knownRun(c.req.valid('param').run, context);
     const { run, requestOffset } = state;
     const asked = new Set(c.req.valid('query').topics);
-    const further = [...asked].filter((topic) => !toldTopics.some((always) => always === topic));
+    const further = [...asked].filter((topic) => !coreTopics.some((always) => always === topic));
     const { positions, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
     if (ended) return c.body(null, 204);
     // Nobody reads the stream that answers HEAD.
     if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
 
     return streams.sse(c, async (stream, signal) => {
-      // A write waits for the client; one that reads no more must not keep the service from ending.
+      // A write waits until the client reads: a client that does not must not keep the service from stopping.
       signal.addEventListener('abort', () => stream.abort(), { once: true });
       // A first byte tells the client that the stream is open, however long the first event takes.
       await stream.write(': open\n\n');
       const options = { run, requestOffset, from: positions, signal };
-      const told =
+      const sent =
         further.length === 0
-          ? toldRun(history, options)
+          ? coreEvents(history, options)
           : hasEnded(state)
-            ? endedRun(context, { ...options, further, start: state.from })
-            : followRun(events, {
+            ? eventsOfEndedRun(context, { ...options, further, start: state.from })
+            : eventsOfLiveRun(events, {
                 ...options,
-                topics: [...toldTopics, ...further],
+                topics: [...coreTopics, ...further],
                 from: furthest(beginningOf(run, state.from, history), positions),
               });
       try {
-        for await (const each of told) {
+        for await (const each of sent) {
           await stream.writeSSE(messageOf(run, each));
         }
       } catch (error) {
@@ -111,7 +106,7 @@ async function startOf(
   return start;
 }
 
-/** In each partition the later of two positions. */
+/** The later of two offsets for each partition. */
 function furthest(one: Positions, other: Positions): Positions {
   const topics = new Set([...Object.keys(one), ...Object.keys(other)]);
   const later = (a: readonly number[] = [], b: readonly number[] = []) =>

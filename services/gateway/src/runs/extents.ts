@@ -1,19 +1,21 @@
-/** Where runs that have ended lie on the topics that not every stream tells: found once, for all who ask. */
+/** Where the events of ended runs lie on further topics: searched for once, and remembered for all readers. */
 
 import type { Events } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import type { StreamTopic } from './event-id.js';
-import { runOf } from './run-of.js';
+import { runOf, type StreamTopic } from './stream-topics.js';
 
 /** The offsets of a run's first and last event in a partition. */
-export interface Extent {
+interface Extent {
   readonly partition: number;
   readonly first: number;
   readonly last: number;
 }
 
 export interface Extents {
-  /** Of a run that has ended, on a topic, from `start` to what the log held when this was first asked. */
+  /**
+   * The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked
+   * for.
+   */
   readonly of: (run: string, topic: StreamTopic, start: Positions) => Promise<readonly Extent[]>;
 }
 

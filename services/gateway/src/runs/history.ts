@@ -1,4 +1,4 @@
-/** The events of each run that every stream tells, read from the log once and kept for whoever asks. */
+/** The core events of each run, read from the log once and kept in memory for every stream. */
 
 import { advance, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
@@ -6,14 +6,14 @@ import { applyVersion, type PublishedVersion } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { applyStep, type StepMetrics } from './progress.js';
 
-/** What every stream tells. */
-export const toldTopics = ['runs', 'policy-versions', 'training-metrics'] as const;
-export type ToldEvent = Received<(typeof toldTopics)[number]>;
+/** The topics of the core events, which every stream of a run has; others have to be asked for. */
+export const coreTopics = ['runs', 'policy-versions', 'training-metrics'] as const;
+type CoreEvent = Received<(typeof coreTopics)[number]>;
 
-/** What the log has said of a run, in the order it came here: that of the log within each partition. */
-interface Told {
-  readonly events: ToldEvent[];
-  /** Called at the next event. */
+/** A run's core events in the order in which they were read. Within a partition that is the log's order. */
+interface Remembered {
+  readonly events: CoreEvent[];
+  /** Each is called at the run's next event. */
   readonly waiting: Set<() => void>;
   complete?: Promise<void>;
 }
@@ -21,18 +21,18 @@ interface Told {
 export interface History {
   readonly progress: ReadonlyMap<string, StepMetrics[]>;
   readonly versions: ReadonlyMap<string, PublishedVersion>;
-  /** Where the log stands of which all is told. */
+  /** Offsets up to which the core topics have been read. */
   readonly positions: () => Positions;
   /** Grows as events come. */
-  readonly eventsOf: (run: string) => readonly ToldEvent[];
+  readonly eventsOf: (run: string) => readonly CoreEvent[];
   /** Resolves at the run's next event, or when `signal` aborts. */
   readonly nextOf: (run: string, signal: AbortSignal) => Promise<void>;
   /**
-   * Resolves when everything is told of a run that the log held of it once its end was seen: topics are read side by
-   * side, and the end may come before what was published ahead of it.
+   * Resolves when all events of a run have been read that the log held when its end was read. Topics are read side by
+   * side, so that the end of a run may be read before events that were published ahead of it.
    */
   readonly completeOf: (run: string) => Promise<void>;
-  /** Resolves when it has caught up with the log. */
+  /** Resolves when everything has been read that the log held at the start. */
   readonly caughtUp: Promise<void>;
 }
 
@@ -41,31 +41,31 @@ export function createHistory({
   project,
   signal,
 }: Pick<ServiceContext, 'events' | 'project' | 'signal'>): History {
-  const runs = new Map<string, Told>();
+  const runs = new Map<string, Remembered>();
   const progress = new Map<string, StepMetrics[]>();
   const versions = new Map<string, PublishedVersion>();
   let positions: Positions = {};
 
-  const toldOf = (run: string): Told => {
-    const told = runs.get(run) ?? { events: [], waiting: new Set() };
-    runs.set(run, told);
-    return told;
+  const rememberedOf = (run: string): Remembered => {
+    const remembered = runs.get(run) ?? { events: [], waiting: new Set() };
+    runs.set(run, remembered);
+    return remembered;
   };
-  const { caughtUp } = project<(typeof toldTopics)[number], never>({
-    topics: toldTopics,
+  const { caughtUp } = project<(typeof coreTopics)[number], never>({
+    topics: coreTopics,
     apply: (_, event) => {
       positions = advance(positions, event);
       if (event.topic === 'training-metrics') applyStep(progress, event);
       if (event.topic === 'policy-versions') applyVersion(versions, event);
-      const told = toldOf(event.data.run);
-      told.events.push(event);
-      for (const wake of [...told.waiting]) wake();
+      const remembered = rememberedOf(event.data.run);
+      remembered.events.push(event);
+      for (const wake of [...remembered.waiting]) wake();
     },
   });
 
   const nextOf = (run: string, leaving: AbortSignal) =>
     new Promise<void>((resolve) => {
-      const { waiting } = toldOf(run);
+      const { waiting } = rememberedOf(run);
       const wake = () => {
         waiting.delete(wake);
         leaving.removeEventListener('abort', wake);
@@ -78,7 +78,7 @@ export function createHistory({
 
   const complete = async (run: string) => {
     let last: Positions = {};
-    for await (const event of events.readAll(toldTopics, { from: positions, signal }))
+    for await (const event of events.readAll(coreTopics, { from: positions, signal }))
       if (event.data.run === run) last = advance(last, event);
     const behind = () =>
       Object.entries(last).some(([topic, offsets]) =>
@@ -97,12 +97,12 @@ export function createHistory({
     eventsOf: (run) => runs.get(run)?.events ?? [],
     nextOf,
     completeOf: (run) => {
-      const told = toldOf(run);
-      told.complete ??= complete(run).catch((error) => {
-        delete told.complete;
+      const remembered = rememberedOf(run);
+      remembered.complete ??= complete(run).catch((error) => {
+        delete remembered.complete;
         throw error;
       });
-      return told.complete;
+      return remembered.complete;
     },
     caughtUp,
   };

@@ -2,8 +2,8 @@ import { createRoute } from '@hono/zod-openapi';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
+import type { RunsContext } from './context.js';
 import { summaryExample } from './examples.js';
-import type { RunsContext } from './index.js';
 import { Method, RunSummary, Status, summaryOf } from './view.js';
 
 /** Where a run stands in the list: time of its request, then its id. */

@@ -2,8 +2,8 @@ import { createRoute } from '@hono/zod-openapi';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
+import type { RunsContext } from './context.js';
 import { stepExample } from './examples.js';
-import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
 import { StepMetrics } from './progress.js';
 import { locationOf } from './view.js';
@@ -19,7 +19,7 @@ const route = createRoute({
   request: {
     params: RunPath,
     query: z.object({
-      // Spelled out because null, which coerces to 0, would be documented too.
+      // The JSON schema is spelled out: coercion takes null for 0, and would document null too.
       from: z.coerce
         .number()
         .int()
@@ -52,7 +52,7 @@ export function addRunMetrics(api: Api, context: RunsContext): void {
   api.openapi(route, (c) => {
     const { run } = knownRun(c.req.valid('param').run, context);
     const { from, limit } = c.req.valid('query');
-    const steps = context.progress.state.get(run) ?? [];
+    const steps = context.history.progress.get(run) ?? [];
     const first = steps.findIndex(({ step }) => step >= from);
     const page = first < 0 ? [] : steps.slice(first, first + limit);
     const next = first < 0 ? undefined : steps[first + limit];

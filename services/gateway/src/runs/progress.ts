@@ -13,7 +13,10 @@ export const StepMetrics = z
   .meta({ id: 'StepMetrics', description: 'What a step measured; in a run, its last step' });
 export type StepMetrics = z.output<typeof StepMetrics>;
 
-/** Adds a step to its run's, in order. A step done again after a crash came to the same numbers. */
+/**
+ * Adds a step to those of its run, in order. A step that was done again after a crash is left out: its numbers are the
+ * same.
+ */
 export function applyStep(progress: Map<string, StepMetrics[]>, event: Received<'training-metrics'>): void {
   const { run, step, split, policyVersion, metrics } = event.data;
   const steps = progress.get(run) ?? [];

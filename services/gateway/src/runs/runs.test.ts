@@ -86,7 +86,13 @@ describe('POST /v1/runs', () => {
 
   it('refuses another configuration under the same id', async () => {
     await gateway.post('/v1/runs', config('r1'));
-    await expectProblem(await gateway.post('/v1/runs', { ...config('r1'), steps: 5 }), 409, 'RUN_EXISTS');
+    const other = { ...config('r1'), steps: 5, optimizer: { beta1: 0.5 } };
+    const { detail, errors } = await expectProblem(await gateway.post('/v1/runs', other), 409, 'RUN_EXISTS');
+    expect(detail).toContain('which differs in steps, optimizer.beta1: ');
+    expect(errors).toEqual([
+      { path: 'steps', message: 'expected 4, as the run has it, got 5', code: 'differs' },
+      { path: 'optimizer.beta1', message: 'expected 0.9, as the run has it, got 0.5', code: 'differs' },
+    ]);
     expect((await show('r1')).config?.steps).toBe(4);
   });
 

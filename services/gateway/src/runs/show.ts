@@ -1,8 +1,8 @@
 import { createRoute } from '@hono/zod-openapi';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
+import type { RunsContext } from './context.js';
 import { runExample } from './examples.js';
-import type { RunsContext } from './index.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 

@@ -1,17 +1,16 @@
 /** Runs as clients see them. */
 import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
-  hasEnded,
   methodNames,
   RunConfig as RunConfigSchema,
-  type RunStatus,
+  type RunView,
+  runStatuses,
   stepsOf,
 } from '@rlhf-streams/runs';
 import { z } from 'zod';
-import type { RunsContext } from './index.js';
+import type { RunsContext } from './context.js';
 import { StepMetrics, stepsDone } from './progress.js';
 import { Replica } from './replicas.js';
-import type { RunState } from './runs.js';
 
 export const RunConfig = RunConfigSchema.meta({
   id: 'RunConfig',
@@ -19,14 +18,7 @@ export const RunConfig = RunConfigSchema.meta({
 });
 export type RunConfig = z.output<typeof RunConfig>;
 
-export const Status = z.enum([
-  'requested',
-  'running',
-  'paused',
-  'completed',
-  'failed',
-  'cancelled',
-] satisfies RunStatus[]);
+export const Status = z.enum(runStatuses);
 
 export const Method = z.enum(methodNames);
 
@@ -82,13 +74,13 @@ export const Run = RunSummary.extend({
 export type RunSummary = z.output<typeof RunSummary>;
 export type Run = z.output<typeof Run>;
 
-type Projections = Pick<RunsContext, 'progress' | 'versions' | 'replicas'>;
+type Projections = Pick<RunsContext, 'history' | 'replicas'>;
 
 const iso = (time: number): string => new Date(time).toISOString();
 
-export function summaryOf(state: RunState, { progress, versions }: Projections): RunSummary {
+export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'history'>): RunSummary {
   const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
-  const policyVersion = versions.state.get(run)?.version;
+  const policyVersion = history.versions.get(run)?.version;
   return {
     run,
     ...(config && { method: config.method }),
@@ -96,7 +88,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
     requestedAt: iso(requestedAt),
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
-      done: stepsDone(progress.state.get(run)),
+      done: stepsDone(history.progress.get(run)),
       ...(config && { total: stepsOf(config, testItems, steps) }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
@@ -105,11 +97,11 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
   };
 }
 
-export function viewOf(state: RunState, projections: Projections): Run {
+export function viewOf(state: RunView, projections: Projections): Run {
   const { run, config, artifacts, models, data, build, buildChanges } = state;
-  const published = projections.versions.state.get(run);
+  const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
-  const metrics = projections.progress.state.get(run)?.at(-1);
+  const metrics = projections.history.progress.get(run)?.at(-1);
   const waiting = waitingOf(state, projections);
   const self = locationOf(run);
   return {
@@ -130,12 +122,8 @@ export function viewOf(state: RunState, projections: Projections): Run {
   };
 }
 
-function waitingOf(state: RunState, { progress }: Projections): z.output<typeof Waiting> | undefined {
-  const { waiting, waitingFor } = state;
-  if (!waiting || !waitingFor || hasEnded(state)) return undefined;
-  if (waiting.step < stepsDone(progress.state.get(state.run))) return undefined;
-  const { step, sinceMs, deadlineMs } = waiting;
-  return { step, waitingFor, sinceMs, deadlineMs };
-}
+/** What the step under way lacks. What the run said of a step that is done by now no longer holds. */
+const waitingOf = ({ run, waiting }: RunView, { history }: Projections): RunView['waiting'] =>
+  waiting && waiting.step >= stepsDone(history.progress.get(run)) ? waiting : undefined;
 
 export const locationOf = (run: string): string => `/v1/runs/${run}`;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseRunConfig, type RunConfig, RunError, runsBuiltOn } from '@rlhf-streams/runs';
 import { type Document, parseAllDocuments } from 'yaml';
-import { CliError } from './errors.js';
+import { CliError } from '../errors.js';
 
 /** @throws CliError CLI_FILE_UNREADABLE; CLI_FILE_INVALID naming every mistake by its path, and the document. */
 export async function readRunFile(path: string): Promise<RunConfig[]> {

@@ -3,12 +3,12 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { EventLog } from '@rlhf-streams/log';
 import type { LogLevel } from '@rlhf-streams/service';
+import { CliError } from '../errors.js';
 import { type Client, openClient } from './client.js';
-import { CliError } from './errors.js';
+import { exposure } from './listening.js';
 import { startPlatform } from './platform.js';
-import { startProcesses } from './processes/processes.js';
-import type { ServiceName } from './service-names.js';
-import { exposure } from './serving.js';
+import { startProcesses } from './processes.js';
+import type { ServiceName } from './services.js';
 
 export interface Where {
   /** Folder of what is written here. */
@@ -18,11 +18,11 @@ export interface Where {
   /** Uses the services that run already. */
   readonly attach?: boolean;
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Of the first replica of each service; free ones where none is given. */
+  /** Ports of the first replica of each service; a free one where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Address to listen at; default HOST, and without it 127.0.0.1. */
   readonly host?: string;
-  /** Of services in this process. */
+  /** Least level that services in this process log. */
   readonly logLevel?: LogLevel;
   /** The embedded log of the folder, where it is open already. */
   readonly log?: EventLog;
@@ -33,11 +33,11 @@ export interface Where {
 export interface Place extends Client {
   /** For people: what runs where. */
   readonly description: string;
-  /** Of the services started here. */
+  /** Where the services listen that were started here. */
   addresses(): readonly { readonly name: string; readonly url: string }[];
 }
 
-/** The log as people call it; none for the embedded one, which is this process's own. */
+/** What people call a log that processes share; undefined for the embedded log, which belongs to one process. */
 const sharedLog = ({ brokers = process.env.KAFKA_BROKERS }: Pick<Where, 'brokers'>): string | undefined =>
   process.env.RLHF_LOG === 'embedded'
     ? undefined
@@ -51,7 +51,7 @@ const sharedLog = ({ brokers = process.env.KAFKA_BROKERS }: Pick<Where, 'brokers
 export const isShared = (where: Where): boolean => where.attach === true || sharedLog(where) !== undefined;
 
 /**
- * The log and the artifacts, for who only looks: nothing is started, and what is not there is not made.
+ * The log and the artifacts for a command that only looks: no service is started, and nothing is created.
  * @throws CliError CLI_NOTHING_THERE for a log that is not there, or that never had runs.
  */
 export async function openToLook(where: Pick<Where, 'directory' | 'brokers'>): Promise<Client> {
@@ -90,7 +90,7 @@ export const hasLog = (directory: string): Promise<boolean> =>
  */
 export async function openPlace(where: Where): Promise<Place> {
   const { directory, attach, replicas = {}, ports = {}, log, signal } = where;
-  // What services wait for and try again is told with the run it holds up.
+  // The progress of a run shows what its services wait for and try again: their warnings would repeat it.
   const { logLevel = 'error' } = where;
   const environment = environmentOf(where);
   const shared = sharedLog(where);

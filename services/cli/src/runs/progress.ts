@@ -1,4 +1,7 @@
-/** A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its end. */
+/**
+ * A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its
+ * end.
+ */
 import type { DataFor } from '@rlhf-streams/events';
 import { buildChangeText, type MethodName, methods, type ShownMetric } from '@rlhf-streams/runs';
 import color from 'picocolors';

@@ -17,16 +17,16 @@ import {
 } from '@rlhf-streams/service';
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
-import { type ServiceName, serviceNames } from './service-names.js';
-import { troublesOf } from './troubles.js';
-import { tellingWait } from './waiting.js';
+import { type FailedService, requestOf } from './in-process-gateway.js';
+import { type ServiceName, serviceNames, troublesOf } from './services.js';
+import { tellingWait } from './telling-wait.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
 
 export interface PlatformOptions extends ClientOptions {
   /** Ports by service; a free one where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Replicas by service; 0 leaves it out. Default 1. */
+  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Gives up the start, with its reason. */
   readonly signal?: AbortSignal;
@@ -41,7 +41,7 @@ export interface Platform extends Client {
 }
 
 /**
- * What the environment says to any of the services.
+ * Checks the settings of all services, before anything is started.
  * @throws RuntimeError RUNTIME_SETTINGS naming what none of them could be started with.
  */
 export async function checkSettings(environment: Environment): Promise<void> {
@@ -69,8 +69,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     if (errors.length > 0)
       throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'services did not stop cleanly');
   };
-  let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const failed: Client['failed'] = new Promise((resolve) => {
+  let tellFailed: (failure: FailedService) => void;
+  const oneFailed = new Promise<FailedService>((resolve) => {
     tellFailed = resolve;
   });
   const start = async (name: ServiceName, port = 0) => {
@@ -96,5 +96,14 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     throw error;
   }
   const troubles = () => troublesOf(started.map((service) => ({ readyz: () => service.request('/readyz') })));
-  return { ...client, services: started, start: (name) => start(name), failed, troubles, close };
+  const gateway = started.find(({ name }) => name === 'gateway');
+  return {
+    ...client,
+    ...(gateway && { request: requestOf(gateway) }),
+    services: started,
+    start: (name) => start(name),
+    failed: Promise.race([oneFailed, client.failed]),
+    troubles,
+    close,
+  };
 }

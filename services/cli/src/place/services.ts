@@ -1,4 +1,10 @@
-/** What services say in /readyz that they wait for. */
+/** The services by name, and what they say that they wait for. */
+
+/** The gateway last: when it answers, the others are up. */
+export const serviceNames = ['policy', 'reward', 'reference', 'optimizer', 'coordinator', 'gateway'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+/** What a service says in /readyz. */
 interface Readiness {
   readonly failing?: Readonly<Record<string, string>>;
 }
@@ -11,7 +17,7 @@ export async function troublesOf(
     services.map(async ({ readyz }) => (await (await readyz()).json()) as Readiness),
   );
   const reasons = answers.flatMap((answer) =>
-    // One that does not answer is starting again, and says so in another way.
+    // A service that does not answer is being started again: whoever watches it reports that.
     answer.status === 'fulfilled' ? Object.values(answer.value.failing ?? {}) : [],
   );
   return [...new Set(reasons)];

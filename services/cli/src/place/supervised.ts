@@ -1,10 +1,10 @@
-/** A service as a process of its own that is started again whenever it ends unasked. */
+/** A service as a process of its own, which is started again whenever it ends by itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Environment, ReadyMessage } from '@rlhf-streams/service';
+import { backoff } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
 
 export interface SupervisedOptions {
@@ -17,27 +17,27 @@ export interface SupervisedOptions {
 
 export interface Supervised {
   readonly service: string;
-  /** Where it listens: of the life that is ready, else of the one before. */
+  /** Where the service listens, or between two lives where it listened last. */
   readonly url: string;
-  /** Of the life that is running, if one is. */
+  /** Process id of the running life; undefined between two lives. */
   readonly pid: number | undefined;
   /** Lives begun so far. */
   readonly lives: number;
-  /** Sends a signal to the process; SIGKILL ends this life, and another begins. */
+  /** Sends a signal to the process. After SIGKILL another life begins. */
   kill(signal: NodeJS.Signals): void;
-  /** Resolves when a life that began after `lives` is ready. */
+  /** Resolves when a life later than number `after` is ready; by default any life. */
   ready(after?: number): Promise<void>;
-  /** Resolves, with the reason, when it is not started again: too many lives ended before they were ready. */
+  /** Resolves, with the reason, when the service is given up: too many lives ended before they were ready. */
   readonly failed: Promise<CliError>;
-  /** Ends the process, and starts it no more. Idempotent. */
+  /** Ends the process for good. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Lives that end before they are ready, one after another, until a service has failed. */
+/** A service has failed when this many lives in a row ended before they were ready. */
 const MAX_STILLBORN = 5;
 const RESTART_MS = 100;
 const MAX_RESTART_MS = 5_000;
-/** A service has 10 s to stop. */
+/** A service stops within 10 s: one that takes longer hangs, and is killed. */
 const STOP_MS = 15_000;
 const KEPT_OUTPUT_BYTES = 4_000;
 
@@ -49,14 +49,14 @@ export function supervise({ service, environment, logFile }: SupervisedOptions):
   let child: ChildProcess | undefined;
   let url = '';
   let lives = 0;
-  /** The newest life that was ready. */
+  /** Number of the newest life that was ready. */
   let readyLife = 0;
   let fail: (error: CliError) => void;
   const failed = new Promise<CliError>((resolve) => {
     fail = resolve;
   });
 
-  /** One life; resolves with how it ended when it has. */
+  /** Runs one life to its end; resolves to words on how it ended. */
   async function live(): Promise<string> {
     const life = ++lives;
     const begin = fstatSync(log).size;
@@ -82,23 +82,25 @@ export function supervise({ service, environment, logFile }: SupervisedOptions):
   }
 
   async function run(): Promise<void> {
+    const restarts = backoff({ minDelayMs: RESTART_MS, maxDelayMs: MAX_RESTART_MS });
     for (let stillborn = 0; !stopping.signal.aborted; ) {
       const how = await live().catch((error: Error) => `could not be started: ${error.message}`);
       if (stopping.signal.aborted) return;
-      stillborn = readyLife === lives ? 0 : stillborn + 1;
+      const wasReady = readyLife === lives;
+      stillborn = wasReady ? 0 : stillborn + 1;
       if (stillborn >= MAX_STILLBORN) {
         fail(new CliError('CLI_SERVICE_FAILED', `${service}, started ${stillborn} times in vain, ${how}`));
         return;
       }
-      const pause = Math.min(RESTART_MS * 2 ** stillborn, MAX_RESTART_MS);
-      await delay(pause, undefined, { signal: stopping.signal }).catch(() => {});
+      if (wasReady) restarts.reset();
+      await restarts.pause(stopping.signal);
     }
   }
 
   async function stop(): Promise<void> {
     stopping.abort();
     const hung = setTimeout(() => child?.kill('SIGKILL'), STOP_MS);
-    // One that was paused would not hear of it.
+    // A process that is stopped by SIGSTOP receives no SIGTERM before it goes on.
     child?.kill('SIGCONT');
     child?.kill('SIGTERM');
     await running;
@@ -142,7 +144,7 @@ export function supervise({ service, environment, logFile }: SupervisedOptions):
   };
 }
 
-/** The end of what stands in a file from `begin` on. */
+/** The last KEPT_OUTPUT_BYTES bytes of a file, but nothing before offset `begin`. */
 function endOf(file: number, begin: number): string {
   const end = fstatSync(file).size;
   const from = Math.max(begin, end - KEPT_OUTPUT_BYTES);

@@ -1,10 +1,10 @@
-/** Whether the files that runs name can be read, found before any of the runs is done. */
+/** Checks that the files which runs name can be read, before any of the runs is done. */
 import { DataError, loadDataset, readDataset } from '@rlhf-streams/data';
 import { namedSources, pathOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
 import { labelledRows } from '@rlhf-streams/sentiment';
 
 /**
- * Looks at the first row of data, and at the labels of all rows that a gold reward is to be trained on.
+ * Reads the first row of data, and the labels of all rows that a gold reward is to be trained on.
  * @throws DataError as the run would, had it begun, naming it
  */
 export async function checkSources(configs: readonly RunConfig[]): Promise<void> {

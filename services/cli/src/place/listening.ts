@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { isLoopback } from '@rlhf-streams/service';
-import { CliError } from './errors.js';
-import type { ServiceName } from './service-names.js';
+import { CliError } from '../errors.js';
+import type { ServiceName } from './services.js';
 
 /** The gateway's port is the one that is asked for; the others follow it. */
 const IN_ORDER = [
@@ -18,14 +18,14 @@ export const MOST_GATEWAY_PORT = 65_535 - (IN_ORDER.length - 1);
 
 export type Ports = Readonly<Record<ServiceName, number>>;
 
-/** Free ones for a gateway at port 0. */
+/** The port of each service for a gateway at this one; port 0 stands for any free port, then of all services. */
 export const portsFrom = (gateway: number): Ports =>
   Object.fromEntries(
     IN_ORDER.map((service, index) => [service, gateway === 0 ? 0 : gateway + index]),
   ) as Ports;
 
 /**
- * Whether the services can listen there now, which is all that can be known before they try.
+ * Checks that the services could listen there now. Another process may still take a port before they do.
  * @throws CliError CLI_CANNOT_LISTEN naming the ports that are taken, or why there is no listening at the address.
  */
 export async function checkPorts(host: string, ports: Ports): Promise<void> {
@@ -59,7 +59,7 @@ async function whyNot(host: string, port: number): Promise<NodeJS.ErrnoException
   return undefined;
 }
 
-/** What people must know of an address that is not this machine's alone. */
+/** A warning where the address can be reached from other machines. */
 export function exposure(host: string): string | undefined {
   if (isLoopback(host)) return undefined;
   const where = host === '0.0.0.0' || host === '::' ? `every address of this machine (${host})` : host;

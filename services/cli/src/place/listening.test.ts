@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { checkPorts, exposure, portsFrom } from './serving.js';
+import { checkPorts, exposure, portsFrom } from './listening.js';
 
 it('the services follow the gateway, or take free ports', () => {
   expect(portsFrom(9000)).toEqual({

@@ -1,8 +1,8 @@
-/** What a command waits for before it can begin, once that takes longer than a person expects. */
+/** Says what a command waits for before it can begin, once that takes longer than a person expects. */
 const TOLD_AFTER_MS = 3_000;
 const TOLD_AGAIN_MS = 15_000;
 
-/** `work`, which is told on standard error to be waited for. */
+/** Waits for `work`, and names it on standard error while that takes long. */
 export async function tellingWait<T>(what: string, work: Promise<T>): Promise<T> {
   const begun = performance.now();
   let timer: NodeJS.Timeout;

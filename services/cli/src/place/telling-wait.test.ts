@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { tellingWait } from './waiting.js';
+import { tellingWait } from './telling-wait.js';
 
 let told: string[];
 beforeEach(() => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { commandToGoOn } from './invocation.js';
+import { commandToGoOn } from './interruption.js';
 
 const npx = { npm_command: 'exec' };
 const script = { npm_command: 'run', npm_lifecycle_event: 'quickstart' };

@@ -1,21 +1,22 @@
 /** Every service as a process of its own, on a log that processes can share. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Client, openClient } from '../client.js';
+import { untilAborted } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
-import { type ServiceName, serviceNames } from '../service-names.js';
-import { troublesOf } from '../troubles.js';
-import { tellingWait } from '../waiting.js';
+import { type Client, openClient } from './client.js';
+import type { FailedService } from './in-process-gateway.js';
+import { type ServiceName, serviceNames, troublesOf } from './services.js';
 import { type Supervised, supervise } from './supervised.js';
+import { tellingWait } from './telling-wait.js';
 
 export interface ProcessesOptions {
-  /** Folder of artifacts, or of copies of them, and of what the services write. */
+  /** Folder of the artifacts, or of copies of them, and of the services' own logs. */
   readonly directory: string;
-  /** Names the log: KAFKA_BROKERS and so on. */
+  /** Settings, which name the log by KAFKA_BROKERS or RLHF_LOG. */
   readonly environment: NodeJS.ProcessEnv;
   /** Ports by service; free ones where none is given. */
   readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Replicas by service; 0 leaves it out. Default 1. */
+  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
   readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
   /** Gives up the start, with its reason. */
   readonly signal?: AbortSignal;
@@ -29,7 +30,10 @@ export interface Processes extends Client {
 
 const READYZ_TIMEOUT_MS = 3_000;
 
-/** @throws CliError CLI_LOG_PRIVATE for a log that one process has for itself, CLI_SERVICE_FAILED; as `openLog` does. */
+/**
+ * @throws CliError CLI_LOG_PRIVATE for the embedded log, which belongs to one process; CLI_SERVICE_FAILED; as
+ * `openLog` does.
+ */
 export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
   const { directory, ports = {}, replicas = {}, signal } = options;
   const environment: NodeJS.ProcessEnv = { ...options.environment, RLHF_DATA_DIR: directory };
@@ -41,8 +45,8 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   const client = await openClient({ directory, environment });
   const logs = join(directory, 'logs');
   const services: Supervised[] = [];
-  let tellFailed: (failure: Awaited<Client['failed']>) => void;
-  const failed: Client['failed'] = new Promise((resolve) => {
+  let tellFailed: (failure: FailedService) => void;
+  const oneFailed = new Promise<FailedService>((resolve) => {
     tellFailed = resolve;
   });
 
@@ -69,10 +73,10 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
         begin(name, replica === 0 ? ports[name] : 0),
       ),
     );
-    await Promise.race([
-      Promise.all(begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready()))),
-      ...(signal ? [untilAborted(signal)] : []),
-    ]);
+    const ready = Promise.all(
+      begun.map((each) => tellingWait(`service ${each.service} to start`, each.ready())),
+    );
+    await (signal ? untilAborted(ready, signal) : ready);
   } catch (error) {
     await close();
     throw error;
@@ -80,7 +84,7 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
   return {
     ...client,
     services,
-    failed,
+    failed: Promise.race([oneFailed, client.failed]),
     troubles: () =>
       troublesOf(
         services.map(({ url }) => ({
@@ -94,11 +98,4 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       return service;
     },
   };
-}
-
-function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
 }

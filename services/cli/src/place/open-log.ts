@@ -1,16 +1,17 @@
-/** The log an environment names, for somebody who looks on: an answer soon, or the reason why there is none. */
+/** Opens the log for a person who waits: an answer soon, or the reason why there is none. */
 import type { EventLog } from '@rlhf-streams/log';
 import { type Environment, openLog } from '@rlhf-streams/service';
-import { tellingWait } from './waiting.js';
+import { tellingWait } from './telling-wait.js';
 
-/** Services wait longer for their brokers, and so does a command once it has begun. */
+/** Time in which brokers must answer first. Services wait longer, and so does a command that has begun. */
 const FIRST_ANSWER_MS = 10_000;
 
 const isKafka = ({ RLHF_LOG, KAFKA_BROKERS }: Environment): boolean =>
   RLHF_LOG ? RLHF_LOG === 'kafka' : Boolean(KAFKA_BROKERS);
 
 /**
- * As `openLog` of the runtime does, but brokers must first answer within 10 s, unless KAFKA_DEADLINE_MS says how long.
+ * Opens the log that an environment names, as `openLog` does, but brokers must answer within 10 s at first, or within
+ * KAFKA_DEADLINE_MS.
  * @throws LogError LOG_UNAVAILABLE naming the brokers and what came instead of an answer.
  */
 export async function openLogSoon(environment: Environment): Promise<EventLog> {

@@ -1,4 +1,4 @@
-/** The log and the artifacts as a command sees them, whoever runs the services. */
+/** What a command works with, whoever runs the services: the log, the artifacts, and a gateway to ask. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import { createEvents, type Events, type Logger } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
@@ -9,6 +9,7 @@ import {
   openArtifacts,
   topicSpecsFor,
 } from '@rlhf-streams/service';
+import { type FailedService, type GatewayRequest, inProcessGateway } from './in-process-gateway.js';
 import { openLogSoon } from './open-log.js';
 
 export interface Client {
@@ -16,9 +17,11 @@ export interface Client {
   readonly artifacts: ArtifactStore;
   readonly events: Events;
   readonly logger: Logger;
-  /** Resolves, with its name, when a service has failed that this process answers for. */
-  readonly failed: Promise<{ readonly service: string; readonly error: unknown }>;
-  /** What the services that this process answers for wait for now, as their /readyz says. */
+  /** Asks the gateway: runs are requested and followed by it. */
+  readonly request: GatewayRequest;
+  /** Resolves when a service has failed that this process started. */
+  readonly failed: Promise<FailedService>;
+  /** What the services that this process started wait for now, as their /readyz says. */
   troubles(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
@@ -30,11 +33,11 @@ export interface ClientOptions {
   readonly logLevel?: LogLevel;
   /** An embedded log that is open already, in the folder; closed with the client. */
   readonly log?: EventLog;
-  /** Creates the topics that are missing. Default true; false for who only looks. */
+  /** Creates the topics that are missing. Default true; false where a command only looks. */
   readonly createTopics?: boolean;
 }
 
-/** Opens what an environment names, with its topics. Services that run elsewhere are not started, nor watched. */
+/** Opens the log and the artifacts that an environment names. No service is started, nor watched. */
 export async function openClient({
   directory,
   environment,
@@ -48,7 +51,9 @@ export async function openClient({
   const artifacts = await openArtifacts(settings);
   const log = opened ?? (await openLogSoon(settings));
   const events = createEvents({ log, source: 'cli', logger });
+  const gateway = inProcessGateway({ log, artifacts, environment: settings, logger });
   const close = async () => {
+    await gateway.close();
     await events.close();
     await log.close();
   };
@@ -58,5 +63,6 @@ export async function openClient({
     await close();
     throw error;
   }
-  return { log, artifacts, events, logger, failed: new Promise(() => {}), troubles: async () => [], close };
+  const { request, failed } = gateway;
+  return { log, artifacts, events, logger, request, failed, troubles: async () => [], close };
 }

@@ -1,31 +1,32 @@
+/** The events of one run as a stream sends them: each once, with the position to go on from, and the run's end last. */
 import { advance, type Events, type Received } from '@rlhf-streams/bus';
 import type { Positions } from '@rlhf-streams/log';
-import type { StreamPosition, StreamTopic } from './event-id.js';
+import type { StreamPosition } from './event-id.js';
 import type { Extents } from './extents.js';
-import { type History, toldTopics } from './history.js';
-import { runOf } from './run-of.js';
+import { coreTopics, type History } from './history.js';
+import { runOf, type StreamTopic } from './stream-topics.js';
 
-/** An event of the run, and where its reader stands after it. */
+/** An event of the run, and the position of a reader who has received it. */
 export interface RunEvent extends StreamPosition {
   readonly event: Received<StreamTopic>;
 }
 
-export interface FollowRunOptions {
+export interface RunEventsOptions {
   readonly run: string;
-  /** Offset of its request: what `runs` says before is of one by its name that never started. */
+  /** Offset of the run's request: earlier events on topic `runs` are of a run by the same name that never started. */
   readonly requestOffset: number;
   readonly from: Positions;
   readonly signal: AbortSignal;
 }
 
 /**
- * Events of one run that every stream tells, those there are and those to come, each once, from memory: a reader costs
- * what the run has, whatever else the log holds. The last is the run's end, after everything the log held when the end
- * was seen. Ends early when `signal` aborts.
+ * The core events of a run, past and to come, from memory, so that a reader costs what the run has and not what the log
+ * holds. The end of the run comes last, after all events that the log held when it was read. Stops early when `signal`
+ * aborts.
  */
-export async function* toldRun(
+export async function* coreEvents(
   history: History,
-  { run, requestOffset, from, signal }: FollowRunOptions,
+  { run, requestOffset, from, signal }: RunEventsOptions,
 ): AsyncGenerator<RunEvent, void> {
   let positions = from;
   let end: Received<'runs'> | undefined;
@@ -39,7 +40,7 @@ export async function* toldRun(
     index++;
     if (event.offset < (from[event.topic]?.[event.partition] ?? 0)) continue;
     if (event.topic === 'runs' && event.offset < requestOffset) continue;
-    // What comes after its end in the run's own partition is no part of it.
+    // Events after the end, in the partition of the end, are no part of the run.
     if (end && event.topic === 'runs') continue;
     if (endsRun(event)) {
       end = event;
@@ -53,10 +54,10 @@ export async function* toldRun(
 }
 
 /**
- * The same of a run that has ended with further topics, of which no more is read from the log than lies between the
- * run's first and last event. `start` is where they begin.
+ * All events of a run that has ended, those of further topics too. Of each further topic only the extent between the
+ * run's first and last event is read from the log. `start` are the positions at which the run began.
  */
-export async function* endedRun(
+export async function* eventsOfEndedRun(
   {
     events,
     history,
@@ -69,14 +70,14 @@ export async function* endedRun(
     start,
     from,
     signal,
-  }: FollowRunOptions & {
+  }: RunEventsOptions & {
     readonly further: readonly StreamTopic[];
     readonly start: Positions;
   },
 ): AsyncGenerator<RunEvent, void> {
   let positions = from;
   let end: Received<StreamTopic> | undefined;
-  for await (const told of toldRun(history, { run, requestOffset, from, signal })) {
+  for await (const told of coreEvents(history, { run, requestOffset, from, signal })) {
     if (told.ended) end = told.event;
     else yield told;
     if (!told.ended) positions = told.positions;
@@ -100,10 +101,10 @@ export async function* endedRun(
 }
 
 /**
- * The same of a run that goes on with further topics, which are read from the log for each reader: `topics` are all to be
- * told. `from` should lie where the run begins.
+ * All events of a run that goes on, on `topics`, which are read from the log for this reader alone. `from` should lie
+ * where the run begins: what lies before is read in vain.
  */
-export async function* followRun(
+export async function* eventsOfLiveRun(
   events: Pick<Events, 'follow' | 'readAll'>,
   {
     run,
@@ -111,7 +112,7 @@ export async function* followRun(
     topics,
     from,
     signal,
-  }: FollowRunOptions & { readonly topics: readonly StreamTopic[] },
+  }: RunEventsOptions & { readonly topics: readonly StreamTopic[] },
 ): AsyncGenerator<RunEvent, void> {
   let positions = from;
   let end: Received<'runs'> | undefined;
@@ -127,7 +128,7 @@ export async function* followRun(
   }
   if (!end) return;
 
-  // What is left of the run's own partition comes after its end, and is no part of it.
+  // Events after the end, in the partition of the end, are no part of the run.
   for await (const event of events.readAll(topics, { from: positions, signal })) {
     if (event.topic === 'runs' && event.partition === end.partition) continue;
     positions = advance(positions, event);
@@ -137,13 +138,13 @@ export async function* followRun(
 }
 
 /**
- * Where a run's events begin on each topic: at its first one, or at what is not told yet, on those that every stream
- * tells; on further ones where the log ended when the run started.
+ * Positions at which a run's events begin. On a core topic that is the run's first event, or the end of what has been
+ * read where there is none; on a further topic it is the end that the topic had when the run started.
  */
 export function beginningOf(run: string, started: Positions, history: History): Positions {
   const beginning: Record<string, number[]> = {};
   for (const [topic, offsets] of Object.entries(started)) beginning[topic] = [...offsets];
-  for (const topic of toldTopics) beginning[topic] = [...(history.positions()[topic] ?? [])];
+  for (const topic of coreTopics) beginning[topic] = [...(history.positions()[topic] ?? [])];
   for (const { topic, partition, offset } of history.eventsOf(run))
     beginning[topic]![partition] = Math.min(beginning[topic]![partition]!, offset);
   return beginning;
