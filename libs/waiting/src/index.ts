@@ -1,4 +1,5 @@
-export { type Deadline, DeadlineError, withDeadline } from './deadline.js';
+export { type Backoff, backoff } from './backoff.js';
+export { type Deadline, DeadlineError, withDeadline, within } from './deadline.js';
 export { FOREVER_MS, pause } from './pause.js';
 export { type RetryOptions, retry } from './retry.js';
 export { type LinkedSignal, linked, linkTo, shareable } from './signals.js';

@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { withDeadline } from './deadline.js';
+import { withDeadline, within } from './deadline.js';
 import { retry } from './retry.js';
+import { linked } from './signals.js';
 
 describe('withDeadline', () => {
   it('gives the result, of a promise or a function', async () => {
@@ -100,5 +102,28 @@ describe('retry', () => {
       }),
     ).rejects.toThrow('left');
     expect(work).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('within', () => {
+  it('says whether the work ended in time, and throws what it threw by then', async () => {
+    expect(await within(60_000, Promise.resolve())).toBe(true);
+    expect(await within(1, new Promise(() => {}))).toBe(false);
+    await expect(within(60_000, Promise.reject(new Error('no')))).rejects.toThrow('no');
+  });
+});
+
+describe('a linked signal', () => {
+  it('aborts with the first of its sources and for its reason, and leaves nothing there when released', () => {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const released = linked(first.signal, undefined, second.signal);
+    released.release();
+    const link = linked(first.signal, second.signal);
+    second.abort(new Error('left'));
+    expect(link.signal.reason).toEqual(new Error('left'));
+    link.release();
+    expect(released.signal.aborted).toBe(false);
+    expect(getEventListeners(first.signal, 'abort')).toEqual([]);
+    expect(linked(second.signal).signal.aborted).toBe(true);
   });
 });

@@ -9,7 +9,17 @@ import { rebalancingTests } from './rebalancing.js';
 import { topicTests } from './topics.js';
 import { transactionTests } from './transactions.js';
 
-export type { ConformanceOptions, LogUnderTest } from './harness.js';
+export {
+  type ConformanceOptions,
+  gate,
+  type LogUnderTest,
+  numbered,
+  readAll,
+  sum,
+  textOf,
+  uniqueName,
+  until,
+} from './harness.js';
 
 const DEFAULT_DEADLINE_MS = 15_000;
 

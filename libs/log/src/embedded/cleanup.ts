@@ -1,8 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { TopicPartition, TopicSpec } from '../port.js';
-import { turn } from '../waiting.js';
 import { decodeRecord } from './codec.js';
 import type { GroupCommit } from './group-commit.js';
-import type { Tables } from './lmdb-store.js';
+import type { Tables } from './tables.js';
 
 const REMOVALS_PER_TRANSACTION = 1_000;
 

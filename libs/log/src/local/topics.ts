@@ -1,6 +1,7 @@
 /** Topics of a log of one process. It keeps one copy, and has none of a broker's settings but retention and cleanup. */
+
+import { creation, partitionChange, settingChanges, settingsOf } from '../core/topic-changes.js';
 import type { TopicChange, TopicSpec } from '../port.js';
-import { creation, partitionChange, settingChanges, settingsOf } from '../topic-changes.js';
 
 export interface EnsureOptions {
   /** Sets retention and cleanup of topics that exist. */

@@ -1,7 +1,7 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { murmur2 } from '../core/murmur2.js';
 import { LogError } from '../errors.js';
 import type { Attempt, DeliveryFaults } from '../local/faults.js';
-import { murmur2 } from '../murmur2.js';
-import { turn } from '../waiting.js';
 
 /**
  * Faults of delivery, each as a probability from 0 to 1. All of them happen to consumers of a real broker; none

@@ -1,6 +1,6 @@
+import { partitionKey } from '../core/partition-key.js';
 import { fenced, type RecordStore } from '../local/store.js';
 import { ensured } from '../local/topics.js';
-import { partitionKey } from '../partition.js';
 import type { LogRecord, TopicSpec } from '../port.js';
 
 interface Partition {

@@ -1,0 +1,310 @@
+/**
+ * Brings records to the readers of this process, over connections of their own. Readers that are behind have theirs
+ * fetched at once; those that have all there is share one waiting request a broker.
+ */
+
+import { LogError, type LogRecord, type TopicPartition } from '@rlhf-streams/log';
+import { partitionKey } from '@rlhf-streams/log/core';
+import { backoff } from '@rlhf-streams/waiting';
+import { describe, faultOf, toLogError } from '../wire/errors.js';
+import { listOffsets } from '../wire/offsets.js';
+import type { Wire } from '../wire/wire.js';
+import { type Bell, createBell } from './bell.js';
+import { type Fetched, fetchFrom } from './fetching.js';
+import { createRecordQueue, type RecordQueue } from './record-queue.js';
+
+/** One partition being read. */
+export interface Reader {
+  /** Records read and not taken yet. */
+  readonly buffered: number;
+  /** Where the record after those taken is to be looked for. */
+  readonly position: number;
+  /** Takes up to `max` buffered records, in order. */
+  take(max: number): readonly LogRecord[];
+  /** Throws away what is buffered and goes on from `position`. */
+  seek(position: number): void;
+  /** @throws LogError what ended this reader, if anything did. */
+  check(): void;
+  close(): void;
+}
+
+export interface Feed {
+  /** @param onChange hears when there are records, the position moved, or the reader failed. */
+  read(at: TopicPartition, position: number, onChange: () => void): Reader;
+  close(): void;
+}
+
+export interface FeedContext {
+  /** For fetches that are answered at once. */
+  readonly direct: Wire;
+  /** For those that wait. */
+  readonly waiting: Wire;
+  /** A reader fails after so long without an answer. */
+  readonly deadlineMs: number;
+}
+
+/** A reader that has so much waits for its taker. */
+const MAX_BUFFERED_RECORDS = 1_000;
+const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
+/** A new reader waits so long to be part of the shared request. */
+const MAX_WAIT_MS = 500;
+const RETRY = { minMs: 20, maxMs: 1_000 };
+/** A topic that no broker knows of for so long was removed. */
+const UNKNOWN_TIMEOUT_MS = 10_000;
+
+interface State {
+  readonly at: TopicPartition;
+  readonly queue: RecordQueue;
+  readonly onChange: () => void;
+  /** Where the next fetch reads. */
+  position: number;
+  behind: boolean;
+  /** When it was last part of a request, counted in requests. */
+  asked: number;
+  /** Is not asked for a while. */
+  resting: boolean;
+  failures: number;
+  failingSince: number;
+  failure: unknown;
+}
+
+/** Readers that are served alike: a request under way at each of their brokers. */
+interface Lane {
+  readonly wire: Wire;
+  readonly behind: boolean;
+  readonly maxWaitMs: number;
+  readonly busy: Set<number>;
+  readonly bell: Bell;
+}
+
+export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
+  /** By partition. */
+  const readers = new Map<string, Set<State>>();
+  const rests = new Set<NodeJS.Timeout>();
+  const lanes = [lane(direct, true, 0), lane(waiting, false, MAX_WAIT_MS)];
+  let running = false;
+  let closed = false;
+  let requests = 0;
+
+  function lane(wire: Wire, behind: boolean, maxWaitMs: number): Lane {
+    return { wire, behind, maxWaitMs, busy: new Set(), bell: createBell() };
+  }
+
+  function go(): void {
+    for (const { bell } of lanes) bell.ring();
+    if (running || closed) return;
+    running = true;
+    for (const each of lanes) void serve(each);
+  }
+
+  async function serve(each: Lane): Promise<void> {
+    while (!closed) {
+      for (const [nodeId, states] of await byLeader(each, readyIn(each))) {
+        if (closed || each.busy.has(nodeId)) continue;
+        each.busy.add(nodeId);
+        void request(each, nodeId, states).finally(() => {
+          each.busy.delete(nodeId);
+          // Some may have changed lanes.
+          go();
+        });
+      }
+      await each.bell.rung();
+    }
+  }
+
+  const everyReader = () => [...readers.values()].flatMap((states) => [...states]);
+  const hasRoom = ({ queue }: State) =>
+    queue.length < MAX_BUFFERED_RECORDS && queue.bytes < MAX_BUFFERED_BYTES;
+  const isReady = (state: State) => !state.failure && hasRoom(state);
+  const readyIn = ({ behind }: Lane) =>
+    everyReader().filter((state) => state.behind === behind && !state.resting && isReady(state));
+
+  async function byLeader({ wire }: Lane, states: readonly State[]): Promise<Map<number, State[]>> {
+    const found = new Map<number, State[]>();
+    const find = async (topic: string) => {
+      const ofTopic = states.filter(({ at }) => at.topic === topic);
+      try {
+        const partitions = await wire.partitions(topic);
+        const leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
+        for (const state of ofTopic) {
+          const leader = leaders.get(state.at.partition);
+          if (leader === undefined) trouble(wire, [state], unknownPartition(state.at));
+          else found.set(leader, [...(found.get(leader) ?? []), state]);
+        }
+      } catch (error) {
+        trouble(wire, ofTopic, error);
+      }
+    };
+    await Promise.all([...new Set(states.map(({ at }) => at.topic))].map(find));
+    return found;
+  }
+
+  async function request(each: Lane, nodeId: number, states: readonly State[]): Promise<void> {
+    const { wire, maxWaitMs } = each;
+    const leading = onePerPartition(states, each.behind ? byTurn : byPosition).sort(byTurn);
+    const places = leading.map(({ at, position }) => ({ ...at, position }));
+    requests++;
+    for (const state of leading) state.asked = requests;
+    try {
+      for (const answer of await fetchFrom(await wire.broker(nodeId), places, maxWaitMs)) {
+        const concerned = [...(readers.get(partitionKey(answer)) ?? [])].filter(isReady);
+        if (answer.error === undefined) deliver(answer, concerned);
+        else if (faultOf(answer.error).outOfRange)
+          for (const state of concerned) void moveIntoRange(state, answer.from);
+        else trouble(wire, concerned, answer.error);
+      }
+    } catch (error) {
+      trouble(wire, states, error);
+    }
+  }
+
+  /** To every reader that stands where the answer has something to say. */
+  function deliver({ from, next, records, isAll }: Fetched, states: readonly State[]): void {
+    for (const state of states) {
+      state.failures = 0;
+      if (state.position < from || state.position > next) continue;
+      state.behind = !isAll;
+      if (state.position === next) continue;
+      state.queue.push(records.filter(({ offset }) => offset >= state.position));
+      state.position = next;
+      state.onChange();
+    }
+  }
+
+  /** What is known of the cluster may be stale. */
+  function trouble(wire: Wire, states: readonly State[], error: unknown): void {
+    if (closed) return;
+    if (faultOf(error).canRetry || isUnknown(error)) {
+      wire.forget(error);
+      for (const state of states) note(state, error);
+      const failures = Math.min(...states.map((state) => state.failures));
+      rest(states, backoff(failures, RETRY));
+    } else for (const state of states) fail(state, toLogError(error, `read ${partitionKey(state.at)}`));
+  }
+
+  function note(state: State, error: unknown): void {
+    if (state.failures++ === 0) state.failingSince = performance.now();
+    const allowedMs = isUnknown(error) ? Math.min(UNKNOWN_TIMEOUT_MS, deadlineMs) : deadlineMs;
+    if (performance.now() - state.failingSince > allowedMs)
+      fail(state, isUnknown(error) ? error : unreadable(state.at, allowedMs, error));
+  }
+
+  function fail(state: State, error: unknown): void {
+    state.failure ??= error;
+    state.onChange();
+  }
+
+  function rest(states: readonly State[], ms: number): void {
+    for (const state of states) state.resting = true;
+    const timer = setTimeout(() => {
+      rests.delete(timer);
+      for (const state of states) state.resting = false;
+      go();
+    }, ms);
+    rests.add(timer);
+  }
+
+  /** Records before the earliest are gone by retention; a position past the end waits for the log to reach it. */
+  async function moveIntoRange(state: State, position: number): Promise<void> {
+    if (state.resting || state.position !== position) return;
+    state.resting = true;
+    try {
+      const [earliest] = await listOffsets(direct, [state.at], 'earliest');
+      if (earliest === undefined || position >= earliest.offset) return rest([state], MAX_WAIT_MS);
+      if (state.position === position) state.position = earliest.offset;
+      state.resting = false;
+      state.onChange();
+      go();
+    } catch (error) {
+      trouble(direct, [state], error);
+    }
+  }
+
+  return {
+    read(at, position, onChange) {
+      const queue = createRecordQueue();
+      const state: State = {
+        at,
+        queue,
+        onChange,
+        position,
+        behind: true,
+        asked: 0,
+        resting: false,
+        failures: 0,
+        failingSince: 0,
+        failure: closed ? new LogError('LOG_CLOSED', 'The log was closed.') : undefined,
+      };
+      const key = partitionKey(at);
+      readers.set(key, (readers.get(key) ?? new Set()).add(state));
+      go();
+      return {
+        get buffered() {
+          return queue.length;
+        },
+        get position() {
+          return queue.first?.offset ?? state.position;
+        },
+        take(max) {
+          const wasFull = !hasRoom(state);
+          const taken = queue.take(max);
+          if (wasFull && hasRoom(state)) {
+            state.behind = true;
+            go();
+          }
+          return taken;
+        },
+        seek(to) {
+          queue.clear();
+          state.position = to;
+          state.behind = true;
+          go();
+        },
+        check() {
+          if (state.failure) throw state.failure;
+        },
+        close() {
+          readers.get(key)?.delete(state);
+          if (readers.get(key)?.size === 0) readers.delete(key);
+        },
+      };
+    },
+    close() {
+      closed = true;
+      for (const timer of rests) clearTimeout(timer);
+      for (const { bell } of lanes) bell.ring();
+      for (const state of everyReader()) fail(state, new LogError('LOG_CLOSED', 'The log was closed.'));
+    },
+  };
+}
+
+const unknownPartition = ({ topic, partition }: TopicPartition) =>
+  new LogError('LOG_UNKNOWN_TOPIC', `Topic ${topic} has no partition ${partition}: it was removed.`);
+
+const unreadable = ({ topic, partition }: TopicPartition, ms: number, cause: unknown) =>
+  new LogError(
+    'LOG_UNAVAILABLE',
+    `Kafka could not read ${topic}/${partition} for ${ms} ms, the last time because of: ${describe(cause)}`,
+    { cause },
+  );
+
+/** Just created, or its leader is just up: whoever reads it has seen that it exists. */
+const isUnknown = (error: unknown): boolean =>
+  error instanceof LogError && error.code === 'LOG_UNKNOWN_TOPIC';
+
+/** A request names a partition once, for the first of its readers. */
+function onePerPartition(states: readonly State[], order: (a: State, b: State) => number): State[] {
+  const first = new Map<string, State>();
+  for (const state of states) {
+    const key = partitionKey(state.at);
+    const known = first.get(key);
+    if (!known || order(state, known) < 0) first.set(key, state);
+  }
+  return [...first.values()];
+}
+
+/** No reader waits for another one that reads all from the beginning, and no partition for others that fill answers. */
+const byTurn = (a: State, b: State): number => a.asked - b.asked;
+
+/** Where all have the same, but for one that has yet to get it, there must be no waiting. */
+const byPosition = (a: State, b: State): number => a.position - b.position;

@@ -1,0 +1,69 @@
+import { backoff, pause } from '@rlhf-streams/waiting';
+import { warn } from './errors.js';
+import type { EventLog, Subscription, TopicPartition } from './port.js';
+
+export interface OwnOptions {
+  /** Members of one group share the partitions of `topic`. */
+  readonly group: string;
+  readonly topic: string;
+}
+
+export interface OwnHandlers {
+  /** Told when a task failed; it is started again after a while. */
+  readonly onError: (error: unknown, partition: number) => void;
+  /** Wait before the first restart, in milliseconds; doubled at each failure up to 5 s. Default 200. */
+  readonly retryDelayMs?: number;
+  /** How long a task may take to end after its signal aborted, in milliseconds. Default 30 s. */
+  readonly revokeTimeoutMs?: number;
+}
+
+/** A task that ran this long had recovered: its next failure counts as the first. */
+const RECOVERED_MS = 60_000;
+const MAX_RETRY_MS = 5_000;
+
+/**
+ * Runs one task for each partition of a topic that this member of the group owns. When the partition goes to another
+ * member, or on `close`, the signal aborts and the task is awaited before the other member's begins. A task that
+ * throws is restarted; one that returns is done until the partition is assigned anew.
+ */
+export function own(
+  log: EventLog,
+  { group, topic }: OwnOptions,
+  task: (partition: number, signal: AbortSignal) => Promise<void>,
+  { onError, retryDelayMs = 200, revokeTimeoutMs = 30_000 }: OwnHandlers,
+): Promise<Subscription> {
+  const running = new Map<number, { controller: AbortController; ended: Promise<void> }>();
+
+  async function run(partition: number, signal: AbortSignal): Promise<void> {
+    for (let failures = 1; !signal.aborted; failures++) {
+      const began = performance.now();
+      try {
+        await task(partition, signal);
+        return;
+      } catch (error) {
+        if (signal.aborted && error instanceof Error && error.name === 'AbortError') return;
+        onError(error, partition);
+        if (performance.now() - began > RECOVERED_MS) failures = 1;
+        await pause(backoff(failures, { minMs: retryDelayMs, maxMs: MAX_RETRY_MS }), signal);
+      }
+    }
+  }
+
+  return log.subscribe({
+    group,
+    topics: [topic],
+    revokeTimeoutMs,
+    onAssigned(partitions: readonly TopicPartition[]) {
+      for (const { partition } of partitions) {
+        const controller = new AbortController();
+        running.set(partition, { controller, ended: run(partition, controller.signal).catch(warn) });
+      }
+    },
+    async onRevoked(partitions: readonly TopicPartition[]) {
+      const ending = partitions.flatMap(({ partition }) => running.get(partition) ?? []);
+      for (const { partition } of partitions) running.delete(partition);
+      for (const { controller } of ending) controller.abort();
+      await Promise.all(ending.map(({ ended }) => ended));
+    },
+  });
+}
