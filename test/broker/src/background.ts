@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { withDeadline } from './deadline.js';
+import { withDeadline } from '@rlhf-streams/waiting';
 import { KafkaBrokerError } from './errors.js';
 
 /** A program in a process group of its own, so that a Ctrl-C is not for it, that does not keep this process alive. */
@@ -42,11 +42,12 @@ export async function runInBackground(
     },
     ended: async (ms) => {
       if (running) child.ref();
-      const late = new KafkaBrokerError(
-        'KAFKA_BROKER_FAILED',
-        `expected ${command} (process ${child.pid}) to end within ${ms} ms`,
-      );
-      return withDeadline(exit, ms, late).finally(() => child.unref());
+      const late = () =>
+        new KafkaBrokerError(
+          'KAFKA_BROKER_FAILED',
+          `expected ${command} (process ${child.pid}) to end within ${ms} ms`,
+        );
+      return withDeadline(exit, { ms, late }).finally(() => child.unref());
     },
   };
 }

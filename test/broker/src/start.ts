@@ -1,8 +1,9 @@
-import { type KafkaCluster, launchCluster } from './cluster.js';
+import type { KafkaCluster } from './cluster.js';
 import { whyNoDocker } from './docker/engine.js';
 import { dockerHost } from './docker/host.js';
 import { KafkaBrokerError } from './errors.js';
 import { javaHost } from './java/host.js';
+import { launchCluster } from './launch.js';
 import { checkOptions, type KafkaOptions } from './options.js';
 
 /**
