@@ -8,7 +8,7 @@ import { type KafkaLogOptions, kafkaLog } from './index.js';
 export { numbered, textOf, uniqueName };
 
 export const DEADLINE_MS = 30_000;
-/** Of a test as a whole. */
+/** The time limit of a whole test. */
 export const TEST_TIMEOUT_MS = 4 * DEADLINE_MS;
 
 export const until = (what: string, fact: () => boolean | Promise<boolean>, deadlineMs = DEADLINE_MS) =>
@@ -45,7 +45,7 @@ export function follow(log: EventLog, topics: readonly string[], onBatch: (batch
   return ended;
 }
 
-/** The sockets that this process opens from now on, for tests that cut them, or stop hearing from a port. */
+/** Watches the sockets that this process opens, for tests that cut them or make a broker fall silent. */
 export function watchSockets() {
   const sockets: net.Socket[] = [];
   const silent = new Set<number>();
@@ -66,7 +66,7 @@ export function watchSockets() {
     cut() {
       for (const socket of open()) socket.destroy(new Error('cut by the test'));
     },
-    /** What listens there seems to accept, and never to answer. */
+    /** Makes the broker at this port one that accepts connections and never answers. */
     silence(port: number) {
       silent.add(port);
       for (const socket of open()) if (socket.remotePort === port) socket.pause();
@@ -74,7 +74,7 @@ export function watchSockets() {
   };
 }
 
-/** What the client below does, for tests that count it. */
+/** Counts the requests that a log makes, by their names. */
 export function watchRequests() {
   const requests: string[] = [];
   return {

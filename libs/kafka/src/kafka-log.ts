@@ -32,9 +32,9 @@ export async function kafkaLog(options: KafkaLogOptions): Promise<EventLog> {
 }
 
 function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promise<void> } {
-  /** For requests that are answered at once. */
+  /** For requests that brokers answer at once. */
   const direct = openWire(settings);
-  /** For fetches that wait for records: whatever follows on the same connection would wait, too. */
+  /** For fetches that wait for records: later requests on the same connection would wait, too. */
   const waiting = openWire(settings);
   const feed = createFeed({ direct, waiting, deadlineMs: settings.deadlineMs });
   const publisher = createPublisher(direct, settings);

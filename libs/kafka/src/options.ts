@@ -1,25 +1,26 @@
 import type { ConnectionOptions } from 'node:tls';
 import { LogError } from '@rlhf-streams/log';
+import { FOREVER_MS } from '@rlhf-streams/waiting';
 
 export interface KafkaLogOptions {
-  /** `host:port` of some brokers: the others are learnt from them. */
+  /** `host:port` of some brokers; they name the others. */
   readonly brokers: readonly string[];
   /** Names this client in the brokers' logs and quotas. Default `rlhf-streams`. */
   readonly clientId?: string;
-  /** Put before the names of topics, groups and transactional ids: several installations can share a cluster. */
+  /** Stands before the names of topics, groups and transactional ids, so that installations can share a cluster. */
   readonly prefix?: string;
   /** TLS as Node's `tls.connect` takes it (ca, cert, key, servername); true trusts the system's authorities. */
   readonly tls?: boolean | ConnectionOptions;
   readonly sasl?: KafkaSasl;
-  /** Of what this client publishes; any of Kafka's codecs is read. Default `gzip`. */
+  /** The codec of what this client publishes; it reads all of Kafka's codecs. Default `gzip`. */
   readonly compression?: 'none' | 'gzip';
-  /** Copies of topics this client creates, where the topic names no number. Default the brokers' setting. */
+  /** The replication factor of topics that this client creates and that name none. Default the brokers' setting. */
   readonly replication?: number;
-  /** A member that is silent so long has left: its partitions go to others. Default 10 s. */
+  /** Milliseconds without a heartbeat after which a member has left, and its partitions go to others. Default 10 000. */
   readonly sessionTimeoutMs?: number;
-  /** Every call gives up with LOG_UNAVAILABLE after so long without a broker that answers. Default 2 min. */
+  /** Milliseconds after which a call that no broker answers fails with LOG_UNAVAILABLE. Default 120 000. */
   readonly deadlineMs?: number;
-  /** Told what the client below does and tries again: for debugging. Default nobody. */
+  /** Hears of every request and every retry, for debugging. Default nobody. */
   readonly onDebug?: (message: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -39,18 +40,15 @@ export type KafkaSettings = Required<Omit<KafkaLogOptions, 'tls' | 'sasl' | 'rep
     readonly sasl: KafkaSasl | undefined;
     /** -1: the brokers' default. */
     readonly replication: number;
-    /** How often a member says that it lives. */
+    /** Milliseconds between two heartbeats of a member. */
     readonly heartbeatMs: number;
-    /** A member may take so long to come to a rebalance; handlers are not awaited in that time. */
+    /** Milliseconds that the group waits for a member to join its next generation; handlers are not awaited in them. */
     readonly rebalanceTimeoutMs: number;
-    /** A transaction open so long is aborted by the broker. */
+    /** Milliseconds after which the broker aborts an open transaction. */
     readonly transactionTimeoutMs: number;
-    /** What a topic's partitions are is asked again after so long. */
+    /** Milliseconds after which a topic's metadata are asked for anew. */
     readonly metadataMaxAgeMs: number;
   };
-
-/** The longest time a timer of Node takes. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 function invalid(option: string, expected: string, got: unknown): never {
   throw new LogError('LOG_INVALID', `${option} must be ${expected}; got ${String(got)}.`);
@@ -65,7 +63,7 @@ export function kafkaSettings(options: KafkaLogOptions): KafkaSettings {
   if (!/^[A-Za-z0-9._-]*$/.test(prefix))
     invalid('prefix', 'letters, digits, ".", "_" and "-", as topic names are', prefix);
   for (const [name, value] of Object.entries({ sessionTimeoutMs, deadlineMs }))
-    if (!(value > 0 && value <= LONGEST_MS)) invalid(name, `from 1 to ${LONGEST_MS}`, value);
+    if (!(value > 0 && value <= FOREVER_MS)) invalid(name, `from 1 to ${FOREVER_MS}`, value);
   if (!COMPRESSIONS.includes(compression)) invalid('compression', COMPRESSIONS.join(' or '), compression);
   if (replication !== undefined && !(Number.isInteger(replication) && replication >= 1))
     invalid('replication', 'an integer of at least 1', replication);

@@ -1,4 +1,4 @@
-/** Topics as they should be: created and grown, never removed. */
+/** Creates topics, grows them and sets their settings; nothing is ever removed. */
 
 import type { TopicChange, TopicSpec } from '@rlhf-streams/log';
 import { creation, partitionChange, settingChanges, settingsOf } from '@rlhf-streams/log/core';
@@ -11,7 +11,10 @@ import type { Wire } from '../wire/wire.js';
 const REQUEST_TIMEOUT_MS = 15_000;
 const SPREAD_TIMEOUT_MS = 30_000;
 
-/** Creates what is missing and adds partitions, and with `settings` sets those; resolves when every broker knows of it. */
+/**
+ * Creates missing topics and adds missing partitions; with `settings` also sets the settings of topics that exist.
+ * Resolves when every broker knows of what was created.
+ */
 export async function applyTopics(
   wire: Wire,
   specs: readonly TopicSpec[],
@@ -63,7 +66,7 @@ function replicationChange({ name: topic, replication }: TopicSpec, now: number)
 
 interface Setting {
   readonly value: string;
-  /** Set for the topic itself, not a default of the brokers. */
+  /** Whether it is set for this topic; if not, it is a default of the brokers. */
   readonly own: boolean;
 }
 
@@ -71,7 +74,7 @@ const valuesOf = (settings: ReadonlyMap<string, Setting>): Record<string, string
   Object.fromEntries([...settings].map(([name, { value }]) => [name, value]));
 
 const TOPIC_RESOURCE = 2;
-/** Where a setting comes from: this topic. */
+/** The source of a setting that is set for the topic itself. */
 const TOPIC_SOURCE = 1;
 
 async function settingsNow(
@@ -98,7 +101,7 @@ async function settingsNow(
   );
 }
 
-/** The request replaces all of a topic's own settings, so those nobody named here are sent along. */
+/** The request replaces every setting that a topic has of its own, so those that `specs` do not name are sent along. */
 async function setSettings(wire: Wire, specs: readonly TopicSpec[]): Promise<void> {
   const now = await settingsNow(
     wire,
@@ -155,7 +158,7 @@ async function ignoring(type: string, work: () => Promise<unknown>): Promise<voi
   } catch (error) {
     const types = (error as { errors?: { type?: string }[] }).errors?.map((each) => each.type);
     if (types?.every((each) => each === type)) return;
-    // The aggregate itself has no type: its first error says whether to try again.
+    // kafkajs's aggregate error has no type of its own: its first error says whether the request may be made again.
     throw (error as { errors?: unknown[] }).errors?.[0] ?? error;
   }
 }
@@ -175,7 +178,7 @@ async function untilKnown(wire: Wire, specs: readonly TopicSpec[]): Promise<void
   await wire.attempt(`see topics ${names.join(', ')} at every broker`, look, {
     deadlineMs: SPREAD_TIMEOUT_MS,
   });
-  // The metadata that this client has may be older than the topics.
+  // The metadata that this client holds may be older than the topics.
   await existing(wire, specs);
 }
 

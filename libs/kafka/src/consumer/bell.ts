@@ -1,7 +1,7 @@
-/** One loop waits, others wake it. A ring that nobody waits for is heard by the next wait, so none is missed. */
+/** Wakes one loop that waits. A ring that comes while it does not wait ends its next wait at once, so none is missed. */
 export interface Bell {
   ring(): void;
-  /** Resolves when it rings, or has since the last wait, or after `ms`. For one waiter at a time. */
+  /** Resolves when the bell rings, if it rang since the last wait, or after `ms` milliseconds. For one waiter at a time. */
   rung(ms?: number): Promise<void>;
 }
 

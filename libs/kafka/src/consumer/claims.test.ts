@@ -12,7 +12,7 @@ const counts = fc
     c: fc.integer({ min: 0, max: 6 }),
   })
   .map((each) => new Map(Object.entries(each)));
-/** Members, of which some claim what others do, or what is no longer there. */
+/** Members, some of which claim the same partitions, or partitions that do not exist. */
 const claimants = fc
   .array(
     fc.record({
@@ -37,13 +37,13 @@ const claimants = fc
     ),
   );
 
-/** Of a group that comes together again whenever a member has let go. */
+/** The assignments of a group that joins again whenever a member has released partitions. */
 const MOST_ROUNDS = 6;
 
 const holdersOf = (members: readonly Claimant[]) =>
   members.flatMap(({ memberId, claim }) => listed(claim.held).map((at) => `${partitionKey(at)} ${memberId}`));
 
-/** What each member holds once it has let go what is not its own any more, and taken what is. */
+/** What each member holds after an assignment: it released what it lost, and took what it got. */
 const settled = (members: readonly Claimant[], shares: ReturnType<typeof divide>, generation: number) =>
   members.map(({ memberId, claim }) => ({
     memberId,

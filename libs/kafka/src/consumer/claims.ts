@@ -1,6 +1,7 @@
 /**
- * What members of a group tell each other through the broker. Rebalancing is cooperative (as in KIP-429): a member keeps
- * what it works on while it joins again and says so; what should be another's it lets go first, and then all join anew.
+ * What members of a consumer group claim when they join, and how its leader divides the partitions. Rebalancing is
+ * cooperative (KIP-429): a member that joins again keeps and claims the partitions it works on. A partition that should
+ * move is first released by its owner, and assigned to its new owner in the next generation.
  */
 
 import type { TopicPartition } from '@rlhf-streams/log';
@@ -14,7 +15,7 @@ export const PROTOCOL_NAME = 'rlhf-streams-cooperative';
 export interface Claim {
   readonly topics: readonly string[];
   readonly held: Partitions;
-  /** Of the group when the partitions held were assigned: of two that claim one, the newer has it. */
+  /** The group's generation in which they were assigned. When two members claim a partition, the later generation counts. */
   readonly generation: number;
 }
 
@@ -33,8 +34,8 @@ export function decodeClaim(metadata: Buffer): Claim {
 }
 
 /**
- * The leader's work: who gets what now. A partition that should go from one member to another is nobody's until the
- * first has let it go and the group comes together again.
+ * The leader's work: the assignment of each member, by member id. A partition that should move from one member to
+ * another is assigned to neither until the first has released it.
  */
 export function divide(
   claimants: readonly Claimant[],
@@ -60,7 +61,7 @@ export function divide(
   return assigned;
 }
 
-/** Who holds which partition: of two, who was assigned it later. */
+/** Member ids by the key of the partition they hold; when two claim it, the one it was assigned to later. */
 function holdersOf(claimants: readonly Claimant[]): Map<string, string> {
   const holders = new Map<string, string>();
   const oldestFirst = [...claimants].sort((a, b) => a.claim.generation - b.claim.generation);

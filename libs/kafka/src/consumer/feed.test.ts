@@ -13,7 +13,7 @@ const TOPIC_AUTHORIZATION_FAILED = 29;
 
 type Answer = Pick<FetchedPartition, 'error'> & { readonly records?: number };
 
-/** A broker that has ten records for every place up to `end`, or answers as it is told. Where there is nothing, it waits. */
+/** A broker that answers with ten records for every place before `end`, or as `answerTo` says. Without any, it waits. */
 function brokerWith(end: number, answerTo: (place: FetchedPlace) => Answer = () => ({})) {
   const requests: FetchedPlace[][] = [];
   const gates: (() => void)[] = [];
@@ -77,7 +77,7 @@ describe('a feed', () => {
     return feed;
   }
 
-  /** Takes all that comes, as soon as it comes. */
+  /** Takes records as soon as they come. */
   function taker(partition: number, position = 0) {
     const taken: string[] = [];
     const failures: unknown[] = [];

@@ -1,8 +1,8 @@
 /**
- * Brings records to the readers of this process, over connections of their own. Readers that are behind have theirs
- * fetched at once; those that have all there is share one waiting request a broker.
+ * Fetches records for all readers of this process. Partitions whose readers are behind are fetched at once. Readers that
+ * have caught up share one long-polling request to each broker, on connections of its own, because a broker answers the
+ * requests of a connection in turn.
  */
-
 import { LogError, type LogRecord, type TopicPartition } from '@rlhf-streams/log';
 import { partitionKey } from '@rlhf-streams/log/core';
 import { backoff } from '@rlhf-streams/waiting';
@@ -17,58 +17,59 @@ import { createRecordQueue, type RecordQueue } from './record-queue.js';
 export interface Reader {
   /** Records read and not taken yet. */
   readonly buffered: number;
-  /** Where the record after those taken is to be looked for. */
+  /** The offset to go on from after the records taken. */
   readonly position: number;
   /** Takes up to `max` buffered records, in order. */
   take(max: number): readonly LogRecord[];
   /** Throws away what is buffered and goes on from `position`. */
   seek(position: number): void;
-  /** @throws LogError what ended this reader, if anything did. */
+  /** @throws LogError why this reader can read no more, if it cannot. */
   check(): void;
   close(): void;
 }
 
 export interface Feed {
-  /** @param onChange hears when there are records, the position moved, or the reader failed. */
+  /** @param onChange called when records came, the position moved, or the reader failed. */
   read(at: TopicPartition, position: number, onChange: () => void): Reader;
   close(): void;
 }
 
 export interface FeedContext {
-  /** For fetches that are answered at once. */
+  /** For fetches that brokers answer at once. */
   readonly direct: Wire;
-  /** For those that wait. */
+  /** For fetches that wait for records. */
   readonly waiting: Wire;
-  /** A reader fails after so long without an answer. */
+  /** Milliseconds without an answer after which a reader fails. */
   readonly deadlineMs: number;
 }
 
-/** A reader that has so much waits for its taker. */
+/** A reader that has buffered either of these is not fetched for until some of it is taken. */
 const MAX_BUFFERED_RECORDS = 1_000;
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
-/** A new reader waits so long to be part of the shared request. */
+/** How long a broker holds the shared request, and so how long a reader may wait until it is part of the next one. */
 const MAX_WAIT_MS = 500;
 const RETRY = { minMs: 20, maxMs: 1_000 };
-/** A topic that no broker knows of for so long was removed. */
+/** A topic that brokers have not known for this time was removed; before that it may only just have been created. */
 const UNKNOWN_TIMEOUT_MS = 10_000;
 
 interface State {
   readonly at: TopicPartition;
   readonly queue: RecordQueue;
   readonly onChange: () => void;
-  /** Where the next fetch reads. */
+  /** The offset that the next fetch begins at. */
   position: number;
+  /** There are records that it does not have yet, as far as is known. */
   behind: boolean;
-  /** When it was last part of a request, counted in requests. */
+  /** The number of the last request that it was part of. */
   asked: number;
-  /** Is not asked for a while. */
+  /** Left out of requests until its rest is over. */
   resting: boolean;
   failures: number;
   failingSince: number;
   failure: unknown;
 }
 
-/** Readers that are served alike: a request under way at each of their brokers. */
+/** The readers that are behind, or those that have caught up: at most one request at a time to each of their brokers. */
 interface Lane {
   readonly wire: Wire;
   readonly behind: boolean;
@@ -78,7 +79,7 @@ interface Lane {
 }
 
 export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
-  /** By partition. */
+  /** By partition key. */
   const readers = new Map<string, Set<State>>();
   const rests = new Set<NodeJS.Timeout>();
   const lanes = [lane(direct, true, 0), lane(waiting, false, MAX_WAIT_MS)];
@@ -104,7 +105,7 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
         each.busy.add(nodeId);
         void request(each, nodeId, states).finally(() => {
           each.busy.delete(nodeId);
-          // Some may have changed lanes.
+          // Readers that caught up, or fell behind, are the other lane's now.
           go();
         });
       }
@@ -158,7 +159,7 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
     }
   }
 
-  /** To every reader that stands where the answer has something to say. */
+  /** Hands the answer to every reader whose position lies within it. */
   function deliver({ from, next, records, isAll }: Fetched, states: readonly State[]): void {
     for (const state of states) {
       state.failures = 0;
@@ -171,7 +172,7 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
     }
   }
 
-  /** What is known of the cluster may be stale. */
+  /** Lets readers rest where the error passes, having dropped metadata that may be out of date; else they fail. */
   function trouble(wire: Wire, states: readonly State[], error: unknown): void {
     if (closed) return;
     if (faultOf(error).canRetry || isUnknown(error)) {
@@ -204,7 +205,7 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
     rests.add(timer);
   }
 
-  /** Records before the earliest are gone by retention; a position past the end waits for the log to reach it. */
+  /** A position before the earliest record moves there (retention removed what was between); one past the end waits. */
   async function moveIntoRange(state: State, position: number): Promise<void> {
     if (state.resting || state.position !== position) return;
     state.resting = true;
@@ -288,11 +289,11 @@ const unreadable = ({ topic, partition }: TopicPartition, ms: number, cause: unk
     { cause },
   );
 
-/** Just created, or its leader is just up: whoever reads it has seen that it exists. */
+/** The reader saw that the topic exists, so this broker has yet to hear of it, or the topic was removed since. */
 const isUnknown = (error: unknown): boolean =>
   error instanceof LogError && error.code === 'LOG_UNKNOWN_TOPIC';
 
-/** A request names a partition once, for the first of its readers. */
+/** A request may name a partition once: for that of its readers which comes first in `order`. */
 function onePerPartition(states: readonly State[], order: (a: State, b: State) => number): State[] {
   const first = new Map<string, State>();
   for (const state of states) {
@@ -303,8 +304,8 @@ function onePerPartition(states: readonly State[], order: (a: State, b: State) =
   return [...first.values()];
 }
 
-/** No reader waits for another one that reads all from the beginning, and no partition for others that fill answers. */
+/** Those that waited longest come first, so that neither a reader far behind nor a full answer holds up the others. */
 const byTurn = (a: State, b: State): number => a.asked - b.asked;
 
-/** Where all have the same, but for one that has yet to get it, there must be no waiting. */
+/** The reader with least comes first: for one that has all there is, the broker would wait although another lacks some. */
 const byPosition = (a: State, b: State): number => a.position - b.position;

@@ -44,7 +44,7 @@ function partitionAfter(steps: readonly Step[], compacted: (offset: number) => b
       .map((offset) => ({
         offset: String(offset),
         timestamp: '1',
-        // The key of an abort marker: a record may have it, too.
+        // An ordinary record may have the same key as the control record of an abort.
         key: Buffer.alloc(4),
         value: Buffer.from(`record ${offset}`),
         headers: {},

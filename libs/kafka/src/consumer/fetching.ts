@@ -1,4 +1,4 @@
-/** Fetch requests, and what of their answers a reader of committed records may see. */
+/** Fetch requests at isolation level READ_COMMITTED, whose answers hold aborted records that a client must drop itself. */
 
 import type { LogRecord, TopicPartition } from '@rlhf-streams/log';
 import { partitionKey } from '@rlhf-streams/log/core';
@@ -12,16 +12,16 @@ export interface Place extends TopicPartition {
   readonly position: number;
 }
 
-/** What came of a place. */
+/** What a fetch brought of a place. */
 export interface Fetched extends TopicPartition {
-  /** Where it was read from. */
+  /** The offset that was asked for. */
   readonly from: number;
   readonly records: readonly LogRecord[];
-  /** Where to read on: past the records, and past markers of transactions and what compaction removed. */
+  /** The offset to read on from: past the records, control records, and offsets that compaction removed. */
   readonly next: number;
-  /** Whether there was no more. What did not fit into the answer comes with a later one. */
+  /** Whether the answer reached the last stable offset; if not, there is more to fetch. */
   readonly isAll: boolean;
-  /** Why it could not be read, while others of the same request could. */
+  /** Why this partition could not be read, though others of the same request could. */
   readonly error?: unknown;
 }
 
@@ -29,8 +29,8 @@ const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_PARTITION_BYTES = 1024 * 1024;
 
 /**
- * Reads places that `broker` leads, and answers as soon as there is anything, or after `maxWaitMs`. When an answer is
- * full, what comes first in `places` is in it.
+ * Fetches places that `broker` leads. The broker answers as soon as it has any record, or after `maxWaitMs`
+ * milliseconds; when an answer is full, places further back in the list are left out of it.
  */
 export async function fetchFrom(
   broker: Broker,
@@ -55,7 +55,7 @@ export async function fetchFrom(
   });
 }
 
-/** Records of an answer from `place` on, without markers and what was aborted. */
+/** The committed records of an answer from `place` on. */
 export function committedRecords({ topic, partition, position }: Place, answer: FetchedPartition): Fetched {
   const messages = withoutAborted(answer).flatMap(({ records }) => records);
   const last = answer.batches.at(-1);
@@ -77,8 +77,9 @@ const offsetAfter = ({ firstOffset, lastOffsetDelta }: FetchedBatch): number =>
   Number(firstOffset) + lastOffsetDelta + 1;
 
 /**
- * Without batches of aborted transactions: from an aborted transaction's first offset on, its producer's batches are
- * dropped until its marker (https://kafka.apache.org/protocol, isolation level READ_COMMITTED).
+ * The batches of an answer without control batches and those of aborted transactions: from an aborted transaction's
+ * first offset on, its producer's batches are dropped up to the control record that ends it
+ * (https://kafka.apache.org/protocol, isolation level READ_COMMITTED).
  */
 function withoutAborted({ batches, abortedTransactions }: FetchedPartition): readonly FetchedBatch[] {
   const upcoming = abortedTransactions.toSorted((a, b) => a.firstOffset - b.firstOffset);
@@ -105,7 +106,7 @@ function toRecord({ topic, partition }: TopicPartition, message: FetchedMessage)
   };
 }
 
-/** Of a header that stands there more than once the last counts. */
+/** When a header occurs more than once, its last occurrence counts. */
 function textOf(content: FetchedMessage['headers'][string]): string {
   const last = Array.isArray(content) ? content.at(-1) : (content as Buffer | null);
   return last?.toString() ?? '';

@@ -1,6 +1,6 @@
 /**
- * A member of a consumer group: joins, says that it lives, and joins again when the broker asks, whatever its handlers
- * do meanwhile. It knows nothing of records: it tells what it was assigned, and commits offsets in the group's name.
+ * A member of a consumer group, from joining to leaving: it sends heartbeats on a timer, whatever its handlers do, and
+ * joins each new generation. It knows nothing of records: it reports assignments, and commits offsets for the group.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,20 +15,20 @@ import type { Wire } from '../wire/wire.js';
 import { type Claim, decodeClaim, divide, encodeClaim, listed, PROTOCOL_NAME } from './claims.js';
 
 export interface MembershipHandlers {
-  /** What this member works on, or is still letting go. */
+  /** The partitions that this member has, including those it is releasing. */
   held(): Partitions;
-  /** Everything it has now, new and old; what is not among it must be let go, and `rejoin` called then. */
+  /** The whole assignment of a generation. Partitions held and not in it must be released, and `rejoin` called then. */
   assigned(partitions: readonly TopicPartition[]): void;
-  /** The group went on without this member: whatever it holds may be others' by now. Awaited before it joins again. */
+  /** The group went on without this member, so its partitions may be others' by now. Awaited before it joins again. */
   lost(): Promise<void>;
 }
 
 export interface Membership {
-  /** Asks the group to come together again. */
+  /** Has the group form a new generation. */
   rejoin(): void;
-  /** @param assertHeld asked before each attempt; throws once the partition is no longer this member's. */
+  /** @param assertHeld called before each attempt; throws once the partition is no longer this member's. */
   commit(at: TopicPartition, offset: number, assertHeld: () => void): Promise<void>;
-  /** Leaves at once: partitions go to the others without a timeout. */
+  /** Tells the coordinator, so that partitions go to other members without waiting for the session timeout. */
   leave(): Promise<void>;
 }
 
@@ -37,7 +37,10 @@ const COMMIT_RETRY_MS = 20;
 const LEAVE_TIMEOUT_MS = 5_000;
 const NO_GENERATION = -1;
 
-/** @param wire for what waits for the whole group. @param direct for what is answered at once. */
+/**
+ * @param wire for requests that are answered when every member has made them.
+ * @param direct for requests that are answered at once.
+ */
 export function joinGroup(
   { wire, direct }: { readonly wire: Wire; readonly direct: Wire },
   group: string,
@@ -52,7 +55,7 @@ export function joinGroup(
   /** Aborted to end the wait for the next heartbeat. */
   let beat = new AbortController();
   let rejoinWanted = false;
-  /** Of the leader: partitions of the group's topics when it last divided them. */
+  /** While this member leads: the number of partitions of each topic when it last divided them. */
   let divided: ReadonlyMap<string, number> | undefined;
 
   const coordinator = (): Promise<Broker> => wire.coordinator('group', group);
@@ -134,7 +137,7 @@ export function joinGroup(
     return counts;
   }
 
-  /** Says that it lives until the group is to come together again. */
+  /** Sends heartbeats until there is to be a new generation. */
   async function live(): Promise<void> {
     for (let silentSince = performance.now(); ; ) {
       beat = new AbortController();
@@ -145,7 +148,7 @@ export function joinGroup(
         await (await coordinator()).heartbeat({ groupId: group, groupGenerationId: generation, memberId });
         silentSince = performance.now();
       } catch (error) {
-        // A coordinator that restarts or moves knows its members again: no reason to disturb the group.
+        // A coordinator that restarts or moves still knows its members, so there is no need for a new generation.
         if (!faultOf(error).canRetry || performance.now() - silentSince > settings.sessionTimeoutMs)
           throw error;
         wire.forget(error);
@@ -171,7 +174,7 @@ export function joinGroup(
         try {
           return await direct.attempt(what, async () => {
             const broker = await direct.coordinator('group', group);
-            // While it was tried again, the partition may have gone to a member that has committed further.
+            // Between two attempts the partition may have gone to a member that has committed a later offset.
             assertHeld();
             await broker.offsetCommit({
               groupId: group,
@@ -183,10 +186,10 @@ export function joinGroup(
             });
           });
         } catch (error) {
-          // The group is between two generations: whether the partition stays is known when it has come together.
+          // The group is between two generations: whether the partition stays here is known in the next one.
           const { needsRejoin, lostMembership } = faultOf(error);
           if (!(needsRejoin || lostMembership) || performance.now() > end) throw error;
-          // A heartbeat tells at once whether this member is still one.
+          // The heartbeat is brought forward, because its answer tells whether this member is still in the group.
           beat.abort();
           await sleep(COMMIT_RETRY_MS);
         }
@@ -195,7 +198,7 @@ export function joinGroup(
     async leave() {
       ending.abort();
       beat.abort();
-      // A member that joins for the first time is to be known by its name first.
+      // A member that is joining for the first time has no id to leave with until it is answered.
       if (memberId === '') await within(LEAVE_TIMEOUT_MS, running);
       if (memberId !== '') {
         const leaving = memberId;
@@ -208,7 +211,7 @@ export function joinGroup(
             },
             { deadlineMs: LEAVE_TIMEOUT_MS },
           )
-          // It is gone after its session timeout at the latest.
+          // If this fails, the coordinator removes the member after its session timeout.
           .catch(() => {});
       }
     },

@@ -1,6 +1,7 @@
 /**
- * Every record from given positions, without a group. A reading that ends does so at what was written when it began: a
- * transaction under way then, which hides what others have published after it, is waited for.
+ * Reads every record from given positions, without a group. Without `follow` it reads up to the high watermark of when
+ * it began. An open transaction holds the last stable offset below that, and hides what others published after it, so
+ * its end is waited for.
  */
 
 import { setImmediate as turn } from 'node:timers/promises';
@@ -14,16 +15,16 @@ import type { Feed, Reader } from './feed.js';
 export interface ReadContext {
   readonly direct: Wire;
   readonly feed: Feed;
-  /** How often a topic that is followed is asked whether it has grown. */
+  /** Milliseconds between two looks at whether a topic that is followed has grown. */
   readonly metadataMaxAgeMs: number;
-  /** A reading that is to end fails when nothing more comes for so long. */
+  /** Milliseconds without anything new after which a read without `follow` fails. */
   readonly deadlineMs: number;
 }
 
 interface Reading {
   readonly at: TopicPartition;
   readonly reader: Reader;
-  /** Exclusive; infinite for a reading that follows. */
+  /** The offset to stop before; infinite with `follow`. */
   readonly end: number;
 }
 
@@ -32,11 +33,11 @@ export async function* readBatches(
   { topics, partitions, follow, from, maxBatchRecords, signal }: ReadPlan,
 ): AsyncGenerator<Batch, void> {
   const readings = new Map<string, Reading>();
-  /** How many partitions of a topic were seen to. */
+  /** By topic: how many of its partitions, from 0 on, were considered. */
   const counts = new Map<string, number>();
   const bell = createBell();
 
-  /** Opens a reader for each partition there is. */
+  /** Opens a reader for each partition that has none yet and is to be read. */
   async function open(names: readonly string[]): Promise<void> {
     const [earliest, written] = await Promise.all([
       boundsOf(direct, names, 'earliest'),

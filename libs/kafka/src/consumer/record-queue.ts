@@ -1,9 +1,9 @@
 import type { LogRecord } from '@rlhf-streams/log';
 
-/** Records in order, taken from the front. */
+/** Records in offset order, taken from the front. */
 export interface RecordQueue {
   readonly length: number;
-  /** Of their values. */
+  /** The size of their values. */
   readonly bytes: number;
   readonly first: LogRecord | undefined;
   push(records: readonly LogRecord[]): void;
@@ -11,7 +11,7 @@ export interface RecordQueue {
   clear(): void;
 }
 
-/** Room for what was taken is given back when it is more than what is left. */
+/** What was taken is dropped from memory when it is as much as what is left, so that taking does not copy every time. */
 export function createRecordQueue(): RecordQueue {
   let records: LogRecord[] = [];
   let taken = 0;

@@ -1,4 +1,4 @@
-/** A subscription: a member of a group, and a delivery for each partition it was assigned. */
+/** A subscription: a member of a consumer group, and what it holds of the group's partitions. */
 
 import type { Subscription } from '@rlhf-streams/log';
 import { createHoldings, type MemberOptions, partitionKey } from '@rlhf-streams/log/core';
@@ -12,7 +12,7 @@ import { partitionSource } from './partition-source.js';
 export interface SubscriptionContext {
   readonly settings: KafkaSettings;
   readonly feed: Feed;
-  /** Connections of this member alone. */
+  /** Connections of this member alone: a join is answered only when the whole group has joined. */
   readonly wire: Wire;
   readonly direct: Wire;
 }

@@ -1,4 +1,4 @@
-/** Records on their way to a broker: placed in partitions, cut into batches that one request takes. */
+/** Places records in partitions, and cuts what is to be sent into batches that one request carries. */
 
 import { type NewRecord, partitionOf, type TopicPartition } from '@rlhf-streams/log';
 import { partitionKey, recordBytes } from '@rlhf-streams/log/core';
@@ -12,20 +12,20 @@ export interface Placed extends TopicPartition {
   readonly bytes: number;
 }
 
-/** Records of one partition that go in one batch. */
+/** Records of one partition that are sent as one batch. */
 export interface PartitionBatch extends TopicPartition {
   readonly messages: readonly Message[];
 }
 
-/** A broker takes a megabyte a batch by default; a batch of a single record may be larger. */
+/** A broker takes 1 MB a batch by default. A single record may be larger than this limit, and is a batch alone. */
 const MAX_BATCH_BYTES = 512 * 1024;
 /** A broker takes 100 MB a request by default. */
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
 const RECORD_OVERHEAD_BYTES = 32;
 
-/** Checks all records before any goes out. @throws LogError LOG_INVALID, LOG_RECORD_TOO_LARGE, LOG_UNKNOWN_TOPIC. */
+/** Checks all records before any is sent. @throws LogError LOG_INVALID, LOG_RECORD_TOO_LARGE, LOG_UNKNOWN_TOPIC. */
 export async function place(wire: Wire, records: readonly NewRecord[]): Promise<Placed[]> {
-  // Bytes are copied now: the caller may reuse its buffers.
+  // Bytes are copied before anything is awaited, because the caller may reuse its buffers.
   const messages = records.map((record) => ({
     key: Buffer.from(record.key),
     value: asBuffer(recordBytes(record)),
@@ -50,8 +50,8 @@ const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
 /**
- * Takes from the front of `queue` what one request carries: a batch a partition, in order. The rest stays, and so do all
- * records of the partitions in `busy`.
+ * Takes from the front of `queue` what one request carries: at most one batch of each partition, in order. The rest
+ * stays in the queue, and so do all records of partitions in `busy`.
  */
 export function takeRequest(queue: Placed[], busy: ReadonlySet<string> = new Set()): PartitionBatch[] {
   const batches = new Map<string, TopicPartition & { messages: Message[]; bytes: number; full: boolean }>();
@@ -62,7 +62,7 @@ export function takeRequest(queue: Placed[], busy: ReadonlySet<string> = new Set
     const key = partitionKey(placed);
     const batch = batches.get(key) ?? { topic, partition, messages: [], bytes: 0, full: busy.has(key) };
     batches.set(key, batch);
-    // What follows in its partition must not overtake a record that stays.
+    // Once a record stays, so do those that follow it in its partition, or the order would be lost.
     batch.full ||= batch.messages.length > 0 && batch.bytes + bytes > MAX_BATCH_BYTES;
     batch.full ||= total > 0 && total + bytes > MAX_REQUEST_BYTES;
     if (batch.full) rest.push(placed);

@@ -1,6 +1,6 @@
 /**
- * `publish`. Calls made at the same time share requests. A partition has one request on its way at any time, so its
- * order holds, and no partition waits for another whose leader does not answer.
+ * Publishing outside of transactions. Calls made at the same time share requests. Each partition has at most one request
+ * under way, which keeps its order, and none waits for a partition whose leader does not answer.
  */
 
 import type { NewRecord } from '@rlhf-streams/log';
@@ -10,13 +10,14 @@ import { faultOf } from '../wire/errors.js';
 import { byLeader } from '../wire/partitions.js';
 import type { Wire } from '../wire/wire.js';
 import { type PartitionBatch, type Placed, place, takeRequest } from './batches.js';
-import { type BatchWriter, openWriter } from './producer.js';
+import { type BatchWriter, openWriter } from './writer.js';
 
 export interface Publisher {
   publish(records: readonly NewRecord[]): Promise<void>;
 }
 
 interface Call {
+  /** Records not yet acknowledged. */
   open: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -25,11 +26,11 @@ interface Call {
 export function createPublisher(wire: Wire, settings: KafkaSettings): Publisher {
   const queue: Placed[] = [];
   const callOf = new Map<Placed['message'], Call>();
-  /** Partitions with a request on its way. */
+  /** Keys of the partitions with a request under way. */
   const busy = new Set<string>();
   let writer: Promise<BatchWriter> | undefined;
   let sending = false;
-  /** Calls take their places in the order they were made. */
+  /** Records join the queue in the order of the calls, though metadata may come sooner for a later one. */
   let placing: Promise<unknown> = Promise.resolve();
 
   async function write(batches: readonly PartitionBatch[]): Promise<void> {
@@ -40,7 +41,8 @@ export function createPublisher(wire: Wire, settings: KafkaSettings): Publisher 
         await (await current).write(batches);
         return;
       } catch (error) {
-        // Numbers may be out of step from here on. A new id could write twice what arrived: readers drop it by id.
+        // Sequence numbers may be out of step from here on. Under a new producer id a record that had arrived is written
+        // twice; consumers drop it by its event id.
         if (writer === current) writer = undefined;
         if (!again || !faultOf(error).lostProducerId) throw error;
       }
@@ -61,7 +63,7 @@ export function createPublisher(wire: Wire, settings: KafkaSettings): Publisher 
     return batches;
   }
 
-  /** By leader; where those cannot be found out now, that is part of the attempts to write. */
+  /** Batches by their leader. Where leaders cannot be found now, `write` goes on trying, for all of them together. */
   async function sharesOf(batches: readonly PartitionBatch[]): Promise<(readonly PartitionBatch[])[]> {
     return byLeader(wire, batches).then(
       (shares) => [...shares.values()],
@@ -85,7 +87,7 @@ export function createPublisher(wire: Wire, settings: KafkaSettings): Publisher 
     void send();
   }
 
-  /** What else a failed call had to send stays out. */
+  /** Rejects calls of which a part failed, and takes what else they had to send out of the queue. */
   function abandon(calls: ReadonlySet<Call>, error: unknown): void {
     const all = queue.splice(0, queue.length);
     for (const placed of all) {

@@ -1,7 +1,10 @@
 /**
- * Transactions. Every request of one is repeated under the same producer id and epoch until it is answered, so that a
- * lost connection or a moved coordinator costs time and nothing else, and a producer that was fenced meanwhile finds
- * that out instead of fencing its successor in turn.
+ * Transactions. Every request is repeated under the same producer id and epoch until it is answered: a lost connection
+ * or a moved coordinator costs nothing but time, and a producer that was fenced meanwhile finds that out. With a new epoch
+ * it would fence its successor instead.
+ *
+ * A transaction is answered before its control records are written. Nothing waits for those here: reads go up to the
+ * high watermark (`consumer/reading.ts`), and committed offsets are asked for stable (`wire/offset-fetch.ts`).
  */
 
 import { type GroupCommit, LogError } from '@rlhf-streams/log';
@@ -11,7 +14,7 @@ import { describe, faultOf } from '../wire/errors.js';
 import { byTopic, partitionCount, unknownPartition } from '../wire/partitions.js';
 import type { Wire } from '../wire/wire.js';
 import { type PartitionBatch, type Placed, place, takeRequest } from './batches.js';
-import { type BatchWriter, openWriter } from './producer.js';
+import { type BatchWriter, openWriter } from './writer.js';
 
 const ABORT_TIMEOUT_MS = 15_000;
 
@@ -27,10 +30,10 @@ export async function openTransactional(
       transactionTimeoutMs: settings.transactionTimeoutMs,
     });
   let writer: BatchWriter = await open();
-  /** What a failed transaction left is yet to be aborted. */
+  /** A transaction failed and is not aborted yet. */
   let poisoned = false;
   let fenced: LogError | undefined;
-  /** Transactions of one producer come one after another. */
+  /** The last transaction asked for: a producer can have one open at a time. */
   let last: Promise<unknown> = Promise.resolve();
 
   const coordinator = () => wire.coordinator('transaction', id);
@@ -81,7 +84,10 @@ export async function openTransactional(
       { deadlineMs },
     );
 
-  /** Makes the producer fit for the next transaction, now or then. Answers whether this one was committed after all. */
+  /**
+   * Replaces the producer, or leaves that to the next transaction if no broker answers now. Tells whether this
+   * transaction was committed after all, which an error may hide.
+   */
   async function recover(error: unknown, committing: boolean): Promise<boolean> {
     poisoned = true;
     if (isFencing(error)) fenced = error;
@@ -100,8 +106,9 @@ export async function openTransactional(
   }
 
   /**
-   * A producer whose transaction failed is replaced if it is still the newest of its id, which aborting proves. Answers
-   * whether there was a transaction to abort: if it was never begun, or was committed, there is none.
+   * Aborts what is open and takes a new epoch. That the abort is accepted proves that no newer producer exists, so that
+   * taking one fences nobody. Tells whether there was a transaction to abort: there is none if it was committed, or never
+   * begun.
    */
   async function replace(): Promise<boolean> {
     const aborted = await end(false, ABORT_TIMEOUT_MS).then(

@@ -26,7 +26,7 @@ export function otherClient(brokers: readonly string[], more: Partial<KafkaConfi
   };
 }
 
-/** What a broker answers with, by its number: https://kafka.apache.org/protocol#protocol_error_codes */
+/** The error of a broker's answer with this code: https://kafka.apache.org/protocol#protocol_error_codes */
 export const brokerError = (code: number): Error & { readonly type: string } =>
   protocolErrors.createErrorFromCode(code);
 

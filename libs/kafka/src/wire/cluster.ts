@@ -1,4 +1,4 @@
-/** What is known of a cluster: its brokers, who leads which partition, who coordinates which group and producer. */
+/** What this client knows of a cluster: its brokers, the leaders of partitions, the coordinators of groups and producers. */
 import type { Socket } from 'node:net';
 import { LogError } from '@rlhf-streams/log';
 import BrokerClass from 'kafkajs/src/broker/index.js';
@@ -13,7 +13,7 @@ import { saslLogin } from './sasl.js';
 
 export type Coordinator = 'group' | 'transaction';
 
-/** Each method tries once, and throws what hinders it. */
+/** Each method makes one attempt, and throws what hinders it. */
 export interface Cluster {
   /** Any broker that answers. */
   any(): Promise<Broker>;
@@ -22,11 +22,14 @@ export interface Cluster {
   coordinator(type: Coordinator, id: string): Promise<Broker>;
   /** Every broker there is now. */
   brokers(): Promise<Broker[]>;
-  /** None of a topic that does not exist. As of `metadataMaxAgeMs` ago, or twice that while they are asked for anew. */
+  /**
+   * The partitions of a topic, none if it does not exist. The answer may be `metadataMaxAgeMs` old, or twice that while a
+   * newer one is under way.
+   */
   partitions(topic: string): Promise<readonly PartitionMetadata[]>;
-  /** As of now. Topics that do not exist are left out. */
+  /** The partitions of topics as they are now. Topics that do not exist are left out. */
   describe(topics: readonly string[]): Promise<Map<string, readonly PartitionMetadata[]>>;
-  /** What was known may be why this error came: it is asked for anew. */
+  /** Drops what `error` says may be out of date, so that it is asked for anew. */
   forget(error: unknown): void;
   /** Requests under way fail. */
   close(): void;
@@ -40,14 +43,14 @@ const LOG_NOTHING = 0;
 const CONNECTION_TIMEOUT_MS = 3_000;
 const AUTHENTICATION_TIMEOUT_MS = 10_000;
 const REAUTHENTICATION_THRESHOLD_MS = 10_000;
-/** A broker that is silent so long is taken for gone. */
+/** A request without an answer fails after this time, and its connection is given up. */
 const REQUEST_TIMEOUT_MS = 15_000;
-/** What any broker answers at once is asked of another after so long. */
+/** Every broker answers metadata requests at once, so another one is asked after this time. */
 const ANSWER_TIMEOUT_MS = 5_000;
-/** To connect, agree on versions and log in. */
+/** The time to connect, to agree on API versions and to log in. */
 const READY_TIMEOUT_MS = 8_000;
 
-/** Of a topic. */
+/** What metadata say of a topic. */
 interface Answer {
   readonly partitions: readonly PartitionMetadata[];
   readonly at: number;
@@ -61,11 +64,11 @@ export function openCluster(
   const { onDebug, metadataMaxAgeMs } = settings;
   const logger = loggers.createLogger({
     level: onDebug ? LOG_EVERYTHING : LOG_NOTHING,
-    // What kafkajs calls an error is tried again here, and told to the caller if it stays one.
+    // What kafkajs logs as an error is often tried again here; if it stays one, the caller is told by what is thrown.
     logCreator: () => (entry) => onDebug?.(entry.log.message, entry.log),
   });
   const sasl = settings.sasl && saslLogin(settings.sasl);
-  /** Those named in the settings, until one has told who there is. */
+  /** The brokers named in the settings, until one of them has named all. */
   const seeds = new Map<string, Broker>();
   const nodes = new Map<number, Broker>();
   const topics = new Map<string, Answer>();
@@ -95,7 +98,7 @@ export function openCluster(
     }) as Broker;
   }
 
-  /** Its socket may be open before it knows how to talk. */
+  /** A socket may be open before the API versions of its broker are known. */
   const isReady = (broker: Broker) => Boolean(broker.versions) && broker.isConnected();
 
   async function ready(broker: Broker): Promise<Broker> {
@@ -119,7 +122,7 @@ export function openCluster(
         failures.push(error);
       }
     }
-    // Of brokers that are down and one that does not let us in, the latter says more.
+    // A broker that refuses this client tells more about what to mend than others that are down.
     throw failures.find((error) => !faultOf(error).canRetry) ?? failures.at(-1);
   }
 
@@ -131,7 +134,7 @@ export function openCluster(
     return [...seeds.values()];
   }
 
-  /** Asks one broker for what any of them knows. */
+  /** Asks one broker what every broker knows. */
   async function askAny<T>(ask: (broker: Broker) => Promise<T>): Promise<T> {
     const broker = await any();
     return unlessSilent(broker, ANSWER_TIMEOUT_MS, ask(broker));
@@ -176,7 +179,7 @@ export function openCluster(
     return answers;
   }
 
-  /** Callers share a request, which asks for all that has grown old. */
+  /** Callers share one request, which also asks for every other topic whose metadata are too old. */
   function askAnew(topic: string): Promise<Map<string, Answer>> {
     const underWay = asking.get(topic);
     if (underWay) return underWay;
@@ -207,7 +210,7 @@ export function openCluster(
     async coordinator(type, id) {
       const key = `${type} ${id}`;
       const known = coordinators.get(key);
-      // One that has left the cluster coordinates nothing any more.
+      // A broker that has left the cluster coordinates nothing any more.
       if (known !== undefined && nodes.has(known)) return broker(known);
       const { coordinator } = await askAny((each) =>
         each.findGroupCoordinator({ groupId: id, coordinatorType: COORDINATOR_TYPES[type] }),
@@ -242,7 +245,7 @@ export function openCluster(
       const { stale } = faultOf(error);
       if (stale === 'leaders' || stale === 'everything') topics.clear();
       if (stale === 'coordinators' || stale === 'everything') coordinators.clear();
-      // A connection that does not answer looks open for long.
+      // A connection that gets no answers may look open for long.
       const { broker: address } = error as { readonly broker?: string };
       for (const each of nodes.values()) if (each.brokerAddress === address) void each.disconnect();
     },
@@ -254,7 +257,7 @@ export function openCluster(
   };
 }
 
-/** After `ms` without an answer the connection is given up, which fails what waits for it. */
+/** Gives the connection up after `ms` without an answer, which fails every request on it. */
 async function unlessSilent<T>(broker: Broker, ms: number, answer: Promise<T>): Promise<T> {
   const timer = setTimeout(() => void broker.disconnect(), ms);
   try {
@@ -264,7 +267,7 @@ async function unlessSilent<T>(broker: Broker, ms: number, answer: Promise<T>): 
   }
 }
 
-/** What a broker answers that does not know who leads a partition yet; an attempt goes on after it. */
+/** What a broker answers that does not know the leader of a partition yet. An attempt that throws it is made again. */
 export const leaderNotAvailable = (): Error => protocolErrors.createErrorFromCode(LEADER_NOT_AVAILABLE);
 
 const ageOf = ({ at }: Answer): number => performance.now() - at;

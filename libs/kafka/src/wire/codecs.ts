@@ -1,4 +1,4 @@
-/** Codecs of record batches: kafkajs has gzip; what others publish with lz4, zstd or snappy is read too. */
+/** Codecs of record batches. kafkajs has gzip; lz4, zstd and snappy are added for reading what other clients publish. */
 
 import { LogError } from '@rlhf-streams/log';
 import { decompress as unzstd } from 'fzstd';
@@ -23,7 +23,7 @@ const readOnly = (name: string, decompress: (bytes: Buffer) => Uint8Array) => ()
   },
 });
 
-/** Java clients frame snappy's blocks: a magic, two versions, then length and block in turn. */
+/** Java clients frame snappy's blocks: a magic number, two version numbers, then the length and the bytes of each block. */
 const SNAPPY_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0]);
 const SNAPPY_HEADER_BYTES = 16;
 

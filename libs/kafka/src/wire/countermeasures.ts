@@ -1,4 +1,4 @@
-/** Known faults of kafkajs 2.2.4, mended once for the process. Each has a test that fails without it. */
+/** Mends known faults of kafkajs 2.2.4, once for the process. Each countermeasure has a test that fails without it. */
 import errors from 'kafkajs/src/errors.js';
 import Connection from 'kafkajs/src/network/connection.js';
 import statuses from 'kafkajs/src/network/connectionStatus.js';
@@ -19,7 +19,7 @@ export function applyCountermeasures(): void {
   nameNewerErrors();
 }
 
-/** An idle queue re-arms a timer of one millisecond for ever (kafkajs issues 1704 and 1751). */
+/** kafkajs's idle request queue re-arms a timer of one millisecond for ever (its issues 1704 and 1751). */
 function checkQueueOnlyWhenNeeded(): void {
   RequestQueue.prototype.scheduleCheckPendingRequests = function () {
     if (this.throttleCheckTimeoutId || this.pending.length === 0) return;
@@ -34,7 +34,7 @@ function checkQueueOnlyWhenNeeded(): void {
   };
 }
 
-/** Requests made side by side on a connection that is down open a socket each; all but the last are lost track of. */
+/** In kafkajs, requests made at the same time on a connection that is down open a socket each, and all but one leak. */
 function connectOnce(): void {
   const connect = Connection.prototype.connect;
   Connection.prototype.connect = function () {
@@ -47,9 +47,9 @@ function connectOnce(): void {
 }
 
 /**
- * A connection that is given up waits for its answers first, which may never come, and then ends whatever socket it has
- * by that time: a request written to a new one waits for ever. What the old socket still reports ends the new one too,
- * and the half of an answer that it had received is taken for the beginning of the next.
+ * A connection that kafkajs gives up first waits for its answers, which may never come, and then ends the socket it has
+ * by that time, which may be a new one: requests written to that wait for ever. Errors of the old socket end the new one,
+ * too, and half an answer from the old socket is taken for the beginning of the next answer.
  */
 function disconnectAtOnce(): void {
   Connection.prototype.disconnect = async function () {
@@ -64,12 +64,12 @@ function disconnectAtOnce(): void {
       new errors.KafkaJSConnectionClosedError('The connection was given up', { host, port }),
     );
     this.requestQueue.destroy();
-    // An attempt to connect ends with the error, and not before its time is up without one.
+    // An attempt to connect fails at once with an error, and would last until its timeout without one.
     socket?.destroy(connecting.has(this) ? new Error('not connected in time') : undefined);
   };
 }
 
-/** The errors of newer brokers that can answer this adapter's requests; to kafkajs they are all the same. */
+/** Errors of newer brokers that answer requests made here; kafkajs knows none of them by name. */
 const NEWER_ERRORS = [
   [89, 'THROTTLING_QUOTA_EXCEEDED', 'The throttling quota has been exceeded'],
   [90, 'PRODUCER_FENCED', 'There is a newer producer with the same transactional id'],

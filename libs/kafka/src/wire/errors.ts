@@ -1,4 +1,4 @@
-/** What an error of a broker, or of the connection to it, means: each of Kafka's names is given its meaning once, here. */
+/** What errors of brokers and connections mean for whoever made the request. Each is given its meaning once, here. */
 import { LogError, type LogErrorCode } from '@rlhf-streams/log';
 
 export interface KafkaFault {
@@ -8,13 +8,13 @@ export interface KafkaFault {
   readonly code: LogErrorCode;
   /** The same request may succeed later. */
   readonly canRetry: boolean;
-  /** What this client knew of the cluster and may be wrong by now, so that it is to be asked for anew. */
+  /** Which part of what this client knows of the cluster may be out of date. */
   readonly stale: 'leaders' | 'coordinators' | 'everything' | 'nothing';
-  /** The group comes together anew, and the member must join that generation. */
+  /** The group forms a new generation, which the member must join. */
   readonly needsRejoin: boolean;
-  /** The coordinator no longer counts this member among the group: it must join as a new one. */
+  /** The coordinator no longer knows this member, which must join as a new one. */
   readonly lostMembership: boolean;
-  /** The broker forgot the producer id, or lost records it had acknowledged: a new id goes on. */
+  /** The broker forgot the producer id, or lost records it had acknowledged: the client goes on under a new id. */
   readonly lostProducerId: boolean;
   /** The offset asked for is before the earliest record kept, or past the end. */
   readonly outOfRange: boolean;
@@ -24,10 +24,10 @@ export interface KafkaFault {
 
 type Meaning = Partial<Omit<KafkaFault, 'name'>>;
 
-/** A broker that answers so was replaced as leader, or is about to be ready. */
+/** The broker was replaced as leader, or is not ready yet. */
 const ofLeader: Meaning = { canRetry: true, stale: 'leaders' };
 const ofCoordinator: Meaning = { canRetry: true, stale: 'coordinators' };
-/** A newer producer with this transactional id, or the broker's transaction timeout, ended this one. */
+/** A newer producer with this transactional id took over, or the transaction timed out at the broker. */
 const fenced: Meaning = { code: 'LOG_FENCED' };
 const notAMember: Meaning = { code: 'LOG_REVOKED', lostMembership: true };
 const denied: Meaning = { code: 'LOG_DENIED' };
@@ -51,7 +51,7 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map(
     REQUEST_TIMED_OUT: ofLeader,
     NETWORK_EXCEPTION: ofLeader,
     THROTTLING_QUOTA_EXCEEDED: ofLeader,
-    // No request is made for a topic that the metadata do not have, so this broker has yet to hear of it.
+    // Requests are made only for topics that metadata have named, so this broker has yet to hear of the topic.
     UNKNOWN_TOPIC_OR_PARTITION: { ...ofLeader, code: 'LOG_UNKNOWN_TOPIC' },
     INVALID_TOPIC_EXCEPTION: { code: 'LOG_UNKNOWN_TOPIC' },
     OFFSET_OUT_OF_RANGE: { outOfRange: true },
@@ -67,9 +67,9 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map(
     FENCED_MEMBER_EPOCH: notAMember,
     STALE_MEMBER_EPOCH: notAMember,
 
-    // The producer's last transaction is committed, and its control records are still being written.
+    // The control records of the producer's last transaction are still being written.
     CONCURRENT_TRANSACTIONS: { canRetry: true },
-    // The same, of a transaction that commits offsets of the group.
+    // A transaction that commits offsets of the group has not ended.
     UNSTABLE_OFFSET_COMMIT: { canRetry: true },
     INVALID_TXN_STATE: { noTransaction: true },
     PRODUCER_FENCED: fenced,

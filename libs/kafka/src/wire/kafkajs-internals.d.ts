@@ -1,6 +1,6 @@
 /**
  * The parts of kafkajs below its clients: connections, authentication and the wire protocol. Its package has no export
- * map, and the version is pinned; only the files that name them here import them.
+ * map, and its version is pinned. Above each module stands who imports it, in this folder alone.
  */
 
 /** `cluster.ts` */
@@ -132,7 +132,7 @@ declare module 'kafkajs/src/errors.js' {
   export default errors;
 }
 
-/** `cluster.ts`, `countermeasures.ts`, `requests.ts` */
+/** `cluster.ts`, `countermeasures.ts`, `offset-fetch.ts`, `requests.ts` */
 declare module 'kafkajs/src/protocol/error.js' {
   const protocolErrors: {
     readonly errorCodes: { type: string; code: number; retriable: boolean; message: string }[];
@@ -141,7 +141,7 @@ declare module 'kafkajs/src/protocol/error.js' {
   export default protocolErrors;
 }
 
-/** `requests.ts` */
+/** `offset-fetch.ts`, `requests.ts` */
 declare module 'kafkajs/src/protocol/encoder.js' {
   export default class Encoder {
     writeArray(items: readonly (string | Encoder)[]): this;
@@ -156,7 +156,7 @@ declare module 'kafkajs/src/protocol/encoder.js' {
   }
 }
 
-/** `requests.ts` */
+/** `offset-fetch.ts`, `requests.ts` */
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
     constructor(bytes: Buffer);

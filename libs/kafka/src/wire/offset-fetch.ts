@@ -1,8 +1,8 @@
 /**
- * What a group has committed, without offsets of a transaction that is still ending: a broker answers that a transaction
- * is committed before its control records are written, and until they are it holds the offsets of before. kafkajs's own
- * request (up to version 5) gets those. With `require_stable` (KIP-447) the broker answers UNSTABLE_OFFSET_COMMIT
- * instead, and the request is made again.
+ * The stable offsets of a group (KIP-447). A coordinator answers that a transaction is committed before its control
+ * records are written. Until then a plain request for the group's offsets, which is all that kafkajs has, gets those of
+ * before the transaction, and a member that begins there handles records twice. With `require_stable` the broker answers
+ * UNSTABLE_OFFSET_COMMIT meanwhile, and the request is made again.
  */
 import type { TopicPartition } from '@rlhf-streams/log';
 import Decoder from 'kafkajs/src/protocol/decoder.js';
@@ -46,13 +46,13 @@ export function offsetFetch(
   });
 }
 
-/** In versions with compact encodings a list of tagged fields ends each structure; none are sent. */
+/** Every structure of a version with compact encodings ends with its tagged fields; none are sent. */
 const NO_TAGS = 0;
 
 function encode(groupId: string, partitions: readonly TopicPartition[]): Encoder {
   const topics = byTopic(partitions, ({ partition }) => new Encoder().writeInt32(partition));
   return new Encoder()
-    .writeUVarInt(NO_TAGS) // of the request's header, which kafkajs writes without
+    .writeUVarInt(NO_TAGS) // the end of the request's header, which kafkajs leaves out
     .writeUVarIntString(groupId)
     .writeUVarIntArray(
       topics.map(({ topic, partitions: numbers }) =>
@@ -65,7 +65,7 @@ function encode(groupId: string, partitions: readonly TopicPartition[]): Encoder
 
 function decode(bytes: Buffer): Answer {
   const decoder = new Decoder(bytes);
-  decoder.readTaggedFields(); // of the answer's header
+  decoder.readTaggedFields(); // the end of the answer's header
   const clientSideThrottleTime = decoder.readInt32();
   const errorCodes: number[] = [];
   const topics = decoder.readUVarIntArray(() => {

@@ -1,4 +1,4 @@
-/** Where topics begin and end, and what groups have committed. */
+/** Where partitions begin and end, and what groups have committed. */
 
 import type { Positions, TopicPartition } from '@rlhf-streams/log';
 import { offsetFetch } from './offset-fetch.js';
@@ -34,7 +34,7 @@ interface Offset extends TopicPartition {
   readonly offset: number;
 }
 
-/** One attempt. */
+/** Makes one attempt. */
 export async function listOffsets(
   wire: Wire,
   partitions: readonly TopicPartition[],
@@ -56,7 +56,7 @@ export async function listOffsets(
   return answers.flat();
 }
 
-/** What a group has committed of the partitions; those it never committed are left out. */
+/** The group's next offsets to deliver; partitions without a commit are left out. Makes one attempt. */
 export async function committedOffsets(
   coordinator: Broker,
   groupId: string,

@@ -1,11 +1,11 @@
-/** Kafka's requests as kafkajs's broker sends them: what this adapter uses of it. Offsets travel as decimal strings. */
+/** The part of kafkajs's broker that is used here: requests and their answers. Offsets are decimal strings. */
 
 /** Partition numbers by topic. */
 export type Partitions = Readonly<Record<string, readonly number[]>>;
 
 export interface PartitionMetadata {
   readonly partitionId: number;
-  /** -1: none at the moment. */
+  /** The node id; -1 while there is no leader. */
   readonly leader: number;
   readonly replicas: readonly number[];
 }
@@ -41,11 +41,11 @@ export interface FetchedMessage {
 
 export interface FetchedBatch {
   readonly firstOffset: string;
-  /** Of the last record the batch ever had, which compaction may have removed. */
+  /** From the first offset to that of the last record the batch ever had, which compaction may have removed. */
   readonly lastOffsetDelta: number;
   readonly producerId: string;
   readonly inTransaction: boolean;
-  /** Holds the marker that ends a transaction, and no records. */
+  /** Holds a control record, which ends a transaction, and no records of a producer. */
   readonly isControlBatch: boolean;
   readonly records: readonly FetchedMessage[];
 }
@@ -54,7 +54,7 @@ export interface FetchedPartition {
   readonly topic: string;
   readonly partition: number;
   readonly error?: unknown;
-  /** Up to there transactions have ended, and records can be read. */
+  /** Every transaction that began before this offset has ended, so readers of committed records see up to it. */
   readonly lastStableOffset: number;
   readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: number }[];
   readonly batches: readonly FetchedBatch[];
@@ -67,7 +67,7 @@ export interface ProducerIdentity {
 }
 
 export interface Broker {
-  /** Null until it was connected for the first time. */
+  /** The API versions that the broker has; null until this client connected to it once. */
   readonly versions: unknown;
   readonly brokerAddress: string;
   /** Its connections; a request opens the one it needs. */

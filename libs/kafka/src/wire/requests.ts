@@ -1,6 +1,6 @@
 /**
- * Requests whose answers kafkajs reads too coarsely. One topic or partition that has an error hides the others'
- * answers from its callers, and an answer cut short looks to them like a batch that compaction left empty.
+ * Requests whose answers kafkajs reads too coarsely: there, the error of one topic or partition hides the answers of the
+ * others, and a batch that is cut short looks like one that compaction left empty.
  */
 
 import type { TopicPartition } from '@rlhf-streams/log';
@@ -13,7 +13,7 @@ import fetchRequest from 'kafkajs/src/protocol/requests/fetch/v11/request.js';
 import metadataResponse from 'kafkajs/src/protocol/requests/metadata/v6/response.js';
 import type { Broker, ByTopic, ClusterMetadata, FetchedBatch, FetchedPartition } from './protocol.js';
 
-/** The cluster's brokers and these topics. Topics have an error code each. */
+/** The cluster's brokers, and these topics with an error code each. */
 export function metadata(broker: Broker, topics: readonly string[]): Promise<ClusterMetadata> {
   return broker.connectionPool.send({
     request: {
@@ -38,7 +38,7 @@ export interface FetchRequest {
   }>;
 }
 
-/** Batches of partitions. Partitions have an error each. */
+/** Record batches of partitions, or an error for each. */
 export async function fetch(broker: Broker, request: FetchRequest): Promise<FetchedPartition[]> {
   const { partitions } = await broker.connectionPool.send({
     request: fetchRequest({ replicaId: -1, ...request }),
@@ -91,8 +91,9 @@ const PREFIX_BYTES = 12;
 const MAGIC = 2;
 
 /**
- * https://kafka.apache.org/documentation/#recordbatch. An answer may end in the middle of a batch: that one is left out.
- * @throws what is wrong with the first batch; one further on ends the list.
+ * https://kafka.apache.org/documentation/#recordbatch. An answer may end in the middle of a batch, which is left out. A
+ * later batch that cannot be read ends the list: the next fetch begins with it.
+ * @throws why the first batch cannot be read.
  */
 async function decodeBatches({ topic, partition }: TopicPartition, bytes: Buffer): Promise<FetchedBatch[]> {
   const batches: FetchedBatch[] = [];

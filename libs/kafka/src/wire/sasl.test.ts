@@ -6,7 +6,7 @@ import { saslLogin } from './sasl.js';
 const ignore = () => {};
 const logger = { debug: ignore, error: ignore };
 
-/** What comes of a login when the exchange with the broker fails so. */
+/** A login during which the exchange with the broker fails with `failure`. */
 function loginFailing(mechanism: 'plain' | 'scram-sha-256', failure: Error): Promise<void> {
   const login = saslLogin(Object.freeze({ mechanism, username: 'user', password: 'password' })) as {
     authenticationProvider(context: object): { authenticate(): Promise<void> };

@@ -1,4 +1,4 @@
-/** Logging in to brokers. */
+/** How this client logs in to brokers. */
 import type { SaslContext } from 'kafkajs/src/broker/saslAuthenticator/plain.js';
 import plain from 'kafkajs/src/broker/saslAuthenticator/plain.js';
 import scram256 from 'kafkajs/src/broker/saslAuthenticator/scram256.js';
@@ -8,8 +8,8 @@ import type { KafkaSasl } from '../options.js';
 const PROVIDERS = { plain, 'scram-sha-256': scram256, 'scram-sha-512': scram512 };
 
 /**
- * What kafkajs takes as `sasl`. Its own providers say that authentication failed whatever happened; here a connection
- * that broke meanwhile is told from a password that is wrong.
+ * The login as kafkajs takes it (`sasl`). kafkajs's own providers call every failure a failed authentication; this one
+ * throws what happened, so that a connection that broke is told from a wrong password.
  */
 export function saslLogin({ mechanism, username, password }: KafkaSasl): object {
   const provider = PROVIDERS[mechanism]({ username, password });

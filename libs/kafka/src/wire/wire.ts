@@ -1,4 +1,4 @@
-/** Connections to a cluster: requests to the right broker, tried again while what hinders them passes. */
+/** Connections to a cluster, over which requests are made again while their errors are of a kind that passes. */
 import net from 'node:net';
 import tls from 'node:tls';
 import { LogError } from '@rlhf-streams/log';
@@ -14,20 +14,22 @@ export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;
 
 export interface AttemptOptions {
-  /** Default the log's. */
+  /** Milliseconds. Default `deadlineMs` of the settings. */
   readonly deadlineMs?: number;
   /** Gives up with LOG_CLOSED when aborted. */
   readonly signal?: AbortSignal;
 }
 
-/** One set of connections. Requests of one set to one broker are answered in turn, so what waits long has its own. */
+/** One set of connections. A broker answers requests of a connection in turn, so those that wait long have their own set. */
 export interface Wire extends Omit<Cluster, 'close'> {
   /**
-   * Does `work` until it succeeds, fails for good, or the deadline passes. It may be done more than once.
-   * @throws LogError, `what` in its message: LOG_UNAVAILABLE, LOG_DENIED, LOG_UNKNOWN_TOPIC, LOG_CLOSED ...
+   * Does `work`, again and again, until it succeeds, fails for good, or the deadline passes.
+   *
+   * @param what an infinitive for messages: "Kafka could not find topic t".
+   * @throws LogError LOG_UNAVAILABLE at the deadline, LOG_CLOSED, or what the broker's error is to the port.
    */
   attempt<T>(what: string, work: () => Promise<T>, options?: AttemptOptions): Promise<T>;
-  /** Ends at once: requests under way fail. */
+  /** Fails every request under way. */
   close(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Batches written exactly once under one producer id: a batch sent again, because nobody knows whether it arrived, has
- * the number it had before, and the broker keeps one of them (KIP-98).
+ * Writes batches exactly once under one producer id: a batch that is sent again, because its answer was lost, has the
+ * sequence number it had before, and the broker keeps one of the two (KIP-98).
  */
 
 import { partitionKey } from '@rlhf-streams/log/core';
@@ -9,10 +9,10 @@ import type { ProducerIdentity } from '../wire/protocol.js';
 import type { AttemptOptions, Wire } from '../wire/wire.js';
 import type { PartitionBatch } from './batches.js';
 
-/** Writes batches, those of a partition in turn: not to be called again for one before it has answered. */
+/** Writes batches. For one partition it must not be called again before the last call has ended. */
 export interface BatchWriter {
   readonly identity: ProducerIdentity;
-  /** @throws LogError, after which this writer must not be used again: numbers may be out of step. */
+  /** @throws LogError, after which this writer must not be used again: its sequence numbers may be out of step. */
   write(batches: readonly PartitionBatch[], options?: AttemptOptions): Promise<void>;
 }
 
@@ -23,12 +23,12 @@ const MAX_SEQUENCE = 2 ** 31;
 
 export interface WriterOptions {
   readonly compression: keyof typeof CODECS;
-  /** With one, batches belong to its transaction and are announced to its coordinator by the caller. */
+  /** With an id, batches belong to its transaction, whose coordinator the caller tells of their partitions first. */
   readonly transactionalId?: string;
   readonly transactionTimeoutMs?: number;
 }
 
-/** Takes a producer id; with a transactional id that fences every earlier holder. */
+/** Takes a producer id and epoch. With a transactional id this fences every earlier producer of that id. */
 export async function openWriter(
   wire: Wire,
   { compression, transactionalId, transactionTimeoutMs = 60_000 }: WriterOptions,
