@@ -9,22 +9,24 @@ export interface OwnOptions {
 }
 
 export interface OwnHandlers {
-  /** Told when a task failed; it is started again after a while. */
+  /** Told why a task failed; the task is started again after a wait. */
   readonly onError: (error: unknown, partition: number) => void;
-  /** Wait before the first restart, in milliseconds; doubled at each failure up to 5 s. Default 200. */
+  /** Milliseconds before the first restart; doubled at each further failure, up to 5 s. Default 200. */
   readonly retryDelayMs?: number;
-  /** How long a task may take to end after its signal aborted, in milliseconds. Default 30 s. */
+  /** Milliseconds that a task may take to end after its signal aborted. Default 30 000. */
   readonly revokeTimeoutMs?: number;
 }
 
-/** A task that ran this long had recovered: its next failure counts as the first. */
+/** A task that ran for longer had recovered from its last failure: the next one counts as the first. */
 const RECOVERED_MS = 60_000;
 const MAX_RETRY_MS = 5_000;
 
 /**
  * Runs one task for each partition of a topic that this member of the group owns. When the partition goes to another
- * member, or on `close`, the signal aborts and the task is awaited before the other member's begins. A task that
- * throws is restarted; one that returns is done until the partition is assigned anew.
+ * member, or the subscription closes, the task's signal aborts, and the task is awaited before the other member's begins.
+ * A task that throws is started again; one that returns is done until the partition is assigned anew.
+ *
+ * @example const ownership = await own(log, { group: 'coordinator', topic: 'runs' }, conduct, { onError: console.error });
  */
 export function own(
   log: EventLog,

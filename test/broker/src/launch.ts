@@ -3,7 +3,7 @@ import { KafkaBrokerError } from './errors.js';
 import { untilReady } from './ready.js';
 import { whenAll } from './when-all.js';
 
-/** Launches the brokers and waits until all answer. On failure nothing of them is left. */
+/** Launches the brokers and waits until all answer. When one fails, all are removed. */
 export async function launchCluster(source: 'docker' | 'java', host: BrokerHost): Promise<KafkaCluster> {
   let stopped: Promise<void> | undefined;
   const stop = () => {

@@ -8,7 +8,7 @@ import { checkOptions, type KafkaOptions } from './options.js';
 
 /**
  * Starts Apache Kafka, combined brokers and controllers in KRaft mode, and waits until every node answers and knows
- * the others. Topics are not created by use. The brokers end when this process does, however that is.
+ * the others. Topics are not created by use. The brokers end when this process does, however it ends.
  *
  * @throws KafkaBrokerError KAFKA_BROKER_INVALID, KAFKA_BROKER_UNAVAILABLE or KAFKA_BROKER_FAILED.
  * @example

@@ -24,8 +24,8 @@ export {
 const DEFAULT_DEADLINE_MS = 15_000;
 
 /**
- * What every adapter of the port must do, as a vitest suite. Topics, groups and transactional ids have names of their
- * own, so that a live broker can be shared. Nothing is asked that a Kafka cluster could not do.
+ * What every log must do, as a vitest suite. Topics, groups and transactional ids have names that no other test uses, so
+ * that a live broker can be shared. Nothing is asked that a Kafka cluster could not do.
  */
 export function logConformance(name: string, { create, timing = {} }: ConformanceOptions): void {
   const { deadlineMs = DEFAULT_DEADLINE_MS } = timing;

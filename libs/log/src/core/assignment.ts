@@ -7,8 +7,8 @@ export interface MemberTopics {
 }
 
 /**
- * Who of a group owns which partition: balanced, and sticky (a partition moves only where that improves the balance).
- * Among members with the same topics, the numbers of partitions differ by one at most.
+ * Assigns partitions to the members of a group: balanced, and sticky (a partition moves only where that improves the
+ * balance). Among members with the same topics, the numbers of partitions differ by one at most.
  *
  * @param members in the order they joined.
  * @param current owner by partition key; owners no longer members are ignored.

@@ -1,7 +1,7 @@
 import { LogError } from '../errors.js';
 import type { NewRecord, TopicSpec } from '../port.js';
 
-/** Largest record (key, value and headers) a log takes, in bytes: what a Kafka broker takes by default, less overhead. */
+/** The largest record (key, value and headers) that a log takes, in bytes: a Kafka broker's default, less overhead. */
 export const MAX_RECORD_BYTES = 1_000_000;
 const MAX_PARTITIONS = 10_000;
 const MAX_NAME_LENGTH = 249;
@@ -10,7 +10,7 @@ function invalid(message: string): never {
   throw new LogError('LOG_INVALID', message);
 }
 
-/** Kafka's rules for topic names, so that what one adapter takes all take. */
+/** Applies Kafka's rules for topics, so that every log takes the same ones. @throws LogError LOG_INVALID. */
 export function checkTopic(spec: TopicSpec): void {
   const { name, partitions, cleanup, retentionMs, replication, settings = {} } = spec;
   if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..')
@@ -33,13 +33,13 @@ export function checkTopic(spec: TopicSpec): void {
   }
 }
 
-/** Names of groups and transactional ids. */
+/** Checks the name of a group or a transactional id. @throws LogError LOG_INVALID. */
 export function checkName(what: string, name: string): void {
   if (typeof name !== 'string' || !name || name.length > MAX_NAME_LENGTH || /[\p{Cc}\p{Cs}]/u.test(name))
     invalid(`A ${what} is 1 to ${MAX_NAME_LENGTH} printable characters; got ${JSON.stringify(name)}.`);
 }
 
-/** An option that counts something or lasts some milliseconds. */
+/** Checks an option that is a number of things or of milliseconds. @throws LogError LOG_INVALID. */
 export function checkNumber(what: string, value: number, least: number): void {
   if (!Number.isFinite(value) || value < least) invalid(`${what} must be at least ${least}; got ${value}.`);
 }
@@ -49,7 +49,11 @@ export function checkOffset(what: string, offset: number): void {
     invalid(`${what} must be an integer of 0 or more; got ${offset}.`);
 }
 
-/** Checks a record and returns its value as bytes of its own, which later changes of the caller's do not reach. */
+/**
+ * Checks a record and returns a copy of its value, which later changes to the caller's buffer do not reach.
+ *
+ * @throws LogError LOG_INVALID, LOG_RECORD_TOO_LARGE.
+ */
 export function recordBytes({ topic, key, value, headers = {} }: NewRecord): Uint8Array {
   let size = checkText(topic, 'key', key);
   for (const [name, text] of Object.entries(headers))
@@ -67,7 +71,7 @@ export function recordBytes({ topic, key, value, headers = {} }: NewRecord): Uin
   return typeof value === 'string' ? Buffer.from(value) : Uint8Array.from(value);
 }
 
-/** Lone surrogates have no UTF-8: the log could not give them back. */
+/** Returns the length in UTF-8. A lone surrogate has none, so the log could not give it back. */
 function checkText(topic: string, what: string, text: string): number {
   if (typeof text !== 'string' || /\p{Surrogate}/u.test(text))
     invalid(

@@ -1,10 +1,10 @@
-/** How a topic that exists differs from its specification: the same for every log. */
+/** The differences of a topic that exists from its specification, in the same terms for every log. */
 import type { TopicChange, TopicSpec } from '../port.js';
 
 /** A topic's settings in Kafka's names. */
 export const settingsOf = ({ cleanup, retentionMs, settings }: TopicSpec): Record<string, string> => ({
   'cleanup.policy': cleanup,
-  // A log that is replayed keeps its records unless told how long.
+  // Records are kept for ever unless the specification says how long, because runs are replayed from them.
   ...(cleanup === 'delete' && { 'retention.ms': String(retentionMs ?? -1) }),
   ...settings,
 });
@@ -28,7 +28,7 @@ export function partitionChange({ name: topic, partitions }: TopicSpec, now: num
   return [{ ...change, applies: false, note: 'partitions are never removed: their records would be lost' }];
 }
 
-/** The changes from the settings `now`, by name. What is set and not specified is no difference. */
+/** The changes from the settings `now`, by name. A setting that the specification does not name is no difference. */
 export function settingChanges(spec: TopicSpec, now: Readonly<Record<string, string>>): TopicChange[] {
   return Object.entries(settingsOf(spec)).flatMap(([setting, to]) => {
     const from = Object.hasOwn(now, setting) ? now[setting] : undefined;

@@ -66,7 +66,7 @@ function openMeta(root: RootDatabase, directory: string): Meta {
   return root.openDB({ name: 'meta', encoding: 'json' });
 }
 
-/** LMDB lets one write transaction run at a time, over all processes: who writes its name first has the log. */
+/** The first process to write its name has the log: LMDB runs one write transaction at a time, over all processes. */
 function takeOwnership(root: RootDatabase, meta: Meta, directory: string): void {
   root.transactionSync(() => {
     const format = meta.get('format') as typeof FORMAT | undefined;

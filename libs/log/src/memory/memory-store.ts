@@ -4,7 +4,7 @@ import { ensured } from '../local/topics.js';
 import type { LogRecord, TopicSpec } from '../port.js';
 
 interface Partition {
-  /** In offset order; gaps where compaction took records. */
+  /** In offset order, with gaps where compaction removed records. */
   records: LogRecord[];
   earliest: number;
   latest: number;
