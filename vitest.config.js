@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const kafka = '**/*.kafka.test.js';
@@ -15,6 +16,11 @@ const shared = (setup) => ({ fileParallelism: false, globalSetup: `test/broker/d
 export default defineConfig({
   test: {
     pool: 'forks',
+    /** Vitest would leave a core to itself: of two, that is half. */
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    reporters: ['dot'],
+    /** What a test prints is shown when it fails. */
+    silent: 'passed-only',
     testTimeout: 180_000,
     hookTimeout: 180_000,
     /** Programs a test starts print plain text, wherever the tests run (a CI has `CI` or `FORCE_COLOR` set). */

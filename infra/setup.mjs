@@ -9,8 +9,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, 'node_modules', '.installed');
 
 const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 20 || (major === 20 && minor < 11)) {
-  process.stderr.write(`rlhf-streams needs Node 20.11 or newer, this is ${process.version}\n`);
+if (major < 20 || (major === 20 && minor < 19)) {
+  process.stderr.write(`rlhf-streams needs Node 20.19 or newer, this is ${process.version}\n`);
   process.exit(1);
 }
 install();

@@ -6,21 +6,17 @@
  *     <folder>/compute    what every image that computes has besides
  *     <folder>/<image>    the rest of each image
  */
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nodeFileTrace } from '@vercel/nft';
+import { codeOf } from '../../libs/service/dist/build.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Files that are looked up at run time, where no import leads, by a file that does so. */
 const lookedUp = {
   'node_modules/lmdb/index.js': [`node_modules/@lmdb/lmdb-${process.platform}-${process.arch}/`],
-  'libs/evaluation/dist/report/render-report.js': [
-    'node_modules/uplot/package.json',
-    'node_modules/uplot/dist/uPlot.min.css',
-    'node_modules/uplot/dist/uPlot.iife.min.js',
-  ],
 };
 
 /** Native code for other systems than this one. */
@@ -42,6 +38,15 @@ for (const [layer, files] of await layers()) {
   for (const file of files) await copy(file, resolve(target, layer, file));
   process.stdout.write(`${layer}: ${files.size} files\n`);
 }
+
+// An image has no sources to be told by: what they were goes into it.
+const { REVISION: revision } = process.env;
+const stamp = resolve(target, 'compute', 'libs/service/dist/build.json');
+await mkdir(dirname(stamp), { recursive: true });
+await writeFile(
+  stamp,
+  JSON.stringify({ ...codeOf(root), ...(revision && revision !== 'unknown' && { revision }) }),
+);
 
 async function layers() {
   const images = new Map();

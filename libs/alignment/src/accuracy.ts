@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { indicator } from './masked.js';
 
 /**
- * Whether each pair is ordered rightly: 1 where the chosen response has more, 0 where the rejected one has. A tie is
- * one half, as in an area under a ROC curve: who tells no pair apart, a new scoring head or a policy that is still
- * its reference, is right half the time and not never.
+ * Accuracy of each pair: 1 where the chosen response has the higher score, 0 where the rejected one has. A tie counts
+ * one half, as in the area under a ROC curve, so that a scorer that tells no pair apart (a new head, a policy that still
+ * equals its reference) has the accuracy of chance.
  *
  * @param chosen [B] scores or implicit rewards
  * @param rejected [B]

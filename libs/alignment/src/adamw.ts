@@ -21,9 +21,9 @@ export interface AdamWOptions {
   biasCorrection1: tf.Scalar;
   /** 1 - beta2^t. */
   biasCorrection2: tf.Scalar;
-  /** [N] 1 for parameters that decay and 0 for those that do not; without it all decay. */
+  /** [N], 1 for parameters that decay and 0 for others; by default all decay. */
   decayMask?: tf.Tensor;
-  /** What the gradient is multiplied by, the clip coefficient. */
+  /** The clip coefficient that the gradient is multiplied by. */
   gradScale: tf.Scalar;
 }
 

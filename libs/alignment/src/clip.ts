@@ -8,12 +8,11 @@ export function globalNorm(gradients: readonly ArrayLike<number>[]): number {
 }
 
 /**
- * What the gradients are multiplied by so that their norm is at most maxNorm: min(1, maxNorm / (norm +
- * 1e-6)).
+ * The factor that scales gradients of this norm down to at most maxNorm: min(1, maxNorm / (norm + 1e-6)).
  *
  * @param maxNorm Infinity leaves the gradients as they are
- * @throws AlignmentError ALIGNMENT_NOT_FINITE on a norm that is no number, before it can reach the weights;
- * ALIGNMENT_OPTION
+ * @throws AlignmentError ALIGNMENT_NOT_FINITE on a norm that is not finite, before it can reach the weights;
+ *   ALIGNMENT_OPTION
  */
 export function gradientClipCoefficient(norm: number, maxNorm: number): number {
   if (!Number.isFinite(norm)) {

@@ -1,4 +1,4 @@
-/** What went wrong, stable across releases. */
+/** Codes that stay the same across releases. */
 export type AlignmentErrorCode =
   /** Arrays or tensors that must agree in length or shape do not. */
   | 'ALIGNMENT_SHAPE'

@@ -24,8 +24,8 @@ export interface ImportanceWeights {
  *
  *   w_t = min(pi_prox(a_t) / pi_behav(a_t), cap)
  *
- * Untruncated, E_behav[w f] = E_prox[f]; the cap bounds the variance that a token costs which the older policy found
- * unlikely, at the price of a bias. On-policy all weights are 1.
+ * Untruncated, E_behav[w f] = E_prox[f]. The cap bounds the variance from tokens that the older policy found unlikely,
+ * at the price of a bias. On-policy all weights are 1.
  *
  * @param options.cap at least 1; Infinity truncates nothing
  * @throws AlignmentError ALIGNMENT_SHAPE when the log-probs differ in length; ALIGNMENT_NOT_FINITE; ALIGNMENT_OPTION

@@ -9,7 +9,7 @@ export interface PpoPolicyBatch {
   oldLogprobs: tf.Tensor;
   /** A, a constant. */
   advantages: tf.Tensor;
-  /** w, constants: what each token counts. Default 1. */
+  /** w, the constant weight of each token. Default 1. */
   weights?: tf.Tensor;
   /** 1 for response tokens, 0 for padding. */
   mask: tf.Tensor;
@@ -26,8 +26,8 @@ export interface PpoPolicyBatch {
  *   L = mean_m max(-A_t rho_t, -A_t clip(rho_t, 1 - eps, 1 + eps))
  *
  * With `weights` it is the decoupled objective of Hilton et al. 2022 for rollouts of an older policy: pi_old is then
- * pi_prox, the policy as the update begins, and each token counts w_t = pi_prox(a_t) / pi_behav(a_t), truncated
- * (`truncatedImportanceWeights`): L = mean_m w_t max(...). Where the policies are one, so are the objectives.
+ * pi_prox, the policy as the update begins, and each token has the weight w_t = pi_prox(a_t) / pi_behav(a_t), truncated
+ * (`truncatedImportanceWeights`): L = mean_m w_t max(...). On-policy the two objectives are the same.
  *
  * Statistics, means over the mask: `clipfrac`, where the clipped term is the larger; `approxKl`, of
  * (log rho)^2 / 2; `ratio`, of rho.

@@ -9,7 +9,7 @@ export interface PairwiseRewardBatch {
   chosen: tf.Tensor;
   /** r_l, the other response's reward, [B], differentiable. */
   rejected: tf.Tensor;
-  /** By how much the chosen one is better, [B]; without it 0. */
+  /** By how much the chosen response is better, [B]; default 0. */
   margin?: tf.Tensor;
   /** c, pulls the rewards of a pair to a sum of zero; .01 is recommended, 0 leaves it out. */
   centerRewardsCoefficient?: number;
@@ -53,10 +53,10 @@ export function pairwiseRewardLoss({
 }
 
 /**
- * The least and greatest reward of a whole batch, which unlike the other statistics are no sums over
- * micro-batches.
+ * The least and the greatest reward of a whole batch; unlike the other statistics these are no sums over micro-batches.
  *
- * @param rewards chosen and rejected, in as many arrays as there are
+ * @param rewards of chosen and rejected responses, one array per micro-batch
+ * @throws AlignmentError ALIGNMENT_TOO_FEW where there are no rewards
  */
 export function rewardRange(rewards: readonly ArrayLike<number>[]): { minReward: number; maxReward: number } {
   let minReward = Number.POSITIVE_INFINITY;

@@ -14,7 +14,7 @@ export interface Schedule {
   minLrRate?: number;
 }
 
-/** One of {@link schedules}. */
+/** One of the schedules below. */
 export type ScheduleType = keyof typeof schedules;
 
 /**
@@ -39,7 +39,7 @@ export function learningRateAt(step: number, schedule: Schedule): number {
 const halfCosine = (progress: number) => 0.5 * (1 + Math.cos(Math.PI * progress));
 
 /** Each schedule maps progress after warm-up, 0 to 1, to a share of the learning rate. */
-export const schedules = {
+const schedules = {
   constant: () => 1,
   constant_with_warmup: () => 1,
   linear: (progress: number) => 1 - progress,

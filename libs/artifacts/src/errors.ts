@@ -7,6 +7,7 @@
  * - `ARTIFACT_BAD_REF`: a reference without a SHA-256.
  * - `ARTIFACT_BAD_OPTION`: an option an adapter cannot work with.
  * - `ARTIFACT_EMPTY`: an artifact without files.
+ * - `ARTIFACT_TOO_NEW`: a newer build stored it, in a format that this one does not know.
  * - `ARTIFACT_STORE_UNAVAILABLE`: the store could not be reached, or went on failing; later it may work.
  * - `ARTIFACT_STORE_REFUSED`: the store answered no (bucket, credentials, region); settings must change first.
  */
@@ -18,6 +19,7 @@ export type ArtifactErrorCode =
   | 'ARTIFACT_BAD_REF'
   | 'ARTIFACT_BAD_OPTION'
   | 'ARTIFACT_EMPTY'
+  | 'ARTIFACT_TOO_NEW'
   | 'ARTIFACT_STORE_UNAVAILABLE'
   | 'ARTIFACT_STORE_REFUSED';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { checkNames, serialiseManifest } from './manifest.js';
+import { checkNames, parseManifest, serialiseManifest, sha256Of } from './manifest.js';
 
 it('orders names by code unit, integer-like ones too', () => {
   const entry = { sha256: 'f'.repeat(64), size: 1 };
@@ -26,6 +26,16 @@ it('accepts only names that stay inside their folder', () => {
         return;
       }
       expect(join('/store/artifact', name).startsWith('/store/artifact/')).toBe(true);
+    }),
+  );
+});
+
+it('of a format that only a newer build knows is refused, as that', () => {
+  const json = JSON.stringify({ '': { format: 2 }, 'a.bin': { chunks: [] } });
+  expect(() => parseManifest(Buffer.from(json), sha256Of(json))).toThrow(
+    expect.objectContaining({
+      code: 'ARTIFACT_TOO_NEW',
+      message: expect.stringMatching(/format 1, got {"format":2}, .*upgrade/),
     }),
   );
 });

@@ -46,6 +46,13 @@ export function hashesOf(refs: Iterable<ArtifactRef>): Set<string> {
 }
 
 /**
+ * Where a manifest of another format would say so, beside its files: none can be called that. One of the first format
+ * says nothing, so that the same files have the same id as ever.
+ */
+const FORMAT_KEY = '';
+const FORMAT = 1;
+
+/**
  * Canonical JSON: names in the order of their UTF-16 code units, no white space.
  * Written by hand because objects put integer-like keys first.
  */
@@ -59,7 +66,8 @@ export function serialiseManifest(manifest: Manifest): Buffer {
 
 /**
  * The manifest in `bytes`, whose hash the caller's reference names.
- * @throws ArtifactError ARTIFACT_CORRUPT when the bytes are others or no manifest.
+ * @throws ArtifactError ARTIFACT_CORRUPT when the bytes are others or no manifest, ARTIFACT_TOO_NEW when it is of a
+ *   format that only a newer build knows.
  */
 export function parseManifest(bytes: Uint8Array, sha256: string): Manifest {
   const actual = sha256Of(bytes);
@@ -70,9 +78,13 @@ export function parseManifest(bytes: Uint8Array, sha256: string): Manifest {
     );
   }
   try {
-    const entries = Object.entries(
-      JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, FileEntry>,
-    );
+    const json = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>;
+    if (Object.hasOwn(json, FORMAT_KEY))
+      throw new ArtifactError(
+        'ARTIFACT_TOO_NEW',
+        `expected artifact ${sha256} to be of format ${FORMAT}, got ${JSON.stringify(json[FORMAT_KEY])}, which a newer build stored: upgrade this one`,
+      );
+    const entries = Object.entries(json as Record<string, FileEntry>);
     for (const [name, { sha256, size }] of entries) {
       if (!isSha256(sha256) || !Number.isSafeInteger(size) || size < 0)
         throw new Error(`bad entry for ${JSON.stringify(name)}`);
@@ -81,6 +93,7 @@ export function parseManifest(bytes: Uint8Array, sha256: string): Manifest {
     checkNames(manifest.keys());
     return manifest;
   } catch (cause) {
+    if (cause instanceof ArtifactError && cause.code === 'ARTIFACT_TOO_NEW') throw cause;
     throw new ArtifactError(
       'ARTIFACT_CORRUPT',
       `expected artifact ${sha256} to be a manifest: ${(cause as Error).message}`,

@@ -160,6 +160,20 @@ describe('consume', () => {
     expect(Buffer.from(letter.value, 'base64').toString()).toBe('not json');
   });
 
+  it('puts an event of a version that only a newer build knows among the dead letters, whole, and goes on', async () => {
+    const headers = { ce_type: 'reward.scored', ce_id: 'newer', ce_schemaversion: '2' };
+    await log.publish([{ topic: 'rewards', key: 'r/0/0', value: '{"scores": [1]}', headers }]);
+    await events.publish([scored(1)]);
+    const handled: string[] = [];
+    await consume({ handle: async ({ id }) => void handled.push(id) });
+    await committed();
+    expect(handled).toEqual(['reward/r/0/0/1']);
+    const [letter, ...others] = await rejections();
+    expect(others).toEqual([]);
+    expect(letter).toMatchObject({ headers, cause: { code: 'EVENT_TOO_NEW' } });
+    expect(Buffer.from(letter!.value, 'base64').toString()).toBe('{"scores": [1]}');
+  });
+
   it('goes on past a record too large for a dead letter', async () => {
     await log.publish([
       {

@@ -12,7 +12,7 @@ it.each([
   expect(isUnavailable(error)).toBe(false);
 });
 
-it('a full disk is waited for', () => {
-  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-  expect([isRetriable(full), isUnavailable(full)]).toEqual([true, true]);
+it.each(['ENOSPC', 'TRAINING_CHECKPOINT_TOO_NEW'])('what others can mend is waited for: %s', (code) => {
+  const error = Object.assign(new Error('no'), { code });
+  expect([isRetriable(error), isUnavailable(error)]).toEqual([true, true]);
 });

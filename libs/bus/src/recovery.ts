@@ -19,12 +19,14 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   'ARTIFACT_STORE_UNAVAILABLE',
   'ARTIFACT_STORE_REFUSED',
   'RUNTIME_UNAVAILABLE',
+  // A newer build wrote it: the run waits for a service that is upgraded, rather than end.
+  ...['ARTIFACT_TOO_NEW', 'RUN_ITEMS_TOO_NEW', 'TRAINING_CHECKPOINT_TOO_NEW'],
   // The operating system's: no room, no permission, a device that fails, too many open files.
   ...['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ESTALE'],
 ]);
 
 /**
  * Whether `error` says that the log, the artifact store, the disk, or something else that others provide is out of
- * reach, full or forbidden: to be mended from outside, after which the same work succeeds.
+ * reach, full, forbidden, or of a newer build: to be mended from outside, after which the same work succeeds.
  */
 export const isUnavailable = (error: unknown): boolean => UNAVAILABLE.has(codeOf(error));

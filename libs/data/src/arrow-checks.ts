@@ -2,7 +2,7 @@
 import type { Data, RecordBatch } from 'apache-arrow';
 
 /**
- * @param bytes of the file: a value takes a bit of it at least
+ * @param bytes size of the file; every value takes at least one bit of it
  * @throws Error when a length or an offset points past what the batch holds
  */
 export function requireSaneBatch({ data }: RecordBatch, bytes: number): void {

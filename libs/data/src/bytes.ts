@@ -61,7 +61,7 @@ export function emptyDataset(path: string): DataError {
   return new DataError('DATA_EMPTY', `${path}: expected at least one row, but there is none`);
 }
 
-/** What went wrong, without what a JSON parser quotes: errors travel further than the content of a file should. */
+/** An error's message without the text that a JSON parser quotes: errors travel further than a file's content should. */
 export function messageOf(cause: unknown): string {
   if (cause instanceof SyntaxError) {
     const position = /position \d+/.exec(cause.message)?.[0];

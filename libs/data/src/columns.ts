@@ -1,6 +1,5 @@
 /** TRL's dataset formats of plain text, recognised by their columns and validated row by row. */
 import { z } from 'zod';
-import { isConversation, needsChatTemplate } from './conversations.js';
 import { DataError, typeInWords } from './errors.js';
 import { splitImplicitPrompt } from './implicit-prompt.js';
 import { competitionRanks, type PreferencePair, type Ranking } from './preferences.js';
@@ -22,7 +21,7 @@ export type Dataset =
 
 interface Format {
   kind: Dataset['kind'];
-  /** A dataset that has all of them has this format. */
+  /** The columns that make a dataset one of this format: it has them all. */
   columns: readonly string[];
   /** Columns where a conversation could stand instead of text. */
   texts: readonly string[];
@@ -40,7 +39,7 @@ const LABELS = new Map<unknown, 0 | 1>([
   ['positive', 1],
 ]);
 
-/** Whether a value of column `label` says positive or negative. */
+/** Whether a value of column `label` means positive or negative. */
 export const isLabel = (value: unknown): boolean => LABELS.has(value);
 
 const label = z.unknown().transform((value, context): 0 | 1 => {
@@ -72,7 +71,7 @@ const completions = z
   .array(text, { error: expecting('a list of strings') })
   .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
 
-/** In order: the first format whose columns are all there is the dataset's. */
+/** A dataset has the first of these formats whose columns are all there. */
 const FORMATS: readonly Format[] = [
   {
     kind: 'preference',
@@ -104,7 +103,8 @@ const FORMATS: readonly Format[] = [
 ];
 
 /**
- * Recognises the format by the columns that any row has a value in (null is none) and validates every row against it.
+ * Recognises a dataset's format by the columns in which any row has a value (null counts as none), and validates every
+ * row against it.
  * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
@@ -142,7 +142,7 @@ function withImplicitPrompt(row: ImplicitPair, context: z.RefinementCtx): Prefer
   const { chosen, rejected, margin } = row;
   const split = splitImplicitPrompt(chosen, rejected);
   if (split !== undefined) return withoutAbsentMargin({ ...split, margin });
-  // A pair without a preference is no mistake of the columns: it needs no prompt to be seen as one.
+  // Equal sides are a pair without a preference, not a wrong column: whoever reads the pair deals with that.
   if (chosen === rejected) return withoutAbsentMargin({ prompt: '', chosen, rejected, margin });
   context.addIssue({
     code: 'custom',
@@ -223,3 +223,21 @@ const short = (value: unknown): string =>
     : cut(JSON.stringify(value) ?? 'nothing');
 
 const cut = (text: string): string => (text.length <= 40 ? text : `${text.slice(0, 40)}…`);
+
+/** A list of messages that was written as text, as JSON or as Python prints it. */
+const WRITTEN_MESSAGES = /^\s*\[\s*\{\s*(['"])(?:role|content|from|value)\1\s*:/;
+
+/** Whether a value is a message, a list of messages, or such a list as text. */
+function isConversation(value: unknown): boolean {
+  if (typeof value === 'string') return WRITTEN_MESSAGES.test(value);
+  if (Array.isArray(value)) return value.some((entry) => typeof entry !== 'string' && isConversation(entry));
+  if (typeof value !== 'object' || value === null) return false;
+  return ('role' in value && 'content' in value) || ('from' in value && 'value' in value);
+}
+
+/** @param where names the place, as in `rows.jsonl: row 3: prompt` */
+const needsChatTemplate = (where: string): DataError =>
+  new DataError(
+    'DATA_NEEDS_CHAT_TEMPLATE',
+    `${where}: rows are conversations (messages of role and content); plain text columns are needed for now: render them with the model's chat template first`,
+  );

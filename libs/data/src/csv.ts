@@ -1,4 +1,4 @@
-/** Rows of .csv and .tsv files: the first row names the columns; cells are text but where a column needs more. */
+/** Rows of .csv and .tsv files: the first row names the columns; cells are text, except in columns that need more. */
 import { pipeline, Readable } from 'node:stream';
 import { type CsvError, type Info, parse } from 'csv-parse';
 import { bytesOf, messageOf } from './bytes.js';
@@ -8,7 +8,7 @@ import type { Row } from './json.js';
 const MEBIBYTE = 2 ** 20;
 const MOST_RECORD_CHARACTERS = 16 * MEBIBYTE;
 
-/** Columns whose cells hold JSON, and what of it. */
+/** Columns whose cells hold JSON, and what that JSON must be. */
 const JSON_COLUMNS: Readonly<Record<string, string>> = {
   completions: 'a JSON list of strings',
   ranks: 'a JSON list of numbers',

@@ -1,7 +1,7 @@
 /** The prompt that a chosen and a rejected text have in common. */
 import type { PreferencePair } from './preferences.js';
 
-/** The turn marker of Anthropic's hh-rlhf, the usual dataset of this shape: all up to the last one is prompt. */
+/** The turn marker of Anthropic's hh-rlhf, the usual dataset of this shape: the prompt reaches up to the last marker. */
 const ASSISTANT_TURN = '\n\nAssistant:';
 
 /** Letters of scripts that put spaces between words: only there does a cut inside a word need moving. */

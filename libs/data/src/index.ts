@@ -6,10 +6,8 @@ export {
   type PromptRow,
   type TextRow,
 } from './columns.js';
-export { bundledCorpus, type CorpusRow } from './corpus/index.js';
 export { DataError, type DataErrorCode } from './errors.js';
 export type { Row } from './json.js';
-export { labelledRows } from './labelled.js';
 export type { PreferencePair, Ranking } from './preferences.js';
 export { promptOf } from './prompt-of.js';
 export { loadDataset, type ReadOptions, readDataset } from './read-dataset.js';

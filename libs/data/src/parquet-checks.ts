@@ -1,6 +1,6 @@
 /**
- * What must hold of a parquet file before hyparquet decodes it. It reads columns in parallel, and where a broken
- * footer makes it throw between two of them, the first one's rejection is awaited by nothing and ends the process.
+ * What must hold of a parquet file before hyparquet decodes it. hyparquet reads columns in parallel: where a broken
+ * footer makes it throw between two of them, nothing awaits the first one's rejection, which then ends the process.
  */
 import {
   type AsyncBuffer,
@@ -28,7 +28,7 @@ export function requireSaneFooter(metadata: FileMetaData): void {
   }
 }
 
-/** A page's header says how long it unpacks; a broken one must not allocate that much. */
+/** A page's header states its unpacked size, which a broken header must not make us allocate. */
 export const boundedCompressors = Object.fromEntries(
   Object.entries(compressors as Compressors).map(([codec, decompress]) => [
     codec,

@@ -12,13 +12,13 @@ export interface PreferencePair {
 export interface Ranking {
   prompt: string;
   completions: string[];
-  /** 1 is the best; equal ranks are ties, and as many ranks after them are left out: 1, 2, 2, 4. */
+  /** Competition ranks: 1 is the best, equal ranks are ties, and a tie uses up the ranks after it: 1, 2, 2, 4. */
   ranks: number[];
-  /** More is better; where they are given, the ranks follow from them. */
+  /** Higher is better; where rewards are given, the ranks follow from them. */
   rewards?: number[];
 }
 
-/** Competition ranks of numbers of which less is better: any numbers that keep the order have the same ranks. */
+/** Competition ranks of numbers of which the lowest is the best; only the order of the numbers matters. */
 export function competitionRanks(numbers: readonly number[]): number[] {
   const ranks = new Map<number, number>();
   for (const [index, number] of numbers.toSorted((a, b) => a - b).entries())

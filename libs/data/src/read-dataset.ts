@@ -8,7 +8,7 @@ import { readParquet } from './parquet.js';
 import { readSaved } from './saved-dataset.js';
 
 export interface ReadOptions {
-  /** Read at most so many rows, from the first; all by default. */
+  /** The most rows to read, from the first; default: all. */
   limit?: number;
 }
 
@@ -25,8 +25,8 @@ const READERS: Readonly<Record<string, Reader>> = {
 
 /**
  * Streams the rows of a dataset file: `.jsonl` (or `.ndjson`), `.json` (one list of objects), `.csv` and `.tsv`, each
- * also with `.gz`, and `.parquet`; or of a folder that Hugging Face's `save_to_disk` wrote. Of a file the extension
- * decides, in any case of letters.
+ * also with `.gz`, and `.parquet`; or of a folder that Hugging Face's `save_to_disk` wrote. The extension, in upper or
+ * lower case, decides how a file is read.
  *
  * @throws (while iterating) DATA_UNKNOWN_EXTENSION, DATA_NOT_FOUND, DATA_NOT_A_FILE, DATA_UNREADABLE, DATA_EMPTY,
  *   DATA_TOO_LARGE, DATA_GZIP_INVALID, DATA_UTF8_INVALID, DATA_JSON_INVALID, DATA_ROW_INVALID, DATA_CSV_INVALID,
@@ -50,7 +50,7 @@ async function* readFile(path: string, limit?: number): AsyncGenerator<Row> {
   yield* read(path, gzip, limit);
 }
 
-/** What cannot be asked is no folder: reading it says what is wrong. */
+/** A path that cannot be inspected counts as a file: reading it then tells what is wrong. */
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (stats) => stats.isDirectory(),

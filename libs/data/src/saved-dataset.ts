@@ -18,14 +18,15 @@ const DatasetDict = z.object({ splits: z.array(z.string()).min(1) });
 const State = z.object({
   _data_files: z.array(z.object({ filename: z.string().refine((name) => basename(name) === name) })),
 });
-/** Names of a column's integers: of an integer label, what it means. */
+/** A column of integer classes lists their names, so that the names of an integer label say what it means. */
 const Info = z.object({
   features: z.record(z.string(), z.object({ names: z.array(z.string()).optional() }).catch({})),
 });
 
 /**
- * Streams the rows of a saved dataset, one record batch in memory at a time; of a folder of splits those of `train`. A
- * label whose names say positive and negative comes as its name, for their order is the dataset's own.
+ * Streams the rows of a saved dataset, one record batch in memory at a time; a folder of splits gives the rows of
+ * `train`. A label whose names mean positive and negative comes as its name, because every dataset numbers them its own
+ * way.
  *
  * @throws DATA_NOT_A_FILE, DATA_SPLIT_NEEDED, DATA_NOT_FOUND, DATA_ARROW_INVALID
  */
@@ -75,14 +76,14 @@ async function readJson<T>(folder: string, name: string, schema: z.ZodType<T>): 
   }
 }
 
-/** Ends every whole stream of Arrow's IPC format. */
+/** The marker that ends every complete stream of Arrow's IPC format. */
 const END_OF_STREAM = Buffer.from('ffffffff00000000', 'hex');
 
 async function* readArrow(path: string): AsyncGenerator<Row> {
   await requireFile(path);
   try {
     const bytes = await requireEnd(path);
-    // It takes a fifth of a second to load, for which only such a dataset is worth waiting.
+    // Arrow takes a fifth of a second to load: only readers of such a dataset wait for it.
     const { RecordBatchReader } = await import('apache-arrow');
     const reader = await RecordBatchReader.from(createReadStream(path));
     await reader.open();
@@ -105,7 +106,7 @@ async function* readArrow(path: string): AsyncGenerator<Row> {
   }
 }
 
-/** The bytes of a whole file: one cut off between two batches would be read as if it were. */
+/** The bytes of a file that has its end marker: the reader takes a file cut off between two batches for a whole one. */
 async function requireEnd(path: string): Promise<number> {
   const file = await open(path);
   try {

@@ -15,8 +15,8 @@ export interface SeededRandom {
 const UINT32 = 2 ** 32;
 
 /**
- * The sequence of (`seed`, `stream`, `index`). Different streams and indices are independent, so that each
- * use of a run's one seed takes its own stream.
+ * The sequence of (`seed`, `stream`, `index`). Different streams and indices are independent: every use of a run's one
+ * seed takes a stream of its own.
  *
  * @throws DATA_ARGUMENT_INVALID for a seed that is not a safe integer >= 0, or a stream or index not a uint32
  */

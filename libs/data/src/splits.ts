@@ -83,7 +83,7 @@ export function batchIndices(n: number, batchSize: number, step: number, seed: n
 const ORDERS_KNOWN = 8;
 const orders = new Map<string, Uint32Array>();
 
-/** An epoch's order, made once for its many steps: of a million rows it takes longer than a step's other work. */
+/** An epoch's order, computed once for its many steps: with a million rows that takes longer than the rest of a step. */
 function knownOrder(n: number, seed: number, epoch: number): Uint32Array {
   const key = `${n} ${seed} ${epoch}`;
   const known = orders.get(key);

@@ -1,11 +1,20 @@
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
-export * from './gold-reward.js';
-export * from './kl.js';
-export * from './length-controlled.js';
-export { parseGoldReward } from './parse-gold-reward.js';
-export type { PolicySummary } from './policies.js';
-export { renderReport } from './report/render-report.js';
+export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
+export {
+  type LengthControlledWinRate,
+  type LengthedOutcome,
+  lengthControlledWinRate,
+} from './length-controlled.js';
+export { type PolicyColumn, type PolicySummary, policyColumns } from './policies.js';
 export type * from './report/report-data.js';
-export * from './statistics.js';
-export { formatSamples, formatTable } from './table.js';
-export * from './win-rate.js';
+export { UNSHOWABLE } from './report/text.js';
+export { type Estimate, meanEstimate } from './statistics.js';
+export {
+  type BothOrders,
+  type Outcome,
+  orderConsistency,
+  reconcileOrders,
+  type WinRate,
+  winRate,
+  winRateOf,
+} from './win-rate.js';

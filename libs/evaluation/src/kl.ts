@@ -21,8 +21,10 @@ export interface SequenceKl {
  * Both estimators assume tokens sampled from the distribution whose log-probs are given: sample at temperature 1
  * without top-k or top-p, or give the log-probs of the sampling distribution.
  *
- * Errors: EVALUATION_LENGTH_MISMATCH, EVALUATION_NOT_FINITE (a log-prob of -Infinity, or NaN), EVALUATION_EMPTY.
  * Source: Schulman, "Approximating KL divergence" (2020); TRL's `objective/kl` is k1.
+ *
+ * @throws EvaluationError EVALUATION_LENGTH_MISMATCH, EVALUATION_NOT_FINITE (a log-prob of -Infinity, or NaN),
+ *   EVALUATION_EMPTY
  */
 export function sequenceKl(rollouts: readonly RolloutLogprobs[]): SequenceKl {
   const k1 = new Float64Array(rollouts.length);

@@ -24,8 +24,9 @@ export interface LengthControlledWinRate extends Estimate {
  * The fit is Firth's penalised likelihood (Jeffreys prior), finite even if one side wins everything; the
  * interval is alpha's Wald interval mapped through sigma.
  *
- * Errors: EVALUATION_LENGTH_CONFOUNDED if every pair differs by the same non-zero length.
  * Source: Dubois et al. 2024 (length-controlled AlpacaEval), without its per-prompt terms; Firth 1993.
+ *
+ * @throws EvaluationError EVALUATION_LENGTH_CONFOUNDED if every pair differs by the same non-zero length
  */
 export function lengthControlledWinRate(outcomes: readonly LengthedOutcome[]): LengthControlledWinRate {
   const n = outcomes.length;

@@ -19,12 +19,12 @@ export interface PolicySummary {
 }
 
 /** An estimate as text: its value, and its interval ('' where there is none). */
-export interface WrittenEstimate {
+interface WrittenEstimate {
   readonly value: string;
   readonly interval: string;
 }
 
-/** A column of the summary table, with one cell for each policy (undefined: nothing was measured). */
+/** A column of the summary table, with one cell for each policy; undefined where nothing was measured. */
 export interface PolicyColumn {
   readonly title: string;
   readonly cells: readonly (WrittenEstimate | undefined)[];

@@ -1,9 +1,9 @@
-/** Means, differences, proportions and quantiles with 95 % confidence intervals, in float64. */
+/** Means and proportions with 95 % confidence intervals, in float64. */
 import { NORMAL_CRITICAL, studentCritical } from './critical-values.js';
 import { EvaluationError } from './errors.js';
 
 /**
- * A mean (or proportion, or difference) with its 95 % confidence interval.
+ * A mean (or a proportion) with its 95 % confidence interval.
  * Where the data say nothing about the spread (one observation) the bounds are infinite.
  */
 export interface Estimate {
@@ -56,48 +56,6 @@ export function wilsonEstimate(successes: number, n: number): Estimate {
   const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   const half = (NORMAL_CRITICAL / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n));
   return { mean: p, low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half, n };
-}
-
-/**
- * Mean of a[i] - b[i] over pairs (the same prompts under two policies), by Student's distribution.
- * Far narrower than `unpairedDifference` when prompts differ more than policies do.
- */
-export function pairedDifference(a: ArrayLike<number>, b: ArrayLike<number>): Estimate {
-  if (a.length !== b.length) {
-    throw new EvaluationError(
-      'EVALUATION_LENGTH_MISMATCH',
-      `Pairs need as many values on both sides, got ${a.length} and ${b.length}.`,
-    );
-  }
-  requireFinite(a);
-  requireFinite(b);
-  return meanEstimate(Array.from(a, (value, i) => value - b[i]!));
-}
-
-/**
- * mean(a) - mean(b) of independent samples, variances not assumed equal: Welch's interval with the
- * Welch-Satterthwaite degrees of freedom. `n` counts both samples.
- */
-export function unpairedDifference(a: ArrayLike<number>, b: ArrayLike<number>): Estimate {
-  const difference = mean(a) - mean(b);
-  const varianceA = sampleStd(a) ** 2 / a.length;
-  const varianceB = sampleStd(b) ** 2 / b.length;
-  const variance = varianceA + varianceB;
-  const df = variance ** 2 / (varianceA ** 2 / (a.length - 1) + varianceB ** 2 / (b.length - 1));
-  return around(difference, Math.sqrt(variance), df, a.length + b.length);
-}
-
-/** Quantile `q` in [0, 1] by linear interpolation between order statistics (type 7, NumPy's default). */
-export function quantile(values: ArrayLike<number>, q: number): number {
-  requireFinite(values);
-  if (!(q >= 0 && q <= 1)) {
-    throw new EvaluationError('EVALUATION_OUT_OF_RANGE', `A quantile lies in [0, 1], got ${q}.`);
-  }
-  const sorted = Float64Array.from(values).sort();
-  const position = q * (sorted.length - 1);
-  const below = sorted[Math.floor(position)]!;
-  const above = sorted[Math.ceil(position)]!;
-  return below + (above - below) * (position - Math.floor(position));
 }
 
 function around(centre: number, standardError: number, df: number, n: number): Estimate {

@@ -4,7 +4,7 @@ import { type Estimate, wilsonEstimate } from './statistics.js';
 export type Outcome = 'a' | 'b' | 'tie';
 
 /** What a judge said of two completions shown one after the other. */
-export type Preference = 'first' | 'second' | 'tie';
+type Preference = 'first' | 'second' | 'tie';
 
 /** One prompt judged twice: with `a` shown first (`ab`), and with `b` shown first (`ba`). */
 export interface BothOrders {

@@ -17,6 +17,16 @@ const cause = fc.record({ code: fc.string({ minLength: 1 }), message: text });
 const replica = fc.string({ minLength: 1, maxLength: 200 });
 const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
 const artifact = fc.record({ uri: fc.string({ minLength: 1 }), sha256 });
+const build = fc.record(
+  {
+    version: fc.string({ minLength: 1 }),
+    code: text,
+    revision: text,
+    onnxruntime: text,
+    platform: fc.string({ minLength: 1 }),
+  },
+  { requiredKeys: ['version', 'platform'] },
+);
 const names = fc.stringMatching(/^[a-z][a-z/_]{0,10}$/);
 const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
@@ -75,6 +85,10 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   }),
   'run.paused': fc.record({ run }),
   'run.resumed': fc.record({ run }),
+  'run.build-changed': fc.record(
+    { run, step: count, from: build, to: build },
+    { requiredKeys: ['run', 'step', 'to'] },
+  ),
   'run.completed': fc.record({ run, steps: count, policyVersion: count }),
   'run.failed': fc.record({ run, cause }),
   'run.cancelled': fc.record({ run, reason: text }),

@@ -57,7 +57,15 @@ describe('events of every type', () => {
   it.each(types)('%s without any one of its required fields is refused by the name of the field', (type) => {
     fc.assert(
       fc.property(dataOf[type] as fc.Arbitrary<Record<string, unknown>>, fc.nat(), (data, n) => {
-        const optional = ['policyVersion', 'margin', 'metadata', 'checkpoint', 'published', 'applied'];
+        const optional = [
+          'from',
+          'policyVersion',
+          'margin',
+          'metadata',
+          'checkpoint',
+          'published',
+          'applied',
+        ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;
         const { [missing]: _, ...rest } = data;
@@ -101,6 +109,37 @@ describe('an event of a plain client', () => {
       expect(
         decodeEvent('rollouts', { value: Buffer.from(text), headers: { ce_type: 'rollout.generated' } }),
       ).toEqual({ type: 'rollout.generated', data: generated });
+  });
+});
+
+describe('the version of an event', () => {
+  const versioned = (type: EventType, topic: TopicName, data: unknown, version: string) =>
+    decodeEvent(topic, {
+      value: Buffer.from(JSON.stringify(data)),
+      headers: { ce_type: type, ce_schemaversion: version },
+    });
+
+  it.each(types)('%s is read up to its own, and refused from the next on', (type) => {
+    const [data] = fc.sample(dataOf[type] as fc.Arbitrary<DataFor<EventType>>, 1);
+    const { topic, headers } = encode(type, data);
+    const own = Number(headers.ce_schemaversion);
+    for (let version = 1; version <= own; version++)
+      expect(versioned(type, topic, data, `${version}`)).toEqual({ type, data });
+    const error = errorOf(() => versioned(type, topic, data, `${own + 1}`));
+    expect(error.code).toBe('EVENT_TOO_NEW');
+    expect(error.message).toContain(`${type} event of schema version ${own} at most, got version ${own + 1}`);
+    expect(error.message).toContain('upgrade');
+  });
+
+  it('is told before its data, which only a newer build can read', () => {
+    const error = errorOf(() => versioned('rollout.generated', 'rollouts', { other: 'shape' }, '2'));
+    expect(error.code).toBe('EVENT_TOO_NEW');
+  });
+
+  it.each(['0', '-1', '1.0', 'two', ''])('is a whole number from 1 on, not %j', (version) => {
+    const error = errorOf(() => versioned('rollout.generated', 'rollouts', generated, version));
+    expect(error.code).toBe('EVENT_INVALID');
+    expect(error.message).toContain(`got ${JSON.stringify(version)}`);
   });
 });
 

@@ -64,8 +64,10 @@ export function encodeEvent<Type extends EventType>(
 }
 
 /**
- * The event a record of `topic` holds.
- * @throws EventError EVENT_NOT_JSON, EVENT_UNKNOWN_TYPE or EVENT_INVALID, naming each mistake by its path.
+ * The event a record of `topic` holds. Every version of its schema up to this build's is read; a record without one is
+ * of the first, or a client's.
+ * @throws EventError EVENT_TOO_NEW for a version that only a newer build knows; EVENT_NOT_JSON, EVENT_UNKNOWN_TYPE or
+ *   EVENT_INVALID, naming each mistake by its path.
  */
 export function decodeEvent<Name extends TopicName>(
   topic: Name,
@@ -80,6 +82,7 @@ export function decodeEvent<Name extends TopicName>(
       `expected header ce_type to be one of ${known} on topic ${topic}, got ${type ?? 'none'}`,
     );
   }
+  checkVersion(located.definition, record.headers.ce_schemaversion);
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(record.value).toString('utf8'));
@@ -87,6 +90,20 @@ export function decodeEvent<Name extends TopicName>(
     throw new EventError('EVENT_NOT_JSON', `expected the value of a ${type} event to be JSON`, { cause });
   }
   return { type, data: check(located.definition, json) } as TopicEvent<Name>;
+}
+
+function checkVersion({ type, version }: EventDefinition, came: string | undefined): void {
+  if (came === undefined) return;
+  if (!/^[1-9]\d*$/.test(came))
+    throw new EventError(
+      'EVENT_INVALID',
+      `expected header ce_schemaversion of a ${type} event to be a whole number from 1 on, or left out, got ${JSON.stringify(came)}`,
+    );
+  if (Number(came) > version)
+    throw new EventError(
+      'EVENT_TOO_NEW',
+      `expected a ${type} event of schema version ${version} at most, got version ${came}, which a newer build wrote: upgrade this service to that build`,
+    );
 }
 
 function check(definition: EventDefinition, data: unknown): unknown {

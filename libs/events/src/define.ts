@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 
-/** One kind of event: its CloudEvents type, the version of its schema, and the schema of its data. */
+/**
+ * One kind of event: its CloudEvents type, the version of its schema, and the schema of its data, which reads every
+ * version up to that one. The version goes up when a build that knows only the one before would misread the data.
+ */
 export interface EventDefinition<Type extends string = string, Data extends z.ZodType = z.ZodType> {
   readonly type: Type;
   readonly version: number;

@@ -22,6 +22,18 @@ describe('FORMAT.md', () => {
     expect(table('Topics').get(name)?.slice(1)).toEqual([String(partitions), kept, types]);
   });
 
+  it('names the types whose version is not the first', () => {
+    const [, named] = /ce_schemaversion` says: 2 for ([^,]*(?:, [^,]*)*), 1 for all others/.exec(
+      format.replaceAll('\n', ' '),
+    )!;
+    const all = Object.values(topics).flatMap(({ events }) => [...events]);
+    const later = all.filter(({ version }) => version > 1);
+    expect(later.every(({ version }) => version === 2)).toBe(true);
+    expect([...named!.matchAll(/`([\w.]+)`/g)].map(([, type]) => type)).toEqual(
+      later.map(({ type }) => type),
+    );
+  });
+
   it('names every field of feedback, and which are optional', () => {
     const { shape } = topics.feedback.events[0].data;
     const optional = [...table('Feedback')].map(([name, [what]]) => [name, what!.includes('optional')]);

@@ -73,6 +73,19 @@ export const ModelRecord = z.object({
 });
 export type ModelRecord = z.output<typeof ModelRecord>;
 
+/** What a process was built from and computes with, as far as it decides bits. */
+export const Build = z.object({
+  version: z.string().min(1).describe('of the packages'),
+  code: z
+    .string()
+    .optional()
+    .describe('hash of the sources of all packages; of a published package, its version says it all'),
+  revision: z.string().optional().describe('of the repository, where an image was told it'),
+  onnxruntime: z.string().optional().describe('version of ONNX Runtime, of a process that trains'),
+  platform: z.string().min(1).describe('operating system and architecture'),
+});
+export type Build = z.output<typeof Build>;
+
 /** Everything a step's item carries to be attributed without a lookup. */
 export const StepStamp = z.object({ run: RunId, step: Step });
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js';
 import {
   ArtifactRef,
+  Build,
   Cause,
   CollectionName,
   DataAccount,
@@ -56,6 +57,7 @@ export const runs = defineTopic({
           .optional()
           .describe('what the services of the process that started the run are estimated to need, and have'),
         data: DataAccount.optional().describe('what became of the rows of its data; of a replay nothing'),
+        build: Build.optional().describe('of the coordinator that started it'),
         from: LogPositions.describe(
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
         ),
@@ -84,6 +86,19 @@ export const runs = defineTopic({
       1,
       'What the run waited for is there: it goes on',
       z.object({ run: RunId, by: PausedBy.describe('as in run.paused; without it, nothing is waited for') }),
+    ),
+    defineEvent(
+      'run.build-changed',
+      1,
+      'The optimizer goes on with what another build computed: the bits of the run may differ from those of an uninterrupted one',
+      z.object({
+        run: RunId,
+        step: Step.describe('the first that this build computes'),
+        from: Build.optional().describe(
+          'which wrote the checkpoint; absent where the checkpoint does not say',
+        ),
+        to: Build,
+      }),
     ),
     defineEvent(
       'run.completed',

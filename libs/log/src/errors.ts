@@ -24,6 +24,8 @@ const MEANINGS = {
   LOG_REVOKED: {},
   /** A handler ran on past `revokeTimeoutMs`; its partition was handed over without it. */
   LOG_REVOKE_TIMEOUT: {},
+  /** A newer build wrote the embedded log, in a format that this one does not know. */
+  LOG_TOO_NEW: {},
   /** No broker answered within the deadline. */
   LOG_UNAVAILABLE: { unavailable: true },
   /** A topic or partition that `ensureTopics` was never asked for. */

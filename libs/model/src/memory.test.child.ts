@@ -1,11 +1,13 @@
 /** A process that computes with a model as a service does, and prints how many bytes that took at its peak. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { onnxEngine } from '@rlhf-streams/tensor';
-import type { ModelConfig } from './checkpoint/hf-config.js';
+import { newModelConfig } from './architectures/index.js';
 import { createGenerator } from './generation/generator.js';
-import { initialiseWeights } from './gpt2/initialise.js';
+import type { ModelConfig } from './model-config.js';
+import { withScalarHead } from './model-config.js';
 import { keyFor } from './sampling/rollout-draws.js';
 import { logprobScorer, rewardScorer } from './scoring.js';
+import { initialiseWeights } from './weights.js';
 
 const [role, json] = process.argv.slice(2) as [string, string];
 const config = JSON.parse(json) as ModelConfig;
@@ -20,10 +22,8 @@ const sequence = Array.from({ length: config.contextLength }, (_, i) => i % 250)
 async function compute(of: ModelConfig, length: number): Promise<void> {
   const sequences = Array.from({ length: 16 }, () => sequence.slice(0, length));
   if (role === 'reward') {
-    await rewardScorer(onnxEngine(), { ...of, numLabels: 1 }).score(
-      weightsOf({ ...of, numLabels: 1 }),
-      sequences,
-    );
+    const scalar = withScalarHead(of);
+    await rewardScorer(onnxEngine(), scalar).score(weightsOf(scalar), sequences);
   } else if (role === 'reference') {
     await logprobScorer(onnxEngine(), of).score(weightsOf(of), sequences);
   } else {
@@ -44,10 +44,8 @@ async function compute(of: ModelConfig, length: number): Promise<void> {
 }
 
 // What the libraries need, whatever the model.
-await compute(
-  { ...config, width: 8, heads: 1, layers: 1, mlpWidth: 32, vocabSize: 300, contextLength: 16 },
-  8,
-);
+const least = { width: 8, heads: 1, layers: 1, vocabSize: 300, contextLength: 16 };
+await compute(newModelConfig({ architecture: config.architecture, ...least }), 8);
 const before = bytesOf('VmRSS');
 writeFileSync('/proc/self/clear_refs', '5');
 await compute(config, config.contextLength);

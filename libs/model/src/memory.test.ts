@@ -1,59 +1,22 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { gpt2TensorShapes } from './checkpoint/gpt2-tensors.js';
-import type { ModelConfig } from './checkpoint/hf-config.js';
+import { newModelConfig } from './architectures/index.js';
 import {
   bytesText,
   generationBytes,
-  parameterCount,
   requireMemory,
   scoringBytes,
   trainingBytes,
   weightBytes,
 } from './memory.js';
+import type { ModelConfig } from './model-config.js';
+import { withScalarHead } from './model-config.js';
 
-const shapeOf = (layers: number, width: number, rest: Partial<ModelConfig> = {}): ModelConfig => ({
-  architecture: 'gpt2',
-  vocabSize: 1024,
-  contextLength: 64,
-  width,
-  layers,
-  heads: 4,
-  mlpWidth: 4 * width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-  ...rest,
-});
+const shapeOf = (layers: number, width: number, vocabSize = 1024, contextLength = 64): ModelConfig =>
+  newModelConfig({ architecture: 'gpt2', vocabSize, contextLength, width, layers, heads: 4 });
 const quickstart = shapeOf(4, 128);
-
-describe('parameters', () => {
-  it('are as many as the tensors of any shape have numbers', () => {
-    const shape = fc.record({
-      layers: fc.integer({ min: 0, max: 4 }),
-      width: fc.integer({ min: 1, max: 64 }),
-      mlpWidth: fc.integer({ min: 1, max: 64 }),
-      vocabSize: fc.integer({ min: 1, max: 500 }),
-      contextLength: fc.integer({ min: 1, max: 64 }),
-      tieWordEmbeddings: fc.boolean(),
-      numLabels: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
-    });
-    fc.assert(
-      fc.property(shape, ({ layers, width, numLabels, ...rest }) => {
-        const model = shapeOf(layers, width, { ...rest, ...(numLabels !== undefined && { numLabels }) });
-        const sizes = [...gpt2TensorShapes(model).values()].map((sizes) => sizes.reduce((a, b) => a * b, 1));
-        expect(parameterCount(model)).toBe(sizes.reduce((a, b) => a + b, 0));
-      }),
-    );
-  });
-
-  it('are those that GPT-2 is known for', () => {
-    const gpt2 = shapeOf(12, 768, { vocabSize: 50257, contextLength: 1024 });
-    expect(parameterCount(gpt2)).toBe(124_439_808);
-  });
-});
 
 describe('what a model needs', () => {
   const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
@@ -67,10 +30,10 @@ describe('what a model needs', () => {
     return Math.max(...peaks);
   };
   const length = quickstart.contextLength;
-  const wide = shapeOf(4, 512, { vocabSize: 4096, contextLength: 128 });
+  const wide = shapeOf(4, 512, 4096, 128);
   const estimates: [role: string, model: ModelConfig, bytes: number][] = [
     ['reference', quickstart, scoringBytes(quickstart, { length })],
-    ['reward', quickstart, scoringBytes({ ...quickstart, numLabels: 1 }, { length })],
+    ['reward', quickstart, scoringBytes(withScalarHead(quickstart), { length })],
     ['policy', quickstart, generationBytes(quickstart, { threads: 1, slots: 32, length, versions: 1 })],
     ['reference', wide, scoringBytes(wide, { length: 128 })],
     ['policy', wide, generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1 })],

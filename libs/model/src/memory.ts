@@ -1,62 +1,47 @@
 /**
- * What a model needs of memory, from its shape alone: what is computed in single precision, by programs of ONNX Runtime,
- * which keeps a copy of the weights it is given. Activations are counted after Korthikanti et al. 2022, "Reducing
- * Activation Recomputation in Large Transformer Models", section 4. Measured peaks lie within a factor of two.
+ * Estimates of the memory that a model needs, from its config alone. They hold for float32 computed by programs of ONNX
+ * Runtime, which keeps a copy of the weights it is given; measured peaks lie within a factor of two.
  */
-import type { ModelConfig } from './checkpoint/hf-config.js';
+import { sizeOf } from '@rlhf-streams/tensor';
+import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
-
-type Shape = Pick<
-  ModelConfig,
-  | 'vocabSize'
-  | 'contextLength'
-  | 'width'
-  | 'layers'
-  | 'heads'
-  | 'mlpWidth'
-  | 'numLabels'
-  | 'tieWordEmbeddings'
->;
+import type { ModelConfig } from './model-config.js';
+import { parameterCount } from './weights.js';
 
 const FLOAT_BYTES = 4;
-/** Programs, and the thread they run on. */
+/** Compiled programs and the thread they run on. */
 const THREAD_BYTES = 30e6;
-/** Sequences that a program without a gradient computes at once. */
+/** Rows of a program without a gradient. */
 const ROWS = 8;
 
-/** Numbers that a model learns: the sizes of all its tensors, `gpt2TensorShapes`, in closed form. */
-export function parameterCount(shape: Shape): number {
-  const { vocabSize: V, contextLength: T, width: D, mlpWidth: M, layers, numLabels } = shape;
-  const attention = 3 * D * D + 3 * D + D * D + D;
-  const mlp = 2 * D * M + M + D;
-  const layer = attention + mlp + 4 * D;
-  const head = numLabels === undefined ? (shape.tieWordEmbeddings ? 0 : V * D) : numLabels * D;
-  return V * D + T * D + layers * layer + 2 * D + head;
-}
+/** Bytes of the weights in float32. */
+export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
 
-export const weightBytes = (shape: Shape): number => FLOAT_BYTES * parameterCount(shape);
-
-/** To score sequences of up to `length` tokens: a reference, or a reward model. */
-export function scoringBytes(shape: Shape, { length }: { readonly length: number }): number {
-  const { width, heads } = shape;
-  const numbers = outputs(shape) + 8 * width + 2 * heads * length;
-  return 2 * weightBytes(shape) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
+/** Bytes to score sequences of up to `length` tokens, with a reference or a reward model. */
+export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
+  const numbers = outputs(config) + architectureOf(config).activations(config, length).working;
+  return 2 * weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
 }
 
 export interface GenerationLoad {
-  /** Each has the weights, and slots of its own. */
+  /** Compute threads, each of which holds the weights and slots of its own. */
   readonly threads: number;
-  /** Sequences generated side by side in a thread. */
+  /** Sequences generated side by side in each thread. */
   readonly slots: number;
   /** Tokens of a sequence, prompt and completion. */
   readonly length: number;
-  /** Versions of the weights in memory at a time: two where they are exchanged while they are in use. */
+  /** Versions of the weights in memory at a time: two where a version is loaded while another is in use. */
   readonly versions: number;
 }
 
-export function generationBytes(shape: Shape, { threads, slots, length, versions }: GenerationLoad): number {
-  const cache = 2 * shape.layers * slots * length * shape.width * FLOAT_BYTES;
-  return threads * (scoringBytes(shape, { length }) + (versions - 1) * weightBytes(shape) + cache);
+/** Bytes to generate completions. */
+export function generationBytes(
+  config: ModelConfig,
+  { threads, slots, length, versions }: GenerationLoad,
+): number {
+  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, length));
+  const cache = 2 * config.layers * keys * FLOAT_BYTES;
+  return threads * (scoringBytes(config, { length }) + (versions - 1) * weightBytes(config) + cache);
 }
 
 export interface TrainingLoad {
@@ -69,21 +54,23 @@ export interface TrainingLoad {
 }
 
 /**
- * To train all these models together: of each parameter two copies of it and its two moments, those it started from,
- * and its gradient; in each lane its gradient, copies on the way to a worker and back, and the activations.
+ * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
+ * values that all three started from, and a gradient; each lane holds a gradient, copies of the parameters on their way
+ * to a worker and back, and the activations.
  */
-export function trainingBytes(shapes: readonly Shape[], { lanes, rows, length }: TrainingLoad): number {
-  const weights = shapes.reduce((sum, shape) => sum + weightBytes(shape), 0);
-  const activations = shapes.reduce((sum, shape) => {
-    const layer = 17 * shape.width + 2.5 * shape.heads * length;
-    return sum + rows * length * (shape.layers * layer + 5 * outputs(shape)) * FLOAT_BYTES;
+export function trainingBytes(models: readonly ModelConfig[], { lanes, rows, length }: TrainingLoad): number {
+  const weights = models.reduce((sum, config) => sum + weightBytes(config), 0);
+  const activations = models.reduce((sum, config) => {
+    const { kept } = architectureOf(config).activations(config, length);
+    return sum + rows * length * (config.layers * kept + 5 * outputs(config)) * FLOAT_BYTES;
   }, 0);
   return 11 * weights + lanes * (4 * weights + activations + THREAD_BYTES);
 }
 
-const outputs = ({ numLabels, vocabSize }: Shape): number => numLabels ?? vocabSize;
+const outputs = ({ head, vocabSize }: ModelConfig): number =>
+  head.kind === 'scalar' ? head.labels : vocabSize;
 
-/** @throws ModelError MODEL_MEMORY when `what` needs more than there is. */
+/** @throws ModelError MODEL_MEMORY when `what` needs more than the limit. */
 export function requireMemory(what: string, neededBytes: number, limitBytes: number): void {
   if (neededBytes <= limitBytes) return;
   throw new ModelError(
@@ -92,7 +79,7 @@ export function requireMemory(what: string, neededBytes: number, limitBytes: num
   );
 }
 
-/** Three digits are more than an estimate has. */
+/** A number of bytes with a unit that suits it, rounded to three digits: an estimate has no more. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
   const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));

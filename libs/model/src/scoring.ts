@@ -1,6 +1,6 @@
 /**
- * What models say of given sequences: log-probs of their tokens, or a score. A row is padded to a bucket of its own
- * length and computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
+ * Scoring of given sequences: log-probs of their tokens, or a reward. A row is padded to a bucket of its own length and
+ * computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
  */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
@@ -12,15 +12,15 @@ import {
   type Program,
 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { ModelConfig } from './checkpoint/hf-config.js';
+import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
-import { parameterSpecs } from './generation/programs.js';
 import { bucket } from './generation/request.js';
-import { forward, languageHead, scalarHead } from './gpt2/gpt2.js';
 import { groupBy } from './group-by.js';
+import type { ModelConfig } from './model-config.js';
+import { parameterSpecs } from './weights.js';
 
 export interface Scorer<Result> {
-  /** One result a sequence, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH */
+  /** One result per sequence, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH */
   score(parameters: Buffers, sequences: readonly (readonly number[])[]): Promise<Result[]>;
 }
 
@@ -28,11 +28,12 @@ const ROWS = 8;
 
 /** log p(token t | tokens before) for t = 1 .. length - 1, at a temperature: rows of length - 1. */
 export function logprobScorer(engine: Engine, config: ModelConfig, temperature = 1): Scorer<Float32Array> {
+  const { forward, languageHead } = architectureOf(config);
   const program =
     (T: number): Program =>
     (t) => {
       const { hidden } = forward(config, t, t.ids!);
-      const logits = tf.reshape(languageHead(t, hidden), [ROWS, T, config.vocabSize]);
+      const logits = tf.reshape(languageHead(config, t, hidden), [ROWS, T, config.vocabSize]);
       const next = tf.slice(t.ids!, [0, 1], [ROWS, T - 1]);
       return {
         rows: selectiveLogSoftmax(
@@ -49,9 +50,10 @@ export function logprobScorer(engine: Engine, config: ModelConfig, temperature =
 
 /** The scalar head's number at the last token of each sequence. */
 export function rewardScorer(engine: Engine, config: ModelConfig): Scorer<number> {
+  const { forward, scalarHead } = architectureOf(config);
   const program =
     (T: number): Program =>
-    (t) => ({ rows: tf.reshape(scalarHead(t, forward(config, t, t.ids!).hidden), [ROWS, T]) });
+    (t) => ({ rows: tf.reshape(scalarHead(config, t, forward(config, t, t.ids!).hidden), [ROWS, T]) });
   return createScorer(engine, config, program, (rows, row, T, length) => rows[row * T + length - 1]!);
 }
 

@@ -1,3 +1,4 @@
+export { buildChangeText, isSameBuild } from './build.js';
 export { DUPLICATE_PROMPT, HELD_OUT_SURPLUS } from './data-account.js';
 export { RunError, type RunErrorCode } from './errors.js';
 export type { OptimizerConfig } from './hyperparameters.js';
@@ -6,6 +7,9 @@ export {
   type ComparisonItem,
   type DemonstrationItem,
   ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  ItemsFormat,
   itemSchemas,
   type PromptItem,
 } from './items-file.js';

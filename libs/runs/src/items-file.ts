@@ -3,6 +3,10 @@ import { Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export const ITEMS_FILE = 'items.jsonl';
+/** Beside it, `{"format": 1}`; items without it are of the first format. It goes up when an older reader would misread a line. */
+export const ITEMS_FORMAT_FILE = 'format.json';
+export const ITEMS_FORMAT = 1;
+export const ItemsFormat = z.object({ format: z.int().min(1) });
 
 const common = { split: Split };
 

@@ -81,6 +81,21 @@ describe('a run', () => {
     });
   });
 
+  it('says which build started it, and each that it went on under', () => {
+    const build = { version: '1.0.0', onnxruntime: '1.0.0', platform: 'linux-x64' };
+    const to = { ...build, version: '1.1.0' };
+    const change = { step: 2, from: build, to };
+    const stamped = { ...started, data: { ...started.data, build } } as RunEvent;
+    const changed: RunEvent = { type: 'run.build-changed', data: { run: 'r', ...change } };
+    const later: RunEvent = { type: 'run.build-changed', data: { run: 'r', step: 4, to: build } };
+    expect(viewAfter(requested, stamped)).toEqual({ ...running, build });
+    expect(viewAfter(requested, stamped, changed, later)).toEqual({
+      ...running,
+      build,
+      buildChanges: [change, { step: 4, to: build }],
+    });
+  });
+
   it('says what it waits for until something else happens', () => {
     expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waitingFor: { rewards: 3 } });
     expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);

@@ -1,5 +1,13 @@
 /** What the `runs` topic says, run by run. */
-import type { ArtifactRef, Cause, DataAccount, ModelRecord, TopicEvent } from '@rlhf-streams/events';
+import type {
+  ArtifactRef,
+  Build,
+  Cause,
+  DataAccount,
+  DataFor,
+  ModelRecord,
+  TopicEvent,
+} from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export type RunStatus = 'requested' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -22,6 +30,10 @@ export interface RunView {
   readonly data?: DataAccount;
   /** Where the topics are read from: their ends when the run started, or for what it replays when that run did. */
   readonly from: Readonly<Record<string, readonly number[]>>;
+  /** Of the coordinator that started it. */
+  readonly build?: Build;
+  /** Each time that it went on with what another build had computed. */
+  readonly buildChanges?: readonly BuildChange[];
   readonly cause?: Cause;
   /** What it waits for outside of it, by the service that met it: while there is any, it is paused. */
   readonly paused?: Readonly<Record<string, Cause>>;
@@ -30,6 +42,8 @@ export interface RunView {
   readonly requestedAt: number;
   readonly endedAt?: number;
 }
+
+type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
 
 type RunEvent = TopicEvent<'runs'> & { readonly partition: number; readonly time: number };
 
@@ -114,6 +128,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),
+        ...(event.data.build && { build: event.data.build }),
       };
     }
     case 'run.waiting':
@@ -126,6 +141,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       const { by } = event.data;
       const { [by ?? '']: _, ...others } = rest.paused ?? {};
       return withPauses(rest, by === undefined ? {} : others);
+    }
+    case 'run.build-changed': {
+      const { run: _, ...change } = event.data;
+      return { ...rest, buildChanges: [...(rest.buildChanges ?? []), change] };
     }
     case 'run.completed':
       return ended(rest, event, { status: 'completed' });

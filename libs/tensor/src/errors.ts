@@ -7,7 +7,7 @@ export type TensorErrorCode =
   | 'TENSOR_ENGINE_CLOSED'
   | 'TENSOR_DEVICE_UNAVAILABLE';
 
-/** A program that cannot be captured, was run with buffers that do not fit it, or has nothing here to run on. */
+/** A program cannot be captured, its buffers do not fit, or there is no device to run it on. */
 export class TensorError extends Error {
   override readonly name = 'TensorError';
   readonly code: TensorErrorCode;

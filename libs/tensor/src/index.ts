@@ -1,8 +1,7 @@
-export { type Captured, capture } from './capture/capture.js';
+export { capture } from './capture/capture.js';
 export {
   allocate,
   type Buffers,
-  type DType,
   type Engine,
   type Executable,
   float32,
@@ -10,11 +9,10 @@ export {
   type Program,
   type Specs,
   sizeOf,
-  type TensorSpec,
-  type TypedBuffer,
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
-export { type Device, requireDevice } from './engines/device.js';
+export { requireDevice } from './engines/device.js';
 export { onnxEngine } from './engines/onnx.js';
-export { TensorError, type TensorErrorCode } from './errors.js';
+export type { Device } from './engines/session.js';
+export { TensorError } from './errors.js';
 export { onnxPool } from './pool/pool.js';

@@ -1,7 +1,9 @@
 export type TrainingErrorCode =
   | 'TRAINING_EMPTY_STEP'
   | 'TRAINING_MODELS_DIFFER'
-  | 'TRAINING_CHECKPOINT_INVALID';
+  | 'TRAINING_CHECKPOINT_INVALID'
+  /** A newer build wrote it. */
+  | 'TRAINING_CHECKPOINT_TOO_NEW';
 
 /** A run that cannot be configured, or a step that cannot be computed. */
 export class TrainingError extends Error {

@@ -58,7 +58,8 @@ afterAll(async () => {
 });
 
 const open = (config: RunConfig, more: Partial<SessionOptions> = {}) =>
-  openSession({ config, models: { policy, value: rewardModel }, engine, lanes: 2, ...more });
+  openSession({ config, models: { policy, value: rewardModel }, engine, lanes: 2, build, ...more });
+const build = { version: '1.2.3', code: 'c0de', onnxruntime: '1.0.0', platform: 'linux-x64' };
 
 const filesOf = async (directory: string) => {
   const names = (await readdir(directory)).sort();
@@ -157,7 +158,7 @@ describe('what a run publishes', () => {
     const directory = fresh();
     await session.savePublished(directory);
     const { config, tensors, tokenizer } = await readCheckpoint(directory);
-    expect(config).toMatchObject({ numLabels: 1, width: language.width });
+    expect(config).toMatchObject({ head: { kind: 'scalar', labels: 1 }, width: language.width });
     expect(tensors.get('score.weight')!.data.every((x) => x === 0)).toBe(true);
     expect(tensors.get('wte.weight')).toEqual((await readCheckpoint(policy)).tensors.get('wte.weight'));
     expect(frameOf(tokenizer)).toEqual({ begin: [0], end: [0] });

@@ -1,14 +1,18 @@
 /** A run under training: its method, its trainer, and the way to and from files. */
+import type { Build } from '@rlhf-streams/events';
 import {
+  architectureOf,
   exportedCheckpoint,
   initialiseWeights,
   type ModelConfig,
+  modelKind,
   readCheckpoint,
   readExtraFiles,
   requireMemory,
   type TokenizerFiles,
   trainingBytes,
   type WeightTensor,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { type Item, type RunConfig, RunError } from '@rlhf-streams/runs';
@@ -41,16 +45,18 @@ export interface SessionOptions {
   readonly models: { readonly policy: string; readonly value?: string | undefined };
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
+  /** Stamped into the checkpoints it saves. */
+  readonly build: Build;
   readonly engine: Engine;
   readonly lanes: number;
   /** Of memory at hand: a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
 }
 
-/** Opens a run at its start, or where a checkpoint left it; `positions` are the checkpoint's. */
+/** Opens a run at its start, or where a checkpoint left it; `positions` and `build` are the checkpoint's. */
 export async function openSession(
   options: SessionOptions,
-): Promise<{ session: Session; positions: Checkpoint['positions'] }> {
+): Promise<{ session: Session } & Pick<Checkpoint, 'positions' | 'build'>> {
   const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
   const method = methodOf(config.method);
   const published = await readCheckpoint(options.models.policy, {
@@ -95,10 +101,10 @@ export async function openSession(
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
     saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions }),
+      saveCheckpoint(directory, layout, trainer.state(), { step, memory, positions, build: options.build }),
     close: () => trainer.close(),
   };
-  return { session, positions: restored?.checkpoint.positions ?? {} };
+  return { session, positions: restored?.checkpoint.positions ?? {}, build: restored?.checkpoint.build };
 }
 
 /** Whatever its data: a sequence has two tokens at least. */
@@ -157,13 +163,13 @@ async function sourceOf(
       `expected the value model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (body.config.numLabels === 1) return body;
-  const scalar: ModelConfig = { ...body.config, numLabels: 1 };
-  const fresh = initialiseWeights(scalar, config.seed);
+  if (modelKind(body.config) === 'reward model') return body;
+  const scalar = withScalarHead(body.config);
+  const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
-    [...fresh].map(([name, tensor]) => [
+    [...initialiseWeights(scalar, config.seed)].map(([name, fresh]) => [
       name,
-      name === 'score.weight' ? tensor : (body.tensors.get(name) ?? tensor),
+      learned.get(name)!.ofHead ? fresh : body.tensors.get(name)!,
     ]),
   );
   return { config: scalar, tensors };

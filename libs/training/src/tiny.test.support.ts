@@ -1,7 +1,7 @@
 /** A tiny model, its runs, and items for every method, all functions of a seed. */
 import { seededRandom } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
-import { keyFor, type ModelConfig, uniform } from '@rlhf-streams/model';
+import { keyFor, parseModelConfig, uniform, withScalarHead } from '@rlhf-streams/model';
 import {
   type ConfigOf,
   type Item,
@@ -21,20 +21,18 @@ export type TrainingMethod = Exclude<MethodName, 'sample'>;
 export const trainingMethods = ['sft', 'reward', 'ppo', 'dpo'] as const satisfies readonly TrainingMethod[];
 
 export const VOCABULARY = 53;
-export const language: ModelConfig = {
-  architecture: 'gpt2',
-  vocabSize: VOCABULARY,
-  contextLength: 24,
-  width: 16,
-  layers: 1,
-  heads: 2,
-  mlpWidth: 32,
-  layerNormEpsilon: 1e-5,
-  bosTokenId: 0,
-  eosTokenId: 0,
-  tieWordEmbeddings: true,
-};
-export const scalar: ModelConfig = { ...language, numLabels: 1 };
+export const language = parseModelConfig({
+  model_type: 'gpt2',
+  vocab_size: VOCABULARY,
+  n_positions: 24,
+  n_embd: 16,
+  n_layer: 1,
+  n_head: 2,
+  n_inner: 32,
+  bos_token_id: 0,
+  eos_token_id: 0,
+});
+export const scalar = withScalarHead(language);
 
 const sources = {
   sft: { model: 'model', data: 'data' },

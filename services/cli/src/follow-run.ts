@@ -18,6 +18,8 @@ export interface RunObserver {
   /** It waits for something outside of it, which is named. */
   paused?(cause: string): void;
   resumed?(): void;
+  /** It went on with what another build had computed. */
+  buildChanged?(change: DataFor<'run.build-changed'>): void;
 }
 
 /**
@@ -123,6 +125,9 @@ export async function followRun(
           break;
         case 'run.resumed':
           observer.resumed?.();
+          break;
+        case 'run.build-changed':
+          observer.buildChanged?.(event.data);
           break;
         case 'run.completed':
           // Topics are read side by side: of a run that ended before, the end may come before its steps.

@@ -57,7 +57,8 @@ describe('quickstart', () => {
     expect(withoutWaits(stderr)).toBe(
       'interrupted: what is done is kept; to go on: rlhf-streams quickstart --resume --short --directory here\n',
     );
-    expect(stdout).toMatch(/^– 1\/5 SFT /m);
+    // How far the stages have come by then is a matter of the machine's speed.
+    expect(stdout).toMatch(/^– [1-5]\/5 /m);
     expect(code).toBe(130);
 
     const third = await begin('quickstart', '--short', '--directory', 'here').ended;

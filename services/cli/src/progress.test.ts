@@ -142,6 +142,16 @@ describe('on a terminal', () => {
     expect(line).toMatch(/^\r?4\/5 DPO +0\/2 steps/);
   });
 
+  it('keeps above itself that it goes on under another build', async () => {
+    const build = { version: '1.0.0', code: 'c0de', onnxruntime: '1.30.0', platform: 'linux-x64' };
+    const to = { ...build, code: 'f00d' };
+    const say = (line: ProgressLine) => line.buildChanged!({ run: 'r', step: 2, from: build, to });
+    const said =
+      '4/5 DPO: resumed at step 2 under another build (1.0.0+c0de, ONNX Runtime 1.30.0, linux-x64 → 1.0.0+f00d, ONNX Runtime 1.30.0, linux-x64): its bits may differ from an uninterrupted run';
+    for (const terminal of [{ columns: 80 }, undefined])
+      expect(stripVTControlCharacters(await shown(terminal, say))).toContain(`${said}\n`);
+  });
+
   it('shows a wait until the next step', async () => {
     const wide = { columns: 200 };
     expect(last(await shown(wide, (line) => line.waiting!(waiting)))).toContain(

@@ -1,6 +1,6 @@
 /** A run under way: on a terminal one line that is rewritten, elsewhere a line when it begins, every 30 s, and at its end. */
 import type { DataFor } from '@rlhf-streams/events';
-import type { MethodName } from '@rlhf-streams/runs';
+import { buildChangeText, type MethodName } from '@rlhf-streams/runs';
 import color from 'picocolors';
 import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';
@@ -112,6 +112,10 @@ export function progressLine(
       note = '';
       if (live) draw();
       else out.write(`${about.label}: goes on\n`);
+    },
+    buildChanged(change) {
+      out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${color.yellow(buildChangeText(change))}\n`);
+      draw();
     },
     done: () => void finish(color.green('✓')),
     abandon: () => void finish(color.red('✗')),

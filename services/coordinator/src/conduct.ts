@@ -4,6 +4,7 @@ import type { Projection } from '@rlhf-streams/bus';
 import type { TopicName } from '@rlhf-streams/events';
 import { applyRunEvent, hasEnded, RunError, type RunView, stepsOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { thisBuild } from '@rlhf-streams/service/build';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
 import { issuable, stepEvents } from './steps.js';
@@ -112,6 +113,7 @@ async function started(
     run,
     config: config! as unknown as Record<string, unknown>,
     ...prepared,
+    build: thisBuild(),
     from: { ...from, ...before },
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);

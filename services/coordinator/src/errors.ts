@@ -7,6 +7,7 @@
  * | `RUN_DATA_EMPTY` | no data, or none that can be used |
  * | `RUN_DATA_LOST` | more of the data would be dropped or cut than the run allows |
  * | `RUN_ITEMS_INVALID` | an item of a started run is none |
+ * | `RUN_ITEMS_TOO_NEW` | a newer build made the items of a started run: it goes on when the coordinator is upgraded |
  * | `RUN_MODEL_INVALID` | what is named as a model is none, or is damaged |
  * | `RUN_MODEL_UNFIT` | a model is of another kind than its part in the run takes, or reads other tokens |
  * | `RUN_MEMORY` | the models need more memory than there is |
@@ -18,6 +19,7 @@ export type CoordinatorErrorCode =
   | 'RUN_DATA_EMPTY'
   | 'RUN_DATA_LOST'
   | 'RUN_ITEMS_INVALID'
+  | 'RUN_ITEMS_TOO_NEW'
   | 'RUN_MODEL_INVALID'
   | 'RUN_MODEL_UNFIT'
   | 'RUN_MEMORY';

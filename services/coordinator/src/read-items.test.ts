@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { trainByteLevelBpe } from '@rlhf-streams/model';
-import { artifactRoles, ITEMS_FILE, parseRunConfig, type RunView } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  parseRunConfig,
+  type RunView,
+} from '@rlhf-streams/runs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readItems } from './read-items.js';
 
@@ -15,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function startedWith(lines: readonly string[]): Promise<RunView> {
+async function startedWith(lines: readonly string[], format?: number): Promise<RunView> {
   const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data: 'd' });
   const used = {
     [artifactRoles.policy]: await artifacts.putFiles({
@@ -26,6 +33,7 @@ async function startedWith(lines: readonly string[]): Promise<RunView> {
     }),
     [artifactRoles.items]: await artifacts.putFiles({
       [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
+      ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify({ format }) }),
     }),
   };
   const view = { run: 'r', partition: 0, status: 'running', testItems: 0, from: {}, requestedAt: 0 } as const;
@@ -63,5 +71,16 @@ it('says which item is none, and where', async () => {
   await expect(readItems({ artifacts }, await startedWith(lines))).rejects.toMatchObject({
     code: 'RUN_ITEMS_INVALID',
     message: expect.stringMatching(/run r .*item 2 is none: ranks\.0: .*under another name$/),
+  });
+});
+
+it('reads items of its own format, and says that those of a later one need a newer build', async () => {
+  const lines = [JSON.stringify(item('train', 'a'))];
+  const { train } = await readItems({ artifacts }, await startedWith(lines, ITEMS_FORMAT));
+  expect(train).toHaveLength(1);
+  const later = await startedWith(['{"other": "shape"}'], ITEMS_FORMAT + 1);
+  await expect(readItems({ artifacts }, later)).rejects.toMatchObject({
+    code: 'RUN_ITEMS_TOO_NEW',
+    message: expect.stringMatching(/run r .*format 1 at most, got format 2, .*upgrade the coordinator/),
   });
 });

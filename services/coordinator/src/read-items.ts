@@ -1,7 +1,17 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
 import { readTokenizer } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, ITEMS_FILE, itemSchemas, type RunView, workOf } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  ITEMS_FILE,
+  ITEMS_FORMAT,
+  ITEMS_FORMAT_FILE,
+  ItemsFormat,
+  itemSchemas,
+  type RunView,
+  workOf,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
@@ -11,13 +21,15 @@ type RunItem = RunItems['train'][number];
 
 /**
  * The items of a started run, and the tokens that end its completions.
- * @throws CoordinatorError RUN_ITEMS_INVALID when they are not what this version makes of a dataset.
+ * @throws CoordinatorError RUN_ITEMS_INVALID when they are not what this version makes of a dataset, RUN_ITEMS_TOO_NEW
+ *   when they are what a newer one makes of it.
  */
 export async function readItems(
   { artifacts }: Pick<ServiceContext, 'artifacts'>,
   { run, config, artifacts: used }: RunView,
 ): Promise<RunItems> {
   const directory = await artifacts.fetch(used![artifactRoles.items]!);
+  await checkFormat(run, directory);
   const schema = itemSchemas[workOf(config!).issues];
   const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
   let line = 0;
@@ -30,6 +42,19 @@ export async function readItems(
   const model = await artifacts.fetch(used![artifactRoles.policy]!);
   const tokenizer = await readTokenizer(model);
   return { ...items, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
+}
+
+async function checkFormat(run: string, directory: string): Promise<void> {
+  const text = await readFile(join(directory, ITEMS_FORMAT_FILE), 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return '{"format": 1}';
+    throw error;
+  });
+  const { format } = ItemsFormat.parse(JSON.parse(text));
+  if (format <= ITEMS_FORMAT) return;
+  throw new CoordinatorError(
+    'RUN_ITEMS_TOO_NEW',
+    `expected the items that run ${run} was started with in format ${ITEMS_FORMAT} at most, got format ${format}, which a newer build made: upgrade the coordinator to that build`,
+  );
 }
 
 function invalid(run: string, line: number, error: z.ZodError): CoordinatorError {

@@ -7,6 +7,8 @@ import {
   startThread,
   trainingSettings,
 } from '@rlhf-streams/service';
+import { thisBuild } from '@rlhf-streams/service/build';
+import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
 
@@ -16,11 +18,13 @@ export const optimizer = defineService({
   settings: computeSettings.extend(trainingSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
+    const build = thisBuild(onnxRuntimeVersion);
     const compute = await startThread<OptimizerThread>(context, new URL('./thread.js', import.meta.url), {
       name: 'optimizer',
       data: {
         workers: context.settings.RLHF_OPTIMIZER_WORKERS,
         device: context.settings.RLHF_DEVICE,
+        build,
         memoryBytes: memoryLimit(context.settings),
       } satisfies ThreadOptions,
     });
@@ -30,7 +34,8 @@ export const optimizer = defineService({
       topic: 'runs',
       projection: runs,
       wanted: (view) => view.artifacts !== undefined && !hasEnded(view),
-      drive: (run, signal, goesOn) => train({ context, compute, runs }, runs.state.get(run)!, signal, goesOn),
+      drive: (run, signal, goesOn) =>
+        train({ context, compute, runs, build }, runs.state.get(run)!, signal, goesOn),
       fail: (run, cause) =>
         context.events.publish([{ type: 'run.failed', id: `${run}/failed`, data: { run, cause } }]),
     });

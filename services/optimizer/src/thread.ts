@@ -1,5 +1,6 @@
 /** The optimizer's compute thread: sessions of the runs this replica owns, over one pool of workers. */
 import { workerData } from 'node:worker_threads';
+import type { Build } from '@rlhf-streams/events';
 import type { Item, RunConfig } from '@rlhf-streams/runs';
 import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
@@ -9,6 +10,8 @@ export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
   readonly workers: number;
   readonly device: Device;
+  /** Stamped into checkpoints. */
+  readonly build: Build;
   /** Of memory at hand: a run that needs more is not opened. */
   readonly memoryBytes: number;
 }
@@ -23,23 +26,29 @@ export interface OpenRun {
 
 type Positions = Readonly<Record<string, readonly number[]>>;
 
-const { workers, device, memoryBytes } = workerData as ThreadOptions;
+const { workers, device, build, memoryBytes } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxPool({ workers, device });
 const sessions = new Map<string, Session>();
 
 const api = {
-  async open({ config, models, checkpoint }: OpenRun): Promise<{ step: number; positions: Positions }> {
-    const { session, positions } = await openSession({
+  /** `positions` and `build` are those of the checkpoint. */
+  async open({
+    config,
+    models,
+    checkpoint,
+  }: OpenRun): Promise<{ step: number; positions: Positions; build?: Build | undefined }> {
+    const { session, ...saved } = await openSession({
       config,
       models,
       checkpoint,
       engine,
       lanes: workers,
+      build,
       memoryBytes,
     });
     sessions.set(config.run, session);
-    return { step: session.step, positions };
+    return { step: session.step, ...saved };
   },
   update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'memory'>> =>
     sessionOf(run).update(items),

@@ -72,7 +72,10 @@ function fake(): { dependencies: TrainDependencies; computed: string[][] } {
   const temporary: TemporaryFolders = { use: async (work) => work('folder'), sweep: async () => {} };
   const logger = createLogger({ level: 'silent' });
   const runs = createProjection({ events, topics: ['runs'], apply: applyRunEvent, signal: stop.signal });
-  return { dependencies: { context: { events, artifacts, temporary, logger }, compute, runs }, computed };
+  return {
+    dependencies: { context: { events, artifacts, temporary, logger }, compute, runs, build },
+    computed,
+  };
 }
 type ArtifactStore = TrainDependencies['context']['artifacts'];
 type TemporaryFolders = TrainDependencies['context']['temporary'];
@@ -99,6 +102,57 @@ const versionsOf = async (run: string) => {
   return versions;
 };
 const never = new AbortController().signal;
+const build = { version: '1.1.0', code: 'f00d', onnxruntime: '1.30.0', platform: 'linux-x64' };
+const older = { ...build, version: '1.0.0', code: 'c0de' };
+
+describe('a run with a checkpoint', () => {
+  const from = { rollouts: [], demonstrations: [] };
+  /** Trained up to its checkpoint after step 1, of which the build is `saved`, and then gone on with. */
+  async function goOn(saved: typeof build | undefined, view: Partial<RunView> = {}) {
+    await events.publish([
+      ...[0, 2].map(
+        (step): NewEvent => ({
+          type: 'policy.published',
+          id: `again/version/${step}`,
+          data: {
+            run: 'again',
+            version: step,
+            step,
+            artifact,
+            ...(step && { checkpoint: { step, artifact } }),
+          },
+        }),
+      ),
+      ...logged.map(([step, i]) => demonstration('source', step, i)),
+    ]);
+    const { dependencies } = fake();
+    const { compute } = dependencies;
+    const open = async () => ({ step: 2, positions: from, build: saved });
+    await train({ ...dependencies, compute: { ...compute, open } }, viewOf(view), never);
+    const told: unknown[] = [];
+    for await (const { type, data } of events.readAll(['runs']))
+      if (type === 'run.build-changed') told.push(data);
+    return told;
+  }
+
+  it('of another build says so', async () => {
+    expect(await goOn(older)).toEqual([{ run: 'again', step: 2, from: older, to: build }]);
+  });
+  it('of a build that did not say which says so', async () => {
+    expect(await goOn(undefined)).toEqual([{ run: 'again', step: 2, to: build }]);
+  });
+  it('of this build says nothing, whatever the revision is called', async () => {
+    expect(await goOn({ ...build, revision: 'abc' } as typeof build)).toEqual([]);
+  });
+  it('of another ONNX Runtime says so', async () => {
+    const from = { ...build, onnxruntime: '1.29.0' };
+    expect(await goOn(from)).toEqual([{ run: 'again', step: 2, from, to: build }]);
+  });
+  it('says it once', async () => {
+    const buildChanges = [{ step: 2, from: older, to: build }];
+    expect(await goOn(older, { buildChanges })).toEqual([]);
+  });
+});
 
 describe('a replay', () => {
   it('computes the steps of its source in their order, and publishes under its own name', async () => {

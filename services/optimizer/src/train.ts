@@ -6,12 +6,14 @@
  */
 
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
-import type { DataFor } from '@rlhf-streams/events';
+import type { Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   applyRunEvent,
   artifactRoles,
+  buildChangeText,
   type Item,
+  isSameBuild,
   type JoinedTopic,
   loggedBy,
   type RunConfig,
@@ -34,6 +36,7 @@ export interface TrainDependencies {
   readonly context: Pick<ServiceContext, 'events' | 'artifacts' | 'temporary' | 'logger'>;
   readonly compute: OptimizerThread;
   readonly runs: Projection<RunView>;
+  readonly build: Build;
 }
 
 type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
@@ -78,7 +81,8 @@ export async function train(
       reproduces: await reproducesRun(events, config, signal),
       goesOn,
     };
-    const { step, positions } = await open(dependencies, view, published);
+    const { step, positions, build } = await open(dependencies, view, published);
+    await tellOtherBuild(dependencies, view, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, artifact: initial })]);
     }
@@ -105,6 +109,26 @@ async function open(
     },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
+}
+
+/** Says that what the run did so far is another build's, unless that was said before; `build` is the checkpoint's. */
+async function tellOtherBuild(
+  { context, build: to }: TrainDependencies,
+  view: RunView,
+  { config, steps, testItems, writer, published, checkpoint }: Driven,
+  { step, build }: { readonly step: number; readonly build?: Build | undefined },
+): Promise<void> {
+  if (!checkpoint && published.stepsCompleted === 0) return;
+  // Nothing is left to compute.
+  if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
+  const from = checkpoint ? build : view.build;
+  const known = view.buildChanges?.findLast((change) => change.step === step)?.to ?? from;
+  if (known && isSameBuild(known, to)) return;
+  const change = { step, ...(from && { from }), to };
+  const { run } = view;
+  context.logger.warn({ run, ...change }, `run ${run} ${buildChangeText(change)}`);
+  const id = `${run}/build-changed/${step}/${Object.values(to).join('/')}`;
+  await writer.publish([{ type: 'run.build-changed', id, data: { run, ...change } }]);
 }
 
 async function follow(

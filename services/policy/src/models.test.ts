@@ -5,7 +5,9 @@ import {
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  newModelConfig,
   trainByteLevelBpe,
+  withScalarHead,
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,17 +17,14 @@ import type { CompletionWork } from './thread.js';
 
 const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
 const tokenizer = loadTokenizer(files.json, files.config);
-const config: ModelConfig = {
+const config = newModelConfig({
   architecture: 'gpt2',
   vocabSize: tokenizer.vocabSize,
   contextLength: 256,
   width: 16,
   layers: 1,
   heads: 2,
-  mlpWidth: 64,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+});
 const listening = { signal: new AbortController().signal };
 
 let folder: string;
@@ -159,7 +158,7 @@ it('reads texts after the token that begins one, and tokens as they are', async 
 });
 
 it('refuses a model that scores texts', async () => {
-  const directory = await write('reward', { ...config, numLabels: 1 });
+  const directory = await write('reward', withScalarHead(config));
   await expect(models.load('r', directory)).rejects.toMatchObject({
     code: 'MODEL_NOT_A_POLICY',
     message: expect.stringMatching(/expected a model that generates text, got a reward model/),

@@ -122,7 +122,7 @@ const api = {
   async load(key: string, directory: string): Promise<void> {
     const { config, tensors, tokenizer } = await readCheckpoint(directory, {
       admit: (config) => {
-        if (config.numLabels !== undefined) {
+        if (config.head.kind !== 'language') {
           throw new ModelError(
             'MODEL_NOT_A_POLICY',
             'expected a model that generates text, got a reward model: its weights end in a score',

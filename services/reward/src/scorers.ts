@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
-import { parseGoldReward, scoreGold } from '@rlhf-streams/evaluation';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
+import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import { type ComputeSettings, memoryLimit, type ServiceContext, startThread } from '@rlhf-streams/service';
 import { batched, type LoadedArtifacts, loadArtifacts } from '@rlhf-streams/serving';
 import type { RewardThread, ThreadOptions } from './thread.js';

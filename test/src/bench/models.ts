@@ -1,18 +1,9 @@
 /** The models that are measured: GPT-2 in two small sizes, with initial weights. */
-import { gpt2TensorShapes, initialiseWeights, type ModelConfig } from '@rlhf-streams/model';
-import { type Buffers, sizeOf } from '@rlhf-streams/tensor';
+import { initialiseWeights, type ModelConfig, newModelConfig, parameterCount } from '@rlhf-streams/model';
+import type { Buffers } from '@rlhf-streams/tensor';
 
-const shape = (layers: number, width: number, heads: number, vocabSize: number): ModelConfig => ({
-  architecture: 'gpt2',
-  layers,
-  width,
-  heads,
-  vocabSize,
-  contextLength: 64,
-  mlpWidth: 4 * width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-});
+const shape = (layers: number, width: number, heads: number, vocabSize: number) =>
+  newModelConfig({ architecture: 'gpt2', layers, width, heads, vocabSize, contextLength: 64 });
 
 /** 0.87 million parameters. */
 export const small = shape(4, 128, 4, 512);
@@ -20,8 +11,7 @@ export const small = shape(4, 128, 4, 512);
 export const big = shape(6, 384, 6, 2048);
 
 export const nameOf = (config: ModelConfig): string => {
-  const parameters = [...gpt2TensorShapes(config).values()].reduce((sum, dims) => sum + sizeOf(dims), 0);
-  const millions = parameters / 1e6;
+  const millions = parameterCount(config) / 1e6;
   return `${millions.toFixed(millions < 10 ? 2 : 1)} M`;
 };
 

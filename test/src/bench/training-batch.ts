@@ -1,6 +1,6 @@
 /** A training step as the project does it: the same loss and batch wherever one is measured. */
 import { selectiveLogSoftmax, sftLoss } from '@rlhf-streams/alignment';
-import { forward, languageHead, type ModelConfig } from '@rlhf-streams/model';
+import { architectureOf, type ModelConfig } from '@rlhf-streams/model';
 import { type Engine, float32, int32 } from '@rlhf-streams/tensor';
 import {
   createTrainer,
@@ -43,7 +43,8 @@ export function languageModelTrainer(config: ModelConfig, engine: Engine, lanes:
 export const nextTokenLoss = (config: ModelConfig): LossProgram => ({
   key: 'next token',
   loss({ policy }, { ids, targets, mask }, normaliser) {
-    const logits = languageHead(policy, forward(config, policy, ids!).hidden);
+    const { forward, languageHead } = architectureOf(config);
+    const logits = languageHead(config, policy, forward(config, policy, ids!).hidden);
     const logprobs = tf.reshape(
       selectiveLogSoftmax(logits, tf.reshape(targets!, [targets!.size])),
       targets!.shape,

@@ -47,7 +47,7 @@ it('replay tells of every version that it came out the same, also when what no r
   const second = await rlhfStreams('replay', 'ppo', '--set', 'steps=2', '--set', 'ppo.klCoef=.1');
   expect(second.code).toBe(0);
   expect(second.stdout).toMatch(/replay of ppo as ppo-replay-2 +2\/2 steps/);
-  expect(second.stdout).toMatch(/^setting +ppo +ppo-replay-2\nsteps +6 +2\nppo\.klCoef +\S+ +0\.1\n$/m);
+  expect(second.stdout).toMatch(/^setting +ppo +ppo-replay-2\n-+\nsteps +6 +2\nppo\.klCoef +\S+ +0\.1\n$/m);
   expect(second.stdout).toMatch(
     /^metric of the last step +ppo +ppo-replay-2 +step\n(.*\n)*objective\/kl +\S+ +\S+ +6, 2$/m,
   );

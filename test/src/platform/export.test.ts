@@ -76,7 +76,7 @@ it('a reward model says that it is one', async () => {
   expect(code).toBe(0);
   expect(stdout).toContain('version 3 of step 3: a reward model');
   expect(stdout).toMatch(/pipeline\('text-classification', model="[^"]*", function_to_apply='none'\)/);
-  expect((await readCheckpoint(join(folder, 'rm'))).config.numLabels).toBe(1);
+  expect((await readCheckpoint(join(folder, 'rm'))).config.head).toEqual({ kind: 'scalar', labels: 1 });
 });
 
 it('an older version takes the place of another where that is asked for', async () => {

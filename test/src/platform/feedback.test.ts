@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundledCorpus } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { tinyDpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';

@@ -3,9 +3,9 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundledCorpus } from '@rlhf-streams/data';
 import { loadTokenizer, readCheckpoint, rewardScorer } from '@rlhf-streams/model';
 import type { RunConfigInput } from '@rlhf-streams/runs';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';

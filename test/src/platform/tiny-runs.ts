@@ -1,8 +1,8 @@
 /** Runs on a model so small that a step takes milliseconds: for what a run goes through, not for what it learns. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus } from '@rlhf-streams/data';
 import type { RunConfigInput } from '@rlhf-streams/runs';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 
 type ConfigFor<Method extends RunConfigInput['method']> = Extract<RunConfigInput, { method: Method }>;
 

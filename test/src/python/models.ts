@@ -2,10 +2,10 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundledCorpus } from '@rlhf-streams/data';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { loadTokenizer, readCheckpoint } from '@rlhf-streams/model';
 import type { RunConfigInput } from '@rlhf-streams/runs';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { followRun, type Platform, requestRun, type ServiceName } from 'rlhf-streams';
 
 /** Where an experiment's models begin: a new one, or a folder. */

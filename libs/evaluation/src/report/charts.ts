@@ -1,142 +1,203 @@
-/** The charts over policies: reward against KL, and the spread of the gold reward. */
+/** The charts of a report, as ECharts' options. */
 import type { PolicySummary } from '../policies.js';
 import type { Estimate } from '../statistics.js';
-import { axisFor } from './axis.js';
-import { type Html, html } from './html.js';
-import { type Box, placeLabels, textWidth } from './labels.js';
+import type { Plot } from './plots.js';
 import type { ReportData } from './report-data.js';
+import type { ChartOption, Size } from './svg.js';
+import { tick } from './text.js';
 
-const WIDTH = 520;
-const HEIGHT = 340;
-/** Radius of a policy's mark. */
-const MARK = 5.5;
-const PLOT = { left: 48, right: WIDTH - 18, top: 28, bottom: HEIGHT - 44 };
+export const POLICY_CHART: Size = { width: 540, height: 360 };
+export const PLOT: Size = { width: 360, height: 210 };
 
-/** Class that gives an element the colour of the policy at `index`; negative: no policy. */
-export function colourClass(index: number): string {
+/** Room around a chart: for the labels and titles of its axes, and for a legend above it. */
+const POLICY_GRID = { left: 56, right: 20, top: 48, bottom: 46 };
+const PLOT_GRID = { left: 56, right: 16, top: 26, bottom: 40 };
+/** Where the lines of a plot lie, from the top of the chart. */
+export const PLOT_AREA = { top: PLOT_GRID.top, bottom: PLOT.height - PLOT_GRID.bottom };
+
+/** Up to this many values a line marks each by a point. */
+const MOST_MARKED = 30;
+
+type Series = NonNullable<Extract<ChartOption['series'], readonly unknown[]>>[number];
+
+/** The colour of the policy at `index`, on every chart and in every table; negative: what is no policy. */
+export function seriesClass(index: number): string {
   return index < 0 ? 'series-none' : `series-${(index % 6) + 1}`;
 }
 
-/** Gold reward over KL to the reference, with both intervals, and each policy's path there if it is known. */
-export function frontierChart(policies: readonly PolicySummary[], frontier: ReportData['frontier']): Html {
-  const paths = (frontier ?? []).map(({ policy, points }) => ({
-    index: policies.findIndex(({ name }) => name === policy),
-    points: points.filter(({ kl, gold }) => Number.isFinite(kl) && Number.isFinite(gold)),
-  }));
-  const pathPoints = paths.flatMap(({ points }) => points);
-  const x = axisFor(
-    [0, ...policies.flatMap(({ kl }) => ends(kl)), ...pathPoints.map(({ kl }) => kl)],
-    PLOT.left,
-    PLOT.right,
-  );
-  const y = axisFor(
-    [...policies.flatMap(({ gold }) => ends(gold)), ...pathPoints.map(({ gold }) => gold)],
-    PLOT.bottom,
-    PLOT.top,
-  );
-  const marks = policies
-    .map(({ name, kl, gold }, index) => {
-      const [left, right] = ends(kl).map(x.place) as [number, number];
-      const [bottom, top] = ends(gold).map(y.place) as [number, number];
-      return { name, index, at: { x: x.place(kl.mean), y: y.place(gold.mean) }, left, right, top, bottom };
-    })
-    .filter(({ at }) => Number.isFinite(at.x) && Number.isFinite(at.y));
-  const labels = placeLabels(marks, marks.flatMap(crossOf), { ...PLOT, right: WIDTH });
-  return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Gold reward against KL to the reference">
-${y.ticks.map(
-  ({ label, at }) =>
-    html`<line class="grid" x1="${PLOT.left}" x2="${PLOT.right}" y1="${px(at)}" y2="${px(at)}"/><text class="tick" x="${PLOT.left - 8}" y="${px(at + 4)}" text-anchor="end">${label}</text>`,
-)}
-${x.ticks.map(
-  ({ label, at }) =>
-    html`<line class="grid" x1="${px(at)}" x2="${px(at)}" y1="${PLOT.top}" y2="${PLOT.bottom}"/><text class="tick" x="${px(at)}" y="${PLOT.bottom + 18}" text-anchor="middle">${label}</text>`,
-)}
-<text class="axis-title" x="4" y="${PLOT.top - 14}">gold reward</text>
-<text class="axis-title" x="${PLOT.right}" y="${HEIGHT - 6}" text-anchor="end">KL to reference (nats per sequence)</text>
-${paths.map(
-  ({ index, points }) =>
-    html`<polyline class="path ${colourClass(index)}" points="${points.map((p) => `${px(x.place(p.kl))},${px(y.place(p.gold))}`).join(' ')}"/>${points.map(
-      (p) =>
-        html`<circle class="step ${colourClass(index)}" cx="${px(x.place(p.kl))}" cy="${px(y.place(p.gold))}" r="2"/>`,
-    )}`,
-)}
-${marks.map(
-  ({ index, at, left, right, top, bottom }) =>
-    html`<g class="${colourClass(index)}"><line class="error" x1="${px(left)}" x2="${px(right)}" y1="${px(at.y)}" y2="${px(at.y)}"/><line class="error" x1="${px(at.x)}" x2="${px(at.x)}" y1="${px(bottom)}" y2="${px(top)}"/><circle class="mark" cx="${px(at.x)}" cy="${px(at.y)}" r="${MARK}"/></g>`,
-)}
-${labels.map(({ x, y }, i) => html`<text class="label" x="${px(x)}" y="${px(y)}">${marks[i]!.name}</text>`)}
-</svg>`;
-}
+const colourOf = (index: number): string => (index < 0 ? 'var(--accent)' : `var(--${seriesClass(index)})`);
 
-/** What a mark with its error bars covers. */
-function crossOf({ at, ...ends }: Box & { at: { x: number; y: number } }): Box[] {
-  const around = (radius: number) => ({
-    left: at.x - radius,
-    right: at.x + radius,
-    top: at.y - radius,
-    bottom: at.y + radius,
+/** Gold reward over KL to the reference with both intervals, and each policy's path there if it is known. */
+export function frontierChart(
+  policies: readonly PolicySummary[],
+  frontier: ReportData['frontier'] = [],
+): ChartOption {
+  const paths = frontier.map(({ policy, points }): Series => {
+    const color = colourOf(policies.findIndex(({ name }) => name === policy));
+    return {
+      type: 'line',
+      name: policy,
+      data: points.filter(({ kl, gold }) => isDrawable(kl, gold)).map(({ kl, gold }) => [kl, gold]),
+      symbol: 'circle',
+      symbolSize: 4,
+      itemStyle: { color, opacity: 0.6 },
+      lineStyle: { color, width: 1.5, opacity: 0.45 },
+    };
   });
-  const line = around(2);
-  const { left, right, top, bottom } = ends;
-  return [{ ...line, left, right }, { ...line, top, bottom }, around(MARK + 1)];
+  const drawn = policies
+    .map((policy, index) => ({ ...policy, index }))
+    .filter(({ kl, gold }) => isDrawable(kl.mean, gold.mean));
+  const marks = drawn.flatMap(({ name, kl, gold, index }): Series[] => {
+    const color = colourOf(index);
+    const [left, right] = ends(kl);
+    const [bottom, top] = ends(gold);
+    const intervals = [[left, gold.mean], [right, gold.mean], null, [kl.mean, bottom], [kl.mean, top]];
+    return [
+      {
+        type: 'line',
+        name,
+        data: intervals as Series['data'],
+        symbol: 'none',
+        lineStyle: { color, width: 1.5 },
+      },
+      {
+        type: 'line',
+        name,
+        data: [[kl.mean, gold.mean]],
+        symbol: 'circle',
+        symbolSize: 11,
+        itemStyle: { color },
+      },
+    ];
+  });
+  return {
+    grid: POLICY_GRID,
+    legend: legendOf(drawn),
+    xAxis: { ...axis('KL to reference (nats per sequence)', 'bottom'), min: fromZero },
+    yAxis: { ...axis('gold reward', 'top'), scale: true },
+    series: [...paths, ...marks],
+  };
 }
 
-/** Histogram of the gold reward of every policy that gives its scores, one row each over a shared axis. */
-export function goldHistogram(policies: readonly PolicySummary[]): Html | undefined {
-  const rows = policies
-    .map(({ name, goldScores }, index) => ({
-      name,
-      index,
-      scores: (goldScores ?? []).filter(Number.isFinite),
-    }))
+/**
+ * Histogram of the gold reward of every policy that gives its scores, over one axis, with the means.
+ * @returns undefined where no policy gives any
+ */
+export function goldHistogram(policies: readonly PolicySummary[]): ChartOption | undefined {
+  const scored = policies
+    .map(({ name, goldScores = [] }, index) => ({ name, index, scores: goldScores.filter(Number.isFinite) }))
     .filter(({ scores }) => scores.length > 0);
-  if (rows.length === 0) return undefined;
-  const x = axisFor(
-    rows.flatMap(({ scores }) => scores),
-    PLOT.left,
-    PLOT.right,
-    7,
-  );
-  const bins = 36;
-  const barWidth = (PLOT.right - PLOT.left) / bins;
-  const rowHeight = (PLOT.bottom - PLOT.top) / rows.length;
-  return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Distribution of the gold reward of each policy">
-${x.ticks.map(
-  ({ label, at }) =>
-    html`<line class="grid" x1="${px(at)}" x2="${px(at)}" y1="${PLOT.top}" y2="${PLOT.bottom}"/><text class="tick" x="${px(at)}" y="${PLOT.bottom + 18}" text-anchor="middle">${label}</text>`,
-)}
-<text class="axis-title" x="${PLOT.right}" y="${HEIGHT - 6}" text-anchor="end">gold reward</text>
-${rows.map(({ name, index, scores }, row) => {
-  const base = PLOT.top + rowHeight * (row + 1);
-  const counts = new Array<number>(bins).fill(0);
-  for (const score of scores) {
-    const bin = Math.floor((x.place(score) - PLOT.left) / barWidth);
-    counts[Math.min(bins - 1, Math.max(0, bin))]! += 1;
-  }
-  const tallest = Math.max(...counts);
-  const heights = counts.map((count) => (count / tallest) * (rowHeight - 14));
-  // The name stands to the left, unless bars would be under it there and not on the right.
-  const under = Math.min(bins, Math.ceil((4 + textWidth(name)) / barWidth));
-  const covered = (part: readonly number[]) => part.some((height) => height > rowHeight - 24);
-  const onRight = covered(heights.slice(0, under)) && !covered(heights.slice(-under));
-  const mean = x.place(scores.reduce((sum, score) => sum + score, 0) / scores.length);
-  return html`<g class="${colourClass(index)}">${heights
-    .map((height, bin) =>
-      height === 0
-        ? undefined
-        : html`<rect class="bar" x="${px(PLOT.left + bin * barWidth + 0.75)}" y="${px(base - height)}" width="${px(barWidth - 1.5)}" height="${px(height)}"/>`,
-    )
-    .filter(
-      (bar) => bar !== undefined,
-    )}<line class="base" x1="${PLOT.left}" x2="${PLOT.right}" y1="${px(base)}" y2="${px(base)}"/><line class="mean" x1="${px(mean)}" x2="${px(mean)}" y1="${px(base - rowHeight + 8)}" y2="${px(base)}"/><text class="label" x="${onRight ? PLOT.right - 4 : PLOT.left + 4}" y="${px(base - rowHeight + 20)}" text-anchor="${onRight ? 'end' : 'start'}">${name}</text></g>`;
-})}
-</svg>`;
+  if (scored.length === 0) return undefined;
+  const all = scored.flatMap(({ scores }) => scores);
+  let low = all.reduce((a, b) => Math.min(a, b));
+  let high = all.reduce((a, b) => Math.max(a, b));
+  if (low === high) [low, high] = [low - 0.5, high + 0.5];
+  const bins = binsFor(scored.map(({ scores }) => scores.length));
+  const width = (high - low) / bins;
+  const series = scored.map(({ name, index, scores }): Series => {
+    const counts = new Array<number>(bins).fill(0);
+    for (const score of scores) counts[Math.min(bins - 1, Math.floor((score - low) / width))]! += 1;
+    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+    const color = colourOf(index);
+    return {
+      type: 'line',
+      name,
+      step: 'end',
+      // A step goes up where its bin begins: the outline starts and ends at 0.
+      data: [[low, 0], ...counts.map((count, bin) => [low + bin * width, count]), [high, 0]],
+      symbol: 'none',
+      lineStyle: { color, width: 1.5 },
+      areaStyle: { color, opacity: 0.18 },
+      markLine: {
+        symbol: 'none',
+        data: [{ xAxis: mean }],
+        label: { show: false },
+        lineStyle: { color, width: 1.5, type: 'dashed' },
+        silent: true,
+      },
+    };
+  });
+  return {
+    grid: POLICY_GRID,
+    legend: legendOf(scored),
+    xAxis: { ...axis('gold reward', 'bottom'), scale: true },
+    yAxis: { ...axis('completions', 'top'), minInterval: 1 },
+    series,
+  };
 }
+
+/** One plot of training: a metric, or several that share an axis, over the steps. */
+export function trainingChart({ y, series }: Plot): ChartOption {
+  const steps = series.flatMap((each) => each.steps);
+  const first = steps.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const last = steps.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return {
+    grid: PLOT_GRID,
+    xAxis: {
+      ...axis('step', 'bottom'),
+      minInterval: 1,
+      ...(steps.length > 0 && { min: first, max: first === last ? first + 1 : last }),
+    },
+    yAxis: { ...axis(y, 'top'), scale: true, splitNumber: 4 },
+    series: series.map(({ steps, values }, index): Series => {
+      const data = steps.flatMap((step, i) => (values[i] === null ? [] : [[step, values[i]!]]));
+      const color = index % 2 === 0 ? 'var(--accent)' : 'var(--dim)';
+      return {
+        type: 'line',
+        data,
+        showSymbol: data.length <= MOST_MARKED,
+        symbol: 'circle',
+        symbolSize: 4,
+        itemStyle: { color },
+        lineStyle: { color, width: 1.5, type: index < 2 ? 'solid' : [5, 3] },
+      };
+    }),
+  };
+}
+
+/** About one and a half times the root of the number of values: bins that are neither noise nor a blur. */
+const binsFor = (counts: readonly number[]): number =>
+  Math.min(36, Math.max(8, Math.round(1.5 * Math.sqrt(Math.max(...counts)))));
+
+/** A value axis with its title: below the middle of a horizontal one, above a vertical one. */
+function axis(name: string, at: 'bottom' | 'top') {
+  const vertical = at === 'top';
+  return {
+    type: 'value' as const,
+    name,
+    nameLocation: vertical ? ('end' as const) : ('middle' as const),
+    nameGap: vertical ? 12 : 26,
+    nameTextStyle: {
+      color: 'var(--dim)',
+      ...(vertical && { align: 'left' as const, padding: [0, 0, 0, 6 - PLOT_GRID.left] }),
+    },
+    axisLine: { show: !vertical, onZero: false, lineStyle: { color: 'var(--line)' } },
+    axisTick: { show: !vertical, lineStyle: { color: 'var(--line)' } },
+    axisLabel: { color: 'var(--dim)', formatter: tick, hideOverlap: true },
+    splitLine: { show: vertical, lineStyle: { color: 'var(--grid)' } },
+  };
+}
+
+function legendOf(policies: readonly { readonly name: string; readonly index: number }[]) {
+  return {
+    top: 0,
+    right: 0,
+    icon: 'circle',
+    itemWidth: 10,
+    itemHeight: 10,
+    textStyle: { color: 'var(--ink)' },
+    data: policies.map(({ name, index }) => ({ name, itemStyle: { color: colourOf(index) } })),
+  };
+}
+
+/** An axis begins at 0 for values that are 0 but for rounding, as a policy's KL to itself is. */
+function fromZero({ min, max }: { readonly min: number; readonly max: number }): number {
+  // ECharts takes null, which its types leave out, for "as the values need".
+  return min >= -0.005 * (max - min) ? 0 : (null as unknown as number);
+}
+
+const isDrawable = (...values: readonly number[]): boolean => values.every(Number.isFinite);
 
 function ends({ mean, low, high }: Estimate): [number, number] {
   return [Number.isFinite(low) ? low : mean, Number.isFinite(high) ? high : mean];
-}
-
-function px(pixels: number): string {
-  return pixels.toFixed(1);
 }

@@ -6,7 +6,7 @@ export interface Plot {
   /** Index of its stage. */
   readonly stage: number;
   readonly title: string;
-  /** Title of the y axis: the unit that its series share, else what the plot is called. */
+  /** Title of the y axis: the unit that its series share, else the plot's own title. */
   readonly y: string;
   readonly series: readonly MetricSeries[];
 }
@@ -14,8 +14,8 @@ export interface Plot {
 /**
  * The plots of all stages: in each stage one for each metric, in order, a group standing where its first metric does.
  *
- * Errors: EVALUATION_BAD_REPORT for a group that names no metric of its stage, steps that do not ascend, or
- * unequal numbers of steps and values.
+ * @throws EvaluationError EVALUATION_BAD_REPORT for a group that names no metric of its stage, steps that do not
+ *   ascend, or unequal numbers of steps and values
  */
 export function plotsOf(stages: readonly StageReport[]): Plot[] {
   return stages.flatMap((stage, index) => {

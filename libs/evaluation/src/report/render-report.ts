@@ -1,9 +1,8 @@
 /** A run's report as one self-contained HTML file. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { html, raw } from 'hono/html';
 import { EvaluationError } from '../errors.js';
-import { embeddedJson, html, trusted } from './html.js';
 import { plotsOf } from './plots.js';
 import type { ReportData } from './report-data.js';
 import {
@@ -16,10 +15,10 @@ import {
 
 /**
  * Renders a run's report: one HTML file without any reference to the network, readable from `file://`, in light and
- * dark. The same data give the same bytes. All texts are escaped, and the page's content security policy admits no
- * script or style but its own.
+ * dark, on paper and without its script, which only tells the values under the pointer. The same data give the same
+ * bytes. All texts are escaped, and the page's content security policy admits no script or style but its own.
  *
- * Errors: EVALUATION_BAD_REPORT, naming what is wrong with the data.
+ * @throws EvaluationError EVALUATION_BAD_REPORT, naming what is wrong with the data
  */
 export function renderReport(data: ReportData): string {
   if (Number.isNaN(Date.parse(data.createdAt))) {
@@ -28,8 +27,8 @@ export function renderReport(data: ReportData): string {
       `createdAt must be an ISO 8601 time, got ${JSON.stringify(data.createdAt)}.`,
     );
   }
-  const plots = plotsOf(data.stages);
-  const { style, script, licence } = readAssets();
+  const style = `${asset('theme.css')}\n${asset('report.css')}`;
+  const script = asset('report.js');
   const policy = `default-src 'none'; style-src '${hash(style)}'; script-src '${hash(script)}'; base-uri 'none'; form-action 'none'`;
   const page = html`<!doctype html>
 <html lang="en">
@@ -39,37 +38,25 @@ export function renderReport(data: ReportData): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${data.title}</title>
-<!-- Plots by uPlot:
-${trusted(licence)}
--->
-<style>${trusted(style)}</style>
+<style>${raw(style)}</style>
 </head>
 <body>
 <main>
 ${headerSection(data)}
 ${policiesSection(data)}
-${stagesSection(data, plots)}
+${stagesSection(data, plotsOf(data.stages))}
 ${samplesSection(data)}
 ${checkpointsSection(data)}
 </main>
-<script type="application/json" id="plots">${embeddedJson(plots)}</script>
-<script>${trusted(script)}</script>
+<script>${raw(script)}</script>
 </body>
 </html>
 `;
-  return page.markup;
+  return page.toString();
 }
 
-function readAssets() {
-  const require = createRequire(import.meta.url);
-  const plotting = (file: string) => readFileSync(require.resolve(`uplot/${file}`), 'utf8');
-  const own = (file: string) => readFileSync(new URL(`../../assets/${file}`, import.meta.url), 'utf8');
-  return {
-    style: `${plotting('dist/uPlot.min.css')}\n${own('theme.css')}\n${own('report.css')}`,
-    script: `${plotting('dist/uPlot.iife.min.js')}\n${own('report.js')}`,
-    licence: plotting('LICENSE').trim(),
-  };
-}
+const asset = (file: string): string =>
+  readFileSync(new URL(`../../assets/${file}`, import.meta.url), 'utf8');
 
 /** Source expression of the content security policy for an inline element with exactly this text. */
 function hash(text: string): string {

@@ -2,7 +2,7 @@ import type { PolicySummary } from '../policies.js';
 
 /** One metric of a stage over its steps; `values[i]` was measured at `steps[i]`, null where it was not. */
 export interface MetricSeries {
-  /** Name as METHODS has it: `objective/kl`. */
+  /** The metric's name on the log, such as `objective/kl`. */
   readonly name: string;
   readonly unit?: string;
   /** Strictly ascending. */
@@ -12,11 +12,11 @@ export interface MetricSeries {
 
 /** A stage of training (SFT, reward model, PPO, DPO) and its metrics. */
 export interface StageReport {
-  /** A stage named like a policy is drawn in that policy's colour. */
+  /** A stage that is named like a policy is drawn in that policy's colour. */
   readonly name: string;
   readonly description?: string;
   readonly series: readonly MetricSeries[];
-  /** Metrics, by name, that share one plot; every other metric has a plot of its own. */
+  /** Metrics, by name, that share one plot; every other metric has its own plot. */
   readonly groups?: readonly { readonly title: string; readonly series: readonly string[] }[];
 }
 

@@ -1,88 +1,80 @@
-/** What the page's own script asks of uPlot, with a page and a uPlot that only take notes. */
+/** What the page's own script does under a pointer, in a page that is no more than what it asks for. */
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { plotsOf } from './plots.js';
-import type { StageReport } from './report-data.js';
-
-interface Options {
-  readonly axes: readonly { label: string; incrs?: readonly number[]; values: Ticks }[];
-  readonly scales: { x: { range: (plot: object, first: number, last: number) => [number, number] } };
-}
-type Ticks = (plot: object, ticks: readonly number[]) => string[];
 
 const script = readFileSync(new URL('../../assets/report.js', import.meta.url), 'utf8');
 
-/** The options and data of every plot of a stage. */
-function drawn(stage: StageReport): { options: Options; data: (number | null)[][]; legend: string[] }[] {
-  const plots = plotsOf([stage]);
-  const made: ReturnType<typeof drawn> = [];
-  const element = (texts: string[] = []): object => ({
-    append: (text: string) => texts.push(text),
-    appendChild: () => element(texts),
-    prepend() {},
+/** Figures of one stage, 300 CSS pixels wide where the chart has 600. */
+function stageOf(plots: readonly object[]) {
+  const figures = plots.map((plot) => {
+    const listeners = new Map<string, (event: object) => void>();
+    const cursor: Record<string, unknown> = {};
+    const lasts = [{ textContent: 'last' }];
+    const number = { textContent: '' };
+    const svg = {
+      viewBox: { baseVal: { width: 600 } },
+      getBoundingClientRect: () => ({ left: 1000, width: 300 }),
+      addEventListener: (type: string, listener: (event: object) => void) => listeners.set(type, listener),
+      append: (line: Record<string, unknown>) => Object.assign(cursor, line, { shown: true }),
+    };
+    return {
+      dataset: { plot: JSON.stringify({ from: 100, to: 500, top: 26, bottom: 170, ...plot }) },
+      querySelector: (what: string) => (what === '.chart svg' ? svg : number),
+      querySelectorAll: () => lasts,
+      at: (clientX: number) => listeners.get('pointermove')!({ clientX }),
+      leave: () => listeners.get('pointerleave')!({}),
+      shown: () => [number.textContent, lasts[0]!.textContent],
+      cursor,
+    };
   });
-  const figures = plots.map((_, id) => {
-    const legend: string[] = [];
-    return { legend, dataset: { plot: id }, querySelector: () => ({ ...element(legend), clientWidth: 300 }) };
-  });
-  class Plot {
-    static join = (tables: number[][][]) => [tables[0]![0], ...tables.map(([, values]) => values)];
-    cursor = {};
-    data: (number | null)[][];
-    constructor(options: Options, data: (number | null)[][]) {
-      this.data = data;
-      made.push({ options, data, legend: figures[made.length]!.legend });
-    }
-  }
+  const line = () => {
+    const attributes: Record<string, unknown> = {};
+    return {
+      attributes,
+      setAttribute: (name: string, value: unknown) => {
+        attributes[name] = value;
+      },
+      remove() {},
+    };
+  };
   runInNewContext(script, {
     document: {
-      getElementById: () => ({ textContent: JSON.stringify(plots) }),
-      querySelectorAll: () => figures,
-      createElement: () => element(),
+      querySelectorAll: () => [{ querySelectorAll: () => figures }],
+      createElementNS: line,
     },
-    matchMedia: () => ({ addEventListener() {} }),
-    getComputedStyle: () => ({ getPropertyValue: () => '#000' }),
-    ResizeObserver: class {
-      observe() {}
-    },
-    uPlot: Plot,
   });
-  return made;
+  return figures;
 }
 
-const series = (name: string, steps: number[]) => ({ name, steps, values: steps.map(() => 0.5) });
-
-test('axes have titles, and ticks stand at whole steps', () => {
-  const [{ options }] = drawn({
-    name: 'SFT',
-    series: [{ ...series('loss', [0, 1]), unit: 'nats per token' }],
-  }) as [ReturnType<typeof drawn>[0]];
-  const [x, y] = options.axes;
-  expect([x!.label, y!.label]).toEqual(['step', 'nats per token']);
-  expect(x!.incrs!.every(Number.isInteger)).toBe(true);
-  expect(x!.incrs).toEqual(x!.incrs!.toSorted((a, b) => a - b));
-  expect([...x!.values({}, [0, 1, 200_000])]).toEqual(['0', '1', '200000']);
-});
-
-test('one step alone has an axis of steps, too', () => {
-  const [{ options, data }] = drawn({ name: 'SFT', series: [series('loss', [7])] }) as [
-    ReturnType<typeof drawn>[0],
-  ];
-  expect([...options.scales.x.range({ data }, 0, 100)]).toEqual([7, 8]);
-  const [two] = drawn({ name: 'SFT', series: [series('loss', [7, 9])] });
-  expect([...two!.options.scales.x.range(two!, 7, 9)]).toEqual([7, 9]);
-});
-
-test('a legend does not repeat what its names share', () => {
-  const stage = (names: string[]) => ({
-    name: 'DPO',
-    series: names.map((name) => series(name, [0, 1])),
-    groups: [{ title: 'all', series: names }],
-  });
-  expect(drawn(stage(['rewards/chosen', 'rewards/rejected']))[0]!.legend).toEqual(['chosen ', 'rejected ']);
-  expect(drawn(stage(['objective/scores', 'scores/gold']))[0]!.legend).toEqual([
-    'objective/scores ',
-    'scores/gold ',
+test('every plot of a stage shows the values of the step nearest to the pointer, and the last ones without it', () => {
+  const [loss, kl] = stageOf([
+    { steps: [0, 1, 2, 3, 4], values: ['9 8 7 6 5'] },
+    { steps: [0, 2, 4], values: ['.1 .2 .3'] },
   ]);
+  // Step 2 lies in the middle of the chart; 20 CSS pixels are two fifths of a step.
+  loss!.at(1150 + 20);
+  expect([loss!.shown(), kl!.shown()]).toEqual([
+    ['step 2', '7'],
+    ['step 2', '.2'],
+  ]);
+  expect(loss!.cursor).toMatchObject({ shown: true, attributes: { x1: 300, x2: 300, y1: 26, y2: 170 } });
+  loss!.at(1150 + 30);
+  expect([loss!.shown(), kl!.shown()]).toEqual([
+    ['step 3', '6'],
+    ['step 3', '–'],
+  ]);
+  loss!.at(2000);
+  expect(loss!.shown()).toEqual(['step 4', '5']);
+  kl!.leave();
+  expect([loss!.shown(), kl!.shown()]).toEqual([
+    ['', 'last'],
+    ['', 'last'],
+  ]);
+});
+
+test('a plot of one step shows it, wherever the pointer is', () => {
+  const [plot] = stageOf([{ steps: [7], values: ['5'], from: 100, to: 100 }]);
+  plot!.at(1200);
+  expect(plot!.shown()).toEqual(['step 7', '5']);
 });

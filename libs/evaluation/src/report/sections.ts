@@ -1,11 +1,21 @@
 /** The parts of a report's page, in the order in which they appear. */
+import { html, raw } from 'hono/html';
 import { policyColumns } from '../policies.js';
-import { UNSHOWABLE } from '../unshowable.js';
-import { minus } from './axis.js';
-import { colourClass, frontierChart, goldHistogram } from './charts.js';
-import { type Html, html } from './html.js';
+import {
+  frontierChart,
+  goldHistogram,
+  PLOT,
+  PLOT_AREA,
+  POLICY_CHART,
+  seriesClass,
+  trainingChart,
+} from './charts.js';
 import type { Plot } from './plots.js';
 import type { ReportData } from './report-data.js';
+import { type ChartOption, drawSvg } from './svg.js';
+import { compact, minus, UNSHOWABLE } from './text.js';
+
+type Html = ReturnType<typeof html>;
 
 /** Drawn, not written: not every font has a tick. */
 const TICK = html`<svg class="verdict-mark" viewBox="0 0 16 16" aria-hidden="true"><path d="M2.5 8.5 6.5 12.5 13.5 3.5"/></svg>`;
@@ -21,8 +31,8 @@ export function headerSection({ title, createdAt, facts, verdict }: ReportData):
 </header>`;
 }
 
-export function policiesSection({ policies, frontier }: ReportData): Html {
-  if (policies.length === 0) return html``;
+export function policiesSection({ policies, frontier }: ReportData): Html | undefined {
+  if (policies.length === 0) return undefined;
   const columns = policyColumns(policies);
   const histogram = goldHistogram(policies);
   return html`<section>
@@ -31,7 +41,7 @@ export function policiesSection({ policies, frontier }: ReportData): Html {
 <thead><tr><th scope="col">policy</th>${columns.map(({ title }) => html`<th scope="col" class="number">${title}</th>`)}</tr></thead>
 <tbody>${policies.map(
     ({ name }, row) =>
-      html`<tr><th scope="row"><span class="dot ${colourClass(row)}"></span>${name}</th>${columns.map(
+      html`<tr><th scope="row"><span class="dot ${seriesClass(row)}"></span>${name}</th>${columns.map(
         ({ cells }) => {
           const cell = cells[row];
           return cell
@@ -41,35 +51,69 @@ export function policiesSection({ policies, frontier }: ReportData): Html {
       )}</tr>`,
   )}</tbody>
 </table></div>
-<p class="note">Means over ${nOf(policies)} completions of held-out prompts with 95 % confidence intervals. The gold reward judges, and no policy is trained on it; the reward score is the learned reward model's. KL in nats per sequence, length in tokens, ties count half a win.</p>
+<p class="note">Means over ${numbersOfCompletions(policies)} completions of held-out prompts with 95 % confidence intervals. The gold reward judges, and no policy is trained on it; the reward score is the learned reward model's. KL in nats per sequence, length in tokens, ties count half a win.</p>
 <div class="charts">
-<figure class="card"><figcaption><h3>Reward against KL</h3><span class="dim">up and to the left is better</span></figcaption>${frontierChart(policies, frontier)}</figure>
-${histogram && html`<figure class="card"><figcaption><h3>Gold reward</h3><span class="dim">spread over completions, mean marked</span></figcaption>${histogram}</figure>`}
+${policyFigure('Reward against KL', 'up and to the left is better; bars are 95 % intervals', frontierChart(policies, frontier))}
+${histogram && policyFigure('Gold reward', 'spread over completions, means dashed', histogram)}
 </div>
 </section>`;
 }
 
-export function stagesSection({ stages, policies }: ReportData, plots: readonly Plot[]): Html {
-  if (stages.length === 0) return html``;
+function policyFigure(title: string, note: string, option: ChartOption): Html {
+  const { svg } = drawSvg(option, POLICY_CHART, () => undefined);
+  return html`<figure class="card"><figcaption><h3>${title}</h3><span class="dim">${note}</span></figcaption><div class="chart" role="img" aria-label="${title}">${raw(svg)}</div></figure>`;
+}
+
+export function stagesSection({ stages, policies }: ReportData, plots: readonly Plot[]): Html | undefined {
+  if (stages.length === 0) return undefined;
   return html`<section>
 <h2>Training</h2>
-${stages.map((stage, index) => {
-  const colour = colourClass(policies.findIndex(({ name }) => name === stage.name));
-  return html`<div class="stage ${colour}">
-<h3><span class="dot"></span>${stage.name}</h3>${stage.description === undefined ? undefined : html`<p class="note">${stage.description}</p>`}
-<div class="plots">${plots.map((plot, id) =>
-    plot.stage === index
-      ? html`<figure class="card plot" data-plot="${id}"><figcaption><span class="plot-title">${plot.title}</span><span class="readout"></span></figcaption><div class="canvas"></div></figure>`
-      : html``,
-  )}</div>
-</div>`;
-})}
-<noscript><p class="note">The plots are drawn by this page's own script, which is switched off here.</p></noscript>
+${stages.map(
+  (
+    stage,
+    index,
+  ) => html`<div class="stage ${seriesClass(policies.findIndex(({ name }) => name === stage.name))}">
+<h3><span class="dot"></span>${stage.name}</h3>${stage.description !== undefined && html`<p class="note">${stage.description}</p>`}
+<div class="plots">${plots.filter((plot) => plot.stage === index).map(plotFigure)}</div>
+</div>`,
+)}
 </section>`;
 }
 
-export function samplesSection({ samples, policies }: ReportData): Html {
-  if (samples.length === 0) return html``;
+/** A plot, a legend with its last values, and for the page's script where its steps lie and what was measured there. */
+function plotFigure(plot: Plot): Html {
+  const { title, series } = plot;
+  const steps = [...new Set(series.flatMap((each) => each.steps))].sort((a, b) => a - b);
+  const [first = 0, last = 0] = [steps[0], steps.at(-1)];
+  const { svg, known } = drawSvg(trainingChart(plot), PLOT, (chart) => ({
+    from: chart.convertToPixel({ xAxisIndex: 0 }, first),
+    to: chart.convertToPixel({ xAxisIndex: 0 }, last),
+  }));
+  const values = series.map((each) => {
+    const byStep = new Map(each.steps.map((step, i) => [step, each.values[i]]));
+    return steps.map((step) => compact(byStep.get(step))).join(' ');
+  });
+  const names = withoutSharedPrefix(series.map(({ name }) => name));
+  const data = JSON.stringify({ steps, values, ...known, ...PLOT_AREA });
+  return html`<figure class="card plot" data-plot="${data}"><figcaption><span class="plot-title">${title}</span><span class="step-number"></span><span class="readout${series.length > 1 && ' of-many'}">${names.map(
+    (name, i) => {
+      const key = series.length > 1 && html`<i class="swatch swatch-${Math.min(i, 3) + 1}"></i>${name} `;
+      return html`<span>${key}<b>${compact(series[i]!.values.findLast((value) => value !== null))}</b></span>`;
+    },
+  )}</span></figcaption><div class="chart" role="img" aria-label="${title} over the steps">${raw(svg)}</div></figure>`;
+}
+
+/** A legend does not repeat what all names begin with, up to a slash. */
+function withoutSharedPrefix(names: readonly string[]): readonly string[] {
+  const [first = '', ...others] = names;
+  const prefix = first.slice(0, first.lastIndexOf('/') + 1);
+  return others.every((name) => name.startsWith(prefix))
+    ? names.map((name) => name.slice(prefix.length))
+    : names;
+}
+
+export function samplesSection({ samples, policies }: ReportData): Html | undefined {
+  if (samples.length === 0) return undefined;
   const names = [...new Set(samples.flatMap(({ completions }) => completions.map(({ policy }) => policy)))];
   return html`<section>
 <h2>Samples</h2>
@@ -77,7 +121,7 @@ export function samplesSection({ samples, policies }: ReportData): Html {
 ${samples.map(
   ({ prompt, completions }) =>
     html`<article class="sample columns-${Math.min(names.length, 4)}">${names.map((name) => {
-      const colour = colourClass(policies.findIndex((policy) => policy.name === name));
+      const colour = seriesClass(policies.findIndex((policy) => policy.name === name));
       const own = completions.filter(({ policy }) => policy === name);
       return html`<div class="${colour}">${own.map(
         ({ text, gold }) =>
@@ -88,23 +132,18 @@ ${samples.map(
 </section>`;
 }
 
-export function checkpointsSection({ checkpoints }: ReportData): Html {
-  if (checkpoints.length === 0) return html``;
+export function checkpointsSection({ checkpoints }: ReportData): Html | undefined {
+  if (checkpoints.length === 0) return undefined;
   return html`<section>
 <h2>Checkpoints</h2>
 <dl class="checkpoints">${checkpoints.map(({ name, path }) => html`<div><dt>${name}</dt><dd><code>${path}</code></dd></div>`)}</dl>
 </section>`;
 }
 
-/** What no font can show, bytes that are no character among it, as a question mark in grey. */
-function legible(text: string): Html[] {
-  return text
-    .split(UNSHOWABLE)
-    .flatMap((part, i) =>
-      i === 0
-        ? [html`${part}`]
-        : [html`<span class="unshowable" title="not a character">?</span>`, html`${part}`],
-    );
+/** A text in which every character that has no glyph is a grey question mark. */
+function legible(text: string): unknown[] {
+  const mark = html`<span class="unshowable" title="not a character">?</span>`;
+  return text.split(UNSHOWABLE).flatMap((part, i) => (i === 0 ? [part] : [mark, part]));
 }
 
 function goldBadge(gold: number | undefined): Html | undefined {
@@ -114,6 +153,7 @@ function goldBadge(gold: number | undefined): Html | undefined {
   return html`<span class="badge ${sign}" title="gold reward">${sign === 'positive' ? '+' : ''}${minus(text)}</span>`;
 }
 
-function nOf(policies: ReportData['policies']): string {
+/** The number of completions behind the means: one where all policies have as many, else each in turn. */
+function numbersOfCompletions(policies: ReportData['policies']): string {
   return [...new Set(policies.map(({ gold }) => gold.n))].join(' / ');
 }

@@ -30,6 +30,8 @@ describe('the record codec', () => {
           expect(() => decodeRecord(cut)).toThrow(expect.objectContaining({ code: 'LOG_CORRUPT' }));
           encoded[0] = 0;
           expect(() => decodeRecord(encoded)).toThrow(expect.objectContaining({ code: 'LOG_CORRUPT' }));
+          encoded[0] = 2;
+          expect(() => decodeRecord(encoded)).toThrow(expect.objectContaining({ code: 'LOG_TOO_NEW' }));
         },
       ),
     );

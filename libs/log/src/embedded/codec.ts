@@ -29,12 +29,17 @@ export function encodeRecord({ key, value, headers, timestamp }: StoredRecord): 
 
 /**
  * Reads what `encodeRecord` wrote. The value is a view of `encoded`.
- * @throws LogError LOG_CORRUPT for anything else.
+ * @throws LogError LOG_TOO_NEW for a layout that only a newer build knows, LOG_CORRUPT for anything else.
  */
 export function decodeRecord(encoded: Buffer): StoredRecord {
   let at = 9;
   const damaged = () =>
     new LogError('LOG_CORRUPT', `A stored record of ${encoded.length} bytes cannot be read.`);
+  if (encoded.length >= at && encoded[0]! > FORMAT)
+    throw new LogError(
+      'LOG_TOO_NEW',
+      `expected stored records of format ${FORMAT}, got one of format ${encoded[0]}: a newer build wrote it, so upgrade this one; or the log is damaged`,
+    );
   if (encoded.length < at || encoded[0] !== FORMAT) throw damaged();
 
   function varint(): number {

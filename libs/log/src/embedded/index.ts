@@ -15,7 +15,7 @@ export interface EmbeddedLogOptions {
  * Retention and compaction happen on opening and in `ensureTopics`.
  *
  * @throws LogError LOG_LOCKED when a process that still runs has the folder open (the message names it);
- *   LOG_CORRUPT when the folder holds something else, or damaged data.
+ *   LOG_CORRUPT when the folder holds something else, or damaged data; LOG_TOO_NEW when a newer build wrote it.
  */
 export async function embeddedLog({ directory, now = Date.now }: EmbeddedLogOptions): Promise<EventLog> {
   return createLocalLog(await openLmdbStore(directory, now));

@@ -18,7 +18,7 @@ const FORMAT = { name: 'rlhf-streams-log', version: 1 };
 
 /**
  * Opens, or creates, the log in a folder and takes it for this process.
- * @throws LogError LOG_LOCKED, LOG_CORRUPT, LOG_WRITE_FAILED.
+ * @throws LogError LOG_LOCKED, LOG_CORRUPT, LOG_TOO_NEW, LOG_WRITE_FAILED.
  */
 export async function openLmdbStore(folder: string, now: () => number): Promise<RecordStore> {
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
@@ -70,6 +70,11 @@ function openMeta(root: RootDatabase, directory: string): Meta {
 function takeOwnership(root: RootDatabase, meta: Meta, directory: string): void {
   root.transactionSync(() => {
     const format = meta.get('format') as typeof FORMAT | undefined;
+    if (format?.name === FORMAT.name && format.version > FORMAT.version)
+      throw new LogError(
+        'LOG_TOO_NEW',
+        `expected the log in ${directory} to be of format ${FORMAT.version}, got format ${format.version}, which a newer build wrote: upgrade this one`,
+      );
     if (format && (format.name !== FORMAT.name || format.version !== FORMAT.version))
       throw corrupt(directory, `its format is ${JSON.stringify(format)}, not ${JSON.stringify(FORMAT)}`);
     const owner = meta.get('owner') as Owner | undefined;

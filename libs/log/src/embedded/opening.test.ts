@@ -146,6 +146,22 @@ describe('a folder that is no sound log', () => {
     await expect(embeddedLog({ directory })).rejects.toMatchObject(corrupt);
   });
 
+  it('is refused, and stays as it was: one that a newer build wrote', async () => {
+    await writeLog();
+    const format = { name: 'rlhf-streams-log', version: 2 };
+    const root = openEnvironment(directory);
+    await root.openDB({ name: 'meta', encoding: 'json' }).put('format', format);
+    await root.close();
+    await expect(embeddedLog({ directory })).rejects.toMatchObject({
+      code: 'LOG_TOO_NEW',
+      message: expect.stringMatching(/format 1, got format 2, .*upgrade/),
+    });
+    const again = openEnvironment(directory);
+    const meta = again.openDB({ name: 'meta', encoding: 'json' });
+    expect([meta.get('format'), meta.get('owner')]).toEqual([format, undefined]);
+    await again.close();
+  });
+
   it('is refused: a file in place of the folder', async () => {
     await writeFile(join(directory, 'file'), '');
     await expect(embeddedLog({ directory: join(directory, 'file') })).rejects.toMatchObject(corrupt);

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { architectureOf } from '../architectures/index.js';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './directory.js';
-import { gpt2TensorShapes } from './gpt2-tensors.js';
 import { readSafetensors, type TensorData, writeSafetensors } from './safetensors.js';
 
 const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
@@ -47,14 +47,14 @@ describe('readCheckpoint', () => {
     await copyFile(fixture('tokenizers/gpt2/tokenizer.json'), join(dir, 'tokenizer.json'));
     const published = await readCheckpoint(dir);
     expect(published.tensors).toEqual(gpt2.tensors);
-    expect([...gpt2.tensors.keys()]).toEqual([...gpt2TensorShapes(gpt2.config).keys()]);
+    expect([...gpt2.tensors.keys()]).toEqual([...architectureOf(gpt2.config).tensors(gpt2.config).keys()]);
     expect(published.tokenizer?.json).toMatchObject({ model: { type: 'BPE' } });
     expect(gpt2.tokenizer).toBeUndefined();
   });
 
   it('reads the head of a reward model', async () => {
     const { config, tensors } = await readCheckpoint(fixture('models/gpt2-seqcls'));
-    expect(config.numLabels).toBe(1);
+    expect(config.head).toEqual({ kind: 'scalar', labels: 1 });
     expect(tensors.get('score.weight')?.shape).toEqual([1, 48]);
   });
 

@@ -1,11 +1,12 @@
-/** A model as a folder in the Hugging Face layout: `config.json`, `model.safetensors`, the tokenizer's files. */
+/** A model as a folder of Hugging Face's format: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
 import { type FileContents, writeFolderAtomically } from '@rlhf-streams/files';
+import { architectureOf, parseModelConfig } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig } from '../model-config.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
+import type { WeightTensor } from '../weights.js';
 import { OWN_FILES } from './files.js';
-import { canonicalName, gpt2TensorShapes, isMaskBuffer, transformersName } from './gpt2-tensors.js';
-import { type ModelConfig, parseHuggingFaceConfig, toHuggingFace } from './hf-config.js';
 import { exists, readJson } from './json-file.js';
 import {
   readSafetensors,
@@ -14,25 +15,19 @@ import {
   safetensorsPieces,
 } from './safetensors.js';
 
-export interface WeightTensor {
-  shape: number[];
-  /** Row-major. */
-  data: Float32Array;
-}
-
 export interface Checkpoint {
   config: ModelConfig;
-  /** In the names and the order of {@link gpt2TensorShapes}. */
+  /** In the names and the order of the architecture's `tensors`. */
   tensors: Map<string, WeightTensor>;
   tokenizer?: TokenizerFiles;
 }
 
-/** As stored: half precision is widened when it is read. */
+/** Dtypes that weights may be stored in; they are converted to float32 when they are read. */
 const WEIGHT_TYPES = ['F32', 'F16', 'BF16', 'F64'];
 
 /**
- * Reads a checkpoint as transformers or {@link writeCheckpoint} left it; a copy of the token embedding stored as a
- * tied `lm_head.weight` is dropped.
+ * Reads a checkpoint as transformers or {@link writeCheckpoint} left it. A tensor that is only another one over again, as
+ * a tied output matrix is, is dropped.
  * @param options.admit may refuse, by throwing, before the weights are read
  * @throws as {@link describeCheckpoint}; MODEL_CHECKPOINT_TENSORS, MODEL_SAFETENSORS_*
  */
@@ -43,19 +38,18 @@ export async function readCheckpoint(
   const { config, tokenizer } = await describeCheckpoint(dir);
   options.admit?.(config);
   const weightsPath = join(dir, 'model.safetensors');
-  const shapes = gpt2TensorShapes(config);
-  const read = new Map<string, SafetensorsTensor>();
-  for (const [name, tensor] of (await readSafetensors(weightsPath)).tensors)
-    read.set(canonicalName(name), tensor);
-  checkTiedHead(config, read, weightsPath);
-  const tensors = new Map<string, WeightTensor>();
-  for (const name of shapes.keys()) tensors.set(name, toFloat32(name, read.get(name)!, weightsPath));
+  const stored = new Map(byOwnNames(config, (await readSafetensors(weightsPath)).tensors));
+  const read = (name: string) => toFloat32(name, stored.get(name)!, weightsPath);
+  const architecture = architectureOf(config);
+  for (const [copy, original] of architecture.copies(config))
+    if (stored.has(copy)) checkCopy([copy, read(copy)], [original, read(original)], weightsPath);
+  const tensors = new Map([...architecture.tensors(config).keys()].map((name) => [name, read(name)]));
   return { config, tensors, ...(tokenizer && { tokenizer }) };
 }
 
 /**
- * Opens a checkpoint as far as its weights: its shape, which the tensors' names, shapes and types are checked against,
- * and its tokenizer.
+ * Reads the config and the tokenizer of a checkpoint, and checks the names, shapes and dtypes of its tensors. The
+ * weights stay on disk.
  * @throws MODEL_CHECKPOINT_MISSING, MODEL_CHECKPOINT_TENSORS, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
  *   MODEL_TOKENIZER_INVALID
  */
@@ -63,45 +57,43 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
   const configPath = join(dir, 'config.json');
   const configJson = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
   if (configJson === undefined) throw await missing(dir, 'config.json');
-  const config = parseHuggingFaceConfig(configJson, configPath);
+  const config = parseModelConfig(configJson, configPath);
 
   const weightsPath = join(dir, 'model.safetensors');
   if (!(await exists(weightsPath))) throw await missing(dir, 'model.safetensors');
   const { entries } = await readSafetensorsHeader(weightsPath);
-  checkTensors(optionalHead(config, gpt2TensorShapes(config), entries), entries, weightsPath);
-  for (const [name, { dtype }] of entries) {
-    if (!isMaskBuffer(canonicalName(name)) && !WEIGHT_TYPES.includes(dtype))
-      throw wrongType(canonicalName(name), dtype, weightsPath);
-  }
+  const stored = byOwnNames(config, entries);
+  checkTensors(withStoredCopies(config, stored), stored, weightsPath);
+  for (const [name, { dtype }] of stored)
+    if (!WEIGHT_TYPES.includes(dtype)) throw wrongType(name, dtype, weightsPath);
   const tokenizer = await readTokenizerFiles(dir);
   return { config, ...(tokenizer && { tokenizer }) };
 }
 
 export interface CheckpointToWrite {
   config: ModelConfig;
-  /** In the names of {@link gpt2TensorShapes}. */
-  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+  /** By the names of the architecture's `tensors`. */
+  tensors: ReadonlyMap<string, WeightTensor>;
   tokenizer?: TokenizerFiles | undefined;
-  /** Further files of the folder: plain name -> contents. */
+  /** Contents of further files of the folder, by their names. */
   extraFiles?: ReadonlyMap<string, string | Uint8Array>;
 }
 
 /**
- * Writes a folder that transformers' `from_pretrained` loads, and that is there whole or not at all.
- * The same checkpoint gives the same bytes.
+ * Writes a folder that transformers' `from_pretrained` loads. It appears whole or not at all, and the same checkpoint
+ * gives the same bytes.
  * @throws MODEL_CHECKPOINT_EXISTS where `dir` is already there with something in it, MODEL_CHECKPOINT_TENSORS,
  *   MODEL_CHECKPOINT_FILE
  */
 export async function writeCheckpoint(dir: string, checkpoint: CheckpointToWrite): Promise<void> {
   const { config, tensors, tokenizer } = checkpoint;
-  checkTensors(gpt2TensorShapes(config), tensors, `checkpoint for ${dir}`);
-  const renamed = new Map(
-    [...tensors].map(([name, tensor]) => [transformersName(canonicalName(name)), tensor]),
-  );
+  const { storedName, configJson } = architectureOf(config);
+  checkTensors(shapesOf(config), [...tensors], `checkpoint for ${dir}`);
+  const renamed = new Map([...tensors].map(([name, tensor]) => [storedName(name), tensor]));
   const files = new Map<string, FileContents>([
     // transformers refuses a file without this piece of metadata.
     ['model.safetensors', safetensorsPieces(renamed, { format: 'pt' })],
-    ['config.json', jsonText(sortedKeys(toHuggingFace(config)))],
+    ['config.json', jsonText(sortedKeys(configJson(config)))],
   ]);
   if (tokenizer) files.set('tokenizer.json', jsonText(tokenizer.json));
   if (tokenizer?.config !== undefined) files.set('tokenizer_config.json', jsonText(tokenizer.config));
@@ -126,29 +118,41 @@ export async function writeCheckpoint(dir: string, checkpoint: CheckpointToWrite
   }
 }
 
-/** The expected shapes, with those of a head that the file may hold although the config ties it. */
-function optionalHead(
-  config: ModelConfig,
-  shapes: ReadonlyMap<string, number[]>,
-  entries: ReadonlyMap<string, unknown>,
-): ReadonlyMap<string, number[]> {
-  const stored = config.tieWordEmbeddings && config.numLabels === undefined && entries.has('lm_head.weight');
-  return stored ? new Map([...shapes, ['lm_head.weight', [config.vocabSize, config.width]]]) : shapes;
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+const shapesOf = (config: ModelConfig): Shapes =>
+  new Map([...architectureOf(config).tensors(config)].map(([name, { shape }]) => [name, shape]));
+
+/** The expected shapes, with those of the copies among what the file stores. */
+function withStoredCopies(config: ModelConfig, stored: readonly (readonly [string, unknown])[]): Shapes {
+  const shapes = shapesOf(config);
+  const copies = [...architectureOf(config).copies(config)].filter(([copy]) =>
+    stored.some(([name]) => name === copy),
+  );
+  return new Map([...shapes, ...copies.map(([copy, original]) => [copy, shapes.get(original)!] as const)]);
+}
+
+/** What a file stores, under the architecture's own names, without tensors that were not learned. */
+function byOwnNames<T>(config: ModelConfig, stored: ReadonlyMap<string, T>): [string, T][] {
+  const { nameOf } = architectureOf(config);
+  return [...stored].flatMap(([storedName, value]): [string, T][] => {
+    const name = nameOf(storedName);
+    return name === undefined ? [] : [[name, value]];
+  });
 }
 
 function checkTensors(
-  expected: ReadonlyMap<string, readonly number[]>,
-  found: ReadonlyMap<string, { shape: readonly number[] }>,
+  expected: Shapes,
+  found: readonly (readonly [string, { readonly shape: readonly number[] }])[],
   source: string,
 ): void {
   const problems: string[] = [];
   const seen = new Set<string>();
-  for (const [stored, { shape }] of found) {
-    const name = canonicalName(stored);
+  for (const [name, { shape }] of found) {
     const wanted = expected.get(name);
     if (seen.has(name)) problems.push(`${name} twice, with and without its prefix`);
-    else if (wanted === undefined && !isMaskBuffer(name)) problems.push(`unexpected ${name} [${shape}]`);
-    else if (wanted !== undefined && !sameShape(wanted, shape)) {
+    else if (wanted === undefined) problems.push(`unexpected ${name} [${shape}]`);
+    else if (!sameShape(wanted, shape)) {
       problems.push(`${name} has shape [${shape}], expected [${wanted}]`);
     }
     seen.add(name);
@@ -167,21 +171,17 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
-function checkTiedHead(
-  config: ModelConfig,
-  tensors: ReadonlyMap<string, SafetensorsTensor>,
+/** @throws MODEL_CHECKPOINT_TENSORS where a file's copy of a tensor is another tensor. */
+function checkCopy(
+  [copy, { data: copied }]: readonly [string, WeightTensor],
+  [original, { data }]: readonly [string, WeightTensor],
   source: string,
 ): void {
-  const head = tensors.get('lm_head.weight');
-  if (head === undefined || !config.tieWordEmbeddings) return;
-  const embedding = toFloat32('wte.weight', tensors.get('wte.weight')!, source).data;
-  const tied = toFloat32('lm_head.weight', head, source).data;
-  if (embedding.some((value, i) => value !== tied[i])) {
-    throw new ModelError(
-      'MODEL_CHECKPOINT_TENSORS',
-      `${source}: lm_head.weight differs from wte.weight, although config.json says tie_word_embeddings; set it to false, or remove lm_head.weight.`,
-    );
-  }
+  if (data.every((value, i) => value === copied[i])) return;
+  throw new ModelError(
+    'MODEL_CHECKPOINT_TENSORS',
+    `${source}: ${copy} differs from ${original}, although config.json says tie_word_embeddings; set it to false, or remove ${copy}.`,
+  );
 }
 
 function toFloat32(name: string, { shape, dtype, data }: SafetensorsTensor, source: string): WeightTensor {

@@ -1,23 +1,21 @@
 import { describe, expect, it } from 'vitest';
+import { newModelConfig } from '../architectures/index.js';
+import { withScalarHead } from '../model-config.js';
 import { trainByteLevelBpe } from '../tokenizer/bpe-trainer.js';
 import { exportedCheckpoint } from './exported.js';
-import type { ModelConfig } from './hf-config.js';
 
-const language: ModelConfig = {
+const language = newModelConfig({
   architecture: 'gpt2',
   vocabSize: 300,
   contextLength: 24,
   width: 16,
   layers: 1,
   heads: 2,
-  mlpWidth: 32,
-  layerNormEpsilon: 1e-5,
   bosTokenId: 2,
   eosTokenId: 2,
   padTokenId: 0,
-  tieWordEmbeddings: true,
-};
-const scalar = { ...language, numLabels: 1 };
+});
+const scalar = withScalarHead(language);
 /** Its end of text is 0, its padding 1. */
 const tokenizer = trainByteLevelBpe(['to be'], { vocabSize: 258 });
 const extraFiles = new Map<string, Uint8Array>();

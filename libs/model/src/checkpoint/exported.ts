@@ -1,9 +1,9 @@
+import type { ModelConfig } from '../model-config.js';
 import { exportedTokenizer } from '../tokenizer/exported.js';
 import type { TokenizerFiles } from '../tokenizer/files.js';
 import { loadTokenizer } from '../tokenizer/tokenizer.js';
-import type { ModelConfig } from './hf-config.js';
 
-/** A model but for its weights. */
+/** Everything of a model but its weights. */
 interface Exported {
   readonly config: ModelConfig;
   readonly tokenizer?: TokenizerFiles | undefined;
@@ -13,8 +13,8 @@ interface Exported {
 const GENERATION_CONFIG = 'generation_config.json';
 
 /**
- * A trained model's files as they are published: its tokenizer says how texts begin and end (`exportedTokenizer`), and
- * generation ends at the token that ended the texts it learned, as transformers' trainers leave it.
+ * The files of a trained model as it is published. Its tokenizer says how texts begin and end ({@link exportedTokenizer}),
+ * and generation ends at the token that ended the texts of the training, which transformers' trainers set as well.
  */
 export function exportedCheckpoint({ config, tokenizer, extraFiles }: Exported): Exported {
   if (!tokenizer) return { config, extraFiles };
@@ -32,13 +32,16 @@ export function exportedCheckpoint({ config, tokenizer, extraFiles }: Exported):
   };
 }
 
-/** transformers reads a score at the last token that is no padding: where texts end with the padding, none is named. */
+/**
+ * transformers reads a score at the last token that is not padding. Where texts end with the padding token the config
+ * names no padding, or the score would be read one token too early.
+ */
 function withoutPadding(config: ModelConfig, end: readonly number[]): ModelConfig {
   const { padTokenId, ...rest } = config;
   return padTokenId !== undefined && end.includes(padTokenId) ? rest : config;
 }
 
-/** A `generation_config.json` whose generation ends at this token too; what is no such file stays as it is. */
+/** Adds a token to the `eos_token_id` of a `generation_config.json`; contents that are no JSON object stay as they are. */
 function ending(contents: string | Uint8Array, eosId: number): string | Uint8Array {
   const fields = objectIn(Buffer.from(contents).toString());
   if (!fields) return contents;

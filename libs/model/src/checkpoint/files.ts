@@ -10,7 +10,7 @@ export const OWN_FILES: readonly string[] = [
   'tokenizer_config.json',
 ];
 
-/** Weights in this and other formats, and the lists of their shards: they are not of the model that is trained. */
+/** Weights in this and other formats, and the indexes of their shards: a trained model has weights of its own. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|onnx|onnx_data|gguf)$|\.index\.json$/i;
 const MAX_EXTRA_BYTES = 2 ** 24;
 
@@ -22,7 +22,7 @@ export async function checkpointFiles(dir: string): Promise<string[]> {
     if (!isOwn && (name.startsWith('.') || WEIGHTS.test(name))) continue;
     // Links are followed: that is how Hugging Face's cache keeps a model.
     const found = await stat(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
-      // A link to nothing.
+      // The link points nowhere.
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
@@ -32,8 +32,8 @@ export async function checkpointFiles(dir: string): Promise<string[]> {
 }
 
 /**
- * The further files of a checkpoint that go with what is made of it, by name: chat templates, settings of generation,
- * files that only others know.
+ * Contents, by name, of the files that go along from a checkpoint to the models trained from it: chat templates,
+ * settings of generation, files of other programs.
  */
 export async function readExtraFiles(dir: string): Promise<Map<string, Uint8Array>> {
   const extra = (await checkpointFiles(dir)).filter((name) => !OWN_FILES.includes(name));

@@ -1,8 +1,8 @@
-/** Files of a checkpoint that may be there or not. */
+/** JSON files of a checkpoint, each of which may be missing. */
 import { access, readFile, stat } from 'node:fs/promises';
 import { ModelError } from '../errors.js';
 
-/** The parsed file, or undefined where there is none. @throws a ModelError of this code */
+/** The parsed file, or undefined where it is missing. @throws ModelError of this code where it is too large or no JSON */
 export async function readJson(path: string, maxBytes: number, code: `MODEL_${string}`): Promise<unknown> {
   if (!(await exists(path))) return undefined;
   const { size } = await stat(path);
@@ -13,7 +13,7 @@ export async function readJson(path: string, maxBytes: number, code: `MODEL_${st
   try {
     return JSON.parse(text);
   } catch (cause) {
-    // The parser's own words quote the file, and errors travel further than its content should.
+    // The parser's own message quotes the file, and errors are shown to people who may not read it.
     const position = /position \d+/.exec((cause as Error).message)?.[0];
     throw new ModelError(code, `${path} is not JSON${position === undefined ? '' : ` at ${position}`}`, {
       cause,

@@ -11,7 +11,7 @@ export interface SafetensorsEntry {
 }
 
 export interface SafetensorsHeader {
-  /** In order of their place in the file. */
+  /** In the order in which their values lie in the file. */
   entries: Map<string, SafetensorsEntry>;
   metadata: Record<string, string>;
   /** Where the data starts in the file, in bytes. */
@@ -192,7 +192,7 @@ function parseJsonObject(header: Uint8Array, source: string): Map<string, unknow
   }
 }
 
-/** `JSON.parse` keeps the last of two equal keys in silence: a second tensor of the same name is found here. */
+/** `JSON.parse` silently keeps the last of two equal keys: this finds a second tensor of the same name. */
 function checkKeysAndDepth(json: string): void {
   const scopes: Set<unknown>[] = [];
   let string = '';

@@ -29,7 +29,7 @@ export type SafetensorsTensor = { shape: number[] } & (
   | { dtype: 'U8'; data: Uint8Array<ArrayBuffer> }
 );
 
-export interface Safetensors {
+interface Safetensors {
   tensors: Map<string, SafetensorsTensor>;
   metadata: Record<string, string>;
 }
@@ -67,28 +67,6 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   await writeFileAtomically(path, safetensorsPieces(tensors, metadata));
-}
-
-/** As {@link writeSafetensors}, to memory. */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, TensorData>,
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
-  return new Uint8Array(Buffer.concat(safetensorsPieces(tensors, metadata)));
-}
-
-/** As {@link readSafetensors}, from memory; the tensors are copies. */
-export function decodeSafetensors(bytes: Uint8Array): Safetensors {
-  const source = 'safetensors';
-  const length = headerLength(bytes, bytes.byteLength, source);
-  const header = parseHeader(bytes.subarray(8, 8 + length), bytes.byteLength, source);
-  const tensors = new Map<string, SafetensorsTensor>();
-  for (const [name, entry] of header.entries) {
-    checkDtype(name, entry, source);
-    const copy = new Uint8Array(bytes.subarray(header.dataStart + entry.begin, header.dataStart + entry.end));
-    tensors.set(name, toTensor(entry, copy.buffer));
-  }
-  return { tensors, metadata: header.metadata };
 }
 
 /** The header and the values as pieces of a file; the values are views of the tensors' own memory. */

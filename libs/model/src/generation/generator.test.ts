@@ -1,25 +1,20 @@
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';
-import {
-  createGenerator,
-  type GenerationRequest,
-  initialiseWeights,
-  keyFor,
-  type ModelConfig,
-  type Weights,
-} from '../index.js';
+import { parseModelConfig } from '../architectures/index.js';
+import { keyFor } from '../sampling/rollout-draws.js';
+import { initialiseWeights } from '../weights.js';
+import { createGenerator } from './generator.js';
+import type { GenerationRequest, Weights } from './request.js';
 
-const config: ModelConfig = {
-  architecture: 'gpt2',
-  vocabSize: 97,
-  contextLength: 48,
-  width: 32,
-  layers: 2,
-  heads: 4,
-  mlpWidth: 64,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+const config = parseModelConfig({
+  model_type: 'gpt2',
+  vocab_size: 97,
+  n_positions: 48,
+  n_embd: 32,
+  n_layer: 2,
+  n_head: 4,
+  n_inner: 64,
+});
 const weightsOf = (seed: number): Weights => ({
   version: `v${seed}`,
   // Larger than at the start of training, so that the tokens depend on the weights and on what came before.

@@ -1,7 +1,7 @@
 import type { Engine } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../checkpoint/hf-config.js';
 import { ModelError } from '../errors.js';
-import { createLane, type Lane } from './lane.js';
+import type { ModelConfig } from '../model-config.js';
+import { type Batch, createBatch } from './batch.js';
 import { type Completion, capacityOf, checkRequest, type GenerationRequest } from './request.js';
 
 /** Generates completions of one model, in any of its versions. */
@@ -18,8 +18,8 @@ export interface Generator {
 }
 
 /**
- * @param engine with one thread a session, if rollouts shall have the same bits everywhere: ONNX Runtime's last bits
- *   depend on its thread count (measured), not on the rows beside. More cores are used by more generators.
+ * @param engine one thread per session gives rollouts the same bits everywhere: the last bits of ONNX Runtime depend on
+ *   its thread count (measured), though not on the rows beside. Further cores are used by further generators.
  * @param options.slots sequences generated side by side; default 32
  */
 export function createGenerator(
@@ -28,16 +28,16 @@ export function createGenerator(
   options: { slots?: number } = {},
 ): Generator {
   const slots = options.slots ?? 32;
-  /** By capacity: a short sequence does not pay for the cache of a long one. */
-  const lanes = new Map<number, Lane>();
+  /** Batches by the capacity of their KV cache: a short sequence does not pay for the cache of a long one. */
+  const batches = new Map<number, Batch>();
   let pending = 0;
   let running = false;
   let closed = false;
 
-  const laneFor = (capacity: number): Lane => {
-    const lane = lanes.get(capacity) ?? createLane(engine, config, { slots, capacity });
-    lanes.set(capacity, lane);
-    return lane;
+  const batchFor = (capacity: number): Batch => {
+    const batch = batches.get(capacity) ?? createBatch(engine, config, { slots, capacity });
+    batches.set(capacity, batch);
+    return batch;
   };
 
   const run = async () => {
@@ -47,10 +47,10 @@ export function createGenerator(
     await new Promise(setImmediate);
     for (let busy = true; busy && !closed; ) {
       busy = false;
-      for (const lane of lanes.values()) {
-        if (!lane.busy) continue;
+      for (const batch of batches.values()) {
+        if (!batch.busy) continue;
         busy = true;
-        await lane.step().catch((error) => lane.fail(error));
+        await batch.advance().catch((error) => batch.fail(error));
       }
     }
     running = false;
@@ -64,7 +64,7 @@ export function createGenerator(
       try {
         return await new Promise<Completion>((resolve, reject) => {
           const deadline = performance.now() + (request.timeoutMs ?? Number.POSITIVE_INFINITY);
-          laneFor(capacityOf(config, request)).enqueue({ request, deadline, resolve, reject });
+          batchFor(capacityOf(config, request)).enqueue({ request, deadline, resolve, reject });
           void run();
         });
       } finally {
@@ -76,8 +76,8 @@ export function createGenerator(
     },
     close() {
       closed = true;
-      for (const lane of lanes.values())
-        lane.fail(new ModelError('MODEL_GENERATION_CLOSED', 'the generator is closed'));
+      for (const batch of batches.values())
+        batch.fail(new ModelError('MODEL_GENERATION_CLOSED', 'the generator is closed'));
     },
   };
 }

@@ -1,10 +1,10 @@
 import type { Buffers } from '@rlhf-streams/tensor';
-import type { ModelConfig } from '../checkpoint/hf-config.js';
 import { ModelError } from '../errors.js';
+import type { ModelConfig } from '../model-config.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
 import type { SamplingOptions } from '../sampling/sampler.js';
 
-/** One version of a model's parameters. Requests of one version are generated side by side. */
+/** One version of a model's parameters. Requests for the same version are generated side by side. */
 export interface Weights {
   readonly version: string;
   readonly parameters: Buffers;
@@ -15,26 +15,26 @@ export interface GenerationRequest {
   readonly promptTokens: readonly number[];
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
-  /** The first tokens of the completion, taken as they are in place of drawn ones: to learn their log-probs. */
+  /** The first tokens of the completion, which are taken and not drawn: their log-probs are what is asked for. */
   readonly given?: readonly number[];
   /** Generation ends after any of these, which is kept as the last token. */
   readonly stopTokens: readonly number[];
   /** Draws are a function of this key and the token's position alone: `keyFor(seed, rolloutId)`. */
   readonly key: PhiloxKey;
-  /** Milliseconds from the request on; then it fails with MODEL_GENERATION_TIMEOUT. Default: none. */
+  /** Milliseconds after which the request fails with MODEL_GENERATION_TIMEOUT. Default: none. */
   readonly timeoutMs?: number;
   /**
-   * Told of every token but a stop token, with the logits [V] it was drawn from, which are another token's after the
-   * call. true ends the completion with this token, as a stop token does.
+   * Called for every token but a stop token, with the logits [V] it was drawn from, whose buffer is reused after the
+   * call. Returning true ends the completion with this token, as a stop token does.
    */
   readonly onToken?: (token: number, logits: Float32Array) => boolean;
-  /** Nobody waits any more: its slot is another's from the next token on. Rejects with the signal's reason. */
+  /** Abandons the request: it rejects with the signal's reason, and its slot is free before the next decode step. */
   readonly signal?: AbortSignal;
 }
 
 export interface Completion {
   readonly tokens: readonly number[];
-  /** Of each token at the sampling temperature, before top-k and top-p. */
+  /** Log-prob of each token in nats, at the sampling temperature, before top-k and top-p. */
   readonly logprobs: readonly number[];
   readonly finishReason: 'stop' | 'length';
 }
@@ -70,12 +70,13 @@ export function checkTokenIds(
   );
 }
 
-/** Lengths are rounded up to multiples of this, so that few programs serve all. */
+/** Lengths are rounded up to multiples of this, so that few programs serve all lengths. */
 const BUCKET = 16;
 
+/** The padded length that a sequence of `length` tokens is computed at; `limit` is the context. */
 export const bucket = (length: number, limit: number): number =>
   Math.min(limit, Math.ceil(length / BUCKET) * BUCKET);
 
-/** Tokens a request may fill: a function of itself alone, so that its numbers do not depend on its neighbours. */
+/** Capacity of the KV cache for a request: a function of the request alone, so that its bits do not depend on others. */
 export const capacityOf = (config: ModelConfig, { promptTokens, maxNewTokens }: GenerationRequest): number =>
   bucket(promptTokens.length + maxNewTokens, config.contextLength);

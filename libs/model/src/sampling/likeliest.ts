@@ -1,4 +1,4 @@
-/** What a model thinks of one token, and what it would rather have said. */
+/** The log-prob of a token, beside those of the tokens that were likeliest in its position. */
 export interface TokenLogprobs {
   /** In nats, under the softmax of logits / temperature over the whole vocabulary, before top-k and top-p. */
   readonly logprob: number;
@@ -19,8 +19,8 @@ export function tokenLogprobs(
   const best: number[] = [];
   for (let candidate = 0; candidate < logits.length; candidate++) {
     if (best.length === count && !(logits[candidate]! > logits[best.at(-1)!]!)) continue;
-    const place = best.findIndex((other) => logits[candidate]! > logits[other]!);
-    best.splice(place < 0 ? best.length : place, 0, candidate);
+    const rank = best.findIndex((other) => logits[candidate]! > logits[other]!);
+    best.splice(rank < 0 ? best.length : rank, 0, candidate);
     if (best.length > count) best.pop();
   }
   const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);

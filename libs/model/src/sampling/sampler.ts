@@ -20,13 +20,13 @@ export interface SampledToken {
   logprob: number;
 }
 
-/** Scratch memory of this thread; what is in it between calls means nothing. */
+/** Scratch buffers of this thread, kept so that a token costs no allocation; a call reads nothing of an earlier one. */
 let weights = new Float64Array(0);
 let ranking = new Float64Array(0);
 const float = new Float32Array(1);
 const floatBits = new Uint32Array(float.buffer);
 
-/** Up to here a logit and its token fit one float64 exactly. */
+/** The largest vocabulary for which the bits of a logit and a token id fit one float64 exactly. */
 const MAX_VOCAB = 2 ** 21;
 
 /**
@@ -112,8 +112,9 @@ function restrict(logits: Float32Array, topK: number, topP: number): number {
 }
 
 /**
- * Tokens from the likeliest to the least likely, lowest ids first among equals, each as place * V + token. Sorting
- * plain numbers needs no comparison function, which makes it twice as fast.
+ * Tokens from the likeliest to the least likely, lowest ids first among equals, each as descent * V + token, where
+ * `descent` is an integer that grows as the logit falls. Sorting plain numbers needs no comparison function, which makes
+ * it twice as fast.
  */
 function rank(logits: Float32Array): Float64Array {
   const size = logits.length;
@@ -123,14 +124,14 @@ function rank(logits: Float32Array): Float64Array {
     // -0 + 0 is 0: equal logits must have equal bits.
     float[0] = logits[token]! + 0;
     const bits = floatBits[0]!;
-    // The bits of negative floats grow as the float falls; those of the others are turned round, and put before them.
-    const place = bits >= 2 ** 31 ? bits : 2 ** 31 - 1 - bits;
-    ranked[token] = place * size + token;
+    // The bits of a negative float, read as an integer, grow as the float falls; those of a positive one are mirrored.
+    const descent = bits >= 2 ** 31 ? bits : 2 ** 31 - 1 - bits;
+    ranked[token] = descent * size + token;
   }
   return ranked.sort();
 }
 
-/** The first token whose cumulative weight is more than u * total; undefined only where rounding swallows the rest. */
+/** The first token whose cumulative weight exceeds u * total, else the last one with any weight. */
 function invert(total: number, size: number, u: number): number | undefined {
   const target = u * total;
   let cumulative = 0;

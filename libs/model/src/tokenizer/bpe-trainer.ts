@@ -6,11 +6,12 @@ import { ModelError } from '../errors.js';
 import type { TokenizerFiles } from './files.js';
 import { createMaxHeap } from './max-heap.js';
 import { framing } from './post-processor.js';
+import { END_OF_TEXT, PADDING } from './tokenizer.js';
 
 export interface BpeTrainingOptions {
-  /** Tokens in all: special tokens, 256 bytes, merges. Texts with too few pairs give fewer. */
+  /** Size of the vocabulary: special tokens, 256 bytes, merges. Texts with too few pairs give a smaller one. */
   vocabSize: number;
-  /** They get the first ids. The first is the end of text, the second, if any, the padding. */
+  /** Tokens that get the first ids: the end of text and, if there is a second, the padding. */
   specialTokens?: readonly string[];
   /** A pair seen less often is not merged. Default 2. */
   minFrequency?: number;
@@ -22,13 +23,13 @@ const GPT2_PRE_TOKENS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p
 const MAX_VOCAB = 2 ** 20;
 
 /**
- * Merges the most frequent pair of neighbouring tokens, again and again; of equally frequent ones that with the
- * smallest ids. The same texts give the same tokenizer.
+ * Merges the most frequent pair of neighbouring tokens, again and again; among equally frequent pairs the one with the
+ * smallest ids goes first. The same texts give the same tokenizer.
  * @returns the contents of `tokenizer.json` and `tokenizer_config.json`, for `loadTokenizer` or to be written
  * @throws MODEL_TOKENIZER_TRAINING
  */
 export function trainByteLevelBpe(texts: Iterable<string>, options: BpeTrainingOptions): TokenizerFiles {
-  const { vocabSize, specialTokens = ['<|endoftext|>', '<|pad|>'], minFrequency = 2 } = options;
+  const { vocabSize, specialTokens = [END_OF_TEXT, PADDING], minFrequency = 2 } = options;
   checkOptions(vocabSize, specialTokens, minFrequency);
   const alphabet = byteAlphabet();
   const tokens = [...specialTokens, ...[...alphabet].sort()];
@@ -42,7 +43,7 @@ export function trainByteLevelBpe(texts: Iterable<string>, options: BpeTrainingO
     if (pair === undefined) break;
     const [left, right] = [tokens[pair.left]!, tokens[pair.right]!];
     const merged = left + right;
-    // A special token is no product of merges: a text that spells it must not end by it.
+    // No merge may make a special token: merging could then turn parts of a text into one.
     if (specialTokens.includes(merged)) continue;
     // Two ways to the same string share its id.
     const id = idOf.get(merged) ?? tokens.push(merged) - 1;
@@ -186,7 +187,7 @@ function tokenizerJson(
     })),
     normalizer: null,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    // A text begins with the end of the one before it.
+    // The end of text also begins one, as it stood between the documents that GPT-2 was trained on.
     post_processor: framing([{ token: specialTokens[0]!, id: 0 }], [], {
       type: 'ByteLevel',
       add_prefix_space: true,

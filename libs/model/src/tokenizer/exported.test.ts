@@ -18,8 +18,8 @@ const framed = (begin: (typeof END)[], end: (typeof END)[]) => ({
   json: { ...json, post_processor: framing(begin, end) },
 });
 
-const policy = { contextLength: 64 };
-const reward = { contextLength: 64, numLabels: 1 };
+const policy = { contextLength: 64, head: { kind: 'language' } } as const;
+const reward = { contextLength: 64, head: { kind: 'scalar', labels: 1 } } as const;
 const frameIn = ({ json, config }: TokenizerFiles) => {
   const { begin, end } = loadTokenizer(json, config);
   return { begin, end };

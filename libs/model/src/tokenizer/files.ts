@@ -1,11 +1,11 @@
-/** The files of a checkpoint that its tokenizer is read from. */
+/** Reads the tokenizer of a checkpoint. */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/json-file.js';
 import { ModelError } from '../errors.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
-/** What a tokenizer is made of, parsed. */
+/** The parsed files of a tokenizer. */
 export interface TokenizerFiles {
   /** `tokenizer.json` */
   json: unknown;
@@ -16,7 +16,7 @@ export interface TokenizerFiles {
 export const MAX_CONFIG_BYTES = 2 ** 20;
 const MAX_TOKENIZER_BYTES = 2 ** 28;
 
-/** The tokenizer of the checkpoint in a folder, without its weights; undefined where it has none. */
+/** The tokenizer of the checkpoint in a folder; undefined where it has none. */
 export async function readTokenizer(dir: string): Promise<Tokenizer | undefined> {
   const files = await readTokenizerFiles(dir);
   return files && loadTokenizer(files.json, files.config);
@@ -52,7 +52,7 @@ const vocabulary = z.looseObject({
   model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
 });
 
-/** Tokens by id; none of what is no tokenizer, which `loadTokenizer` says. */
+/** Tokens by id; empty for what is not a tokenizer, which `loadTokenizer` will refuse. */
 export function namesOf(json: unknown): Map<number, string> {
   const parsed = vocabulary.safeParse(json);
   if (!parsed.success) return new Map();

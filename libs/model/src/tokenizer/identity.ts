@@ -1,13 +1,13 @@
-/** Whether two tokenizers are one: whether both give every text the same ids. */
+/** Tells whether two tokenizers give every text the same ids. */
 import { isDeepStrictEqual } from 'node:util';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The first difference between two `tokenizer.json` that can give a text other ids, in words that follow "they
- * differ:"; undefined where there is none. Vocabulary, merges, added tokens, normalizer and pre-tokenizer count. What
- * stands around a text (post-processor, padding, truncation) and the way back (decoder) do not, nor does how a version
- * of a library happens to write the same thing.
+ * The first difference between two `tokenizer.json` that can give a text other ids, as a clause to follow "they
+ * differ:"; undefined where there is none. Vocabulary, merges, added tokens, normalizer and pre-tokenizer are compared.
+ * What stands around a text (post-processor, padding, truncation), the decoder, and the ways in which versions of a
+ * library write the same rule are not.
  */
 export function tokenizerDifference(a: unknown, b: unknown): string | undefined {
   const [one, other] = [partsOf(a), partsOf(b)];
@@ -38,7 +38,7 @@ function partsOf(tokenizerJson: unknown) {
   const { vocab = {}, merges = [], unk_token: _, ...options } = model;
   return {
     ids: new Map([...Object.entries(vocab), ...added.map(({ content, id }) => [content, id] as const)]),
-    // Older files have `a b` for `["a", "b"]`.
+    // Older files write `a b` for `["a", "b"]`.
     merges: merges.map((pair) => (typeof pair === 'string' ? pair : pair.join(' '))),
     model: withoutDefaults(options),
     added: new Map(
@@ -67,10 +67,10 @@ interface TokenizerJson {
   readonly pre_tokenizer?: unknown;
 }
 
-/** Keys that move offsets only. */
+/** Keys that change offsets, and no ids. */
 const OFFSETS = ['trim_offsets'];
 
-/** The same rules without what is said by being left out: null, false, an empty text, and `use_regex: true`. */
+/** Rules without the fields that have their default, since files may leave those out. */
 function withoutDefaults(json: unknown): unknown {
   if (Array.isArray(json)) return json.map(withoutDefaults);
   if (typeof json !== 'object' || json === null) return json ?? undefined;

@@ -1,4 +1,4 @@
-/** What a tokenizer puts around a text, as its `tokenizer.json` says under `post_processor`: read and written. */
+/** The `post_processor` of a `tokenizer.json`, which puts tokens around a text: read and written. */
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
@@ -8,7 +8,7 @@ export interface Frame {
   readonly end: readonly number[];
 }
 
-/** A token and its id, to be put before or after texts. */
+/** A token that is put before or after texts. */
 export interface FrameToken {
   readonly token: string;
   readonly id: number;
@@ -63,7 +63,7 @@ function frame(processor: Processor): Frame {
     case 'RobertaProcessing':
       return { begin: [processor.cls[1]], end: [processor.sep[1]] };
     case 'Sequence':
-      // Each one frames what those before it made.
+      // Each processor frames what those before it made.
       return processor.processors
         .map(frame)
         .reduce(
@@ -76,8 +76,8 @@ function frame(processor: Processor): Frame {
 }
 
 function templateFrame({ single, special_tokens: tokens }: z.output<typeof template>): Frame {
-  const places = single.flatMap((piece, place) => ('Sequence' in piece ? [place] : []));
-  if (places.length !== 1) throw invalid(`expected one $A in the template of a text, got ${places.length}`);
+  const texts = single.flatMap((piece, i) => ('Sequence' in piece ? [i] : []));
+  if (texts.length !== 1) throw invalid(`expected one $A in the template of a text, got ${texts.length}`);
   const idsOf = (pieces: typeof single) =>
     pieces.flatMap((piece) => {
       if (!('SpecialToken' in piece)) return [];
@@ -87,10 +87,10 @@ function templateFrame({ single, special_tokens: tokens }: z.output<typeof templ
         throw invalid(`expected ${name} of the template among its special_tokens, it is not`);
       return token.ids;
     });
-  return { begin: idsOf(single.slice(0, places[0])), end: idsOf(single.slice(places[0]! + 1)) };
+  return { begin: idsOf(single.slice(0, texts[0])), end: idsOf(single.slice(texts[0]! + 1)) };
 }
 
-/** The processor of offsets that byte-level tokenizers have, alone or before others. */
+/** The processor of offsets that byte-level tokenizers have, alone or first in a sequence. */
 export function offsetsOf(postProcessor: unknown): object | undefined {
   const parsed = processor.safeParse(postProcessor);
   if (!parsed.success) return undefined;

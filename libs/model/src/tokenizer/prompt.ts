@@ -1,9 +1,9 @@
-import type { ModelConfig } from '../checkpoint/hf-config.js';
+import type { ModelConfig } from '../model-config.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /**
- * A prompt as a model continues it: after the tokens that begin a text. Where that is no token at all, it is the
- * beginning of text that the model names, else the end of text, as in transformers' `generate`.
+ * The tokens of a prompt, after those that begin a text. A prompt without any token becomes the model's beginning of
+ * text, else its end of text, as in transformers' `generate`.
  */
 export function promptTokens(
   tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId'>,

@@ -44,8 +44,9 @@ const configSchema = z.looseObject({
   clean_up_tokenization_spaces: z.boolean().nullish(),
 });
 
-const END_OF_TEXT = '<|endoftext|>';
-const PAD = '<|pad|>';
+/** The special tokens of a tokenizer that is trained here, or whose files name none. */
+export const END_OF_TEXT = '<|endoftext|>';
+export const PADDING = '<|pad|>';
 
 /**
  * Makes a tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` of a checkpoint.
@@ -69,7 +70,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
       `tokenizer: expected ${config.eos_token ?? END_OF_TEXT} among the tokens; name the end of text as eos_token in tokenizer_config.json.`,
     );
   }
-  const padId = idOfNamed(config.pad_token ?? PAD);
+  const padId = idOfNamed(config.pad_token ?? PADDING);
   if (padId === undefined && config.pad_token) {
     throw new ModelError(
       'MODEL_TOKENIZER_INVALID',

@@ -5,7 +5,7 @@ import type { OnnxType } from '../onnx/schema.js';
 
 export const CAPTURE = 'onnx-capture';
 
-/** tfjs's view of a recorded value: a tensor whose data is a place in the graph. */
+/** tfjs's view of a recorded value: a tensor whose data is a value of the graph. */
 export interface Recorded extends tf.TensorInfo {
   readonly dataId: { readonly value: GraphValue };
 }

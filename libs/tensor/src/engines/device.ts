@@ -2,11 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { float32 } from '../engine.js';
 import { TensorError } from '../errors.js';
 import { onnxEngine } from './onnx.js';
+import type { Device } from './session.js';
 
-/** What ONNX Runtime computes on. Bits are those of the CPU alone. */
-export type Device = 'cpu' | 'cuda';
-
-/** Computes something on the device. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when that cannot be done here. */
+/** Tries the device with a small program. @throws TensorError TENSOR_DEVICE_UNAVAILABLE when it cannot compute here. */
 export async function requireDevice(device: Device): Promise<void> {
   if (device === 'cpu') return;
   try {

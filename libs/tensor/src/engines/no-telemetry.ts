@@ -1,5 +1,6 @@
 /**
- * ONNX Runtime's builds for Linux tell its maker of the sessions they open, and keep an id of the machine, unless the
- * environment says not to when it loads: so this is imported before it. Whoever wants that sets ORT_DISABLE_TELEMETRY=0.
+ * Turns off the telemetry of ONNX Runtime. Its builds for Linux report sessions to its maker, under an id of the machine,
+ * unless the environment forbids that at the time it loads, so this module is imported first. ORT_DISABLE_TELEMETRY=0
+ * turns it on again.
  */
 process.env.ORT_DISABLE_TELEMETRY ??= '1';

@@ -1,10 +1,12 @@
 import './no-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { allocate, type Buffers, type Specs, type TypedBuffer } from '../engine.js';
-import type { Device } from './device.js';
+
+/** What ONNX Runtime computes on. Only the CPU gives the same bits on every machine. */
+export type Device = 'cpu' | 'cuda';
 
 export interface SessionOptions {
-  /** ONNX Runtime's own, within an operator. Default 1. */
+  /** Threads of ONNX Runtime itself, within an operator. Default 1. */
   readonly threads?: number;
   /** Default `cpu`. */
   readonly device?: Device;
@@ -22,7 +24,7 @@ export async function openSession(
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
   const session = await InferenceSession.create(model, {
-    // What a device has no kernel for is computed by the CPU.
+    // The CPU computes what the device has no kernel for.
     executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,

@@ -9,11 +9,7 @@ export interface GraphValue {
   readonly type: OnnxType;
 }
 
-export type Attribute =
-  | { int: number }
-  | { float: number }
-  | { ints: readonly number[] }
-  | { string: string };
+type Attribute = { int: number } | { float: number } | { ints: readonly number[] } | { string: string };
 
 export interface NodeOptions {
   readonly attributes?: Readonly<Record<string, Attribute>>;

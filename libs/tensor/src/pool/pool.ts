@@ -6,13 +6,13 @@ import type { PoolApi, ThreadOptions } from './thread.js';
 
 interface PoolWorker {
   readonly thread: Thread<PoolApi>;
-  /** Programs opened there, or being opened. */
+  /** Programs that the thread has opened, or is opening. */
   readonly opened: Map<number, Promise<void>>;
 }
 
 /**
- * Captures programs to ONNX and runs them on worker threads, one thread a session, so that runs awaited together
- * are computed side by side. A program's result does not depend on the worker it ran on. Buffers in shared memory
+ * Captures programs to ONNX and runs them in one-thread sessions on worker threads, so that runs awaited together are
+ * computed side by side. A program's result does not depend on the worker it ran on. Buffers in shared memory
  * (`allocate(spec, { shared: true })`) reach the workers without a copy through the message channel;
  * outputs meant for private buffers are copied back.
  */

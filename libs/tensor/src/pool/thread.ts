@@ -3,7 +3,7 @@ import { serve } from '@rlhf-streams/threads';
 import type { Buffers, Specs } from '../engine.js';
 import { openSession, type Session, type SessionOptions } from '../engines/session.js';
 
-/** Of every session. */
+/** Options of every session in the thread. */
 export type ThreadOptions = Pick<SessionOptions, 'device'>;
 
 const options = workerData as ThreadOptions;

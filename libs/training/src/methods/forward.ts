@@ -1,12 +1,14 @@
 /** The models' outputs that losses take, over sequences laid out as in `rows.ts`. */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
-import { forward, languageHead, type ModelConfig, type Parameters, scalarHead } from '@rlhf-streams/model';
+import { architectureOf, type ModelConfig, type Parameters } from '@rlhf-streams/model';
 import * as tf from '@tensorflow/tfjs';
 
 /** Logits [B, T - 1, V] that score tokens 1 .. T - 1 of ids [B, T]. */
 export function nextTokenLogits(config: ModelConfig, p: Parameters, ids: tf.Tensor): tf.Tensor {
+  const { forward, languageHead } = architectureOf(config);
   const [B, T] = ids.shape as [number, number];
-  const logits = tf.reshape(languageHead(p, forward(config, p, ids).hidden), [B, T, config.vocabSize]);
+  const { hidden } = forward(config, p, ids);
+  const logits = tf.reshape(languageHead(config, p, hidden), [B, T, config.vocabSize]);
   return tf.slice(logits, [0, 0, 0], [B, T - 1, config.vocabSize]);
 }
 
@@ -26,15 +28,17 @@ export const nextTokens = (ids: tf.Tensor): tf.Tensor =>
 
 /** Values [B, T - 1] of the states in which tokens 1 .. T - 1 are chosen. */
 export function stateValues(config: ModelConfig, p: Parameters, ids: tf.Tensor): tf.Tensor {
+  const { forward, scalarHead } = architectureOf(config);
   const [B, T] = ids.shape as [number, number];
-  const values = tf.reshape(scalarHead(p, forward(config, p, ids).hidden), [B, T]);
+  const values = tf.reshape(scalarHead(config, p, forward(config, p, ids).hidden), [B, T]);
   return tf.slice(values, [0, 0], [B, T - 1]);
 }
 
-/** The scalar head's number [B] at the place `last` [B] of each row. */
+/** The scalar head's number [B] at the token with index `last` [B] of each row. */
 export function scoreAt(config: ModelConfig, p: Parameters, ids: tf.Tensor, last: tf.Tensor): tf.Tensor1D {
+  const { forward, scalarHead } = architectureOf(config);
   const [B, T] = ids.shape as [number, number];
   const { hidden } = forward(config, p, ids);
   const starts = tf.range(0, B * T, T, 'int32');
-  return scalarHead(p, tf.gather(hidden, tf.add(starts, last) as tf.Tensor1D));
+  return scalarHead(config, p, tf.gather(hidden, tf.add(starts, last) as tf.Tensor1D));
 }

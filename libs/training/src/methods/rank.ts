@@ -1,12 +1,16 @@
 import type { DataFor } from '@rlhf-streams/events';
-import { groupBy } from '@rlhf-streams/model';
 import type { Joined } from '@rlhf-streams/runs';
 
 /** The samples of each prompt as a comparison, ranked by their scores; equal scores are ties. A lone sample is none. */
 export function rankByScore(
   episodes: readonly Joined<'rollout' | 'reward'>[],
 ): DataFor<'comparison.recorded'>[] {
-  return [...groupBy(episodes, ({ rollout }) => rollout.prompt)].flatMap(([prompt, samples]) => {
+  const byPrompt = new Map<string, Joined<'rollout' | 'reward'>[]>();
+  for (const episode of episodes) {
+    const { prompt } = episode.rollout;
+    byPrompt.set(prompt, [...(byPrompt.get(prompt) ?? []), episode]);
+  }
+  return [...byPrompt].flatMap(([prompt, samples]) => {
     if (samples.length < 2) return [];
     const { rollout } = samples[0]!;
     const scores = samples.map(({ reward }) => reward.score);

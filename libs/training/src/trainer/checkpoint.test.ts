@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
+import { newModelConfig, readSafetensors, writeSafetensors } from '@rlhf-streams/model';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { initialState, language, layoutFor } from '../tiny.test.support.js';
+import { initialState, layoutFor } from '../tiny.test.support.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { layoutOf, sharedVector } from './layout.js';
 
@@ -15,6 +15,7 @@ const checkpoint = {
   step: 3,
   memory: { klCoef: 0.1 + 0.2 },
   positions: { rollouts: [5, 0, 7], rewards: [] },
+  build: { version: '1.2.3', code: 'c0de', onnxruntime: '1.0.0', platform: 'linux-x64' },
 };
 
 let root: string;
@@ -47,9 +48,8 @@ describe('a checkpoint', () => {
     const positions = fc.dictionary(fc.stringMatching(/^[a-z-]+$/), fc.array(fc.nat()), {
       noNullPrototype: true,
     });
-    const small = layoutOf({
-      policy: { ...language, vocabSize: 4, contextLength: 2, width: 2, mlpWidth: 2, heads: 1 },
-    });
+    const size = { layers: 1, width: 2, heads: 1, contextLength: 2, vocabSize: 4 };
+    const small = layoutOf({ policy: newModelConfig({ architecture: 'gpt2', ...size }) });
     await fc.assert(
       fc.asyncProperty(fc.nat(), memory, positions, async (step, memory, positions) => {
         await saveCheckpoint(directory, small, initialState(small), { step, memory, positions });
@@ -60,8 +60,41 @@ describe('a checkpoint', () => {
   });
 });
 
+const path = (file: string) => join(directory, file);
+const changeState = async (edit: object) =>
+  writeFile(
+    path('state.json'),
+    JSON.stringify({ ...JSON.parse(await readFile(path('state.json'), 'utf8')), ...edit }),
+  );
+
+describe('a checkpoint of another build', () => {
+  beforeEach(() => saveCheckpoint(directory, layout, state, checkpoint));
+
+  it('of the first format says no build', async () => {
+    await changeState({ format: 1, build: undefined });
+    expect(await loadCheckpoint(directory, layout)).toEqual({
+      state,
+      checkpoint: { ...checkpoint, build: undefined },
+    });
+  });
+
+  it('may say more than is read', async () => {
+    await changeState({ more: true });
+    expect(await loadCheckpoint(directory, layout)).toEqual({ state, checkpoint });
+  });
+
+  it('of a format that only a newer one knows is refused, as that', async () => {
+    await changeState({ format: 3, positions: 'elsewhere' });
+    await expect(loadCheckpoint(directory, layout)).rejects.toMatchObject({
+      code: 'TRAINING_CHECKPOINT_TOO_NEW',
+      message: expect.stringMatching(
+        /state\.json to be of format 2 at most, got format 3, .*upgrade the optimizer/,
+      ),
+    });
+  });
+});
+
 describe('a folder that is no checkpoint of the run', () => {
-  const path = (file: string) => join(directory, file);
   const change = async (
     file: string,
     edit: (tensors: Awaited<ReturnType<typeof readSafetensors>>['tensors']) => void,
@@ -70,18 +103,12 @@ describe('a folder that is no checkpoint of the run', () => {
     edit(tensors);
     await writeSafetensors(path(file), tensors);
   };
-  const changeState = async (edit: object) =>
-    writeFile(
-      path('state.json'),
-      JSON.stringify({ ...JSON.parse(await readFile(path('state.json'), 'utf8')), ...edit }),
-    );
-
   it.each<[string, () => Promise<unknown>, string]>([
     ['the folder is missing', () => rm(directory, { recursive: true }), 'ENOENT'],
     ['a file is missing', () => rm(path('moments.safetensors')), 'moments.safetensors'],
     ['a file was cut short', () => truncate(path('parameters.safetensors'), 2000), 'parameters.safetensors'],
     ['the state is no JSON', () => writeFile(path('state.json'), '{"step": 3'), 'JSON'],
-    ['the format is of the future', () => changeState({ format: 2 }), 'at format'],
+    ['the format is none', () => changeState({ format: 0 }), 'at format'],
     ['a number was none', () => changeState({ memory: { klCoef: null } }), 'at memory.klCoef'],
     [
       'a position is negative',

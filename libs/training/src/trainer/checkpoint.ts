@@ -1,6 +1,7 @@
 /** A training state as files: the parameters by name, the optimizer's moments, and what the run remembers. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Build } from '@rlhf-streams/events';
 import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
 import { z } from 'zod';
 import { TrainingError } from '../errors.js';
@@ -15,15 +16,21 @@ export interface Checkpoint {
   readonly memory: Memory;
   /** Next offsets to read, by topic and partition. */
   readonly positions: Readonly<Record<string, readonly number[]>>;
+  /** Which build wrote it; absent from those that said nothing. */
+  readonly build?: Build | undefined;
 }
 
-const FORMAT = 1;
-const StateFile = z.strictObject({
-  format: z.literal(FORMAT),
+/** Goes up when an older reader could not go on from the files. Fields that a reader does not know, it leaves out. */
+const FORMAT = 2;
+const Versioned = z.object({ format: z.int().min(1) });
+const StateFile = z.object({
+  format: z.int().min(1).max(FORMAT),
   step: z.int().min(0),
   updates: z.int().min(0),
   memory: z.record(z.string(), z.number()),
   positions: z.record(z.string(), z.array(z.int().min(0))),
+  /** From format 2 on. */
+  build: Build.optional(),
 });
 
 /** Writes `parameters.safetensors`, `moments.safetensors` and `state.json` into an empty or missing folder. */
@@ -41,24 +48,35 @@ export async function saveCheckpoint(
   await writeFile(join(directory, 'state.json'), JSON.stringify(state));
 }
 
-/** @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of `layout`. */
+/**
+ * @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of
+ *   `layout`, TRAINING_CHECKPOINT_TOO_NEW when they are of a format that only a newer build knows.
+ */
 export async function loadCheckpoint(
   directory: string,
   layout: Layout,
 ): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
   try {
-    const { updates, step, memory, positions } = await readState(join(directory, 'state.json'));
+    const { updates, step, memory, positions, build } = await readState(join(directory, 'state.json'));
     const [p] = await readVectors(join(directory, 'parameters.safetensors'), layout, ['']);
     const [m, v] = await readVectors(join(directory, 'moments.safetensors'), layout, ['m.', 'v.']);
-    return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions } };
+    return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions, build } };
   } catch (cause) {
+    if (cause instanceof TrainingError) throw cause;
     const message = `expected ${directory} to hold a checkpoint of this run: ${(cause as Error).message}`;
     throw new TrainingError('TRAINING_CHECKPOINT_INVALID', message, { cause });
   }
 }
 
 async function readState(path: string): Promise<z.output<typeof StateFile>> {
-  const parsed = StateFile.safeParse(JSON.parse(await readFile(path, 'utf8')));
+  const json: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const { success, data } = Versioned.safeParse(json);
+  if (success && data.format > FORMAT)
+    throw new TrainingError(
+      'TRAINING_CHECKPOINT_TOO_NEW',
+      `expected ${path} to be of format ${FORMAT} at most, got format ${data.format}, which a newer build wrote: upgrade the optimizer to that build`,
+    );
+  const parsed = StateFile.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new Error(`${path} is no such state: ${z.prettifyError(parsed.error)}`);
 }
@@ -98,8 +116,9 @@ const tensorsOf = (layout: Layout, vector: Float32Array, prefix = '') =>
     ]),
   );
 
-const mutable = ({ step, memory, positions }: Checkpoint) => ({
+const mutable = ({ step, memory, positions, build }: Checkpoint) => ({
   step,
   memory: { ...memory },
   positions: Object.fromEntries(Object.entries(positions).map(([topic, offsets]) => [topic, [...offsets]])),
+  build,
 });

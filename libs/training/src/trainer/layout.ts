@@ -1,5 +1,5 @@
 /** All trained parameters of a run in one flat vector: roles in order, within a role in checkpoint order. */
-import { gpt2TensorShapes, type ModelConfig } from '@rlhf-streams/model';
+import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
 import { allocate, float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
 
 /** What a trained model is for. */
@@ -17,10 +17,8 @@ export interface Layout {
 }
 
 export function layoutOf(models: Models): Layout {
-  const entries = (Object.keys(models) as Role[]).flatMap((role) =>
-    [...gpt2TensorShapes(models[role]!)].map(
-      ([name, shape]) => [`${role}.${name}`, float32(...shape)] as const,
-    ),
+  const entries = rolesOf(models).flatMap(([role, model]) =>
+    Object.entries(parameterSpecs(model)).map(([name, spec]) => [`${role}.${name}`, spec] as const),
   );
   const specs = Object.fromEntries(entries);
   return {
@@ -44,14 +42,18 @@ export function layoutOf(models: Models): Layout {
 export const sharedVector = (size: number): Float32Array =>
   allocate(float32(size), { shared: true }) as Float32Array;
 
-/** 1 where weight decay applies: not to biases and layer norms, as in transformers' Trainer. */
+/** 1 where weight decay applies, which each model's architecture says of its tensors. */
 export function decayMask(layout: Layout): Float32Array {
   const mask = new Float32Array(layout.size);
-  for (const [name, view] of Object.entries(layout.views(mask))) {
-    if (!name.endsWith('.bias') && !/\.ln_\w+\.weight$/.test(name)) view.fill(1);
+  const views = layout.views(mask);
+  for (const [role, model] of rolesOf(layout.models)) {
+    for (const [name, { decay }] of architectureOf(model).tensors(model))
+      if (decay) views[`${role}.${name}`]!.fill(1);
   }
   return mask;
 }
+
+const rolesOf = (models: Models) => Object.entries(models) as [Role, ModelConfig][];
 
 /** The tensors of one role, without its prefix. */
 export function ofRole<T>(role: Role, byName: Readonly<Record<string, T>>): Record<string, T> {

@@ -26,7 +26,8 @@ async function train(model: string, size: number, tokens: number, workers: numbe
     batchSize: size * workers,
     microBatchSize: size,
   });
-  const { session } = await openSession({ config, models: { policy: model }, engine, lanes: workers });
+  const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
+  const { session } = await openSession({ config, models: { policy: model }, engine, lanes: workers, build });
   const demonstration = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
   const items = Array.from(
     { length: config.batchSize },

@@ -4,23 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { initialiseWeights, type ModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
+import { initialiseWeights, newModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
 import { parseRunConfig } from '@rlhf-streams/runs';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSession } from '../session.js';
 
-const shape = (layers: number, width: number, vocabSize: number): ModelConfig => ({
-  architecture: 'gpt2',
-  vocabSize,
-  contextLength: 64,
-  width,
-  layers,
-  heads: 4,
-  mlpWidth: 4 * width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-});
+const shape = (layers: number, width: number, vocabSize: number) =>
+  newModelConfig({ architecture: 'gpt2', vocabSize, contextLength: 64, width, layers, heads: 4 });
 const models = { quickstart: shape(4, 128, 1024), wide: shape(4, 320, 2048), tiny: shape(1, 8, 300) };
 
 let folder: string;
@@ -49,7 +40,14 @@ it.runIf(process.platform === 'linux').each([
 
 it('a run is not opened where there is no memory to train it', async () => {
   const config = parseRunConfig({ run: 'r', method: 'sft', model: 'm', data: 'd', steps: 1 });
-  const options = { config, models: { policy: join(folder, 'quickstart') }, engine: onnxEngine(), lanes: 1 };
+  const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
+  const options = {
+    config,
+    models: { policy: join(folder, 'quickstart') },
+    engine: onnxEngine(),
+    lanes: 1,
+    build,
+  };
   await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({
     code: 'MODEL_MEMORY',
     message: expect.stringMatching(

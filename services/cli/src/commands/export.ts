@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LogError } from '@rlhf-streams/log';
-import { parseHuggingFaceConfig } from '@rlhf-streams/model';
+import { parseModelConfig } from '@rlhf-streams/model';
 import type { Client } from '../client.js';
 import { findModel, parseModelName, refused } from '../export/models.js';
 import { checkedTarget } from '../export/target.js';
@@ -64,9 +64,9 @@ async function openFinished(where: Pick<Where, 'directory' | 'brokers'>): Promis
 /** What kind of model a folder holds, and how Python loads it. */
 async function descriptionOf(folder: string): Promise<string> {
   const path = join(folder, 'config.json');
-  const { numLabels } = parseHuggingFaceConfig(JSON.parse(await readFile(path, 'utf8')), path);
+  const { head } = parseModelConfig(JSON.parse(await readFile(path, 'utf8')), path);
   const [kind, task, more] =
-    numLabels === undefined
+    head.kind === 'language'
       ? ['a policy', 'text-generation', '']
       : ['a reward model', 'text-classification', ", function_to_apply='none'"];
   const call = `pipeline('${task}', model=${JSON.stringify(folder)}${more})`;

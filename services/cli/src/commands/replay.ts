@@ -3,8 +3,9 @@ import { CliError } from '../errors.js';
 import { parseChange } from '../replay/changes.js';
 import { planReplay } from '../replay/plan.js';
 import { changesTable, lastMetrics, metricsTable } from '../replay/tables.js';
-import { compareVersions, differs, versionsOf } from '../replay/versions.js';
+import { type Comparison, compareVersions, differs, versionsOf } from '../replay/versions.js';
 import { showRun } from '../show-run.js';
+import { table } from '../table.js';
 import { openPlace, openToLook, type Where } from '../where.js';
 
 export interface ReplayOptions extends Where {
@@ -40,21 +41,24 @@ export async function replay(run: string, { as, set, signal, ...where }: ReplayO
 async function compare({ events }: Pick<Client, 'events'>, run: string, replay: string): Promise<void> {
   const before = await versionsOf(events, run);
   const all = compareVersions(before, await versionsOf(events, replay));
-  console.log('');
-  for (const comparison of all) {
-    const { version, before, after } = comparison;
-    const line = `version ${version}`.padEnd(14);
-    if (differs(comparison)) {
-      console.log(`${line}${after ?? 'none'}  differs: it was ${before}`);
-      throw new CliError(
-        'CLI_REPLAY_DIFFERS',
-        `expected every version of run ${run} to come out the same, version ${version} did not`,
-      );
-    }
-    console.log(`${line}${after}  ${before === undefined ? 'not on the log' : 'the same'}`);
+  const shown = all.slice(0, all.findIndex(differs) + 1 || all.length);
+  console.log(`\n${table(shown.map(inWords))}`);
+  const first = shown.find(differs);
+  if (first) {
+    throw new CliError(
+      'CLI_REPLAY_DIFFERS',
+      `expected every version of run ${run} to come out the same, version ${first.version} did not`,
+    );
   }
   const compared = all.filter(({ before }) => before !== undefined).length;
   console.log(`\n${compared} of ${all.length} versions of run ${run} compared: all came out the same.`);
+}
+
+/** A version, what the replay published of it, and how that compares. */
+function inWords(comparison: Comparison): string[] {
+  const { version, before, after = 'none' } = comparison;
+  const verdict = before === undefined ? 'not on the log' : 'the same';
+  return [`version ${version}`, after, differs(comparison) ? `differs: it was ${before}` : verdict];
 }
 
 async function using<Opened extends Client, T>(

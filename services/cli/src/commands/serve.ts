@@ -1,5 +1,6 @@
 import { CliError, serviceFailed } from '../errors.js';
 import { checkPorts, portsFrom } from '../serving.js';
+import { table } from '../table.js';
 import { environmentOf, openPlace, type Where } from '../where.js';
 
 export interface ServeOptions extends Omit<Where, 'attach' | 'ports' | 'logLevel'> {
@@ -15,7 +16,7 @@ export async function serve({ port, ...options }: ServeOptions): Promise<void> {
   const place = await openPlace({ ...options, ports, logLevel: 'info' });
   try {
     console.log(place.description);
-    for (const { name, url } of place.addresses()) console.log(`${name.padEnd(12)}${url}`);
+    console.log(table(place.addresses().map(({ name, url }) => [name, url])));
     await new Promise<void>((resolve, reject) => {
       options.signal.addEventListener('abort', () => resolve(), { once: true });
       if (options.signal.aborted) resolve();

@@ -67,10 +67,11 @@ topics:
 `;
   const [planned, plan] = await run(false, yaml);
   expect(planned).toBe(false);
-  expect(plan).toBe(`topic     what          is         wanted
-rollouts  partitions    6          8
+  expect(plan).toBe(`topic     what                 is    wanted
+-------------------------------------------------------------------------------------------------------------
+rollouts  partitions            6         8
 rollouts  retention.ms  604800000  86400000
-rewards   partitions    6          2         stays: partitions are never removed: their records would be lost
+rewards   partitions            6         2  stays: partitions are never removed: their records would be lost
 
 ${COUNT} topics, 2 changes to make, 1 that will not be made
 `);

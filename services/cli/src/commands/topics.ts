@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { memoryLog } from '@rlhf-streams/log';
+import { memoryLog, type TopicChange } from '@rlhf-streams/log';
 import { topicSpecsFor } from '@rlhf-streams/service';
 import { openLogSoon } from '../open-log.js';
-import { topicTable } from '../topic-table.js';
+import { table } from '../table.js';
 import { hasLog, isShared, type Where } from '../where.js';
 
 export interface TopicsOptions extends Pick<Where, 'directory' | 'brokers'> {
@@ -44,6 +44,18 @@ export async function topics({ directory, brokers, file, apply }: TopicsOptions)
   } finally {
     await log.close();
   }
+}
+
+/** A line a change; what the log cannot change says why. */
+function topicTable(changes: readonly TopicChange[]): string {
+  const rows = changes.map(({ topic, kind, setting, from, to, applies, note }) => [
+    topic,
+    setting ?? kind,
+    from ?? '-',
+    to,
+    applies ? '' : `stays: ${note ?? 'the log does not change that'}`,
+  ]);
+  return table(rows, { head: ['topic', 'what', 'is', 'wanted', ''] });
 }
 
 const changesOf = (count: number): string => `${count} change${count === 1 ? '' : 's'}`;

@@ -1,6 +1,6 @@
 import { CliError } from '../errors.js';
 
-/** A run's refusal to lose so much of the data, which names a setting of runs, in the words of the quickstart's option. */
+/** RUN_DATA_LOST names a run's setting (`allow: {…}`): the quickstart's user has an option for it (`--allow …`) instead. */
 export function asOption(error: unknown): unknown {
   if (!(error instanceof CliError) || (error.cause as { code?: unknown })?.code !== 'RUN_DATA_LOST')
     return error;

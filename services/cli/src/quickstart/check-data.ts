@@ -2,9 +2,9 @@
 import { type Dataset, loadDataset, promptOf } from '@rlhf-streams/data';
 import { CliError } from '../errors.js';
 
-/** A word that fewer than two texts have weighs nothing, and of a handful of texts a classifier learns their names. */
+/** A word of one text alone gets no weight: from fewer texts than this a gold reward learns next to nothing. */
 const LEAST_OF_A_LABEL = 10;
-/** A tenth of the prompts is kept for the evaluation, which needs two for an interval. */
+/** One prompt in ten is held out for the evaluation, which needs two for a confidence interval. */
 const LEAST_PROMPTS = 20;
 
 /**

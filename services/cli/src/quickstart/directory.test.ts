@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EventLog } from '@rlhf-streams/log';
+import type { RecipeOptions } from '@rlhf-streams/sentiment';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultDirectory, openDirectory, shareDirectory, writeReport } from './directory.js';
-import type { RecipeOptions } from './recipe.js';
 
 const options: RecipeOptions = { data: 'bundled', seed: 0, short: false };
 const others: [string, RecipeOptions][] = [

@@ -3,13 +3,13 @@ import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 
 import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type EventLog, embeddedLog } from '@rlhf-streams/log';
+import type { RecipeOptions } from '@rlhf-streams/sentiment';
 import { z } from 'zod';
 import { CliError } from '../errors.js';
-import type { RecipeOptions } from './recipe.js';
 
-/** Marks a folder as a quickstart's, and says of which experiment. */
+/** The file that marks a folder as a quickstart's, and names its experiment. */
 const MARKER = 'quickstart.json';
-/** Written when the experiment is finished. */
+/** The file that is written when the experiment is finished. */
 const REPORT = 'report.html';
 const LOG = 'log';
 
@@ -27,7 +27,7 @@ export interface DirectoryOptions {
   readonly force: boolean;
 }
 
-/** What a folder holds: `others` is what no quickstart wrote. */
+/** What a folder holds; `others` stands for files that no quickstart wrote. */
 type Found = 'nothing' | 'others' | { readonly experiment: RecipeOptions; readonly finished: boolean };
 
 /** A folder for each experiment, named by what makes it differ from the plain one. */
@@ -49,8 +49,8 @@ export function defaultDirectory({ data, seed, short, allow = {} }: RecipeOption
 }
 
 /**
- * The embedded log of the experiment's folder, which is this process's from here on: nobody else can start, go on with
- * or clear the experiment. Nothing in the folder is touched before it is.
+ * Opens the embedded log of the experiment's folder. Its lock keeps every other process from starting, resuming or
+ * replacing the experiment, and nothing in the folder is changed before this process holds it.
  *
  * @throws LogError LOG_LOCKED when another process is at work in the folder. CliError CLI_EXPERIMENT_EXISTS for a
  *   folder with an experiment, unless it is to go on or be replaced; CLI_NOTHING_TO_RESUME when there is none to go on
@@ -61,7 +61,7 @@ export async function openDirectory(
   wanted: RecipeOptions,
   options: DirectoryOptions,
 ): Promise<EventLog> {
-  // Even the lock would be a change to a folder that is somebody else's, or that has nothing to go on with.
+  // Taking the lock writes into the folder: a foreign one, or one without anything to resume, is refused before.
   const before = await look(directory);
   if (before === 'others') throw foreign(directory);
   if (before === 'nothing' && options.resume) throw nothingToResume(directory, wanted, before);
@@ -87,8 +87,8 @@ export async function openDirectory(
 }
 
 /**
- * What `open` opens, and the folder of an experiment whose runs are on a log that others use too: it holds what is
- * written of the results. Nothing is written when nothing can be opened.
+ * Makes the folder for the results of an experiment whose runs are on a shared log, and returns what `open` opens.
+ * Nothing is written when opening fails.
  * @throws CliError CLI_EXPERIMENT_EXISTS when the folder holds those of another experiment.
  */
 export async function shareDirectory<T>(
@@ -104,7 +104,7 @@ export async function shareDirectory<T>(
   return opened;
 }
 
-/** With its log still held the old folder is moved away in one step: whoever comes meanwhile finds it whole, or not at all. */
+/** The old folder is moved away in one step while its log is still locked: another process finds it whole, or not at all. */
 async function replace(directory: string, wanted: RecipeOptions, held: EventLog): Promise<EventLog> {
   const place = await realpath(directory);
   const old = `${place}.replaced-${process.pid}`;
@@ -128,7 +128,7 @@ async function look(directory: string): Promise<Found> {
   if (!entries) return 'others';
   const marker = await readFile(join(directory, MARKER), 'utf8').catch(unlessMissing(undefined));
   if (marker === undefined) {
-    // A log alone is what another quickstart begins with, or what `topics apply` made.
+    // Another quickstart that has just begun, or `topics apply`, leaves a log and nothing else.
     return entries.every((entry) => entry === LOG) ? 'nothing' : 'others';
   }
   const experiment = Experiment.safeParse(parsed(marker));
@@ -137,11 +137,11 @@ async function look(directory: string): Promise<Found> {
   return { experiment: experiment.data as RecipeOptions, finished: report !== undefined };
 }
 
-/** A marker that was cut short would make the folder somebody else's. */
+/** Marks the folder, atomically: with a marker cut short the folder would count as somebody else's. */
 const mark = (directory: string, experiment: RecipeOptions): Promise<void> =>
   writeWhole(directory, MARKER, JSON.stringify(experiment));
 
-/** The report, unless the experiment has one: what it says of its time is true of when it was done. */
+/** Writes the report unless the experiment has one: the time it states is that of the experiment, not of a look at it. */
 export async function writeReport(directory: string, html: string): Promise<string> {
   const path = join(resolve(directory), REPORT);
   if (!(await stat(path).catch(unlessMissing(undefined)))) await writeWhole(directory, REPORT, html);
@@ -173,7 +173,7 @@ const unlessMissing =
 const isSame = (a: RecipeOptions, b: RecipeOptions): boolean =>
   isDeepStrictEqual(Experiment.parse(a), Experiment.parse(b));
 
-/** As its options are written. */
+/** An experiment as the options of the command that asks for it. */
 function inWords({ data, seed, short, allow = {} }: RecipeOptions): string {
   const limits = Object.entries(allow).map(([what, share]) => `${what}=${share}`);
   return [

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
-import { formatSamples, formatTable } from '@rlhf-streams/evaluation';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
+import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
 import type { Client } from '../client.js';
 import { CliError } from '../errors.js';
 import { checkSettings } from '../platform.js';
 import { showRun } from '../show-run.js';
+import { table } from '../table.js';
 import { environmentOf, isShared, openPlace, type Place, type Where } from '../where.js';
 import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
@@ -15,10 +16,8 @@ import {
   shareDirectory,
   writeReport,
 } from './directory.js';
-import { type RecipeOptions, recipe } from './recipe.js';
-import { quickstartReport } from './report.js';
 import { readResults } from './results.js';
-import { type Verdict, verdictOf } from './verdict.js';
+import { policyTable, samplesInWords } from './tables.js';
 
 export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory'>, DirectoryOptions {
   /** Default: a folder of its own for each experiment. */
@@ -26,7 +25,7 @@ export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory
   readonly signal: AbortSignal;
 }
 
-/** Carries the experiment through all its stages and reports; whether alignment worked is the verdict. */
+/** Carries the experiment through all its stages and reports on it; the verdict tells whether alignment worked. */
 export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   const { data, seed, short = false, allow, resume, force, signal, ...place } = options;
   const begun = performance.now();
@@ -45,13 +44,15 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     const verdict = verdictOf(results.policies);
     const checkpoints = await exportCheckpoints(client, directory);
 
+    // What draws the charts takes half a second to load: an experiment that is refused does not wait for it.
+    const { quickstartReport } = await import('./report.js');
     const seconds = (performance.now() - begun) / 1000;
     const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
     const report = await writeReport(directory, quickstartReport(results, verdict, facts));
-    console.log(`\n${formatTable(results.policies)}\n\n${formatSamples(results.samples)}\n`);
+    console.log(`\n${policyTable(results.policies)}\n\n${samplesInWords(results.samples)}\n`);
     console.log(verdict.text);
-    console.log(`\nReport        ${report}`);
-    console.log(`Checkpoints   ${checkpoints.map(({ path }) => path).join('\n              ')}`);
+    const written = checkpoints.map(({ path }, index) => [index === 0 ? 'Checkpoints' : '', path]);
+    console.log(`\n${table([['Report', report], ...written])}`);
     console.log(`Took ${seconds.toFixed(0)} s.`);
     return verdict;
   } finally {
@@ -59,7 +60,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   }
 }
 
-/** All that can be known to be wrong before anything is touched. */
+/** Refuses, before anything is written, whatever can be known to be wrong. */
 async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   for (const { runs } of recipe(experiment)) for (const config of runs) parseRunConfig(config);
   // Services that run elsewhere have settings, and may have files, of their own.
@@ -69,7 +70,7 @@ async function check(experiment: RecipeOptions, where: Where): Promise<void> {
   });
 }
 
-/** The services, on the log of the experiment's folder, or on one that others use too: that keeps its runs. */
+/** Starts the services on the embedded log of the experiment's folder, or on a shared log, whose runs cannot be replaced. */
 async function open(where: Where, experiment: RecipeOptions, options: DirectoryOptions): Promise<Place> {
   const { directory } = where;
   if (isShared(where)) {

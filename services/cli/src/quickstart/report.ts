@@ -1,7 +1,8 @@
 import { cpus } from 'node:os';
-import { type MetricSeries, type ReportData, renderReport, type StageReport } from '@rlhf-streams/evaluation';
+import type { MetricSeries, ReportData, StageReport } from '@rlhf-streams/evaluation';
+import { renderReport } from '@rlhf-streams/evaluation/report';
+import type { Verdict } from '@rlhf-streams/sentiment';
 import type { Results } from './results.js';
-import type { Verdict } from './verdict.js';
 
 export interface ReportFacts {
   readonly data: string;
@@ -15,7 +16,7 @@ interface StagePlots {
   readonly run: string;
   readonly name: string;
   readonly description: string;
-  /** The metrics that are plotted, by name, and what their axes count. */
+  /** The metrics to plot, by name, with their units. */
   readonly metrics: Readonly<Record<string, string>>;
   readonly groups?: StageReport['groups'];
 }

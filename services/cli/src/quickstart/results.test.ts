@@ -1,7 +1,7 @@
 import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
+import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EVALUATED, type Evaluated, evaluationOf } from './recipe.js';
 import { readResults } from './results.js';
 
 const reference = { uri: 'artifact:r', sha256: 'a'.repeat(64) };

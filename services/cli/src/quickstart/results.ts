@@ -1,4 +1,4 @@
-/** What the log says of the experiment: metrics by run, and the three policies on the held-out prompts. */
+/** The results of the experiment, read from the log: metrics by run, and the three policies on the held-out prompts. */
 
 import type { Events } from '@rlhf-streams/bus';
 import {
@@ -10,9 +10,9 @@ import {
   winRate,
 } from '@rlhf-streams/evaluation';
 import type { DataFor } from '@rlhf-streams/events';
-import { EVALUATED, type Evaluated, evaluationOf } from './recipe.js';
+import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 
-/** One held-out prompt's rollout with everything said of it. */
+/** A rollout of a held-out prompt with its scores and its log-probs under the reference. */
 interface Episode {
   readonly rollout: DataFor<'rollout.generated'>;
   readonly reward: DataFor<'reward.scored'>;
@@ -41,7 +41,7 @@ export async function readResults(events: Events): Promise<Results> {
   return { policies, samples: sideBySide(episodes), metrics: await metricsByRun(events) };
 }
 
-/** The first prompts that every policy completed. */
+/** Completions of the first prompts that every policy completed. */
 function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): SampleGroup[] {
   const groups = episodes.sft.flatMap(({ rollout: { rollout, promptText } }) => {
     const completions = EVALUATED.flatMap((policy) => {
@@ -55,7 +55,7 @@ function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): 
   return groups.slice(0, SAMPLES);
 }
 
-/** Episodes of a sampling run in the order of its prompts: the same prompts, in every evaluation. */
+/** Episodes of a sampling run in the order of its prompts, which is the same in every evaluation. */
 async function episodesOf(events: Events, run: string): Promise<Episode[]> {
   const parts = new Map<string, Partial<Episode>>();
   const note = (id: string, part: Partial<Episode>) => parts.set(id, { ...part, ...parts.get(id) });
@@ -72,7 +72,7 @@ async function episodesOf(events: Events, run: string): Promise<Episode[]> {
     );
 }
 
-/** Where a rollout of one step stands: its prompt's index. */
+/** The index of a rollout's prompt in its step: the id of a rollout is RUN/STEP/PROMPT/SAMPLE. */
 const place = (rollout: string): number => Number(rollout.split('/').at(-2));
 
 function summarise(

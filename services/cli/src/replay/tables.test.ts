@@ -28,10 +28,11 @@ it('shows each setting that was changed once, before and after', () => {
     ['ppo.adaptiveKl.target', 3],
   ]);
   expect(table.split('\n')).toEqual([
-    'setting                mine     mine-replay-1',
-    'ppo.klCoef             0.05     0.1',
-    'steps                  9        5',
-    'ppo.adaptiveKl.target  not set  3',
+    'setting                   mine  mine-replay-1',
+    '---------------------------------------------',
+    'ppo.klCoef                0.05            0.1',
+    'steps                        9              5',
+    'ppo.adaptiveKl.target  not set              3',
   ]);
 });
 
@@ -58,9 +59,10 @@ it('shows the metrics that both have, as of the last step that reported each', a
   await events.close();
   await log.close();
   expect(table.split('\n')).toEqual([
-    'metric of the last step  mine     mine-replay-1  step',
-    'loss                     0.12346  1e-7           2, 1',
-    'kl                       -2       3              2, 1',
-    'eval/loss                4        5              3, 1',
+    'metric of the last step     mine  mine-replay-1  step',
+    '-----------------------------------------------------',
+    'loss                     0.12346           1e-7  2, 1',
+    'kl                            -2              3  2, 1',
+    'eval/loss                      4              5  3, 1',
   ]);
 });

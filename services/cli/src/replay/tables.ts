@@ -1,13 +1,13 @@
 /** What a replay with other hyperparameters differs in: what went in, and what came out. */
 import type { Events } from '@rlhf-streams/bus';
 import type { Change, RunConfig } from '@rlhf-streams/runs';
-import { columns } from '../columns.js';
+import { table } from '../table.js';
 
 /** The settings that were changed, as they were in the run and as they are in its replay. */
 export function changesTable(source: RunConfig, replay: RunConfig, changes: readonly Change[]): string {
   const paths = [...new Set(changes.map(([path]) => path))];
   const rows = paths.map((path) => [path, inWords(at(source, path)), inWords(at(replay, path))]);
-  return columns([['setting', source.run, replay.run], ...rows]);
+  return table(rows, { head: ['setting', source.run, replay.run], right: [1, 2] });
 }
 
 /** By split and metric: that of the last step that reported it. */
@@ -37,7 +37,7 @@ export function metricsTable(
     const steps = step === other.step ? `${step + 1}` : `${step + 1}, ${other.step + 1}`;
     return [[name, number(value), number(other.value), steps]];
   });
-  return columns([['metric of the last step', run, replay, 'step'], ...rows]);
+  return table(rows, { head: ['metric of the last step', run, replay, 'step'], right: [1, 2, 3] });
 }
 
 const at = (config: unknown, path: string): unknown =>

@@ -1,9 +1,9 @@
-import { trainByteLevelBpe } from '@rlhf-streams/model';
+import { newModelConfig, trainByteLevelBpe } from '@rlhf-streams/model';
 import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, startOfValue } from './admit.js';
 import type { Machine } from './memory.js';
-import { type FoundModel, type NewModel, namedModels } from './named.js';
+import { type FoundModel, namedModels } from './named.js';
 import type { Lengths } from './rules.js';
 
 const text = ['a fine film of the best kind', 'the best film of the kind'];
@@ -40,7 +40,7 @@ function found(config: RunConfig): FoundModel[] {
   return namedModels(config).map((model): FoundModel => {
     const { source } = model;
     if (typeof source !== 'string')
-      return { ...model, kind: 'language model', what: 'new', isNew: true, shape: shapeOf(source) };
+      return { ...model, kind: 'language model', what: 'new', isNew: true, shape: newModelConfig(source) };
     const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}` } = {}] =
       things[source]!;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
@@ -51,27 +51,22 @@ function found(config: RunConfig): FoundModel[] {
       what,
       isNew: false,
       shape: {
-        ...shapeOf({
+        ...newModelConfig({
+          architecture: 'gpt2',
           layers: 1,
           width: 32,
           heads: 2,
           contextLength,
           vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
         }),
-        ...(kind !== 'language model' && { numLabels: kind === 'reward model' ? 1 : 3 }),
+        ...(kind !== 'language model' && {
+          head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
+        }),
       },
       ...(tokenizer && { tokenizer }),
     };
   });
 }
-
-const shapeOf = (shape: Omit<NewModel, 'architecture'>) => ({
-  ...shape,
-  architecture: 'gpt2' as const,
-  mlpWidth: 4 * shape.width,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-});
 
 const MACHINE: Machine = {
   limitBytes: 8e9,

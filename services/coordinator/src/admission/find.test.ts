@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import type { ArtifactRef } from '@rlhf-streams/events';
-import { initialiseWeights, type ModelConfig, trainByteLevelBpe, writeCheckpoint } from '@rlhf-streams/model';
+import {
+  initialiseWeights,
+  type ModelConfig,
+  newModelConfig,
+  trainByteLevelBpe,
+  writeCheckpoint,
+} from '@rlhf-streams/model';
 import type { RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
@@ -36,17 +42,14 @@ async function find(source: string, part: Part = 'policy') {
   return findModel(dependencies, { part, role: part, field, source });
 }
 
-const shape: ModelConfig = {
+const shape = newModelConfig({
   architecture: 'gpt2',
   vocabSize: 258,
   contextLength: 16,
   width: 8,
   layers: 1,
   heads: 1,
-  mlpWidth: 32,
-  layerNormEpsilon: 1e-5,
-  tieWordEmbeddings: true,
-};
+});
 
 async function model(name: string, change: Partial<ModelConfig> = {}): Promise<string> {
   const config = { ...shape, ...change };
@@ -66,7 +69,7 @@ describe('a model is told by what was found', () => {
   it.each([
     ['sft', {}, 'language model', 'run r trained a policy'],
     ['sample', {}, 'language model', 'run r sampled from a policy'],
-    ['reward', { numLabels: 1 }, 'reward model', 'run r trained a reward model'],
+    ['reward', { head: { kind: 'scalar', labels: 1 } }, 'reward model', 'run r trained a reward model'],
   ] as const)('of a run of method %s', async (method, change, kind, what) => {
     const found = await find(await publish('r', method, change));
     expect(found).toMatchObject({ kind, what, isNew: false, shape: { width: 8 } });
@@ -75,7 +78,7 @@ describe('a model is told by what was found', () => {
   });
 
   it('in a folder, of which only the files of a model are taken', async () => {
-    const directory = await model('mine', { numLabels: 3 });
+    const directory = await model('mine', { head: { kind: 'scalar', labels: 3 } });
     await writeFile(join(directory, 'pytorch_model.bin'), '');
     await truncate(join(directory, 'pytorch_model.bin'), 2 ** 40);
     await mkdir(join(directory, 'checkpoint-100'));

@@ -6,9 +6,9 @@ import {
   checkpointFiles,
   describeCheckpoint,
   loadTokenizer,
-  type ModelConfig,
   ModelError,
   modelKind,
+  newModelConfig,
 } from '@rlhf-streams/model';
 import type { RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
@@ -65,7 +65,11 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
     return {
       ...model,
       kind,
-      what: subject(kind === 'classifier' ? `a classifier of ${config.numLabels} labels` : kind),
+      what: subject(
+        config.head.kind === 'scalar' && config.head.labels > 1
+          ? `a classifier of ${config.head.labels} labels`
+          : kind,
+      ),
       shape: config,
       ...(loaded && { tokenizer: { ...tokenizer!, vocabSize: loaded.vocabSize } }),
       isNew: false,
@@ -95,12 +99,7 @@ export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 
 /** Its vocabulary is at most as large as was asked for. */
 function plannedModel(model: NamedModel, source: NewModel): Found {
-  const shape: ModelConfig = {
-    ...source,
-    mlpWidth: 4 * source.width,
-    layerNormEpsilon: 1e-5,
-    tieWordEmbeddings: true,
-  };
+  const shape = newModelConfig(source);
   return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
 }
 

@@ -11,6 +11,7 @@ import {
   scoringBytes,
   trainingBytes,
   weightBytes,
+  withScalarHead,
 } from '@rlhf-streams/model';
 import { type RunConfig, workOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './named.js';
@@ -98,7 +99,6 @@ function optimizerBytes(
   length: number,
 ): number {
   const rows = Math.min(config.microBatchSize, config.batchSize);
-  const scalar = (shape: ModelConfig): ModelConfig => ({ ...shape, numLabels: 1 });
   switch (config.method) {
     case 'sample':
       return weightBytes(main);
@@ -106,13 +106,13 @@ function optimizerBytes(
       return trainingBytes([main], { lanes, rows, length });
     case 'ppo': {
       const episodes = Math.min(config.microBatchSize, config.batchSize * config.samplesPerPrompt);
-      return trainingBytes([main, scalar(value)], { lanes, rows: episodes, length });
+      return trainingBytes([main, withScalarHead(value)], { lanes, rows: episodes, length });
     }
     // Each comparison is two sequences.
     case 'dpo':
       return trainingBytes([main], { lanes, rows: 2 * rows, length });
     case 'reward':
-      return trainingBytes([scalar(main)], { lanes, rows: 2 * rows, length });
+      return trainingBytes([withScalarHead(main)], { lanes, rows: 2 * rows, length });
   }
 }
 

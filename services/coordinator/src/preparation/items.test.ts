@@ -1,5 +1,6 @@
-import { bundledCorpus, type Dataset, detectFormat } from '@rlhf-streams/data';
+import { type Dataset, detectFormat } from '@rlhf-streams/data';
 import { itemSchemas, parseRunConfig, type RunConfig, workOf } from '@rlhf-streams/runs';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
 import * as prepared from './items.js';

@@ -1,20 +1,21 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundledCorpus, type Dataset, detectFormat, labelledRows, loadDataset } from '@rlhf-streams/data';
-import { trainGoldReward } from '@rlhf-streams/evaluation';
+import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  newModelConfig,
   type Tokenizer,
   tokenizerDifference,
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { ITEMS_FILE, type RunConfig } from '@rlhf-streams/runs';
+import { ITEMS_FILE, ITEMS_FORMAT, ITEMS_FORMAT_FILE, type RunConfig } from '@rlhf-streams/runs';
+import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { NewModel } from '../admission/named.js';
@@ -48,20 +49,13 @@ const api = {
   async makeModel(spec: NewModel, source: string, seed: number, out: string): Promise<void> {
     const tokenizer = trainByteLevelBpe(textsOf(await datasetOf(source)), { vocabSize: spec.vocabSize });
     const { vocabSize, eosId, padId } = loadTokenizer(tokenizer.json, tokenizer.config);
-    const config: ModelConfig = {
-      architecture: spec.architecture,
+    const config = newModelConfig({
+      ...spec,
       vocabSize,
-      contextLength: spec.contextLength,
-      width: spec.width,
-      layers: spec.layers,
-      heads: spec.heads,
-      mlpWidth: 4 * spec.width,
-      layerNormEpsilon: 1e-5,
-      tieWordEmbeddings: true,
       bosTokenId: eosId,
       eosTokenId: eosId,
       padTokenId: padId,
-    };
+    });
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
@@ -76,6 +70,7 @@ const api = {
     const prepared = await preparedFrom(config, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
+    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)

@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
+import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import { hasEnded, RunConfig as RunConfigSchema, type RunStatus, stepsOf } from '@rlhf-streams/runs';
 import { z } from 'zod';
 import type { RunsContext } from './index.js';
@@ -60,6 +60,13 @@ export const Run = RunSummary.extend({
     .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
     .optional()
     .describe('the newest published'),
+  build: Build.optional().describe('of the coordinator that started it'),
+  buildChanges: z
+    .array(z.object({ step: z.int(), from: Build.optional(), to: Build }))
+    .optional()
+    .describe(
+      'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
+    ),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -93,7 +100,7 @@ export function summaryOf(state: RunState, { progress, versions }: Projections):
 }
 
 export function viewOf(state: RunState, projections: Projections): Run {
-  const { run, config, artifacts, models, data } = state;
+  const { run, config, artifacts, models, data, build, buildChanges } = state;
   const published = projections.versions.state.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.progress.state.get(run)?.at(-1);
@@ -105,6 +112,8 @@ export function viewOf(state: RunState, projections: Projections): Run {
     ...(artifacts && { artifacts }),
     ...(models && { models }),
     ...(data && { data }),
+    ...(build && { build }),
+    ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
     }),

@@ -1,6 +1,6 @@
 /** One token further for 32 sequences with a cache of 64 tokens: the project's step and the baseline. */
-import { compileDecode, type ModelConfig } from '@rlhf-streams/model';
-import { allocate, type Buffers, type Executable, onnxEngine } from '@rlhf-streams/tensor';
+import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
+import { allocate, type Buffers, type Executable, float32, int32, onnxEngine } from '@rlhf-streams/tensor';
 import { initialParameters, someTokens } from '../models.js';
 import { plainDecodeStep } from './plain-gpt2.js';
 
@@ -16,7 +16,27 @@ export interface Decode {
 }
 
 export async function modelDecode(config: ModelConfig, threads: number): Promise<Decode> {
-  const executable = await compileDecode(onnxEngine({ threads }), config, SEQUENCES, CAPACITY);
+  const { step, cacheShape, languageHead } = architectureOf(config);
+  const layers = Array.from({ length: config.layers }, (_, layer) => layer);
+  const cached = float32(...cacheShape(config, SEQUENCES, CAPACITY));
+  const cache = layers.flatMap((layer) => [`keys.${layer}`, `values.${layer}`].map((name) => [name, cached]));
+  const executable = await onnxEngine({ threads }).compile(
+    (t) => {
+      const past = layers.map((layer) => ({ keys: t[`keys.${layer}`]!, values: t[`values.${layer}`]! }));
+      const { hidden, added } = step(config, t, t.ids!, t.positions!, past);
+      const entries = added.flatMap(({ keys, values }, layer) => [
+        [`added.keys.${layer}`, keys] as const,
+        [`added.values.${layer}`, values] as const,
+      ]);
+      return { logits: languageHead(config, t, hidden), ...Object.fromEntries(entries) };
+    },
+    {
+      ...parameterSpecs(config),
+      ids: int32(SEQUENCES),
+      positions: int32(SEQUENCES),
+      ...Object.fromEntries(cache),
+    },
+  );
   return decoding(config, executable, { positions: new Int32Array(SEQUENCES).fill(CACHED) });
 }
 
@@ -27,8 +47,8 @@ export async function plainDecode(config: ModelConfig, threads: number): Promise
   return decoding(config, executable, { position: Int32Array.of(CACHED), mask });
 }
 
-function decoding(config: ModelConfig, executable: Executable, place: Buffers): Decode {
-  const given: Buffers = { ...initialParameters(config), ids: someTokens(SEQUENCES, config), ...place };
+function decoding(config: ModelConfig, executable: Executable, position: Buffers): Decode {
+  const given: Buffers = { ...initialParameters(config), ids: someTokens(SEQUENCES, config), ...position };
   const inputs = Object.fromEntries(
     Object.entries(executable.inputs).map(([name, spec]) => [
       name,

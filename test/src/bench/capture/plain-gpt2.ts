@@ -3,7 +3,7 @@
  * cross entropy are composed, gradients are tfjs's own, and Adam updates tensor by tensor. What this takes more than
  * the project's model and trainer is what their closed-form gradients and flat parameter vectors bring.
  */
-import { gpt2TensorShapes, type ModelConfig } from '@rlhf-streams/model';
+import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
 import { float32, int32, type Program, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 
@@ -16,11 +16,11 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 const MASKED = -1e9;
 
-const namesOf = (config: ModelConfig): string[] => [...gpt2TensorShapes(config).keys()];
+const namesOf = (config: ModelConfig): string[] => Object.keys(parameterSpecs(config));
 
 /** Specs of the parameters, or of the moments, with a prefix. */
 export const tensorSpecs = (config: ModelConfig, prefix = ''): Specs =>
-  Object.fromEntries([...gpt2TensorShapes(config)].map(([name, dims]) => [prefix + name, float32(...dims)]));
+  Object.fromEntries(Object.entries(parameterSpecs(config)).map(([name, spec]) => [prefix + name, spec]));
 
 /**
  * Forward, backward and Adam: parameters, `m.` and `v.` moments, ids and targets [B, T] -> loss and `next.` of each
@@ -68,8 +68,7 @@ export function plainDecodeStep(
   rows: number,
   capacity: number,
 ): { program: Program; specs: Specs } {
-  const { heads, width, layers } = config;
-  const each = Array.from({ length: layers }, (_, layer) => layer);
+  const each = Array.from({ length: config.layers }, (_, layer) => layer);
   const program: Program = (t) => {
     const outputs: Tensors = {};
     const embedded = tf.add(
@@ -88,7 +87,10 @@ export function plainDecodeStep(
     return outputs;
   };
   const cache = each.flatMap((layer) =>
-    ['keys', 'values'].map((kind) => [`${kind}.${layer}`, float32(rows, heads, capacity, width / heads)]),
+    ['keys', 'values'].map((kind) => [
+      `${kind}.${layer}`,
+      float32(rows, headsOf(config), capacity, config.width / headsOf(config)),
+    ]),
   );
   const step = { ids: int32(rows), position: int32(1), mask: float32(1, 1, 1, capacity) };
   return { program, specs: { ...tensorSpecs(config), ...step, ...Object.fromEntries(cache) } };
@@ -120,7 +122,8 @@ function blocks(
   [B, T]: readonly [number, number],
   attend: Attention,
 ): tf.Tensor2D {
-  const { width: D, heads: H } = config;
+  const { width: D } = config;
+  const H = headsOf(config);
   const linear = (x: tf.Tensor, name: string) =>
     tf.add(tf.matMul(x, p[`${name}.weight`]!), p[`${name}.bias`]!);
   const norm = (x: tf.Tensor, name: string) => layerNorm(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
@@ -136,7 +139,10 @@ function blocks(
   return norm(x, 'ln_f') as tf.Tensor2D;
 }
 
-const scaled = (scores: tf.Tensor, { width, heads }: ModelConfig) => tf.div(scores, Math.sqrt(width / heads));
+const headsOf = (config: ModelConfig): number => architectureOf(config).cacheShape(config, 1, 1)[1];
+
+const scaled = (scores: tf.Tensor, config: ModelConfig) =>
+  tf.div(scores, Math.sqrt(config.width / headsOf(config)));
 
 function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor {
   const centred = tf.sub(x, tf.mean(x, -1, true));

@@ -1,6 +1,7 @@
 import { meanEstimate } from '@rlhf-streams/evaluation';
 import type { RunConfigInput } from '@rlhf-streams/runs';
-import { followRun, type Platform, recipe, requestRun, startPlatform } from 'rlhf-streams';
+import { recipe } from '@rlhf-streams/sentiment';
+import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
 import { timed } from '../timing.js';

@@ -1,0 +1,86 @@
+/**
+ * What an architecture (GPT-2, Llama) is to the rest of the project. Checkpoints, generation, scoring and training ask
+ * this object; names of tensors, keys of `config.json` and the computation itself are known to its folder alone.
+ *
+ * Shapes: B rows, T tokens, D width, V vocabulary, H heads with keys and values, K width of such a head, C capacity.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { ModelConfig, ModelSize } from './model-config.js';
+
+/** A tensor that a model learns. */
+export interface LearnedTensor {
+  readonly shape: readonly number[];
+  /** Before training: one constant, or draws from a normal distribution around 0 with this standard deviation. */
+  readonly initial: { readonly constant: number } | { readonly deviation: number };
+  /** Whether weight decay applies to it. */
+  readonly decay: boolean;
+  /** Whether it belongs to the head, and not to the trunk that models with other heads have too. */
+  readonly ofHead: boolean;
+}
+
+/** The learned tensors by name, as tensors of a program. */
+export type Parameters = Readonly<Record<string, tf.Tensor>>;
+
+/** Keys and values of one layer, [B, H, T, K]. */
+export interface LayerCache {
+  readonly keys: tf.Tensor;
+  readonly values: tf.Tensor;
+}
+
+export interface Architecture<Config extends ModelConfig = ModelConfig> {
+  readonly name: Config['architecture'];
+
+  /**
+   * Reads a parsed `config.json` of this `model_type`; what is missing gets the default that transformers has.
+   * @param source names the file in errors
+   * @throws ModelError MODEL_CONFIG_INVALID, MODEL_CONFIG_UNSUPPORTED
+   */
+  parseConfig(json: unknown, source: string): Config;
+  /** The `config.json` of a model, as transformers reads it. */
+  configJson(config: Config): Record<string, unknown>;
+  /** A language model of this size that is yet to be made. */
+  newConfig(size: ModelSize): Config;
+
+  /** Every learned tensor by its name, in the order of a checkpoint. Layers are alike: each adds the same shapes. */
+  tensors(config: Config): ReadonlyMap<string, LearnedTensor>;
+  /** The name in `tensors` of what a file stores under `stored`; undefined where that was not learned, as a mask. */
+  nameOf(stored: string): string | undefined;
+  /** The name under which transformers stores a tensor. */
+  storedName(name: string): string;
+  /** Tensors that a file may hold although each is another one over again: copy -> original. */
+  copies(config: Config): ReadonlyMap<string, string>;
+
+  /**
+   * Final hidden states of whole sequences, which start at position 0 and are padded on the right.
+   * @param ids [B, T] int32
+   * @returns hidden [B * T, D], and for each layer the keys and values of all T tokens
+   */
+  forward(config: Config, p: Parameters, ids: tf.Tensor): { hidden: tf.Tensor2D; cache: LayerCache[] };
+  /**
+   * One decode step: a token a row, each at its own position, attending to the row's cache and to itself.
+   * @param ids [B] int32
+   * @param positions [B] int32: the tokens already in the row's cache
+   * @param cache for each layer [B, H, C, K], of which the first `positions[b]` entries count
+   * @returns hidden [B, D], and for each layer the keys and values [B, H, 1, K] to put at `positions`
+   */
+  step(
+    config: Config,
+    p: Parameters,
+    ids: tf.Tensor,
+    positions: tf.Tensor,
+    cache: readonly LayerCache[],
+  ): { hidden: tf.Tensor2D; added: LayerCache[] };
+  /** Shape of the keys, and of the values, of one layer: [B, H, C, K]. */
+  cacheShape(config: Config, rows: number, capacity: number): readonly [number, number, number, number];
+
+  /** Logits [N, V] of hidden states [N, D]. */
+  languageHead(config: Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D;
+  /** A reward or a value [N] of hidden states [N, D]. */
+  scalarHead(config: Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor1D;
+
+  /**
+   * Numbers that a token takes of memory in a sequence of `length` tokens: `working` while one layer computes, `kept`
+   * by every layer for the gradient.
+   */
+  activations(config: Config, length: number): { readonly working: number; readonly kept: number };
+}

@@ -1,0 +1,115 @@
+/** The fields of `config.json` that every architecture of transformers has (its `PretrainedConfig`), both ways. */
+import { z } from 'zod';
+import { ModelError } from '../errors.js';
+import type { Head, ModelConfig } from '../model-config.js';
+
+/** The classes that transformers computes an architecture by; `architectures` names the one with the model's head. */
+export interface ModelClasses {
+  readonly trunk: string;
+  readonly language: string;
+  readonly scalar: string;
+}
+
+/** A positive integer up to `max`, beyond which a file is damaged rather than large. */
+export const size = (max: number) => z.int().positive().max(max);
+const tokenId = z.int().nonnegative().nullish();
+
+/** Their schemas, for the architecture's own to be added to. */
+export const commonFields = ({ trunk, language, scalar }: ModelClasses) => ({
+  model_type: z.string(),
+  architectures: z
+    .array(z.enum([trunk, language, scalar]))
+    .length(1)
+    .nullish(),
+  bos_token_id: tokenId,
+  eos_token_id: tokenId,
+  pad_token_id: tokenId,
+  num_labels: size(2 ** 16).optional(),
+  id2label: z.record(z.string(), z.string()).nullish(),
+});
+type CommonFields = z.output<z.ZodObject<ReturnType<typeof commonFields>>>;
+
+const TOKENS = {
+  bosTokenId: 'bos_token_id',
+  eosTokenId: 'eos_token_id',
+  padTokenId: 'pad_token_id',
+} as const;
+type TokenName = keyof typeof TOKENS;
+
+/**
+ * The ids of special tokens.
+ * @param defaults ids that transformers takes where the file names none
+ * @throws ModelError MODEL_CONFIG_INVALID
+ */
+export function specialTokens(
+  fields: CommonFields & { readonly vocab_size: number },
+  defaults: { readonly [Name in TokenName]?: number },
+  source: string,
+): { readonly [Name in TokenName]?: number } {
+  const { vocab_size: vocabSize } = fields;
+  const found = Object.entries(TOKENS).flatMap(([name, key]) => {
+    const fallback = defaults[name as TokenName];
+    // An architecture's own id means nothing in a smaller vocabulary that does not mention it.
+    const id = fields[key] === undefined && (fallback ?? vocabSize) < vocabSize ? fallback : fields[key];
+    if (id === undefined || id === null) return [];
+    if (id < vocabSize) return [[name, id]];
+    throw new ModelError(
+      'MODEL_CONFIG_INVALID',
+      `${source}: ${key} must be less than vocab_size (${vocabSize}), got ${id}.`,
+    );
+  });
+  return Object.fromEntries(found);
+}
+
+export function headOf(fields: CommonFields, classes: ModelClasses): Head {
+  if (fields.architectures?.[0] !== classes.scalar) return { kind: 'language' };
+  // transformers writes no num_labels, and no id2label where there are two.
+  const labels = fields.num_labels ?? (fields.id2label ? Object.keys(fields.id2label).length : 2);
+  return { kind: 'scalar', labels };
+}
+
+/** The fields that neither `known` nor {@link commonJson} says anew. */
+export function extraFields(
+  fields: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): Pick<ModelConfig, 'extra'> {
+  const derived = new Set([...known, 'label2id', 'dtype', 'torch_dtype']);
+  const extra = Object.entries(fields).filter(([key]) => !derived.has(key));
+  return extra.length > 0 ? { extra: Object.fromEntries(extra) } : {};
+}
+
+/** What `config.json` says of any model. */
+export function commonJson(config: ModelConfig, classes: ModelClasses): Record<string, unknown> {
+  const { head } = config;
+  const labels = head.kind === 'scalar' ? Array.from({ length: head.labels }, (_, i) => `LABEL_${i}`) : [];
+  return {
+    architectures: [classes[head.kind]],
+    model_type: config.architecture,
+    dtype: 'float32',
+    vocab_size: config.vocabSize,
+    bos_token_id: config.bosTokenId ?? null,
+    eos_token_id: config.eosTokenId ?? null,
+    pad_token_id: config.padTokenId ?? null,
+    tie_word_embeddings: config.tieWordEmbeddings,
+    ...(head.kind === 'scalar' && {
+      num_labels: head.labels,
+      id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
+      label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+    }),
+  };
+}
+
+/** @throws ModelError of this code that names every field that does not fit. */
+export function checked<T extends z.ZodType>(
+  type: T,
+  value: unknown,
+  code: 'MODEL_CONFIG_INVALID' | 'MODEL_CONFIG_UNSUPPORTED',
+  source: string,
+): z.output<T> {
+  const parsed = type.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,
+  );
+  throw new ModelError(code, `${source}: ${problems.join('; ')}`, { cause: parsed.error });
+}

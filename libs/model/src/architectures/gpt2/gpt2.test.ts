@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { cpuEngine, type Engine, int32, onnxEngine } from '@rlhf-streams/tensor';
+import { describe, expect, it } from 'vitest';
+import { readCheckpoint } from '../../checkpoint/directory.js';
+import { readSafetensors } from '../../checkpoint/safetensors.js';
+import { createGenerator } from '../../generation/generator.js';
+import { keyFor } from '../../sampling/rollout-draws.js';
+import { logprobScorer, rewardScorer } from '../../scoring.js';
+import { parameterSpecs } from '../../weights.js';
+import { architectureOf } from '../index.js';
+
+const fixture = (path: string) => new URL(`../../../fixtures/models/${path}`, import.meta.url).pathname;
+const json = async (path: string) => JSON.parse(await readFile(fixture(path), 'utf8'));
+
+async function load(name: string) {
+  const { config, tensors } = await readCheckpoint(fixture(name));
+  const parameters = Object.fromEntries([...tensors].map(([key, { data }]) => [key, data]));
+  return { config, parameters, expected: await json(`${name}/expected.json`) };
+}
+
+const close = (came: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number) => {
+  expect(came.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    expect(Math.abs(came[i]! - expected[i]!), `[${i}]: ${came[i]} for ${expected[i]}`).toBeLessThan(
+      tolerance,
+    );
+  }
+};
+
+describe.each<[string, Engine]>([
+  ['cpu', cpuEngine()],
+  ['onnx', onnxEngine()],
+])('the gpt2 checkpoint of transformers on %s', (_name, engine) => {
+  it('has its logits', async () => {
+    const { config, parameters, expected } = await load('gpt2');
+    const { tensors } = await readSafetensors(fixture('gpt2/expected.safetensors'));
+    const { forward, languageHead } = architectureOf(config);
+    for (const { input_ids, logits_tensor } of expected.cases) {
+      const specs = { ...parameterSpecs(config), ids: int32(1, input_ids.length) };
+      const program = await engine.compile(
+        (t) => ({ logits: languageHead(config, t, forward(config, t, t.ids!).hidden) }),
+        specs,
+      );
+      const { logits } = await program.run({ ...parameters, ids: Int32Array.from(input_ids) });
+      close(logits!, tensors.get(logits_tensor)!.data as Float32Array, 1e-4);
+    }
+  });
+
+  it('gives the log-probs of its prompts', async () => {
+    const { config, parameters, expected } = await load('gpt2');
+    const prompts = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
+    const rows = await logprobScorer(engine, config).score(parameters, prompts);
+    rows.forEach((row, i) => {
+      close(row, expected.cases[i].token_logprobs, 1e-4);
+    });
+  });
+
+  it('continues greedily with its tokens', async () => {
+    const { config, parameters, expected } = await load('gpt2');
+    const generator = createGenerator(engine, config, { slots: 4 });
+    const weights = { version: 'golden', parameters };
+    await Promise.all(
+      expected.cases.map(
+        async (c: { input_ids: number[]; greedy_ids: number[]; greedy_token_logprobs: number[] }) => {
+          const sampling = { temperature: 0, topK: 0, topP: 1 };
+          const { tokens, logprobs } = await generator.generate({
+            weights,
+            promptTokens: c.input_ids,
+            sampling,
+            maxNewTokens: c.greedy_ids.length,
+            stopTokens: [],
+            key: keyFor(0, 'x'),
+          });
+          expect(tokens).toEqual(c.greedy_ids);
+          close(logprobs, c.greedy_token_logprobs, 1e-4);
+        },
+      ),
+    );
+  });
+
+  it('has the score of its reward head', async () => {
+    const { config, parameters, expected } = await load('gpt2-seqcls');
+    const sequences = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
+    const scores = await rewardScorer(engine, config).score(parameters, sequences);
+    close(
+      scores,
+      expected.cases.map((c: { score: number }) => c.score),
+      1e-4,
+    );
+  });
+});

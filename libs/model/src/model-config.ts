@@ -1,0 +1,66 @@
+/** What is known of a model without its weights. */
+import { ModelError } from './errors.js';
+
+/** What every model has, whatever its architecture. Further fields are its architecture's own. */
+export interface ModelConfig {
+  /** Name of the architecture, which is `model_type` in `config.json`. */
+  readonly architecture: string;
+  readonly vocabSize: number;
+  /** The longest sequence, prompt and completion together, in tokens. */
+  readonly contextLength: number;
+  /** The size of a hidden state. */
+  readonly width: number;
+  readonly layers: number;
+  readonly head: Head;
+  /** Whether the output matrix of a language head is the token embedding. */
+  readonly tieWordEmbeddings: boolean;
+  /** Begins a text that has no other beginning. */
+  readonly bosTokenId?: number;
+  /** Ends a text. */
+  readonly eosTokenId?: number;
+  /** Fills rows up, and is no part of a text. */
+  readonly padTokenId?: number;
+  /** Fields of the original `config.json` that change nothing here; they are written back as they came. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** What stands on the last hidden state: logits of the next token, or `labels` numbers for a sequence. */
+export type Head = { readonly kind: 'language' } | { readonly kind: 'scalar'; readonly labels: number };
+
+/** What a new model is asked for by; everything else is its architecture's convention. */
+export interface ModelSize
+  extends Pick<ModelConfig, 'vocabSize' | 'contextLength' | 'width' | 'layers'>,
+    Partial<Pick<ModelConfig, 'bosTokenId' | 'eosTokenId' | 'padTokenId'>> {
+  /** Attention heads of a layer; they divide the width. */
+  readonly heads: number;
+}
+
+export type ModelKind = 'language model' | 'reward model' | 'classifier';
+
+/** A reward model gives a sequence one number, a classifier several. */
+export function modelKind({ head }: Pick<ModelConfig, 'head'>): ModelKind {
+  if (head.kind === 'language') return 'language model';
+  return head.labels === 1 ? 'reward model' : 'classifier';
+}
+
+/** The model with a head that gives one number, a reward or a value, in place of its own. */
+export const withScalarHead = (config: ModelConfig): ModelConfig => ({
+  ...config,
+  head: { kind: 'scalar', labels: 1 },
+});
+
+/** @throws ModelError MODEL_ROLE when a model of another kind came; `role` names what it was to be. */
+export function expectKind(role: string, kind: ModelKind, config: ModelConfig): void {
+  const came = modelKind(config);
+  if (came !== kind)
+    throw new ModelError('MODEL_ROLE', `expected the ${role} to be a ${kind}, got a ${came}`);
+}
+
+/** Equal for models that the same programs compute. */
+export const shapeKey = ({
+  extra: _,
+  bosTokenId: _b,
+  eosTokenId: _e,
+  padTokenId: _p,
+  ...shape
+}: ModelConfig): string => JSON.stringify(shape);
