@@ -1,4 +1,4 @@
-import { backoff, pause } from '@rlhf-streams/waiting';
+import { backoff } from '@rlhf-streams/waiting';
 import { warn } from './errors.js';
 import type { EventLog, Subscription, TopicPartition } from './port.js';
 
@@ -19,7 +19,7 @@ export interface OwnHandlers {
 
 /** A task that ran for longer had recovered from its last failure: the next one counts as the first. */
 const RECOVERED_MS = 60_000;
-const MAX_RETRY_MS = 5_000;
+const MAX_DELAY_MS = 5_000;
 
 /**
  * Runs one task for each partition of a topic that this member of the group owns. When the partition goes to another
@@ -37,7 +37,8 @@ export function own(
   const running = new Map<number, { controller: AbortController; ended: Promise<void> }>();
 
   async function run(partition: number, signal: AbortSignal): Promise<void> {
-    for (let failures = 1; !signal.aborted; failures++) {
+    const delays = backoff({ minDelayMs: retryDelayMs, maxDelayMs: MAX_DELAY_MS });
+    while (!signal.aborted) {
       const began = performance.now();
       try {
         await task(partition, signal);
@@ -45,8 +46,8 @@ export function own(
       } catch (error) {
         if (signal.aborted && error instanceof Error && error.name === 'AbortError') return;
         onError(error, partition);
-        if (performance.now() - began > RECOVERED_MS) failures = 1;
-        await pause(backoff(failures, { minMs: retryDelayMs, maxMs: MAX_RETRY_MS }), signal);
+        if (performance.now() - began > RECOVERED_MS) delays.reset();
+        await delays.pause(signal);
       }
     }
   }

@@ -1,10 +1,20 @@
 import { expect, it } from 'vitest';
 import { backoff } from './backoff.js';
 
-it('a backoff doubles up to its limit, whatever the number of failures', () => {
-  const limits = { minMs: 20, maxMs: 1000 };
-  expect([1, 2, 3, 6, 7, 10_000].map((failures) => backoff(failures, limits))).toEqual([
-    20, 40, 80, 640, 1000, 1000,
-  ]);
-  expect(backoff(10_000, { minMs: 0.5, maxMs: 5 })).toBe(5);
+const aborted = AbortSignal.abort();
+
+it('doubles up to its limit, and begins anew after progress', async () => {
+  const delays = backoff({ minDelayMs: 1000, maxDelayMs: 3000 });
+  const lasted: number[] = [];
+  for (let pauses = 0; pauses < 4; pauses++) {
+    lasted.push(delays.nextMs);
+    await delays.pause(aborted);
+  }
+  expect(lasted).toEqual([1000, 2000, 3000, 3000]);
+  delays.reset();
+  expect(delays.nextMs).toBe(1000);
+});
+
+it('never lasts longer than its limit', () => {
+  expect(backoff({ minDelayMs: 1000, maxDelayMs: 100 }).nextMs).toBe(100);
 });

@@ -1,15 +1,39 @@
+import { pause } from './pause.js';
+
+/** Pauses between attempts of a loop that `retry` cannot run, because progress in the middle of an attempt counts. */
 export interface Backoff {
-  /** Milliseconds before the first retry; doubled at each further one. */
-  readonly minMs: number;
-  /** The longest wait, in milliseconds. */
-  readonly maxMs: number;
+  /** Milliseconds that the next pause lasts. */
+  readonly nextMs: number;
+  /** Waits for `nextMs`, or until the signal aborts; the pause after it is twice as long. */
+  pause(signal: AbortSignal): Promise<void>;
+  /** There was progress: the next pause is as short as the first. */
+  reset(): void;
 }
 
 /**
- * Milliseconds to wait before retry number `failures` (1, 2, ...), for loops that `retry` does not fit: those that try
- * again whatever was thrown, or that do something else between two attempts.
+ * Pauses of `minDelayMs` milliseconds at first, doubled each time up to `maxDelayMs`.
  *
- * @example await pause(backoff(failures, { minMs: 20, maxMs: 1000 }), signal); // 20, 40, 80, ... 1000, 1000
+ * @example
+ * const delays = backoff({ minDelayMs: 100, maxDelayMs: 5000 });
+ * while (!signal.aborted) {
+ *   if (await connect()) delays.reset();
+ *   else await delays.pause(signal);
+ * }
  */
-export const backoff = (failures: number, { minMs, maxMs }: Backoff): number =>
-  Math.min(maxMs, minMs * 2 ** (failures - 1));
+export function backoff(options: { readonly minDelayMs: number; readonly maxDelayMs: number }): Backoff {
+  const { minDelayMs, maxDelayMs } = options;
+  let nextMs = Math.min(minDelayMs, maxDelayMs);
+  return {
+    get nextMs() {
+      return nextMs;
+    },
+    pause: async (signal) => {
+      const ms = nextMs;
+      nextMs = Math.min(2 * nextMs, maxDelayMs);
+      await pause(ms, signal);
+    },
+    reset: () => {
+      nextMs = Math.min(minDelayMs, maxDelayMs);
+    },
+  };
+}

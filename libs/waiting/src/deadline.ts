@@ -1,4 +1,4 @@
-import { linkTo } from './signals.js';
+import { linkTo, untilAborted } from './signals.js';
 
 /** A wait that took longer than it may. Its message names what was waited for. */
 export class DeadlineError extends Error {
@@ -7,7 +7,7 @@ export class DeadlineError extends Error {
 }
 
 export interface Deadline {
-  /** Milliseconds until the wait is given up. */
+  /** Milliseconds until the wait is given up, at most `FOREVER_MS`. */
   readonly ms: number;
   /** What is waited for, for the message of the error; or the error itself. */
   readonly late: string | (() => Error);
@@ -16,8 +16,8 @@ export interface Deadline {
 }
 
 /**
- * The result of `work`, if it comes in time. A function is given a signal that aborts when the wait is given up; how
- * it ends after that is nobody's concern.
+ * The result of `work`, if it comes in time. A function is given a signal that aborts when the wait is given up; nobody
+ * hears how it ends after that.
  *
  * @throws DeadlineError RUNTIME_DEADLINE, or what `late` makes; the reason of `signal`; what `work` throws.
  * @example await withDeadline((signal) => fetch(url, { signal }), { ms: 1000, late: 'the store to answer' });
@@ -33,32 +33,11 @@ export async function withDeadline<T>(
     controller.abort(error);
   }, ms);
   try {
-    return await new Promise<T>((resolve, reject) => {
-      const onAbort = () => reject(controller.signal.reason);
-      controller.signal.addEventListener('abort', onAbort, { once: true });
-      if (controller.signal.aborted) onAbort();
-      if (typeof work !== 'function') work.then(resolve, reject);
-      else if (!controller.signal.aborted) Promise.resolve(work(controller.signal)).then(resolve, reject);
-    });
+    if (typeof work !== 'function') return await untilAborted(work, controller.signal);
+    controller.signal.throwIfAborted();
+    return await untilAborted(Promise.resolve(work(controller.signal)), controller.signal);
   } finally {
     clearTimeout(timer);
     unlink();
-  }
-}
-
-/**
- * Waits for `work`, but no longer than `ms` milliseconds: whether it ended in time.
- *
- * @throws what `work` throws in time; what it throws later is nobody's concern.
- * @example if (!(await within(5000, handlers))) warn('handlers still run');
- */
-export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const late = new Error('late');
-  try {
-    await withDeadline(work, { ms, late: () => late });
-    return true;
-  } catch (error) {
-    if (error === late) return false;
-    throw error;
   }
 }

@@ -1,5 +1,6 @@
 export { type Backoff, backoff } from './backoff.js';
-export { type Deadline, DeadlineError, withDeadline, within } from './deadline.js';
+export { type Deadline, DeadlineError, withDeadline } from './deadline.js';
 export { FOREVER_MS, pause } from './pause.js';
 export { type RetryOptions, retry } from './retry.js';
-export { type LinkedSignal, linked, linkTo, shareable } from './signals.js';
+export { type LinkedSignal, linked, shareable, untilAborted } from './signals.js';
+export { within } from './within.js';

@@ -1,4 +1,4 @@
-/** Signals that live as long as a process, waited for by much that does not. */
+/** Abort signals that live as long as a process, waited for by work that does not. */
 import { setMaxListeners } from 'node:events';
 
 export interface LinkedSignal {
@@ -29,6 +29,20 @@ export function linkTo(signal: AbortSignal | undefined, controller: AbortControl
   if (signal.aborted) onAbort();
   shareable(signal).addEventListener('abort', onAbort, { once: true });
   return () => signal.removeEventListener('abort', onAbort);
+}
+
+/**
+ * What `work` comes to, unless the signal aborts first; then nobody hears how the work ends.
+ *
+ * @throws the reason of the signal; what `work` throws.
+ */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    shareable(signal).addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 /** The signal, for any number of listeners: Node takes more than ten for a leak and warns. */

@@ -5,7 +5,7 @@
  */
 import { LogError, type LogRecord, type TopicPartition } from '@rlhf-streams/log';
 import { partitionKey } from '@rlhf-streams/log/core';
-import { backoff } from '@rlhf-streams/waiting';
+import { type Backoff, backoff, pause, shareable } from '@rlhf-streams/waiting';
 import { describe, faultOf, toLogError } from '../wire/errors.js';
 import { listOffsets } from '../wire/offsets.js';
 import type { Wire } from '../wire/wire.js';
@@ -48,7 +48,7 @@ const MAX_BUFFERED_RECORDS = 1_000;
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** How long a broker holds the shared request, and so how long a reader may wait until it is part of the next one. */
 const MAX_WAIT_MS = 500;
-const RETRY = { minMs: 20, maxMs: 1_000 };
+const RETRY = { minDelayMs: 20, maxDelayMs: 1_000 };
 /** A topic that brokers have not known for this time was removed; before that it may only just have been created. */
 const UNKNOWN_TIMEOUT_MS = 10_000;
 
@@ -64,8 +64,9 @@ interface State {
   asked: number;
   /** Left out of requests until its rest is over. */
   resting: boolean;
-  failures: number;
-  failingSince: number;
+  readonly delays: Backoff;
+  /** When the failures began that nothing came between; undefined while there are none. */
+  failingSince: number | undefined;
   failure: unknown;
 }
 
@@ -81,10 +82,10 @@ interface Lane {
 export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
   /** By partition key. */
   const readers = new Map<string, Set<State>>();
-  const rests = new Set<NodeJS.Timeout>();
+  const closing = new AbortController();
+  const closed = shareable(closing.signal);
   const lanes = [lane(direct, true, 0), lane(waiting, false, MAX_WAIT_MS)];
   let running = false;
-  let closed = false;
   let requests = 0;
 
   function lane(wire: Wire, behind: boolean, maxWaitMs: number): Lane {
@@ -93,15 +94,15 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
 
   function go(): void {
     for (const { bell } of lanes) bell.ring();
-    if (running || closed) return;
+    if (running || closed.aborted) return;
     running = true;
     for (const each of lanes) void serve(each);
   }
 
   async function serve(each: Lane): Promise<void> {
-    while (!closed) {
+    while (!closed.aborted) {
       for (const [nodeId, states] of await byLeader(each, readyIn(each))) {
-        if (closed || each.busy.has(nodeId)) continue;
+        if (closed.aborted || each.busy.has(nodeId)) continue;
         each.busy.add(nodeId);
         void request(each, nodeId, states).finally(() => {
           each.busy.delete(nodeId);
@@ -162,7 +163,8 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
   /** Hands the answer to every reader whose position lies within it. */
   function deliver({ from, next, records, isAll }: Fetched, states: readonly State[]): void {
     for (const state of states) {
-      state.failures = 0;
+      state.delays.reset();
+      state.failingSince = undefined;
       if (state.position < from || state.position > next) continue;
       state.behind = !isAll;
       if (state.position === next) continue;
@@ -174,17 +176,20 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
 
   /** Lets readers rest where the error passes, having dropped metadata that may be out of date; else they fail. */
   function trouble(wire: Wire, states: readonly State[], error: unknown): void {
-    if (closed) return;
+    if (closed.aborted) return;
     if (faultOf(error).canRetry || isUnknown(error)) {
       wire.forget(error);
       for (const state of states) note(state, error);
-      const failures = Math.min(...states.map((state) => state.failures));
-      rest(states, backoff(failures, RETRY));
+      // The reader that failed least decides, so that none waits for the failures of others.
+      void rest(
+        states,
+        states.map(({ delays }) => delays.pause(closed)),
+      );
     } else for (const state of states) fail(state, toLogError(error, `read ${partitionKey(state.at)}`));
   }
 
   function note(state: State, error: unknown): void {
-    if (state.failures++ === 0) state.failingSince = performance.now();
+    state.failingSince ??= performance.now();
     const allowedMs = isUnknown(error) ? Math.min(UNKNOWN_TIMEOUT_MS, deadlineMs) : deadlineMs;
     if (performance.now() - state.failingSince > allowedMs)
       fail(state, isUnknown(error) ? error : unreadable(state.at, allowedMs, error));
@@ -195,14 +200,12 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
     state.onChange();
   }
 
-  function rest(states: readonly State[], ms: number): void {
+  /** Leaves readers out of requests until the first of `pauses` has ended. */
+  async function rest(states: readonly State[], pauses: readonly Promise<void>[]): Promise<void> {
     for (const state of states) state.resting = true;
-    const timer = setTimeout(() => {
-      rests.delete(timer);
-      for (const state of states) state.resting = false;
-      go();
-    }, ms);
-    rests.add(timer);
+    await Promise.race(pauses);
+    for (const state of states) state.resting = false;
+    go();
   }
 
   /** A position before the earliest record moves there (retention removed what was between); one past the end waits. */
@@ -211,7 +214,8 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
     state.resting = true;
     try {
       const [earliest] = await listOffsets(direct, [state.at], 'earliest');
-      if (earliest === undefined || position >= earliest.offset) return rest([state], MAX_WAIT_MS);
+      if (earliest === undefined || position >= earliest.offset)
+        return rest([state], [pause(MAX_WAIT_MS, closed)]);
       if (state.position === position) state.position = earliest.offset;
       state.resting = false;
       state.onChange();
@@ -232,9 +236,9 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
         behind: true,
         asked: 0,
         resting: false,
-        failures: 0,
-        failingSince: 0,
-        failure: closed ? new LogError('LOG_CLOSED', 'The log was closed.') : undefined,
+        delays: backoff(RETRY),
+        failingSince: undefined,
+        failure: closed.aborted ? new LogError('LOG_CLOSED', 'The log was closed.') : undefined,
       };
       const key = partitionKey(at);
       readers.set(key, (readers.get(key) ?? new Set()).add(state));
@@ -271,8 +275,7 @@ export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
       };
     },
     close() {
-      closed = true;
-      for (const timer of rests) clearTimeout(timer);
+      closing.abort();
       for (const { bell } of lanes) bell.ring();
       for (const state of everyReader()) fail(state, new LogError('LOG_CLOSED', 'The log was closed.'));
     },

@@ -3,7 +3,6 @@
  * joins each new generation. It knows nothing of records: it reports assignments, and commits offsets for the group.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TopicPartition } from '@rlhf-streams/log';
 import { warn } from '@rlhf-streams/log/core';
 import { backoff, pause, within } from '@rlhf-streams/waiting';
@@ -32,7 +31,7 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
-const RETRY = { minMs: 20, maxMs: 1_000 };
+const RETRY = { minDelayMs: 20, maxDelayMs: 1_000 };
 const COMMIT_RETRY_MS = 20;
 const LEAVE_TIMEOUT_MS = 5_000;
 const NO_GENERATION = -1;
@@ -61,10 +60,11 @@ export function joinGroup(
   const coordinator = (): Promise<Broker> => wire.coordinator('group', group);
 
   async function run(): Promise<void> {
-    for (let failures = 0; !ending.signal.aborted; ) {
+    const delays = backoff(RETRY);
+    while (!ending.signal.aborted) {
       try {
         await join();
-        failures = 0;
+        delays.reset();
         await live();
       } catch (error) {
         if (ending.signal.aborted) return;
@@ -76,8 +76,7 @@ export function joinGroup(
         if (needsRejoin) continue;
         if (canRetry) wire.forget(error);
         else warn(toLogError(error, `take part in group ${group}`));
-        failures++;
-        await pause(backoff(failures, RETRY), ending.signal);
+        await delays.pause(ending.signal);
       }
     }
   }
@@ -191,7 +190,7 @@ export function joinGroup(
           if (!(needsRejoin || lostMembership) || performance.now() > end) throw error;
           // The heartbeat is brought forward, because its answer tells whether this member is still in the group.
           beat.abort();
-          await sleep(COMMIT_RETRY_MS);
+          await pause(COMMIT_RETRY_MS);
         }
       }
     },

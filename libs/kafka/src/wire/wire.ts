@@ -2,7 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { LogError } from '@rlhf-streams/log';
-import { backoff, linked, pause, withDeadline } from '@rlhf-streams/waiting';
+import { backoff, linked, withDeadline } from '@rlhf-streams/waiting';
 import type { SocketDestination } from 'kafkajs/src/network/connectionPool.js';
 import type { KafkaSettings } from '../options.js';
 import { type Cluster, openCluster } from './cluster.js';
@@ -34,7 +34,7 @@ export interface Wire extends Omit<Cluster, 'close'> {
 }
 
 /** A transaction finds the one before it unfinished for some milliseconds, so the first retry comes soon. */
-const RETRY = { minMs: 5, maxMs: 1_000 };
+const RETRY = { minDelayMs: 5, maxDelayMs: 1_000 };
 const KEEP_ALIVE_MS = 60_000;
 
 export function openWire(settings: KafkaSettings): Wire {
@@ -70,10 +70,11 @@ export function openWire(settings: KafkaSettings): Wire {
     async attempt(what, work, { deadlineMs = settings.deadlineMs, signal } = {}) {
       const end = performance.now() + deadlineMs;
       const stop = linked(closing.signal, signal);
+      const delays = backoff(RETRY);
       let cause: unknown;
       const late = () => unavailable(what, deadlineMs, cause);
       try {
-        for (let failures = 1; !stop.signal.aborted; failures++) {
+        while (!stop.signal.aborted) {
           try {
             const ms = Math.max(0, end - performance.now());
             return await withDeadline(work(), { ms, late, signal: stop.signal });
@@ -83,7 +84,7 @@ export function openWire(settings: KafkaSettings): Wire {
             if (!faultOf(error).canRetry) throw toLogError(error, what);
             cause = error;
             if (performance.now() > end) throw late();
-            await pause(backoff(failures, RETRY), stop.signal);
+            await delays.pause(stop.signal);
             cluster.forget(error);
           }
         }

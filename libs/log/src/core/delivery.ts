@@ -1,5 +1,5 @@
 /** Hands one partition's records to a member's handler, batch by batch, while the partition is the member's. */
-import { backoff, pause, shareable } from '@rlhf-streams/waiting';
+import { backoff, shareable } from '@rlhf-streams/waiting';
 import { LogError, warn } from '../errors.js';
 import type { Batch, LogRecord, SubscribeOptions, TopicPartition } from '../port.js';
 
@@ -48,7 +48,7 @@ export type DeliveryOptions = Required<
   Pick<SubscribeOptions, 'from' | 'maxBatchRecords' | 'onBatch' | 'onError' | 'retryDelayMs'>
 >;
 
-const MAX_RETRY_MS = 5_000;
+const MAX_DELAY_MS = 5_000;
 
 /** Starts delivering `at` from the group's committed offset, or from where `options.from` says. */
 export function startDelivery(
@@ -60,8 +60,7 @@ export function startDelivery(
   const signal = shareable(controller.signal);
   let handling: Batch | undefined;
 
-  const rest = (failures: number) =>
-    pause(backoff(failures, { minMs: retryDelayMs, maxMs: MAX_RETRY_MS }), signal);
+  const newDelays = () => backoff({ minDelayMs: retryDelayMs, maxDelayMs: MAX_DELAY_MS });
 
   async function start(): Promise<number> {
     const committed = await source.committed();
@@ -74,7 +73,7 @@ export function startDelivery(
 
   async function deliver(reader: PartitionReader, begin: number): Promise<void> {
     let committed = begin;
-    let failures = 0;
+    const delays = newDelays();
     while (!signal.aborted) {
       const portion = await reader.next(maxBatchRecords);
       if (!portion || signal.aborted) return;
@@ -99,15 +98,15 @@ export function startDelivery(
           committed = handled;
         }
         if (handled < next) reader.seek(Math.max(handled, (await source.committed()) ?? 0));
-        failures = 0;
+        delays.reset();
       } catch (error) {
         const isAbort = signal.aborted && error instanceof Error && error.name === 'AbortError';
         if (!isAbort) report(onError, error, { ...at, records });
         if (signal.aborted) return;
         // The handler may have committed a part, by `commit` or in a transaction.
         committed = Math.max(first, (await source.committed()) ?? 0);
-        failures = committed > first ? 1 : failures + 1;
-        await rest(failures);
+        if (committed > first) delays.reset();
+        await delays.pause(signal);
         reader.seek(committed);
       } finally {
         handling = undefined;
@@ -130,7 +129,8 @@ export function startDelivery(
 
   /** A log that cannot be read or written now may be later, so the loop goes on, and says so. */
   async function run(): Promise<void> {
-    for (let failures = 1; !signal.aborted; failures++) {
+    const delays = newDelays();
+    while (!signal.aborted) {
       let reader: PartitionReader | undefined;
       try {
         const begin = await start();
@@ -140,7 +140,7 @@ export function startDelivery(
       } catch (error) {
         if (signal.aborted) return;
         warn(error);
-        await rest(failures);
+        await delays.pause(signal);
       } finally {
         reader?.close();
       }
