@@ -32,7 +32,7 @@ describe.skipIf(!inject('kafka'))('three brokers', { timeout: TIMEOUT_MS }, () =
   const lag = async (log: EventLog, group: string, topic: string) =>
     sum((await log.lag(group, [topic]))[topic]!);
 
-  /** For questions to the cluster. */
+  /** Opens connections for the test's own questions to the cluster. */
   function wireTo(brokers: readonly string[]) {
     const wire = openWire(kafkaSettings({ brokers }));
     onTestFinished(() => wire.close());
@@ -101,7 +101,7 @@ describe.skipIf(!inject('kafka'))('three brokers', { timeout: TIMEOUT_MS }, () =
     await round('with three');
     await until('it is handled', () => handled.length >= 50, FACT_TIMEOUT_MS);
 
-    // The one that the group cannot do without.
+    // The broker that coordinates the group is the one that is lost.
     const wire = wireTo(cluster.brokers);
     const coordinator = await wire.coordinator('group', group);
     const lost = cluster.nodes.find(({ address }) => address === coordinator.brokerAddress)!;

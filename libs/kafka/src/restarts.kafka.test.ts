@@ -23,7 +23,7 @@ describe.skipIf(!inject('kafka'))('a broker of its own', { timeout: TIMEOUT_MS }
     cluster = await startKafka({
       settings: {
         'log.cleaner.backoff.ms': '100',
-        // A removed record's batch goes with it at once, where it may.
+        // Batches that compaction leaves empty are removed at once, where the broker may.
         'log.cleaner.delete.retention.ms': '1',
       },
     });
@@ -42,7 +42,7 @@ describe.skipIf(!inject('kafka'))('a broker of its own', { timeout: TIMEOUT_MS }
     const record = (key: string, value: string) => ({ topic, key, value });
     for (const value of ['1', '2', '3'])
       await older.publish([record('key', value), record('key', `${value}!`)]);
-    // The last batch of the other producer stays, without records.
+    // A producer's last batch stays, though it has no records any more.
     await newer.publish([record('key', 'last')]);
     let fillers = 0;
     await until(
@@ -85,7 +85,7 @@ describe.skipIf(!inject('kafka'))('a broker of its own', { timeout: TIMEOUT_MS }
             commits: [{ group, topic, partition, offset: records.at(-1)!.offset + 1 }],
           });
         } catch (error) {
-          // The broker ended a transaction that took too long, as it was away: this is still the only owner.
+          // While the broker was away the transaction took too long, and the broker aborted it: no other owner exists.
           producers.delete(partition);
           throw error;
         }
@@ -96,7 +96,7 @@ describe.skipIf(!inject('kafka'))('a broker of its own', { timeout: TIMEOUT_MS }
     for (let round = 0; round < 3; round++) {
       const records = numbered(source, 100, `${round}/`);
       sent.push(...records.map((record) => record.value as string));
-      // Some are on their way when it dies.
+      // Some records are under way when the broker dies.
       const published = Promise.all(
         Array.from({ length: 10 }, (_, i) => log.publish(records.slice(10 * i, 10 * i + 10))),
       );

@@ -115,7 +115,7 @@ describe('committedRecords', () => {
           const begin = Math.min(start, partition.lastStableOffset);
           const seen: string[] = [];
           let position = begin;
-          // A cut of 0 is an answer that had no room left for this partition.
+          // With a cut of 0 the answer had no room left for this partition.
           const fits = [...cuts, 1];
           for (let fetches = 0; position < partition.lastStableOffset; fetches++) {
             const answer = answerAt(partition, position, fits[fetches % fits.length]!);

@@ -35,7 +35,7 @@ describe.skipIf(!kafka)('members of a group', { timeout: TEST_TIMEOUT_MS }, () =
     return { records, subscription };
   }
 
-  /** Has the coordinator think that every member has left. */
+  /** Removes every member from the group, as the coordinator knows it. */
   async function evict(group: string): Promise<void> {
     const admin = await otherClient(brokers).admin();
     const { groups } = await admin.describeGroups([group]);
@@ -70,7 +70,7 @@ describe.skipIf(!kafka)('members of a group', { timeout: TEST_TIMEOUT_MS }, () =
     await busy.publish(numbered(topic, 20));
     await until('all are delivered', () => handled.length === 20);
     const before = [assignments, count('Heartbeat')] as const;
-    // One each quarter of a session timeout.
+    // A member sends a heartbeat each quarter of a session timeout.
     await until('it has said twelve times that it lives', () => count('Heartbeat') >= before[1] + 12);
     goOn.open();
     await until('all is committed', async () => (await lag(busy, group, topic)) === 0);

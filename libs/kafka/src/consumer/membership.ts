@@ -50,6 +50,7 @@ export function joinGroup(
   const ending = new AbortController();
   let memberId = '';
   let generation = NO_GENERATION;
+  /** The generation in which the partitions held were assigned. */
   let heldSince = NO_GENERATION;
   /** Aborted to end the wait for the next heartbeat. */
   let beat = new AbortController();

@@ -6,7 +6,7 @@ import { newTopic, openLog, TEST_TIMEOUT_MS, texts } from '../broker.test.suppor
 
 const kafka = inject('kafka');
 
-/** Of librdkafka, the client of most languages. */
+/** kcat is built on librdkafka, the client of most languages. */
 describe.skipIf(!kafka || !hasKcat())('kcat', { timeout: TEST_TIMEOUT_MS }, () => {
   const brokers = kafka?.brokers ?? [];
   const lines = Array.from({ length: 200 }, (_, i) => `record ${i} ${'is compressed '.repeat(5)}`);

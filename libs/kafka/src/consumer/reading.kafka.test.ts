@@ -52,7 +52,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
     const { latest } = await log.positions([topic]);
     expect(latest[topic]).toEqual([9]);
     expect(await readAll(log, [topic])).toHaveLength(6);
-    // Nothing but the last marker is left from there on.
+    // From there on, nothing is left but the control record of the last transaction.
     expect(await readAll(log, [topic], { [topic]: [8] })).toEqual([]);
     await producer.transact({ records: numbered(topic, 1) });
     await until('the next is handled', () => records.length === 7);
@@ -69,7 +69,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
     ];
     const followed: string[] = [];
     void follow(log, [topic], ({ records }) => followed.push(...texts(records)));
-    // The key of an abort marker.
+    // This is the key of the control record of an abort.
     const markerKey = Buffer.alloc(4);
     const send = (to: Pick<typeof plain, 'send'>, value: string) =>
       to.send({ topic, messages: [{ key: markerKey, value, partition: 0 }] });
@@ -93,7 +93,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
     await until('the last is read', () => followed.includes('plain 3'));
     expect(followed).toEqual(visible);
     expect(texts(await readAll(log, [topic]))).toEqual(visible);
-    // From within the aborted transaction, and from within the committed one.
+    // A read may begin within the aborted transaction, or within the committed one.
     expect(texts(await readAll(log, [topic], { [topic]: [3] }))).toEqual(visible.slice(2));
     const { group, records } = await handled(log, topic);
     await until('all is handled', async () => records.length === 6 && (await lag(log, group, topic)) === 0);
@@ -112,7 +112,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
       const reading = readAll(log, [topic]).finally(() => {
         isOver = true;
       });
-      // Others that began later have ended: this one could have.
+      // Reads that began later have ended, so this one had the time.
       const fresh = await newTopic(log);
       await log.publish(numbered(fresh, 1));
       for (let i = 0; i < 5; i++) await readAll(log, [fresh]);
@@ -158,7 +158,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
     const producer = await log.transactional(uniqueName('producer'));
     await producer.transact({ records: [], commits: [{ group, topic, partition: 0, offset: 2 }] });
     const admin = await otherClient(brokers).admin();
-    // It has to know the topic before it deletes.
+    // kafkajs's client must know the topic before it deletes records of it.
     await admin.fetchTopicOffsets(topic);
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] });
     const records: LogRecord[] = [];
@@ -271,7 +271,7 @@ describe.skipIf(!kafka)('readers', { timeout: TEST_TIMEOUT_MS }, () => {
       await log.publish(numbered(topic, 1));
       await until('all have the next', () => seen.every((n) => n === 100 + i));
     }
-    // One or two a record, and those that found nothing meanwhile.
+    // A record takes one or two requests; others found nothing meanwhile.
     expect(count('Fetch') - before).toBeLessThan(50);
     signal.abort();
     await Promise.all(readings);

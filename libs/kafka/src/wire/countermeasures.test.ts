@@ -28,7 +28,7 @@ async function listen(answer: (socket: net.Socket, correlationId: number) => voi
   const server = net.createServer((socket) => {
     sockets.push(socket);
     socket.on('error', ignore);
-    // A request: size, api key and version, correlation id.
+    // A request begins with its size, API key and version, and correlation id.
     socket.on('data', (bytes) => answer(socket, bytes.readInt32BE(8)));
   });
   server.listen(0, '127.0.0.1');

@@ -29,7 +29,7 @@ describe.skipIf(!inject('kafka'))('a secure broker', { timeout: TEST_TIMEOUT_MS 
       startKafka({
         secure: true,
         settings: {
-          // A login lasts so long. It is made again ten seconds before.
+          // How long a login lasts; clients log in again ten seconds before its end.
           'connections.max.reauth.ms': '11500',
           'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
           'allow.everyone.if.no.acl.found': 'true',
@@ -116,7 +116,7 @@ describe.skipIf(!inject('kafka'))('a secure broker', { timeout: TEST_TIMEOUT_MS 
       await log.publish(numbered(topic, 1, `${published++} `));
       await until('it is read', () => read.length === published);
     };
-    // To ask, and to fetch, at once and waiting; and the member's own.
+    // The connections are for requests, for fetches at once, for fetches that wait, and the member's own.
     const all = 5;
     await until('all connections are open', async () => {
       await publish();

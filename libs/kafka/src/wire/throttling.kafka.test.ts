@@ -29,7 +29,7 @@ describe.skipIf(!kafka)('a client over its quota', { timeout: TEST_TIMEOUT_MS },
         apiName: 'AlterClientQuotas',
         encode: async () => new Encoder().writeArray([entry]).writeBoolean(false),
       },
-      // Throttle time, number of entries, and the error code of the first.
+      // The answer begins with the throttle time and the number of entries; then comes the first entry's error code.
       response: { decode: async (bytes) => bytes.readInt16BE(8), parse: async (code) => code },
     });
     expect(errorCode).toBe(0);
@@ -54,7 +54,7 @@ describe.skipIf(!kafka)('a client over its quota', { timeout: TEST_TIMEOUT_MS },
     expect(throttled.length).toBeGreaterThan(0);
     const sent = events.filter(({ message }) => message === 'Consumed pending request');
     expect(sent.length).toBeGreaterThan(0);
-    // A request that had to wait went out when its time had come, and not before.
+    // A request that was held back was sent when its time had come, and not before.
     for (const { at } of sent)
       expect(throttled.some(({ from, until }) => from < at && at < until - 1)).toBe(false);
     expect(await readAll(log, [topic])).toHaveLength(5);

@@ -3,7 +3,7 @@ export { warn } from '../errors.js';
 export type { AdapterProducer, LogAdapter } from './adapter.js';
 export { assign } from './assignment.js';
 export { checkName, checkTopic, recordBytes } from './checks.js';
-export type { PartitionReader, PartitionSource, Portion } from './delivery.js';
+export type { PartitionSource } from './delivery.js';
 export { createHoldings, revoked } from './holdings.js';
 export { createLog } from './log.js';
 export type { MemberOptions, ReadPlan } from './options.js';
