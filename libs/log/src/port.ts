@@ -12,9 +12,9 @@ export interface TopicSpec {
   readonly cleanup: 'delete' | 'compact';
   /** Milliseconds a record is kept; undefined keeps it forever. Only for `cleanup: 'delete'`. */
   readonly retentionMs?: number;
-  /** Copies of each partition. Default the brokers'; logs of one process keep one. */
+  /** The replication factor. Default the brokers'; a log of one process keeps one copy. */
   readonly replication?: number;
-  /** Further settings in Kafka's names; logs of one process have none. */
+  /** Further settings in Kafka's names, which a log of one process ignores. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -26,14 +26,14 @@ export interface TopicChange {
   readonly setting?: string;
   readonly from?: string;
   readonly to: string;
-  /** false: the log will not change that; `note` says why. */
+  /** false: `ensureTopics` will not change this; `note` says why. */
   readonly applies: boolean;
   readonly note?: string;
 }
 
 /**
  * A record to publish. Records of equal `key` go to the same partition, in the order published. Key and headers are
- * well-formed text, a value given as a string is stored as UTF-8; the whole has at most `MAX_RECORD_BYTES`.
+ * well-formed text, and a string as value is stored as UTF-8. All of it together has at most `MAX_RECORD_BYTES`.
  */
 export interface NewRecord {
   readonly topic: string;
@@ -46,7 +46,7 @@ export interface NewRecord {
 export interface LogRecord {
   readonly topic: string;
   readonly partition: number;
-  /** Place in its partition: strictly increasing, not always contiguous (transaction markers, compaction). */
+  /** Place in its partition: strictly increasing, with gaps where control records or compacted records are. */
   readonly offset: number;
   readonly key: string;
   readonly value: Uint8Array;
@@ -60,7 +60,7 @@ export interface TopicPartition {
   readonly partition: number;
 }
 
-/** Next offset to read, by topic and then partition: `positions.rollouts[3]`. Plain JSON. */
+/** The next offset to read, by topic and then partition (`positions.rollouts[3]`), as plain JSON. */
 export type Positions = Readonly<Record<string, readonly number[]>>;
 
 /** Records of one partition, in offset order, never empty. */
@@ -69,7 +69,7 @@ export interface Batch extends TopicPartition {
 }
 
 export interface BatchContext {
-  /** Aborted when the partition is being revoked or the subscription closes: stop soon, leave the rest uncommitted. */
+  /** Aborts when the partition is being revoked or the subscription closes: stop soon, and leave the rest uncommitted. */
   readonly signal: AbortSignal;
   /**
    * Commit every record of this batch up to and including `record`; a later failure of the handler redelivers
@@ -84,35 +84,35 @@ export interface SubscribeOptions {
   readonly group: string;
   readonly topics: readonly string[];
   /**
-   * Where a partition without a committed offset begins. Default `earliest`. What comes after `latest` is known for
-   * certain only once a first record arrives: a broker finds that place some time after `subscribe` resolves.
+   * Where a partition without a committed offset begins. Default `earliest`. The end that `latest` means is looked up
+   * some time after `subscribe` resolves, so records published right after that may be before it.
    */
   readonly from?: 'earliest' | 'latest';
-  /** At most so many records a batch. Default 500. */
+  /** The most records of a batch. Default 500. */
   readonly maxBatchRecords?: number;
   /**
-   * Handles one batch. Batches of one partition come one after another, those of different partitions
-   * concurrently. If it throws, the uncommitted rest is delivered again after `retryDelayMs`, and `onError` is told;
-   * offsets that a transaction of the handler committed count as committed.
-   * If `signal` is aborted when it returns, nothing is committed but what `commit` was called for.
-   * Left out: the member takes part in the assignment and is delivered nothing.
+   * Handles one batch. Batches of one partition come one after another, those of different partitions concurrently.
+   * If it throws, `onError` is told, and the uncommitted rest is delivered again after `retryDelayMs`; offsets that a
+   * transaction of the handler committed count as committed. If `signal` has aborted when it returns, nothing is
+   * committed but what `commit` was called for. A member without `onBatch` is assigned partitions, and nothing is
+   * delivered to it.
    */
   readonly onBatch?: (batch: Batch, context: BatchContext) => Promise<void>;
   /** Called before the first batch of newly assigned partitions. */
   readonly onAssigned?: (partitions: readonly TopicPartition[]) => void;
-  /** Called, and awaited (`revokeTimeoutMs`), before the partitions go to another member. */
+  /** Called before partitions go to another member, and awaited for `revokeTimeoutMs` at most. */
   readonly onRevoked?: (partitions: readonly TopicPartition[]) => Promise<void>;
-  /** Told of what `onBatch` throws. Default: a warning of the process. */
+  /** Told what `onBatch` throws. Default: a warning of the process. */
   readonly onError?: (error: unknown, batch: Batch) => void;
-  /** Default 200 ms, doubled at each failure of the same batch up to 5 s. */
+  /** Milliseconds until a failed batch comes again; doubled at each further failure, up to 5 s. Default 200. */
   readonly retryDelayMs?: number;
-  /** Default 30 s. */
+  /** Milliseconds that handlers, and then `onRevoked`, are waited for when partitions are revoked. Default 30 000. */
   readonly revokeTimeoutMs?: number;
 }
 
 export interface Subscription {
   assignment(): readonly TopicPartition[];
-  /** Leaves the group: aborts running handlers' signals, awaits them (`revokeTimeoutMs`), commits what they finished. */
+  /** Leaves the group: running handlers are told to stop and awaited, for `revokeTimeoutMs` at most. */
   close(): Promise<void>;
 }
 
@@ -124,15 +124,15 @@ export interface ReadOptions {
   /** Only records of these partitions. Default all. */
   readonly partitions?: readonly number[];
   /**
-   * true: wait for new records until `signal` aborts; false: end with what was written as of the call. A transaction
-   * under way then is waited for: it may hide records that were published after it.
+   * true: waits for new records until `signal` aborts. false: ends with what was written when the reading began, which
+   * waits for transactions that are open then, because they may hide records that were published after them.
    */
   readonly follow: boolean;
   readonly signal?: AbortSignal;
   readonly maxBatchRecords?: number;
 }
 
-/** Offsets of a group to commit with a transaction: the next offset to deliver. */
+/** A group's next offset to deliver, to be committed with a transaction. */
 export interface GroupCommit extends TopicPartition {
   readonly group: string;
   readonly offset: number;
@@ -141,7 +141,8 @@ export interface GroupCommit extends TopicPartition {
 /** A producer that alone may write under its transactional id: opening it fences every earlier one. */
 export interface TransactionalProducer {
   /**
-   * Publishes all records and commits all offsets, or nothing of either. Readers never see a part.
+   * Publishes all records and commits all offsets, or nothing of either; readers never see a part. Once it resolves, a
+   * read without `follow`, and whatever asks for the group's offsets, sees all of it.
    * @throws LogError LOG_FENCED when a newer producer with the same id exists: stop, another owner is at work.
    */
   transact(work: {
@@ -154,11 +155,11 @@ export interface TransactionalProducer {
 /** Methods reject with LogError LOG_UNKNOWN_TOPIC for topics never ensured, and LOG_CLOSED once closed. */
 export interface EventLog {
   /**
-   * Creates what is missing, adds partitions; never removes. With `settings` also sets retention, cleanup and further
-   * settings of topics that exist.
+   * Creates missing topics and adds missing partitions; removes nothing. With `settings` it also sets retention, cleanup
+   * and further settings of topics that exist.
    */
   ensureTopics(topics: readonly TopicSpec[], options?: { readonly settings?: boolean }): Promise<void>;
-  /** What `ensureTopics` with settings would change, and what differs that it would not. */
+  /** What differs from the specifications, whether or not `ensureTopics` with settings would change it. */
   planTopics(topics: readonly TopicSpec[]): Promise<readonly TopicChange[]>;
   /** Resolves when every record is durable. Records of one call keep their order within a partition. */
   publish(records: readonly NewRecord[]): Promise<void>;
@@ -169,6 +170,6 @@ export interface EventLog {
   positions(topics: readonly string[]): Promise<{ readonly earliest: Positions; readonly latest: Positions }>;
   /** Records not yet committed by `group`, by topic and partition. */
   lag(group: string, topics: readonly string[]): Promise<Positions>;
-  /** Closes subscriptions, whose handlers may still publish what they finish, and ends reads. Idempotent. */
+  /** Closes subscriptions, whose handlers may still publish what they finish meanwhile, and ends reads. Idempotent. */
   close(): Promise<void>;
 }

@@ -2,22 +2,25 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { withDeadline } from './deadline.js';
+import { withDeadline } from '@rlhf-streams/waiting';
 import { KafkaBrokerError } from './errors.js';
 
-/** A program in a process group of its own, so that a Ctrl-C is not for it, that does not keep this process alive. */
+/** A program that does not keep this process alive, in a process group of its own, which a Ctrl-C does not reach. */
 export interface BackgroundProcess {
   readonly stdin: Writable | null;
   readonly running: () => boolean;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
   /**
-   * Its exit code, when it has ended; null of a signal.
+   * Resolves when it has ended, to its exit code; to null when a signal ended it.
    * @throws KafkaBrokerError KAFKA_BROKER_FAILED when it has not after `ms` milliseconds.
    */
   ended(ms: number): Promise<number | null>;
 }
 
-/** `output` is the file its stdout and stderr go to. @throws the system's error when it cannot be started. */
+/**
+ * @param output the file descriptor that stdout and stderr go to.
+ * @throws the system's error when it cannot be started.
+ */
 export async function runInBackground(
   command: string,
   args: readonly string[],
@@ -42,11 +45,12 @@ export async function runInBackground(
     },
     ended: async (ms) => {
       if (running) child.ref();
-      const late = new KafkaBrokerError(
-        'KAFKA_BROKER_FAILED',
-        `expected ${command} (process ${child.pid}) to end within ${ms} ms`,
-      );
-      return withDeadline(exit, ms, late).finally(() => child.unref());
+      const late = () =>
+        new KafkaBrokerError(
+          'KAFKA_BROKER_FAILED',
+          `expected ${command} (process ${child.pid}) to end within ${ms} ms`,
+        );
+      return withDeadline(exit, { ms, late }).finally(() => child.unref());
     },
   };
 }

@@ -1,4 +1,4 @@
-/** What holds for a cluster, whatever runs it. */
+/** Tests of a cluster, the same for whatever runs it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';

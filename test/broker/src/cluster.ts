@@ -1,16 +1,13 @@
-/** What a caller gets, whatever runs the brokers; and the life of a cluster over what a host of brokers can do. */
-import { KafkaBrokerError } from './errors.js';
-import { untilReady } from './ready.js';
-import { whenAll } from './when-all.js';
+/** A cluster as its user sees it, whatever runs the brokers; and what a host that runs them must be able to do. */
 
 export interface KafkaCluster {
   /** Addresses for a client's bootstrap list, as host:port. */
   readonly brokers: string[];
-  /** Where the brokers run; `environment`: somebody else's, named by `KAFKA_BROKERS`. */
+  /** What runs the brokers. With `environment` they are somebody else's, named by `KAFKA_BROKERS`. */
   readonly source: 'environment' | 'docker' | 'java';
-  /** In the order of their ids (1, 2, ...). Empty for `environment`: those are not ours to kill. */
+  /** In the order of their ids (1, 2, ...). Empty with `environment`: those brokers are not to be killed here. */
   readonly nodes: readonly KafkaNode[];
-  /** Of a secure cluster: what clients need. */
+  /** What clients of a secure cluster need. */
   readonly security?: KafkaSecurity;
   /** Ends the brokers and removes all they left, except a `directory` that was asked for. Idempotent. */
   stop(): Promise<void>;
@@ -19,13 +16,13 @@ export interface KafkaCluster {
 /** One combined broker and controller. */
 export interface KafkaNode {
   readonly id: number;
-  /** host:port, the same over its whole life. */
+  /** host:port, which does not change when it is started again. */
   readonly address: string;
-  /** Ends it at once (SIGKILL); its data stay. Resolves when it is dead; without effect on a dead one. */
+  /** Ends it with SIGKILL, and resolves when it is dead; its data stay. Has no effect on a dead node. */
   kill(): Promise<void>;
   /**
-   * Starts it again, with the same port and data; without effect on a live one. Resolves when it answers and knows
-   * every other live node. Without a majority of live nodes none of them can answer: start those together.
+   * Starts it again with the same port and data, and resolves when it answers and knows every other live node. Has no
+   * effect on a live node. A cluster without a majority of live nodes cannot answer, so those are started together.
    * @throws KafkaBrokerError KAFKA_BROKER_FAILED with the end of its log; KAFKA_BROKER_STOPPED.
    */
   start(): Promise<void>;
@@ -58,48 +55,3 @@ export interface HostedBroker {
   /** The end of what it logged. */
   log(): Promise<string>;
 }
-
-/** Launches the brokers and waits until all answer. On failure nothing of them is left. */
-export async function launchCluster(source: 'docker' | 'java', host: BrokerHost): Promise<KafkaCluster> {
-  let stopped: Promise<void> | undefined;
-  const stop = () => {
-    stopped ??= host.remove();
-    return stopped;
-  };
-
-  const start = async (broker: HostedBroker) => {
-    if (stopped) throw hasStopped(broker);
-    try {
-      if (await broker.running()) return;
-      await broker.launch();
-      await untilReady(broker, host);
-    } catch (error) {
-      throw stopped ? hasStopped(broker, error) : error;
-    }
-  };
-
-  try {
-    await whenAll(host.brokers.map((broker) => broker.launch()));
-    await Promise.all(host.brokers.map((broker) => untilReady(broker, host)));
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return {
-    source,
-    brokers: host.brokers.map(({ address }) => address),
-    nodes: host.brokers.map((broker) => ({
-      id: broker.id,
-      address: broker.address,
-      kill: async () => {
-        if (!stopped) await broker.kill();
-      },
-      start: () => start(broker),
-    })),
-    ...(host.security && { security: host.security }),
-    stop,
-  };
-}
-
-const hasStopped = ({ id }: HostedBroker, cause?: unknown) =>
-  new KafkaBrokerError('KAFKA_BROKER_STOPPED', `node ${id}: its cluster was stopped`, { cause });

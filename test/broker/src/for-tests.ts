@@ -3,17 +3,17 @@ import { KafkaBrokerError } from './errors.js';
 import { liveNodes } from './ready.js';
 import { startKafka } from './start.js';
 
-/** What decides, as variables of the environment. */
+/** The variables of the environment that decide where the broker comes from. */
 export interface TestEnvironment {
   /** Brokers that run already, as host:port,host:port. */
   readonly KAFKA_BROKERS?: string | undefined;
-  /** `1`: no broker is a failure. */
+  /** `1`: a test run without a broker fails. */
   readonly REQUIRE_KAFKA?: string | undefined;
 }
 
 /**
- * A Kafka for a test run: that of `KAFKA_BROKERS`, else one in Docker, else one of Java and Maven. Where none can be
- * had: undefined, and a line on stderr.
+ * A Kafka for a test run: the one that `KAFKA_BROKERS` names, else one in Docker, else one of Java and Maven. Where none
+ * can be had it is undefined, and a line on stderr says so.
  * @throws KafkaBrokerError KAFKA_BROKER_UNAVAILABLE when `KAFKA_BROKERS` does not answer, or `REQUIRE_KAFKA` is 1 and
  * there is none; KAFKA_BROKER_FAILED.
  */
@@ -32,7 +32,8 @@ export async function kafkaForTests(
 }
 
 /**
- * A cluster of a test's own. Where it cannot be had: undefined, and what `skipped` says on stderr.
+ * A cluster that one test file starts for itself. Where none can be had it is undefined, and what `skipped` returns
+ * stands on stderr.
  * @throws KafkaBrokerError KAFKA_BROKER_UNAVAILABLE when `REQUIRE_KAFKA` is 1; KAFKA_BROKER_FAILED.
  */
 export async function unlessUnavailable(

@@ -1,4 +1,4 @@
-/** `npm run kafka`: a broker, or three, until Ctrl-C. */
+/** `npm run kafka`: runs one broker, or three, until Ctrl-C. */
 import { parseArgs } from 'node:util';
 import type { KafkaCluster } from './cluster.js';
 import { KafkaBrokerError } from './errors.js';

@@ -1,19 +1,19 @@
 import { KafkaBrokerError } from './errors.js';
 
 export interface KafkaOptions {
-  /** 1 (default), or 3: internal topics, and new ones by default, then have 3 replicas of which 2 must be in sync. */
+  /** 1 (default) or 3. With 3, internal topics, and others by default, have 3 replicas, of which 2 must be in sync. */
   readonly nodes?: 1 | 3;
   /** Default: `docker` where an engine answers and has or can pull the image, else `java` (17 or newer, with Maven). */
   readonly source?: 'docker' | 'java';
-  /** Clients need TLS and SASL. With `java` alone. Default false. */
+  /** Whether clients need TLS and SASL. Only with `java`. Default false. */
   readonly secure?: boolean;
-  /** Of a secure cluster: more users, who log in with PLAIN and the same password. Default none. */
+  /** Further users of a secure cluster, who log in with PLAIN and the same password. Default none. */
   readonly users?: readonly string[];
-  /** More server properties, over those chosen here. Where a broker listens and who it is cannot be set. */
+  /** Server properties that override those chosen here. Where a broker listens and which node it is cannot be set. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Where the first node listens; the others take the ports after it. Default: free ones. */
+  /** The port of the first node; the others take those after it. Default: free ports. */
   readonly port?: number;
-  /** A folder for the data, which `stop` keeps and a later cluster goes on with. With `java` alone. Default: none. */
+  /** A folder for the data, which `stop` keeps and a later cluster goes on with. Only with `java`. Default: none. */
   readonly directory?: string;
 }
 

@@ -3,13 +3,13 @@ import { createServer } from 'node:net';
 import { KafkaBrokerError } from './errors.js';
 
 /**
- * Below the ranges that operating systems take outgoing connections' ports from: a port found free stays so until its
- * broker listens, and while the broker is down.
+ * Below the ranges from which operating systems take the ports of outgoing connections, so that a port found free stays
+ * free until its broker listens, and while the broker is down.
  */
 const FIRST_PORT = 20_000;
 const END_OF_PORTS = 32_000;
 
-/** `count` different ports that nothing listens at, on any address. */
+/** Finds `count` different ports at which nothing listens, on any address. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {

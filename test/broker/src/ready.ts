@@ -27,7 +27,7 @@ export async function untilReady(broker: HostedBroker, host: BrokerHost): Promis
   }
 }
 
-/** The ids of the registered, unfenced brokers that the first of `brokers` to answer knows; or why none answers. */
+/** The ids of the registered, unfenced brokers, as known to the first of `brokers` that answers; or why none does. */
 export async function liveNodes(
   brokers: readonly string[],
   security?: KafkaSecurity,

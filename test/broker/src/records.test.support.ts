@@ -1,4 +1,4 @@
-/** Records to and from a broker, by kafkajs. */
+/** Writes records to a broker and reads them, with kafkajs. */
 import { randomUUID } from 'node:crypto';
 import { Kafka, type KafkaConfig, logLevel, type RetryOptions } from 'kafkajs';
 

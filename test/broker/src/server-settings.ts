@@ -1,6 +1,6 @@
-/** Server properties: https://kafka.apache.org/documentation/#brokerconfigs */
+/** The brokers' properties: https://kafka.apache.org/documentation/#brokerconfigs */
 
-/** Where one node is found, as host:port, by clients, by brokers and by controllers. */
+/** The addresses of one node, as host:port, for clients, for brokers and for controllers. */
 export interface Endpoints {
   readonly client: string;
   readonly internal: string;
@@ -9,9 +9,9 @@ export interface Endpoints {
 
 export interface NodePlan {
   readonly id: number;
-  /** What it binds to. */
+  /** The addresses it binds to. */
   readonly bind: Endpoints;
-  /** What others reach it at. */
+  /** The addresses that others reach it at. */
   readonly reach: Endpoints;
 }
 
@@ -44,14 +44,14 @@ export function serverSettings(
     'share.coordinator.state.topic.replication.factor': replicas,
     'share.coordinator.state.topic.min.isr': inSync,
 
-    // Internal topics have one partition a node, so that each node coordinates something.
+    // Internal topics have as many partitions as there are nodes, so that each node coordinates something.
     'offsets.topic.num.partitions': replicas,
     'transaction.state.log.num.partitions': replicas,
     'share.coordinator.state.topic.num.partitions': replicas,
     'num.partitions': '1',
     'auto.create.topics.enable': 'false',
 
-    // Groups form at once, and may notice a lost member soon.
+    // Groups form at once, and members may ask for short session timeouts.
     'group.initial.rebalance.delay.ms': '0',
     'group.min.session.timeout.ms': '500',
     'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
@@ -59,7 +59,7 @@ export function serverSettings(
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',
 
-    // A small machine.
+    // The following fit a small machine.
     'log.cleaner.dedupe.buffer.size': '2097152',
     'num.network.threads': '2',
     'num.io.threads': '4',

@@ -1,13 +1,14 @@
-import { type KafkaCluster, launchCluster } from './cluster.js';
+import type { KafkaCluster } from './cluster.js';
 import { whyNoDocker } from './docker/engine.js';
 import { dockerHost } from './docker/host.js';
 import { KafkaBrokerError } from './errors.js';
 import { javaHost } from './java/host.js';
+import { launchCluster } from './launch.js';
 import { checkOptions, type KafkaOptions } from './options.js';
 
 /**
  * Starts Apache Kafka, combined brokers and controllers in KRaft mode, and waits until every node answers and knows
- * the others. Topics are not created by use. The brokers end when this process does, however that is.
+ * the others. Topics are not created by use. The brokers end when this process does, however it ends.
  *
  * @throws KafkaBrokerError KAFKA_BROKER_INVALID, KAFKA_BROKER_UNAVAILABLE or KAFKA_BROKER_FAILED.
  * @example

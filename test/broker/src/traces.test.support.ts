@@ -1,4 +1,4 @@
-/** What a cluster could leave behind. */
+/** Looks for what a cluster may have left behind. */
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { getContainerRuntimeClient } from 'testcontainers';
@@ -23,7 +23,7 @@ export async function tracesInDocker(addresses: readonly string[]): Promise<() =
   };
 }
 
-/** The same of clusters that are processes: ports, and what is in the folder for temporary files. */
+/** Names what is left of clusters of Java: ports, and files in the temporary folder. */
 export function tracesOfJava(addresses: readonly string[], temporary: string): () => Promise<string[]> {
   return async () => [...(await openPorts(addresses)), ...(await readdir(temporary))];
 }

@@ -14,7 +14,7 @@ import type {
 /** A log to test, and what is needed around it. */
 export interface LogUnderTest {
   readonly log: EventLog;
-  /** Opens the same data again, once `log` is closed. Left out where nothing outlives a log. */
+  /** Opens the same data again, once `log` is closed. Left out where no data outlive the log. */
   readonly reopen?: () => Promise<EventLog>;
   /** Called at the end, with every log closed or not. */
   cleanup(): Promise<void>;
@@ -23,7 +23,7 @@ export interface LogUnderTest {
 export interface ConformanceOptions {
   create(): Promise<LogUnderTest>;
   readonly timing?: {
-    /** How long a test waits for a fact before it fails, in milliseconds. Default 15 s. */
+    /** Milliseconds that a test waits for a fact before it fails. Default 15 000. */
     readonly deadlineMs?: number;
   };
 }

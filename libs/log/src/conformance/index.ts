@@ -9,13 +9,23 @@ import { rebalancingTests } from './rebalancing.js';
 import { topicTests } from './topics.js';
 import { transactionTests } from './transactions.js';
 
-export type { ConformanceOptions, LogUnderTest } from './harness.js';
+export {
+  type ConformanceOptions,
+  gate,
+  type LogUnderTest,
+  numbered,
+  readAll,
+  sum,
+  textOf,
+  uniqueName,
+  until,
+} from './harness.js';
 
 const DEFAULT_DEADLINE_MS = 15_000;
 
 /**
- * What every adapter of the port must do, as a vitest suite. Topics, groups and transactional ids have names of their
- * own, so that a live broker can be shared. Nothing is asked that a Kafka cluster could not do.
+ * What every log must do, as a vitest suite. Topics, groups and transactional ids have names that no other test uses, so
+ * that a live broker can be shared. Nothing is asked that a Kafka cluster could not do.
  */
 export function logConformance(name: string, { create, timing = {} }: ConformanceOptions): void {
   const { deadlineMs = DEFAULT_DEADLINE_MS } = timing;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { partitionOf } from '../murmur2.js';
+import { MAX_RECORD_BYTES } from '../core/checks.js';
+import { partitionOf } from '../core/murmur2.js';
 import type { LogRecord } from '../port.js';
-import { MAX_RECORD_BYTES } from '../validate.js';
 import { type Harness, numbered, readAll, textOf } from './harness.js';
 
 export function publishingTests(harness: Harness): void {

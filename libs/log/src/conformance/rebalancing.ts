@@ -1,6 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { LogRecord, SubscribeOptions } from '../port.js';
-import { turn } from '../waiting.js';
 import { aborted, gate, type Harness, numbered, textOf, uniqueName } from './harness.js';
 
 export function rebalancingTests(harness: Harness): void {

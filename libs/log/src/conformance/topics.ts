@@ -20,7 +20,7 @@ export function topicTests(harness: Harness): void {
   };
   const planned = (...specs: TopicSpec[]) => harness.log.planTopics(specs);
   const shapeOf = async ({ name }: TopicSpec) => (await harness.log.positions([name])).latest[name]?.length;
-  /** What is done about topics is known everywhere some time after `ensureTopics` resolves. */
+  /** Settings are known to every broker only some time after `ensureTopics` resolves. */
   const untilPlanned = (spec: TopicSpec, count: number) =>
     harness.until(
       `${count} changes are planned`,

@@ -1,8 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { TopicPartition, TopicSpec } from '../port.js';
-import { turn } from '../waiting.js';
 import { decodeRecord } from './codec.js';
 import type { GroupCommit } from './group-commit.js';
-import type { Tables } from './lmdb-store.js';
+import type { Tables } from './tables.js';
 
 const REMOVALS_PER_TRANSACTION = 1_000;
 
@@ -22,7 +22,7 @@ export function createCleanup(tables: Tables, writer: GroupCommit, now: () => nu
     }
   };
 
-  /** Removes from the front what was accepted before `cutoff` (milliseconds since the epoch). */
+  /** Removes records from the front that were accepted before `cutoff` (milliseconds since the epoch). */
   async function expire({ topic, partition }: TopicPartition, cutoff: number): Promise<void> {
     const { latest } = bounds.get([topic, partition]) ?? { latest: 0 };
     for (;;) {
@@ -37,7 +37,7 @@ export function createCleanup(tables: Tables, writer: GroupCommit, now: () => nu
     }
   }
 
-  /** Removes every record that has a later one of the same key: backwards, so that the first seen of a key is its last. */
+  /** Removes every record that has a later one of its key. It goes backwards: the first record it meets of a key stays. */
   async function compact({ topic, partition }: TopicPartition): Promise<void> {
     const { latest } = bounds.get([topic, partition]) ?? { latest: 0 };
     const name = `${topic}/${partition}`;

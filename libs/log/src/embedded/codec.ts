@@ -3,7 +3,7 @@ import type { LogRecord } from '../port.js';
 
 type StoredRecord = Pick<LogRecord, 'key' | 'value' | 'headers' | 'timestamp'>;
 
-/** First byte of every record: tells a record from zeros, and leaves room for another layout. */
+/** The first byte of every record. It tells records from zeros, and leaves room for another layout. */
 const FORMAT = 1;
 
 /**

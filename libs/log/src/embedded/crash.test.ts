@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readAll, textOf } from '../conformance/harness.js';
-import { partitionOf } from '../murmur2.js';
+import { partitionOf } from '../core/murmur2.js';
 import type { LogRecord } from '../port.js';
 import { embeddedLog } from './index.js';
 

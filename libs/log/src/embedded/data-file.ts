@@ -7,13 +7,13 @@ import { LogError } from '../errors.js';
 
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
-/** Of lmdb's page header and of the fields used in the meta page behind it. */
+/** Offsets of the fields that are read of LMDB's meta page, its page header included, and its size. */
 const META = { magic: 24, version: 28, pageSize: 48, lastPage: 144, bytes: 152 };
 const VERIFY_TIMEOUT_MS = 120_000;
 
 /**
- * Looks at the data file before LMDB does: LMDB maps the file and trusts it, so that a damaged one ends the process
- * with SIGSEGV or SIGBUS rather than with an error.
+ * Looks at the data file before LMDB does: LMDB maps the file and trusts it, so a damaged one ends the process with
+ * SIGSEGV or SIGBUS rather than with an error.
  *
  * @throws LogError LOG_CORRUPT when it is not a data file of LMDB, or is cut short.
  */
@@ -31,7 +31,7 @@ export async function checkDataFile(directory: string): Promise<void> {
     const second = first && (await readMeta(file, first.pageSize));
     if (!first || !second) throw corrupt(directory, `${path} is not a data file of LMDB`);
     const whole = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageSize;
-    // Pages freed at the end are counted but never written, so a file may be short and sound: read all of it and see.
+    // Pages freed at the end are counted but never written, so a short file may be sound: reading all of it tells.
     if (size < whole) await verify(directory, `${path} has ${size} of ${whole} bytes`);
   } finally {
     await file.close();
@@ -53,7 +53,7 @@ async function readMeta(
   return isMeta ? { pageSize, lastPage: Number(buffer.readBigUInt64LE(META.lastPage)) } : undefined;
 }
 
-/** Reads everything in a process of its own, which may die of it. */
+/** Reads everything in a process of its own, because reading may kill the process. */
 async function verify(directory: string, suspicion: string): Promise<void> {
   const script = fileURLToPath(new URL('./verify.js', import.meta.url));
   try {

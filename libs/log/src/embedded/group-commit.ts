@@ -2,19 +2,21 @@ import { statfs } from 'node:fs/promises';
 import type { RootDatabase } from 'lmdb';
 import { LogError } from '../errors.js';
 
-/** A writer that gathers what is asked of it at the same time into one LMDB transaction, and so into one sync. */
+/** A writer that gathers changes submitted at the same time into one LMDB transaction, and so into one sync. */
 export interface GroupCommit {
   /**
    * Runs `change` inside a write transaction, in the order of the calls, and resolves with its result once that is on
    * disk. `change` must make its checks before its first write: changes of one transaction are kept or lost together.
-   * @param bytes roughly what it writes.
+   *
+   * @param bytes about how much it writes.
+   * @throws LogError LOG_WRITE_FAILED, or what `change` throws.
    */
   submit<T>(change: () => T, bytes: number): Promise<T>;
   /** Resolves when everything submitted has settled. */
   idle(): Promise<void>;
 }
 
-/** Bound on one transaction's size: its changes run on this thread, which must not be held for long. */
+/** The most one transaction writes, because its changes run on this thread, which must not be held for long. */
 const MAX_TRANSACTION_BYTES = 8 * 2 ** 20;
 
 interface Pending {
@@ -23,11 +25,11 @@ interface Pending {
   settle(failure?: LogError): void;
 }
 
-/** @param directory of the log. */
+/** @param directory the folder of the log, whose free space is looked at after a write failed. */
 export function createGroupCommit(root: RootDatabase, directory: string): GroupCommit {
   const queue: Pending[] = [];
   let writing: Promise<void> | undefined;
-  /** What the last write failed with. */
+  /** Why the last write failed, if it did. */
   let failure: LogError | undefined;
 
   function nextGroup(): Pending[] {
@@ -40,11 +42,11 @@ export function createGroupCommit(root: RootDatabase, directory: string): GroupC
   }
 
   async function write(): Promise<void> {
-    // Whatever else is submitted in this turn joins the first group.
+    // Changes submitted in the same turn of the event loop join the first group.
     await Promise.resolve();
     while (queue.length > 0) {
       const group = nextGroup();
-      // LMDB prints a stack for every write that fails: on a disk known to be full, it is not asked again and again.
+      // LMDB prints a stack for every write that fails, so it is not asked to write to a disk that is known to be full.
       const stillFull = failure && (await isFull(directory)) ? failure : undefined;
       failure = stillFull ?? (await commit(group));
       for (const pending of group) pending.settle(failure);
@@ -91,7 +93,7 @@ export function createGroupCommit(root: RootDatabase, directory: string): GroupC
   };
 }
 
-/** A transaction writes a few pages beside its records. */
+/** Free space below which a disk counts as full: a transaction writes a few pages beside its records. */
 const LEAST_ROOM_BYTES = 1 << 18;
 
 async function isFull(directory: string): Promise<boolean> {

@@ -10,8 +10,8 @@ export interface EmbeddedLogOptions {
 }
 
 /**
- * Opens a durable log on LMDB in a folder of this machine. What `publish`, `transact` and commits have resolved for
- * is synced to disk, and readers see nothing that is not; calls made at the same time share a transaction and a sync.
+ * Opens a durable log on LMDB in a folder of this machine. When `publish`, `transact` or a commit resolves, its data are
+ * synced to disk, and readers see nothing before that; calls made at the same time share a transaction and a sync.
  * Retention and compaction happen on opening and in `ensureTopics`.
  *
  * @throws LogError LOG_LOCKED when a process that still runs has the folder open (the message names it);

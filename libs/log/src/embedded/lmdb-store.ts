@@ -1,32 +1,20 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { isRunning, type Owner, thisProcess } from '@rlhf-streams/files';
 import type { Database, RootDatabase } from 'lmdb';
+import { partitionKey } from '../core/partition-key.js';
 import { LogError } from '../errors.js';
 import { type Bounds, fenced, type RecordStore } from '../local/store.js';
 import { ensured } from '../local/topics.js';
-import { partitionKey } from '../partition.js';
-import type { LogRecord, TopicPartition, TopicSpec } from '../port.js';
+import type { LogRecord, TopicPartition } from '../port.js';
 import { createCleanup } from './cleanup.js';
 import { decodeRecord, encodeRecord } from './codec.js';
 import { checkDataFile, corrupt } from './data-file.js';
 import { openEnvironment } from './environment.js';
 import { createGroupCommit } from './group-commit.js';
 import { notWritable, reserveLockFile } from './lock-file.js';
+import { openTables } from './tables.js';
 
 const FORMAT = { name: 'rlhf-streams-log', version: 1 };
-
-/** Tables of the log: one LMDB database each, all under the same transactions. */
-export interface Tables {
-  /** [topic, partition, offset] -> record. */
-  readonly records: Database<Buffer, [string, number, number]>;
-  /** [topic, partition] -> bounds. Kept apart from the records, so that no offset returns when they are gone. */
-  readonly bounds: Database<Bounds, [string, number]>;
-  readonly topics: Database<TopicSpec, string>;
-  /** [group, topic, partition] -> next offset to deliver. */
-  readonly commits: Database<number, [string, string, number]>;
-  /** Transactional id -> epoch. */
-  readonly producers: Database<number, string>;
-}
 
 /**
  * Opens, or creates, the log in a folder and takes it for this process.
@@ -78,7 +66,7 @@ function openMeta(root: RootDatabase, directory: string): Meta {
   return root.openDB({ name: 'meta', encoding: 'json' });
 }
 
-/** LMDB lets one write transaction run at a time, over all processes: who writes its name first has the log. */
+/** The first process to write its name has the log: LMDB runs one write transaction at a time, over all processes. */
 function takeOwnership(root: RootDatabase, meta: Meta, directory: string): void {
   root.transactionSync(() => {
     const format = meta.get('format') as typeof FORMAT | undefined;
@@ -106,13 +94,7 @@ async function openStore(
   directory: string,
   now: () => number,
 ): Promise<RecordStore> {
-  const tables: Tables = {
-    records: root.openDB({ name: 'records', encoding: 'binary' }),
-    bounds: root.openDB({ name: 'bounds', encoding: 'json' }),
-    topics: root.openDB({ name: 'topics', encoding: 'json' }),
-    commits: root.openDB({ name: 'commits', encoding: 'json' }),
-    producers: root.openDB({ name: 'producers', encoding: 'json' }),
-  };
+  const tables = openTables(root);
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
   const writer = createGroupCommit(root, directory);

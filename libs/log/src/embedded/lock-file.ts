@@ -9,8 +9,8 @@ const LOCK_FILE = 'lock.mdb';
 const LOCK_BYTES = 1 << 16;
 
 /**
- * Sees to it that LMDB's lock file has its room on the disk before LMDB maps it into memory: where it made the file
- * itself, the first page that finds no room ends the process by SIGBUS.
+ * Gives LMDB's lock file its room on the disk before LMDB maps it into memory. In a file that LMDB makes itself, the
+ * first page that finds no room ends the process by SIGBUS.
  * @throws LogError LOG_WRITE_FAILED.
  */
 export async function reserveLockFile(directory: string): Promise<void> {
@@ -18,7 +18,7 @@ export async function reserveLockFile(directory: string): Promise<void> {
   const made = join(directory, `${LOCK_FILE}.${randomUUID()}.tmp`);
   try {
     await writeFile(made, Buffer.alloc(LOCK_BYTES), { flag: 'wx' });
-    // Whole or not at all: another process may be opening the log at the same time.
+    // A link makes the file appear whole: another process may be opening the log at the same time.
     await link(made, join(directory, LOCK_FILE));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritable(directory, cause);

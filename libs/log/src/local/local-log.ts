@@ -1,41 +1,22 @@
-import { LogError, warn } from '../errors.js';
-import { partitionOf } from '../murmur2.js';
-import type {
-  EventLog,
-  GroupCommit,
-  NewRecord,
-  Positions,
-  SubscribeOptions,
-  TopicPartition,
-  TopicSpec,
-} from '../port.js';
-import { checkName, checkNumber, checkOffset, checkTopic, recordBytes } from '../validate.js';
+import { createLog, type LogAdapter, partitionKey, recordBytes } from '../core/index.js';
+import { partitionOf } from '../core/murmur2.js';
+import { LogError } from '../errors.js';
+import type { EventLog, GroupCommit, NewRecord, Positions, TopicPartition, TopicSpec } from '../port.js';
 import type { DeliveryFaults } from './faults.js';
-import { createGroup, type Group, type MemberOptions } from './group.js';
+import { createGroup, type Group } from './group.js';
 import { readBatches } from './reader.js';
 import type { Append, PlacedRecord, RecordStore } from './store.js';
 import { localChanges } from './topics.js';
 import { createWakeups } from './wakeups.js';
 
-const DEFAULT_BATCH_RECORDS = 500;
+/** The log of a single process over a store: what the memory and the embedded log share. */
+export const createLocalLog = (store: RecordStore, faults?: DeliveryFaults): EventLog =>
+  createLog(localAdapter(store, faults));
 
-/** The log of a single process over a store: what the memory and the embedded adapter share. */
-export function createLocalLog(store: RecordStore, faults?: DeliveryFaults): EventLog {
+function localAdapter(store: RecordStore, faults: DeliveryFaults | undefined): LogAdapter {
   const wakeups = createWakeups();
   const context = { store, wakeups, faults };
   const groups = new Map<string, Group>();
-  const ending = new AbortController();
-  let closed: Promise<void> | undefined;
-  let sealed = false;
-
-  function assertOpen(): void {
-    if (closed) throw new LogError('LOG_CLOSED', 'The log is closed: open it again to use it.');
-  }
-
-  /** While subscriptions end, their handlers may still publish what they finished. */
-  function assertWritable(): void {
-    if (sealed) assertOpen();
-  }
 
   function topicOf(name: string): TopicSpec {
     const topic = store.topic(name);
@@ -61,9 +42,7 @@ export function createLocalLog(store: RecordStore, faults?: DeliveryFaults): Eve
     return { topic, partition: partitionOf(key, partitions), key, value, headers: { ...headers } };
   }
 
-  function checkCommit({ group, topic, partition, offset }: GroupCommit): void {
-    checkName('group', group);
-    checkOffset('A committed offset', offset);
+  function checkPartition({ topic, partition }: GroupCommit): void {
     if (!(Number.isInteger(partition) && partition >= 0 && partition < topicOf(topic).partitions))
       throw new LogError('LOG_UNKNOWN_TOPIC', `Topic ${topic} has no partition ${partition}.`);
   }
@@ -74,110 +53,49 @@ export function createLocalLog(store: RecordStore, faults?: DeliveryFaults): Eve
     wakeups.wake(new Set(write.records.map(({ topic }) => topic)));
   }
 
-  function memberOptions(options: SubscribeOptions): MemberOptions {
-    const { group, topics, maxBatchRecords = DEFAULT_BATCH_RECORDS } = options;
-    const { retryDelayMs = 200, revokeTimeoutMs = 30_000 } = options;
-    checkName('group', group);
-    checkNumber('maxBatchRecords', maxBatchRecords, 1);
-    checkNumber('retryDelayMs', retryDelayMs, 0);
-    checkNumber('revokeTimeoutMs', revokeTimeoutMs, 0);
-    if (topics.length === 0)
-      throw new LogError('LOG_INVALID', `Group ${group} subscribes to no topic: name one.`);
-    for (const topic of topics) topicOf(topic);
-    return {
-      onAssigned: () => {},
-      onRevoked: async () => {},
-      onError: warn,
-      from: 'earliest',
-      ...options,
-      maxBatchRecords,
-      retryDelayMs,
-      revokeTimeoutMs,
-    };
-  }
-
-  async function close(): Promise<void> {
-    ending.abort();
-    await Promise.all([...groups.values()].map((group) => group.close()));
-    sealed = true;
-    await store.close();
-  }
-
   return {
-    async ensureTopics(topics, { settings = false } = {}) {
-      assertOpen();
-      topics.forEach(checkTopic);
-      await store.ensureTopics(topics, { settings });
+    async ensureTopics(topics, options) {
+      await store.ensureTopics(topics, options);
       for (const group of groups.values()) group.reconcile();
       wakeups.wake(topics.map(({ name }) => name));
     },
 
-    async planTopics(topics) {
-      assertOpen();
-      topics.forEach(checkTopic);
-      return topics.flatMap((spec) => localChanges(store.topic(spec.name), spec));
-    },
+    planTopics: async (topics) => topics.flatMap((spec) => localChanges(store.topic(spec.name), spec)),
 
-    async publish(records) {
-      assertWritable();
-      await append({ records: records.map(place), commits: [] });
-    },
+    publish: async (records) => append({ records: records.map(place), commits: [] }),
 
-    async transactional(id) {
-      assertOpen();
-      checkName('transactional id', id);
+    async openProducer(id) {
       const epoch = await store.openProducer(id);
-      let open = true;
       return {
-        async transact({ records, commits = [] }) {
-          assertWritable();
-          if (!open) throw new LogError('LOG_CLOSED', `Producer ${id} is closed: open another.`);
-          commits.forEach(checkCommit);
+        async transact(records, commits) {
+          commits.forEach(checkPartition);
           await append({ records: records.map(place), commits, producer: { id, epoch } });
         },
-        async close() {
-          open = false;
-        },
       };
     },
 
-    async subscribe(options) {
-      assertOpen();
-      const member = memberOptions(options);
-      const group = groups.get(member.group) ?? createGroup(context);
-      groups.set(member.group, group);
-      return group.join(member);
+    async join(options) {
+      for (const topic of options.topics) topicOf(topic);
+      const group = groups.get(options.group) ?? createGroup(context);
+      groups.set(options.group, group);
+      return group.join(options);
     },
 
-    read({ topics, from = {}, partitions, follow, signal, maxBatchRecords = DEFAULT_BATCH_RECORDS }) {
-      assertOpen();
-      checkNumber('maxBatchRecords', maxBatchRecords, 1);
-      for (const topic of topics) topicOf(topic);
-      for (const [topic, offsets] of Object.entries(from))
-        for (const offset of offsets) checkOffset(`The position in ${topic}`, offset);
-      const signals = [ending.signal, ...(signal ? [signal] : [])];
-      return readBatches(context, { topics, partitions, follow, from, maxBatchRecords, signals });
+    read(plan) {
+      for (const topic of plan.topics) topicOf(topic);
+      return readBatches(context, plan);
     },
 
-    async positions(topics) {
-      assertOpen();
-      return {
-        earliest: byTopic(topics, (at) => store.bounds(at).earliest),
-        latest: byTopic(topics, (at) => store.bounds(at).latest),
-      };
+    positions: async (topics) => ({
+      earliest: byTopic(topics, (at) => store.bounds(at).earliest),
+      latest: byTopic(topics, (at) => store.bounds(at).latest),
+    }),
+
+    async committed(group, partitions) {
+      const found = partitions.map((at) => [partitionKey(at), store.committed(group, at)] as const);
+      return new Map(found.filter((each): each is [string, number] => each[1] !== undefined));
     },
 
-    async lag(group, topics) {
-      assertOpen();
-      return byTopic(topics, (at) => {
-        const { earliest, latest } = store.bounds(at);
-        return latest - Math.min(latest, Math.max(earliest, store.committed(group, at) ?? 0));
-      });
-    },
-
-    close() {
-      closed ??= close();
-      return closed;
-    },
+    close: () => store.close(),
   };
 }

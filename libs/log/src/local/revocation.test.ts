@@ -4,7 +4,7 @@ import { memoryLog } from '../memory/index.js';
 
 const DEADLINE_MS = 10_000;
 
-/** What a local log does beyond the conformance suite: a broker decides for itself when a member is dead. */
+/** Not in the conformance suite, because a Kafka broker decides for itself when a member is dead. */
 describe('a handler that ignores its signal', () => {
   it('loses the partition after revokeTimeoutMs, may not commit, and harms no one', async () => {
     const log = memoryLog();

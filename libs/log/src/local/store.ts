@@ -2,14 +2,14 @@ import { LogError } from '../errors.js';
 import type { GroupCommit, LogRecord, TopicPartition, TopicSpec } from '../port.js';
 import type { EnsureOptions } from './topics.js';
 
-/** A record whose partition is known and whose bytes nobody else holds. */
+/** A record whose partition is known, and whose value no caller holds. */
 export interface PlacedRecord extends TopicPartition {
   readonly key: string;
   readonly value: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** One atomic write: all of it, or, when it rejects, nothing of it. */
+/** One atomic write: when it rejects, nothing of it is kept. */
 export interface Append {
   readonly records: readonly PlacedRecord[];
   readonly commits: readonly GroupCommit[];
@@ -24,9 +24,9 @@ export interface Bounds {
 }
 
 /**
- * What a local adapter stores: everything above it (groups, delivery, reads, producers) is shared.
- * Reads are synchronous and see exactly what `append` has resolved for. Offsets are contiguous from 0 and never
- * used twice. Topics and partitions are known to exist when they reach the store.
+ * What a log of one process stores; everything above it (groups, delivery, reads, producers) is shared. Reads are
+ * synchronous, and see a write exactly when its `append` has resolved. Offsets are contiguous from 0 and never used twice.
+ * Topics and partitions are known to exist when they reach the store.
  */
 export interface RecordStore {
   topic(name: string): TopicSpec | undefined;

@@ -1,13 +1,14 @@
-/** Topics of a log of one process. It keeps one copy, and has none of a broker's settings but retention and cleanup. */
+/** Topics of a log of one process: there is one copy of each, with retention and cleanup as its only settings. */
+
+import { creation, partitionChange, settingChanges, settingsOf } from '../core/topic-changes.js';
 import type { TopicChange, TopicSpec } from '../port.js';
-import { creation, partitionChange, settingChanges, settingsOf } from '../topic-changes.js';
 
 export interface EnsureOptions {
   /** Sets retention and cleanup of topics that exist. */
   readonly settings: boolean;
 }
 
-/** A topic as `ensureTopics` leaves it: with the partitions it has at least, and, but for `settings`, as it was kept. */
+/** A topic as `ensureTopics` leaves it: its partitions never become fewer, and its settings change with `settings` alone. */
 export function ensured(
   existing: TopicSpec | undefined,
   wanted: TopicSpec,

@@ -1,11 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { murmur2 } from '../core/murmur2.js';
 import { LogError } from '../errors.js';
 import type { Attempt, DeliveryFaults } from '../local/faults.js';
-import { murmur2 } from '../murmur2.js';
-import { turn } from '../waiting.js';
 
 /**
- * Faults of delivery, each as a probability from 0 to 1. All of them happen to consumers of a real broker; none
- * breaks the order within a partition, loses a record, or undoes a commit the handler made itself.
+ * Faults of delivery, which happen to consumers of a real broker, too. None breaks the order within a partition, loses a
+ * record, or undoes a commit that the handler made itself. Numbers are probabilities from 0 to 1.
  */
 export interface FaultOptions {
   /** After the handler succeeded, a part of the batch (from some record to its end) is delivered again. */
@@ -14,17 +14,17 @@ export interface FaultOptions {
   readonly delay?: number;
   /** Deliveries of different partitions come in shuffled order. */
   readonly reorder?: boolean;
-  /** After the handler succeeded, its commit is lost, as in a crash: what it did not commit itself comes again. */
+  /** After the handler succeeded, the commit is lost, as in a crash: what the handler did not commit itself comes again. */
   readonly crash?: number;
 }
 
-/** A batch is not made to fail more often than this, so that a run ends at any probability. */
+/** The most faults of one batch, so that a run ends at any probability. */
 const MAX_FAULTS = 3;
 const LONGEST_DELAY_TURNS = 32;
 const SHUFFLE_TURNS = 8;
 
 /**
- * Draws every fault from (seed, group, topic, partition, offset, attempt) alone, so a seed means the same faults
+ * Draws every fault from (seed, group, topic, partition, offset, attempt) alone, so that a seed brings the same faults
  * whatever else goes on.
  */
 export function deliveryFaults(seed: number, options: FaultOptions): DeliveryFaults {

@@ -1,10 +1,10 @@
+import { partitionKey } from '../core/partition-key.js';
 import { fenced, type RecordStore } from '../local/store.js';
 import { ensured } from '../local/topics.js';
-import { partitionKey } from '../partition.js';
 import type { LogRecord, TopicSpec } from '../port.js';
 
 interface Partition {
-  /** In offset order; gaps where compaction took records. */
+  /** In offset order, with gaps where compaction removed records. */
   records: LogRecord[];
   earliest: number;
   latest: number;

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
-import { type EventLog, type KafkaLogOptions, kafkaLog } from '@rlhf-streams/log';
+import { type KafkaLogOptions, kafkaLog } from '@rlhf-streams/kafka';
+import type { EventLog } from '@rlhf-streams/log';
 import { z } from 'zod';
 import { type Environment, readSettings } from '../settings/settings.js';
 import { runtimeSettings } from '../settings/shared.js';

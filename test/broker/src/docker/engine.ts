@@ -1,5 +1,5 @@
+import { withDeadline } from '@rlhf-streams/waiting';
 import { getContainerRuntimeClient, ImageName } from 'testcontainers';
-import { withDeadline } from '../deadline.js';
 import { KAFKA_VERSION } from '../version.js';
 
 export const KAFKA_IMAGE = `apache/kafka:${KAFKA_VERSION}`;
@@ -10,8 +10,7 @@ const PULL_TIMEOUT_MS = 600_000;
 /** Why no Docker engine answers; undefined where one does. */
 export async function whyNoDockerEngine(): Promise<string | undefined> {
   try {
-    const late = new Error(`nothing came within ${ENGINE_TIMEOUT_MS / 1000} s`);
-    await withDeadline(getContainerRuntimeClient(), ENGINE_TIMEOUT_MS, late);
+    await withDeadline(getContainerRuntimeClient(), { ms: ENGINE_TIMEOUT_MS, late: 'its answer' });
   } catch (error) {
     return `expected a Docker engine, but none answers: ${(error as Error).message}`;
   }
@@ -24,7 +23,7 @@ export async function whyNoDocker(): Promise<string | undefined> {
   const { image } = await getContainerRuntimeClient();
   try {
     const pulled = image.pull(ImageName.fromString(KAFKA_IMAGE), { force: false, platform: undefined });
-    await withDeadline(pulled, PULL_TIMEOUT_MS, new Error(`it took over ${PULL_TIMEOUT_MS / 60_000} min`));
+    await withDeadline(pulled, { ms: PULL_TIMEOUT_MS, late: 'the whole image' });
   } catch (error) {
     return `expected Docker to pull ${KAFKA_IMAGE}, but: ${(error as Error).message}`;
   }

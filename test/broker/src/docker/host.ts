@@ -1,4 +1,4 @@
-/** Brokers as containers, in a network of their own. */
+/** Runs brokers as containers, in a network of their own. */
 import { randomBytes } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +27,7 @@ const GUARD = fileURLToPath(new URL('./guard.child.js', import.meta.url));
 const KILL_TIMEOUT_MS = 20_000;
 const GUARD_TIMEOUT_MS = 10_000;
 
-/** Nothing runs yet. Needs a Docker engine. */
+/** Prepares the brokers, for which a Docker engine must answer; none runs yet. */
 export async function dockerHost({ nodes = 1, port, settings = {} }: KafkaOptions): Promise<BrokerHost> {
   const client = await getContainerRuntimeClient();
   const ports = port === undefined ? await freePorts(nodes) : await portsFrom(port, nodes);
@@ -120,13 +120,13 @@ async function createContainer({ plan, name, network, hostPort, clusterId, setti
       CLUSTER_ID: clusterId,
       KAFKA_HEAP_OPTS: '-Xmx384m',
     })
-    // The guard cleans up, also where the helper image of testcontainers cannot be had.
+    // The guard cleans up, because testcontainers' own helper is an image that may be out of reach.
     .withAutoCleanup(false)
     .withWaitStrategy(new Launched())
     .start();
 }
 
-/** Enough to go on: whether a node answers, or has ended, is asked when all are launched. */
+/** Waits for nothing: whether nodes answer is asked when all are launched, because each needs the others. */
 class Launched extends StartupCheckStrategy {
   override async checkStartupState(): Promise<StartupStatus> {
     return 'SUCCESS';

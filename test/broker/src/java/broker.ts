@@ -22,7 +22,7 @@ const JVM_OPTIONS = [
   '-Dorg.slf4j.simpleLogger.showDateTime=true',
 ];
 
-/** Notes its process id and becomes what it is to run. Without the folder to note it in, nothing runs. */
+/** A shell script that notes its process id and becomes the broker; it runs nothing when the folder for the id is gone. */
 const LAUNCH = 'echo $$ >"$0" && exec "$@"';
 
 export interface JavaBrokerPlan {
@@ -31,18 +31,18 @@ export interface JavaBrokerPlan {
   readonly clusterId: string;
   readonly settings: ServerSettings;
   readonly dataFolder: string;
-  /** For its properties, log and process id. */
+  /** Holds its properties, log and process id. */
   readonly runFolder: string;
   /** SCRAM credentials to create when the data folder is new, as StorageTool takes them. */
   readonly scram: readonly string[];
 }
 
 export interface JavaBroker extends HostedBroker {
-  /** Lets it end in order, with its data flushed; kills it when that takes long. */
+  /** Has it flush its data and end; kills it when that takes over 20 s. */
   shutdown(): Promise<void>;
 }
 
-/** Writes what the broker needs; formats its data folder unless it has data. */
+/** Writes the files that the broker needs, and formats its data folder unless that has data. */
 export async function prepareBroker(
   { java, classPath }: JavaToolchain,
   plan: JavaBrokerPlan,

@@ -1,4 +1,4 @@
-/** Brokers as processes of this machine, in a folder that goes with them. */
+/** Runs brokers as processes of this machine, in a temporary folder that is removed with them. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -16,7 +16,7 @@ import { type JavaToolchain, javaToolchain } from './toolchain.js';
 
 const HOST = 'localhost';
 
-/** Nothing runs yet. */
+/** Prepares the brokers; none runs yet. */
 export async function javaHost(options: KafkaOptions): Promise<BrokerHost> {
   const plans = await planNodes(options);
   const toolchain = await javaToolchain();
@@ -80,7 +80,7 @@ async function prepareHost(
     brokers,
     ...(secure && { security: secure.security }),
     remove: async () => {
-      // Data that nobody will read need no orderly end.
+      // Without a `directory` the data are thrown away, so brokers need not flush them.
       if (options.directory !== undefined) await Promise.all(brokers.map((broker) => broker.shutdown()));
       await Promise.all(brokers.map((broker) => broker.kill()));
       await folder.close();
@@ -91,11 +91,11 @@ async function prepareHost(
 interface ClusterIdentity {
   readonly clusterId: string;
   readonly nodes: number;
-  /** Of a secure cluster's user. */
+  /** The password of a secure cluster's user. */
   readonly password?: string;
 }
 
-/** Kept beside the data, which only a cluster of the same kind can go on with. */
+/** Reads, or writes, who the cluster is: a file beside the data, which only a cluster of the same kind can go on with. */
 async function clusterIdentity(folder: string, nodes: number, secure: boolean): Promise<ClusterIdentity> {
   const file = join(folder, 'cluster.json');
   await mkdir(folder, { recursive: true });

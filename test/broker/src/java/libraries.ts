@@ -10,8 +10,8 @@ const POM = fileURLToPath(new URL('../../pom.xml', import.meta.url));
 const DOWNLOAD_TIMEOUT_MS = 300_000;
 
 /**
- * Fetches Kafka and what it needs from Maven Central into `folder`, which appears when it is whole: the files come
- * into a folder beside it, which then takes its name. Of several processes that do so at once, one wins.
+ * Fetches Kafka and its dependencies from Maven Central into `folder`, which appears only when it is whole: files come
+ * into a folder beside it, which is then renamed. When several processes do this at the same time, one of them wins.
  * @throws KafkaBrokerError KAFKA_BROKER_UNAVAILABLE with what Maven said.
  */
 export async function fetchLibraries(folder: string): Promise<void> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runInBackground } from '../background.js';
 
-/** Reads until the pipe from its parent breaks, whatever the parent ended of. */
+/** A shell script that cleans up when the pipe from its parent breaks, however the parent ended. */
 const GUARD = `
 cat >/dev/null
 for file in "$1"/*/pid; do

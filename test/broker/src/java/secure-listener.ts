@@ -1,4 +1,4 @@
-/** TLS with a certificate authority made for the occasion, one user for every SASL mechanism, and more for PLAIN. */
+/** A listener with TLS, under a certificate authority of its own; one user for all SASL mechanisms, and others for PLAIN. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** kcat, made of librdkafka: a client that nobody here wrote, for tests that run where it is installed. */
+/** Runs kcat, a client built on librdkafka, as an independent witness in tests where it is installed. */
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type EventLog, embeddedLog, kafkaLog, memoryLog } from '@rlhf-streams/log';
+import { kafkaLog } from '@rlhf-streams/kafka';
+import { type EventLog, embeddedLog, memoryLog } from '@rlhf-streams/log';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
 import { median, quantile } from '../timing.js';

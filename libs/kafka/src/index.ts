@@ -1,0 +1,2 @@
+export { kafkaLog } from './kafka-log.js';
+export type { KafkaLogOptions, KafkaSasl } from './options.js';
