@@ -7,7 +7,7 @@ import { type KafkaLogOptions, kafkaLog } from './index.js';
 
 export { numbered, textOf, uniqueName };
 
-export const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 30_000;
 /** The time limit of a whole test. */
 export const TEST_TIMEOUT_MS = 4 * DEADLINE_MS;
 

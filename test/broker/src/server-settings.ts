@@ -1,7 +1,7 @@
 /** The brokers' properties: https://kafka.apache.org/documentation/#brokerconfigs */
 
 /** The addresses of one node, as host:port, for clients, for brokers and for controllers. */
-export interface Endpoints {
+interface Endpoints {
   readonly client: string;
   readonly internal: string;
   readonly controller: string;

@@ -11,7 +11,7 @@ import type { Broker, ClusterMetadata, PartitionMetadata } from './protocol.js';
 import { metadata } from './requests.js';
 import { saslLogin } from './sasl.js';
 
-export type Coordinator = 'group' | 'transaction';
+type Coordinator = 'group' | 'transaction';
 
 /** Each method makes one attempt, and throws what hinders it. */
 export interface Cluster {

@@ -70,7 +70,7 @@ const offsetsOf = (responses: ByTopic<{ readonly partition: number; readonly off
     partitions.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })),
   );
 
-export function positionsOf(topics: readonly string[], offsets: readonly Offset[]): Positions {
+function positionsOf(topics: readonly string[], offsets: readonly Offset[]): Positions {
   const positions: Record<string, number[]> = Object.fromEntries(topics.map((topic) => [topic, []]));
   for (const { topic, partition, offset } of offsets) positions[topic]![partition] = offset;
   return positions;

@@ -20,7 +20,7 @@ export interface PartitionSource {
   handledTo?(first: number, end: number): number;
 }
 
-export interface PartitionReader {
+interface PartitionReader {
   /** Waits for records and takes `max` of them at most. Undefined when the signal aborted first. */
   next(max: number): Promise<Portion | undefined>;
   /** Goes on from `position`. */
@@ -28,7 +28,7 @@ export interface PartitionReader {
   close(): void;
 }
 
-export interface Portion {
+interface Portion {
   /** In offset order. Empty where nothing but control records and compacted offsets was passed. */
   readonly records: readonly LogRecord[];
   /** The offset to go on from. */
