@@ -30,6 +30,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          isolate: false,
           include: everywhere('**/*.test.js'),
           exclude: ['**/node_modules/**', kafka, docker, python, containers],
         },
