@@ -7,7 +7,7 @@ import { followRun, type Platform, type PlatformOptions, requestRun, startPlatfo
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fact, live } from '../crash/life.js';
 import { type Outcome, outcomeIn, outcomeOf } from './outcome.js';
-import { tinyPpo, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyPpo, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let run: ReturnType<typeof tinyPpo>;
@@ -35,7 +35,7 @@ async function train(
   const platform = await startPlatform({
     directory,
     logLevel: 'error',
-    environment: threads(1, 2),
+    environment: oneThread,
     ...options,
   });
   try {
@@ -63,16 +63,13 @@ async function train(
 /** What a run needs; without the first of them it cannot complete. */
 const workers = ['policy', 'reward', 'reference', 'coordinator', 'optimizer'] as const;
 
-const threads = (policy: number, optimizer: number) => ({
-  RLHF_POLICY_THREADS: `${policy}`,
-  RLHF_OPTIMIZER_WORKERS: `${optimizer}`,
-});
-
 describe('a run ends in the same bits', () => {
   it('on any number of replicas and threads', async () => {
     const replicas = { policy: 3, reward: 2, reference: 2, optimizer: 2, coordinator: 2 };
-    expect(await train('replicas', { replicas, environment: threads(1, 1) })).toEqual(expected);
-    expect(await train('threads', { environment: threads(2, 3) })).toEqual(expected);
+    expect(await train('replicas', { replicas })).toEqual(expected);
+    expect(
+      await train('threads', { environment: { RLHF_POLICY_THREADS: '2', RLHF_OPTIMIZER_WORKERS: '3' } }),
+    ).toEqual(expected);
   });
 
   it('when every service that works for it is down for a while, or replaced by another replica', async () => {
