@@ -7,7 +7,7 @@ export type {
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
 export { expectedBy, explainMistake, explainUnknownKeys } from './explain.js';
-export { compareIds, itemId, rolloutId } from './ids.js';
+export { itemId, rolloutId } from './ids.js';
 export { runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
