@@ -19,8 +19,9 @@ const lookedUp = {
   'node_modules/lmdb/index.js': [`node_modules/@lmdb/lmdb-${process.platform}-${process.arch}/`],
 };
 
-/** Native code for other systems than this one. */
+/** What a trace finds and an image has no use for: native code for other systems, and sources. */
 const foreign = [
+  /^(libs|services)\/[^/]+\/src\//,
   new RegExp(`^node_modules/onnxruntime-node/bin/napi-v\\d+/(?!${process.platform}/${process.arch}/)`),
   /^node_modules\/@lmdb\/.*\/node\.(?!napi\.glibc\.)/,
 ];
