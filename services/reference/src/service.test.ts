@@ -19,7 +19,7 @@ const fixture = (path: string) => readFile(new URL(path, fixtures));
 interface Case {
   readonly text: string;
   readonly input_ids: number[];
-  /** Of tokens 1 .. length - 1. */
+  /** Log-probs of tokens 1 .. length - 1. */
   readonly token_logprobs: number[];
 }
 let cases: [Case, Case];

@@ -51,7 +51,7 @@ async function uploadInParts(
     const complete = await bucket.completeUpload(key, id, parts, signal);
     if (!complete) await checkThere(bucket, key, entry, signal);
   } catch (error) {
-    // What this cannot remove, a collection does.
+    // Parts that cannot be removed now are removed by a collection.
     await bucket.abortUpload(key, id, AbortSignal.timeout(ABORT_TIMEOUT_MS)).catch(() => {});
     throw error;
   } finally {

@@ -6,7 +6,7 @@ import type { Trainer } from '../trainer/trainer.js';
 
 export type Metrics = Record<string, number>;
 
-/** What a method carries from step to step besides parameters, as a scan does: plain JSON, part of every checkpoint. */
+/** What a method carries from step to step besides parameters: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
 
 /** The results of a step. */
