@@ -25,7 +25,7 @@ export interface RunView {
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
-  /** From `run.started` on. */
+  /** What the run uses, by role: from `run.started` on. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
   /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
   readonly models?: Readonly<Record<string, ModelRecord>> | undefined;

@@ -1,4 +1,4 @@
-/** From the bucket to this machine; nothing is believed before its hash is known. */
+/** Downloads from the bucket to this machine; nothing is trusted before its hash is verified. */
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -1,4 +1,4 @@
-/** From a file of the cache to the bucket, in bounded memory. */
+/** Uploads a file of the cache to the bucket, in bounded memory. */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { ArtifactError } from '../errors.js';

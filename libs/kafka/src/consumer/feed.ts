@@ -58,11 +58,11 @@ interface State {
   readonly onChange: () => void;
   /** The offset that the next fetch begins at. */
   position: number;
-  /** There are records that it does not have yet, as far as is known. */
+  /** Whether the partition has records that the reader lacks, as far as is known. */
   behind: boolean;
   /** The number of the last request that it was part of. */
   asked: number;
-  /** Left out of requests until its rest is over. */
+  /** Whether it is left out of requests, until its rest is over. */
   resting: boolean;
   readonly delays: Backoff;
   /** When the first of the failures in a row happened; undefined while there are none. */
@@ -307,7 +307,7 @@ function onePerPartition(states: readonly State[], order: (a: State, b: State) =
   return [...first.values()];
 }
 
-/** Those that waited longest come first, so that neither a reader far behind nor a full answer holds up the others. */
+/** Readers that waited longest come first, so that neither a reader far behind nor a full answer holds up the others. */
 const byTurn = (a: State, b: State): number => a.asked - b.asked;
 
 /** The reader furthest behind comes first: for one that has caught up, the broker would wait although another lacks records. */

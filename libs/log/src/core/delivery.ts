@@ -29,7 +29,7 @@ interface PartitionReader {
 }
 
 interface Portion {
-  /** In offset order. Empty where nothing but control records and compacted offsets was passed. */
+  /** In offset order; empty where the reader passed only control records and compacted offsets. */
   readonly records: readonly LogRecord[];
   /** The offset to go on from. */
   readonly next: number;

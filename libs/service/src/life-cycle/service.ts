@@ -34,7 +34,7 @@ export interface ServiceContext<Settings = unknown> {
   readonly log: EventLog;
   readonly events: Events;
   readonly artifacts: ArtifactStore;
-  /** In RLHF_DATA_DIR. */
+  /** Temporary folders in RLHF_DATA_DIR. */
   readonly temporary: TemporaryFolders;
   /** The service adds its routes here, while it starts. Errors become problem details. */
   readonly http: Hono;

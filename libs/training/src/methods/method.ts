@@ -19,7 +19,7 @@ export interface StepResult {
 
 export interface Step<Name extends MethodName> {
   readonly config: ConfigOf<Name>;
-  /** From 0. */
+  /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
   readonly carry: Carry;
