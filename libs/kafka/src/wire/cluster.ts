@@ -278,6 +278,7 @@ function partitionsIn(answers: ReadonlyMap<string, Answer>, topic: string): read
   return partitions;
 }
 
+/** @internal */
 export function parseAddress(address: string): { readonly host: string; readonly port: number } {
   const colon = address.lastIndexOf(':');
   return {

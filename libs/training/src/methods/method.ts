@@ -38,5 +38,5 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 
-/** The models of a step by role. @internal */
+/** The model of a step that has a role. */
 export const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;
