@@ -40,7 +40,7 @@ for (const [layer, files] of await layers()) {
   process.stdout.write(`${layer}: ${files.size} files\n`);
 }
 
-// An image has no sources to be told by: what they were goes into it.
+// An image has no sources to compute its build from, so the build is stamped into it.
 const { REVISION: revision } = process.env;
 const stamp = resolve(target, 'compute', 'libs/service/dist/build.json');
 await mkdir(dirname(stamp), { recursive: true });

@@ -20,7 +20,7 @@ type Issue = z.core.$ZodIssue;
 
 interface Configuration {
   readonly json: unknown;
-  /** Those of the run's method. */
+  /** Settings of the run's method. */
   readonly settings: readonly Setting[];
   readonly byMethod: SettingsByMethod;
 }

@@ -23,8 +23,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /**
- * Each fifth of a run of so many facts is met by two kills: one while the process still comes back from the kill
- * before, and one at a random fact.
+ * Two kills for each fifth of a run with `total` facts: one while the process still recovers from the kill before, and
+ * one at a random fact.
  */
 function killsOf(total: number): NonNullable<LifeOptions['end']>[] {
   const random = seededRandom(seed);

@@ -20,9 +20,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 interface Disturbance extends Omit<PlatformOptions, 'directory'> {
-  /** While step 1 is under way. */
+  /** Called while step 1 is under way. */
   readonly disturb?: (platform: Platform) => Promise<void>;
-  /** When the run is completed. */
+  /** Called when the run is completed. */
   readonly examine?: (platform: Platform) => Promise<void>;
 }
 

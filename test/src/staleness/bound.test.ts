@@ -33,7 +33,7 @@ interface Told {
 /** What issues prompts and answers them. */
 const SAMPLING = ['coordinator', 'policy', 'policy'] as const;
 
-/** A run on a log that delivers again, late and in other orders; who issues and answers prompts is replaced under way. */
+/** A run on a log that delivers again, late and in other orders; the services that issue and answer prompts are replaced under way. */
 async function train(maxStaleness: number, ppo: object = {}): Promise<Told> {
   const log = memoryLog({ seed, faults: FAULTS });
   await log.ensureTopics(topicSpecs);
