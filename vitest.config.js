@@ -7,7 +7,7 @@ const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
 
-/** Of every package, and of the tests that cross packages. */
+/** Patterns of `files` in every package, and in the tests that cross packages. */
 const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/,}dist/${files}`];
 
 /** Files one after another, for each keeps a small machine busy; its setup only runs when some of them do. */

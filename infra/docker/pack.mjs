@@ -19,8 +19,9 @@ const lookedUp = {
   'node_modules/lmdb/index.js': [`node_modules/@lmdb/lmdb-${process.platform}-${process.arch}/`],
 };
 
-/** Native code for other systems than this one. */
+/** What a trace finds and an image has no use for: native code for other systems, and sources. */
 const foreign = [
+  /^(libs|services)\/[^/]+\/src\//,
   new RegExp(`^node_modules/onnxruntime-node/bin/napi-v\\d+/(?!${process.platform}/${process.arch}/)`),
   /^node_modules\/@lmdb\/.*\/node\.(?!napi\.glibc\.)/,
 ];
@@ -39,7 +40,7 @@ for (const [layer, files] of await layers()) {
   process.stdout.write(`${layer}: ${files.size} files\n`);
 }
 
-// An image has no sources to be told by: what they were goes into it.
+// An image has no sources to compute its build from, so the build is stamped into it.
 const { REVISION: revision } = process.env;
 const stamp = resolve(target, 'compute', 'libs/service/dist/build.json');
 await mkdir(dirname(stamp), { recursive: true });

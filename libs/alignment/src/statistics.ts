@@ -4,7 +4,7 @@ import { AlignmentError } from './errors.js';
 /** One array of numbers per rollout, response tokens only. */
 export type Rows = readonly ArrayLike<number>[];
 
-/** The mean over all tokens of all rows. */
+/** The mean over all tokens of all rows. @internal */
 export function tokenMean(rows: Rows): number {
   const n = tokenCount(rows, 1);
   return reduce(rows, (sum, x) => sum + x) / n;

@@ -5,7 +5,7 @@ import type { FetchOptions } from './port.js';
 const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
 
 /**
- * Runs `work` until it ends, the caller's signal aborts or the time is up; `work` is told of both by its signal.
+ * Runs `work` until it ends, the caller's signal aborts or the time is up; both abort the signal that `work` gets.
  *
  * @param what is waited for, as in `artifact abc to be fetched`
  * @throws ArtifactError ARTIFACT_TIMEOUT naming `what`; the caller's signal's reason.

@@ -179,7 +179,7 @@ async function handleEvent<Name extends TopicName, Type extends Received<Name>['
   const once = () =>
     withDeadline(
       async (deadline) => {
-        // The handler is told of the drain and awaited; only its own deadline leaves it behind.
+        // On a drain the handler's signal aborts, and the handler is awaited; only its own deadline gives it up.
         const either = linked(signal, deadline);
         try {
           await handle(event as Extract<Received<Name>, { type: Type }>, { signal: either.signal });

@@ -109,7 +109,7 @@ describe('a driver that was fenced', () => {
       async (run) => {
         attempts.push(run);
         const finish = await publish(run);
-        // As a broker does to a transaction that takes too long.
+        // Another writer fences this one, as a broker does to a transaction that takes too long.
         if (attempts.length <= 2) await (await events.transactional(run)).close();
         await finish();
         done();

@@ -49,7 +49,7 @@ const MOST_PAUSE_MS = 10_000;
  * - LOG_FENCED: another writer took over. A member that has lost the partition learns so within `fencedPauseMs`; one
  *   that still has it was fenced by the log, as a broker does to a transaction that took too long, and drives again.
  * - what `isUnavailable` knows: the run waits, is paused when that lasts, and is driven again until it goes on.
- * - anything else is why it cannot go on: `fail` is told, with the error's code, or `<GROUP>_FAILED` where it has none.
+ * - anything else is why it cannot go on: `fail` is called, with the error's code, or `<GROUP>_FAILED` where it has none.
  */
 export async function driveOwned<Value extends { readonly partition: number }>(
   context: DriveContext,
@@ -114,7 +114,7 @@ export async function driveOwned<Value extends { readonly partition: number }>(
   onStop(() => ownership.close(), `ownership of ${topic}`);
 }
 
-/** Drives until it is done, `signal` aborts, the service stops, or `fail` was told why it cannot go on. */
+/** Drives until it is done, `signal` aborts, the service stops, or `fail` was called because it cannot go on. */
 async function driveToItsEnd<Value extends { readonly partition: number }>(
   { logger, signal: stopping, waits }: DriveContext,
   { group, drive, fail, fencedPauseMs = 10_000, unavailablePauseMs = 1000 }: DriveOptions<Value>,

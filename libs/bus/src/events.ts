@@ -46,7 +46,7 @@ export interface EventsOptions {
   readonly meter?: Meter;
   readonly tracer?: Tracer;
   readonly logger?: Logger;
-  /** Told of events that wait for something outside of the service. */
+  /** Keeps the waits of events for something outside of the service. */
   readonly waits?: Waits;
 }
 

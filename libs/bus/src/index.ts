@@ -8,6 +8,6 @@ export { SECONDS } from './metrics.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
 export type { NewEvent, TransactionalEvents } from './publish.js';
 export { advance, type Received } from './received.js';
-export { isRetriable, isUnavailable } from './recovery.js';
+export { isUnavailable } from './recovery.js';
 export { topicSpecs } from './topics.js';
 export { createWaits, type Waits } from './waits.js';

@@ -10,7 +10,7 @@ import type { Logger } from './logger.js';
 import type { NewEvent } from './publish.js';
 
 export interface Waits {
-  /** A piece of a run's work, named `work`, has to wait because of `error`; told again, the newest error counts. */
+  /** A piece of a run's work, named `work`, has to wait because of `error`; of several calls the newest error counts. */
   begin(run: string, work: string, error: unknown): void;
   /** The work goes on. */
   goesOn(run: string, work: string): void;

@@ -80,7 +80,7 @@ function hintFor(issue: RawIssue): string {
 const MOST_SHOWN = 60;
 
 /** What came, short enough to be read. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = inspect(value, {
     depth: 1,

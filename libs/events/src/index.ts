@@ -6,8 +6,8 @@ export type {
   TopicDefinition,
 } from './define.js';
 export { EventError, type EventErrorCode } from './errors.js';
-export { expectedBy, explainMistake, explainUnknownKeys } from './explain.js';
-export { compareIds, itemId, rolloutId } from './ids.js';
+export { expectedBy, explainMistake, explainUnknownKeys, shown } from './explain.js';
+export { itemId, rolloutId } from './ids.js';
 export { runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';

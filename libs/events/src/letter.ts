@@ -30,7 +30,7 @@ function runIn(text: string): string | undefined {
   try {
     json = JSON.parse(text);
   } catch {
-    // That it is no JSON may be why it was rejected.
+    // The record may have been rejected because it is no JSON.
     return undefined;
   }
   const run = (json as { run?: unknown } | null)?.run;

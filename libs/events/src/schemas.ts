@@ -80,7 +80,7 @@ export const Build = z.object({
     .string()
     .optional()
     .describe('hash of the sources of all packages; of a published package, its version says it all'),
-  revision: z.string().optional().describe('of the repository, where an image was told it'),
+  revision: z.string().optional().describe('of the repository, in images that were built with REVISION'),
   onnxruntime: z.string().optional().describe('version of ONNX Runtime, of a process that trains'),
   platform: z.string().min(1).describe('operating system and architecture'),
 });

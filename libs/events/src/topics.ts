@@ -1,6 +1,6 @@
 /**
- * The registry of topics and their events. It is one file, however long, so that whoever looks for an event finds all of
- * them, in the order in which they flow.
+ * The registry of topics and their events. It is one file, however long, so that a reader finds all events in one
+ * place, in the order in which they flow.
  */
 import { z } from 'zod';
 import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js';

@@ -10,8 +10,8 @@ import type {
 import { checkName, checkTopic } from '@rlhf-streams/log/core';
 
 /**
- * A log within a log: `prefix` stands before the names of its topics, groups and transactional ids, and whoever uses it
- * sees only what follows the prefix.
+ * A log within a log: `prefix` stands before the names of its topics, groups and transactional ids, and its users
+ * see only what follows the prefix.
  */
 export function prefixed(log: EventLog, prefix: string): EventLog {
   const name = (plain: string) => `${prefix}${plain}`;

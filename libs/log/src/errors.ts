@@ -1,4 +1,4 @@
-/** What an error means for whoever meets it, by its code. */
+/** What an error's code means for the caller. */
 interface Meaning {
   readonly unavailable?: boolean;
   readonly retriable?: boolean;

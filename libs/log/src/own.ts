@@ -9,7 +9,7 @@ export interface OwnOptions {
 }
 
 export interface OwnHandlers {
-  /** Told why a task failed; the task is started again after a wait. */
+  /** Called with the error of a task that failed; the task is started again after a wait. */
   readonly onError: (error: unknown, partition: number) => void;
   /** Milliseconds before the first restart; doubled at each further failure, up to 5 s. Default 200. */
   readonly retryDelayMs?: number;

@@ -92,7 +92,7 @@ export interface SubscribeOptions {
   readonly maxBatchRecords?: number;
   /**
    * Handles one batch. Batches of one partition come one after another, those of different partitions concurrently.
-   * If it throws, `onError` is told, and the uncommitted rest is delivered again after `retryDelayMs`; offsets that a
+   * If it throws, `onError` is called, and the uncommitted rest is delivered again after `retryDelayMs`; offsets that a
    * transaction of the handler committed count as committed. If `signal` has aborted when it returns, nothing is
    * committed but what `commit` was called for. A member without `onBatch` is assigned partitions, and nothing is
    * delivered to it.
@@ -102,7 +102,7 @@ export interface SubscribeOptions {
   readonly onAssigned?: (partitions: readonly TopicPartition[]) => void;
   /** Called before partitions go to another member, and awaited for `revokeTimeoutMs` at most. */
   readonly onRevoked?: (partitions: readonly TopicPartition[]) => Promise<void>;
-  /** Told what `onBatch` throws. Default: a warning of the process. */
+  /** Called with what `onBatch` throws. Default: a warning of the process. */
   readonly onError?: (error: unknown, batch: Batch) => void;
   /** Milliseconds until a failed batch comes again; doubled at each further failure, up to 5 s. Default 200. */
   readonly retryDelayMs?: number;
@@ -112,7 +112,7 @@ export interface SubscribeOptions {
 
 export interface Subscription {
   assignment(): readonly TopicPartition[];
-  /** Leaves the group: running handlers are told to stop and awaited, for `revokeTimeoutMs` at most. */
+  /** Leaves the group: the signals of running handlers abort, and handlers are awaited, for `revokeTimeoutMs` at most. */
   close(): Promise<void>;
 }
 

@@ -1,8 +1,8 @@
 import type { Build, DataFor } from '@rlhf-streams/events';
 
 /**
- * Whether two builds compute the same bits on the same kind of processor, as far as is known. The coordinator, whose
- * build is that of a run without a checkpoint, does not know what the optimizer computes with.
+ * Whether two builds compute the same bits on the same kind of processor, as far as is known. For a run without a
+ * checkpoint the build is the coordinator's, which names no ONNX Runtime because only the optimizer loads one.
  */
 export const isSameBuild = (a: Build, b: Build): boolean =>
   a.version === b.version &&

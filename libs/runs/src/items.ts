@@ -39,7 +39,7 @@ export const itemSchemas = {
 
 /**
  * Reasons for which rows are left out without a loss: a prompt that several rows have is used once, and only
- * `maxTestItems` held-out rows are evaluated. Nobody need be told of such rows.
+ * `maxTestItems` held-out rows are evaluated. Such rows are not reported.
  */
 export const DUPLICATE_PROMPT = 'duplicate prompt';
 export const HELD_OUT_SURPLUS = 'held out beyond maxTestItems';

@@ -89,10 +89,10 @@ describe('what is live', () => {
 });
 
 const GRACE = 1000;
-/** From a put to its announcement, and from the reading of the log to the sweep: less than the grace period together. */
+/** The longest wait from a put to its announcement, and from reading the log to the sweep: together less than the grace period. */
 const MOST_WAIT = 450;
 const RUNS = ['a', 'b', 'c'];
-/** Few, so that artifacts are shared, die, and are put again. */
+/** Few different contents, so that artifacts are shared, collected, and put again. */
 const content = fc.constantFrom('1', '2', '3', '4', '5', '6', '7', '8');
 
 const act = fc.record({

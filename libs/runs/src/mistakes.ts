@@ -1,6 +1,5 @@
 /** Explains what is wrong with a run's configuration, and what to write instead. */
-import { inspect } from 'node:util';
-import { nearest, plainName } from '@rlhf-streams/events';
+import { nearest, plainName, shown } from '@rlhf-streams/events';
 import type { z } from 'zod';
 import type { Setting } from './settings.js';
 
@@ -21,7 +20,7 @@ type Issue = z.core.$ZodIssue;
 
 interface Configuration {
   readonly json: unknown;
-  /** Those of the run's method. */
+  /** Settings of the run's method. */
   readonly settings: readonly Setting[];
   readonly byMethod: SettingsByMethod;
 }
@@ -178,17 +177,4 @@ function at(json: unknown, path: PropertyKey[]): unknown {
         : undefined,
     json,
   );
-}
-
-const MOST_SHOWN = 60;
-
-/** A value, short enough to be read. */
-function shown(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  const text = inspect(value, {
-    depth: 1,
-    breakLength: Number.POSITIVE_INFINITY,
-    maxStringLength: MOST_SHOWN,
-  });
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
 }

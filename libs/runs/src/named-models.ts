@@ -20,7 +20,7 @@ export const artifactRoles = {
 /** A model or scorer that a configuration names. */
 export interface NamedModel {
   readonly role: ModelRole;
-  /** Under which `run.started` lists it: `policy`, `scorer.0`. */
+  /** The name under which `run.started` lists it: `policy`, `scorer.0`. */
   readonly name: string;
   /** Where the configuration names it: `model`, `scorers[0]`. */
   readonly field: string;

@@ -46,7 +46,7 @@ describe('the sources of a configuration', () => {
     });
   });
 
-  /** Schemas of free text within one, with where they are. */
+  /** Paths of the settings within a schema that are free text, but for sources and ids of runs. */
   function texts(schema: z.core.$ZodType, path: string): string[] {
     if (sourceKinds.get(schema) || schema === RunId || schema._zod.parent === RunId) return [];
     if (schema instanceof z.ZodString) return [path];

@@ -15,7 +15,7 @@ export const RunConfig = z.discriminatedUnion(
 export type RunConfig = Config;
 export type RunConfigInput = z.input<typeof RunConfig>;
 
-/** The settings of each method's runs. */
+/** The settings of each method's runs. @internal */
 export const settingsByMethod = (): Record<MethodName, Setting[]> =>
   Object.fromEntries(
     Object.entries(methods).map(([name, { config }]) => [name, settingsOf(config)]),

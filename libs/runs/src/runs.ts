@@ -25,7 +25,7 @@ export interface RunView {
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
-  /** From `run.started` on. */
+  /** What the run uses, by role: from `run.started` on. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
   /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
   readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
@@ -39,14 +39,14 @@ export interface RunView {
    * replays.
    */
   readonly from: Readonly<Record<string, readonly number[]>>;
-  /** Of the coordinator that started it. */
+  /** The build of the coordinator that started it. */
   readonly build?: Build;
   /** Each time that it went on with what another build had computed. */
   readonly buildChanges?: readonly BuildChange[];
   readonly cause?: Cause;
   /** What the run waits for outside of itself, by the service that met it: it is paused while there is any. */
   readonly paused?: Readonly<Record<string, Cause>>;
-  /** What a step missed when the run last said so. Other topics know whether that step is done by now. */
+  /** What a step lacked at the last `run.waiting`. Other topics show whether that step has been completed since. */
   readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;

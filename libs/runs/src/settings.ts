@@ -15,7 +15,7 @@ export interface Setting {
   /** What each item of a list may be. */
   readonly item?: string;
   readonly required: boolean;
-  /** Absent where there is none. */
+  /** The default value; absent where there is none. */
   readonly default?: unknown;
   readonly description: string;
   /** Values to choose from, where there are few. */

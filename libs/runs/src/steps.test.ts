@@ -1,4 +1,3 @@
-import { compareIds } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { specOf } from './methods/index.js';
@@ -89,13 +88,18 @@ describe('the items of a step', () => {
     ]);
   });
 
-  it('are in the order of their ids, each once', () => {
+  it('are in the order of prompts, then samples, as numbers, each once', () => {
     const sizes = fc.integer({ min: 1, max: 30 });
     fc.assert(
       fc.property(sizes, sizes, (batchSize, samplesPerPrompt) => {
         const ids = itemsOf(ppoOf({ batchSize, samplesPerPrompt }), 2, 0);
         expect(new Set(ids).size).toBe(batchSize * samplesPerPrompt);
-        expect(ids.toSorted(compareIds)).toEqual(ids);
+        const [first, ...others] = ids.map((id) => id.split('/').slice(2).map(Number));
+        others.reduce(([prompt, sample], [nextPrompt, nextSample]) => {
+          const isNext = sample! + 1 < samplesPerPrompt ? [prompt, sample! + 1] : [prompt! + 1, 0];
+          expect([nextPrompt, nextSample]).toEqual(isNext);
+          return [nextPrompt!, nextSample!];
+        }, first!);
       }),
     );
   });

@@ -8,7 +8,7 @@ const GoldReward = z.object({
   kind: z.literal('bag-of-words-logistic'),
   version: z.literal(1),
   bias: z.number(),
-  /** By word, from the most positive to the most negative; whole numbers come first, as JavaScript orders keys. */
+  /** The weight of each word, from the most positive to the most negative; whole numbers come first, as JavaScript orders keys. */
   weights: z.record(z.string(), z.number()),
   l2: z.number(),
   /** Number of texts it was trained on. */

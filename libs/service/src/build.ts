@@ -1,4 +1,4 @@
-/** Which build this process is: stamped into what runs leave behind, so that one that goes on under another says so. */
+/** The build of this process, stamped into runs and checkpoints, so that a run that goes on under another build says so. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,12 +11,12 @@ const repository = fileURLToPath(new URL('../../..', import.meta.url));
 /** Where an image, which has no sources, keeps what `codeOf` said when it was packed. */
 const stamp = fileURLToPath(new URL('./build.json', import.meta.url));
 
-/** Told when the process begins: what is on the disk may be another build before it ends. */
+/** Computed when the process begins: before it ends, another build may be on the disk. */
 const code = codeOfThisProcess();
 
 /**
  * The build of this process: of its sources in a checkout, of its stamp in an image, else of its package's version.
- * @param onnxruntime version of ONNX Runtime, from who computes with it
+ * @param onnxruntime version of ONNX Runtime, given by services that compute with it
  */
 export const thisBuild = (onnxruntime?: string): Build => ({
   ...code,

@@ -1,4 +1,4 @@
-/** How a service that scores meets events: each is answered by one of its own, with the scores or why there are none. */
+/** How a service that scores handles events: each is answered by one of its own, with the scores or why there are none. */
 import type { NewEvent, Projection, Received } from '@rlhf-streams/bus';
 import type { Cause } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
@@ -11,7 +11,7 @@ type ScoredTopic = 'rollouts' | 'comparisons';
 export interface AnswerOptions<Event> {
   /** The answer, or undefined when the run asks for none. It has the same id each time that an event comes again. */
   readonly answer: (run: RunView, event: Event) => Promise<NewEvent | undefined>;
-  /** The answer when a model threw a ModelError: it would each time. */
+  /** The answer when a model threw a ModelError, as it would at each attempt. */
   readonly failed: (event: Event, cause: Cause) => NewEvent;
 }
 

@@ -43,7 +43,7 @@ it('gives work to the thread that has the least', async () => {
   const threads = await start();
   const ids = (await states(threads)).map(({ threadId }) => threadId);
   const work = Array.from({ length: 6 }, (_, i) => threads.compute((thread) => thread.work(`${i}`)));
-  // Each thread has two by now, so that the next three go round once more.
+  // Each thread has two works by now, so each gets one of the next three.
   await Promise.all(Array.from({ length: 3 }, () => threads.compute((thread) => thread.finish())));
   expect(new Set(ids).size).toBe(3);
   expect((await Promise.all(work)).sort()).toEqual([...ids, ...ids].sort());

@@ -12,7 +12,7 @@ let memory: Set<string>;
 /** Folders that were read, in this order. */
 let loads: string[];
 let wanted: Set<string>;
-/** What a fetch comes to, by sha256; at once where nothing is said. */
+/** How a fetch ends, by sha256; other fetches succeed at once. */
 let fetches: Map<string, (signal: AbortSignal) => Promise<string>>;
 let service: AbortController;
 let checks: Map<string, Probe>;

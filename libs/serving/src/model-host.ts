@@ -47,7 +47,7 @@ export interface ModelFiles {
   readonly directory: string;
 }
 
-/** Models that nobody needs stay in memory if they were used last: whoever asked over HTTP may ask again. */
+/** Models used last stay in memory though nobody needs them: a client that asked over HTTP may ask again. */
 const KEPT_UNWANTED = 2;
 const FETCH_TIMEOUT_MS = 120_000;
 
@@ -71,7 +71,7 @@ export function createModelHost<Model>(
   const { artifacts, readiness, signal: stopping, fail } = context;
   const { what, load, unload, isWanted, timeoutMs = FOREVER_MS } = options;
   const fetchTimeoutMs = options.timeoutMs === undefined ? FETCH_TIMEOUT_MS : FOREVER_MS;
-  /** By sha256; the last one was used last. */
+  /** Models by the SHA-256 of their artifact, the least recently used first. */
   const entries = new Map<string, Entry<Model>>();
   const failures = new Map<string, { readonly artifact: ArtifactRef; readonly message: string }>();
   let loads = 0;
@@ -186,7 +186,7 @@ export function createModelHost<Model>(
       shareable(signal).addEventListener('abort', release, { once: true });
       if (signal.aborted) release();
       const loaded = entry.model.then(noop);
-      // It is told to those who wait for it.
+      // Those who wait for the load get its error.
       loaded.catch(noop);
       return {
         loaded,

@@ -14,7 +14,7 @@ export interface SequenceScorer<Item extends SequenceItem, Result> {
    * @throws ModelError MODEL_SEQUENCE_LENGTH when the model cannot read a sequence of that length.
    */
   readonly score: (item: Item) => Promise<Result>;
-  /** Absent when the model came without a tokenizer.json. */
+  /** The model's own tokenizer; undefined when the model came without a tokenizer.json. */
   readonly tokenizer: Tokenizer | undefined;
 }
 

@@ -9,7 +9,7 @@ export type TrainingErrorCode =
 export class TrainingError extends Error {
   override readonly name = 'TrainingError';
   readonly code: TrainingErrorCode;
-  /** Whether a run that met it waits: for a service that is upgraded. */
+  /** Whether a run that meets this error waits, until the service is upgraded. */
   readonly unavailable: boolean;
 
   constructor(code: TrainingErrorCode, message: string, options?: ErrorOptions) {

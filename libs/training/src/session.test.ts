@@ -191,7 +191,7 @@ describe('what a run publishes', () => {
 });
 
 describe('the value model', () => {
-  /** Without training, the variance that values explain tells which ones they are: all 0 without a head. */
+  /** The variance that an untrained value model explains, which tells models apart: one with a new head gives values of 0. */
   const explained = async (value: string | undefined) => {
     const { session } = await open(runOf('ppo', { ppo: { numPpoEpochs: 1 } }), { models: { policy, value } });
     const { metrics } = await session.update(itemsFor('ppo', 4));

@@ -26,7 +26,7 @@ export const trainingMethods = methodNames.filter(
   (name): name is TrainingMethod => methods[name].trains.length > 0,
 );
 
-export const VOCABULARY = 53;
+const VOCABULARY = 53;
 export const language = parseModelConfig({
   model_type: 'gpt2',
   vocab_size: VOCABULARY,

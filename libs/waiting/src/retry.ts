@@ -11,7 +11,7 @@ export interface RetryOptions {
   readonly maxDelayMs?: number;
   /** Ends the waiting, with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of a failure after which the work is tried again, and which attempt it was, from 1. */
+  /** Called with a failure after which the work is tried again, and the number of its attempt, from 1. */
   readonly onRetry?: ((error: Error, attempt: number) => void) | undefined;
 }
 

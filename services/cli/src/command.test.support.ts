@@ -22,7 +22,7 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
-/** Without what the test runner was told. */
+/** The environment without the test runner's own variables. */
 const environment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(

@@ -12,7 +12,7 @@ export interface Failure {
   readonly exitCode: 1 | 2 | 130;
 }
 
-/** A run that failed is reported under the code of its own cause: whoever followed it knows that it failed. */
+/** A run that failed is reported under the code of its own cause, which says more than that it failed. */
 export function failureOf(error: unknown): Failure {
   const { message } = error as { message: string };
   const code = codeOf(error);

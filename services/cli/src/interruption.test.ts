@@ -8,7 +8,7 @@ it.each<[string[], NodeJS.ProcessEnv, string]>([
   [['quickstart'], {}, 'rlhf-streams quickstart --resume'],
   [['quickstart', '--seed', '7'], npx, 'npx rlhf-streams quickstart --resume --seed 7'],
   [['quickstart', '--resume', '--seed', '7'], {}, 'rlhf-streams quickstart --resume --seed 7'],
-  // To force again would throw away what is kept.
+  // Going on with --force would throw away what the interrupted command did.
   [['quickstart', '--force', '--directory', 'a b'], {}, "rlhf-streams quickstart --resume --directory 'a b'"],
   [['quickstart', '--data', "it's"], script, "npm run quickstart -- --resume --data 'it'\\''s'"],
   [['run', 'my runs.yaml'], npx, "npx rlhf-streams run 'my runs.yaml'"],

@@ -54,6 +54,7 @@ const quoted = (word: string): string => (PLAIN.test(word) ? word : `'${word.rep
 
 /**
  * The command line that resumes what was interrupted: a quickstart needs `--resume`, other commands are given again.
+ * @internal
  */
 export function commandToGoOn(
   words: readonly string[] = process.argv.slice(2),

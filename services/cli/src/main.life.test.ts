@@ -174,7 +174,7 @@ describe('serve', () => {
     const [, url] = await npx.said(/^gateway +(\S+)$/m);
     npx.kill('SIGTERM');
     await vi.waitFor(async () => expect(await answers(url!)).toBe(false), { timeout: 60_000, interval: 50 });
-    // Its output is closed when the server is gone too.
+    // The output of npx closes only when the server, which shares it, is gone too.
     await npx.ended;
   });
 });

@@ -45,7 +45,7 @@ attachable(program.command('quickstart'))
       .conflicts('resume'),
   )
   .option('--allow <limits>', 'shares of the data that every run may lose, as cut=1,dropped=.5', limits)
-  .option('--short', 'a tenth of the work: shows that everything runs, learns little', false)
+  .option('--short', 'a twentieth of the steps: shows that everything runs, learns little', false)
   .action(async (options) => {
     const { quickstart } = await import('./quickstart/quickstart.js');
     const verdict = await quickstart({ ...options, signal: interrupted() });

@@ -51,7 +51,7 @@ afterEach(async () => {
 
 const requested: NewEvent = { type: 'run.requested', id: 'r/requested', data: { run: 'r', config } };
 
-/** What an earlier owner has said when it had prepared the run. */
+/** The `run.started` that an earlier owner published when it had prepared the run. */
 async function started(): Promise<NewEvent> {
   const items = Array.from({ length: 4 }, (_, n) => ({ split: 'train', promptTokens: [n], tokens: [7] }));
   const lines = items.map((item) => JSON.stringify(item)).join('\n');
@@ -69,7 +69,7 @@ const stepDone = (step: number): NewEvent => ({
   data: { run: 'r', step, policyVersion: step + 1, split: 'train', metrics: {} },
 });
 
-/** A projection that has not come further than the request. */
+/** A projection that has read no further than the request. */
 function lagging(): Projection<RunView> {
   const state = new Map<string, RunView>();
   applyRunEvent(state, { ...requested, partition: 0, offset: 0, time: 0 } as Parameters<

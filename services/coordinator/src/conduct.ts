@@ -9,7 +9,7 @@ import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
 import { issuable, stepEvents } from './steps.js';
 
-/** How far a run is, by `training-metrics`. */
+/** How far a run has come, as `training-metrics` shows it. */
 export interface RunProgress {
   readonly completed: number;
   readonly policyVersion: number;
@@ -20,7 +20,7 @@ export interface ConductDependencies extends Omit<PrepareDependencies, 'context'
   readonly progress: Projection<RunProgress>;
 }
 
-/** The topics that hold events of a run. Their ends at its start are where it is read from. */
+/** The topics that hold events of a run. `run.started` records their ends: services read the run's events from there on. */
 const RUN_TOPICS = [
   'demonstrations',
   'comparisons',

@@ -28,7 +28,7 @@ export type CoordinatorErrorCode =
 export class CoordinatorError extends Error {
   override readonly name = 'CoordinatorError';
   readonly code: CoordinatorErrorCode;
-  /** Whether a run that met it waits: for a coordinator that is upgraded. */
+  /** Whether a run that meets this error waits, until the coordinator is upgraded. */
   readonly unavailable: boolean;
 
   constructor(code: CoordinatorErrorCode, message: string, options?: ErrorOptions) {

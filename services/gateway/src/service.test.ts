@@ -12,7 +12,7 @@ afterEach(async () => {
   for (const gateway of open.splice(0)) await gateway.close();
 });
 
-/** A log whose followers hear nothing after what there was. */
+/** A log whose followers get no record after those that were there. */
 const deaf = (log: EventLog): EventLog => ({
   ...log,
   read: (options) =>

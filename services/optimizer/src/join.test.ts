@@ -32,7 +32,7 @@ const dpo = parseRunConfig({
 
 /** An event without its place on the log. */
 type Unplaced = Pick<JoinedEvent, 'topic' | 'type' | 'data'>;
-/** What a topic says of a rollout of a policy version: something, or that it failed. */
+/** An event about a rollout, for a policy version: a result, or a failure. */
 type Outcome = number | { readonly failed: number };
 
 const versionOf = (outcome: Outcome): number => (typeof outcome === 'number' ? outcome : outcome.failed);
@@ -135,7 +135,7 @@ const log = fc
   .tuple(fc.array(history, { minLength: ids.length, maxLength: ids.length }), picks)
   .map(([h, o]) => logOf(h, o));
 
-/** The specification: the first rollout, and the first that its topic says of its version, unless that is a failure. */
+/** The specification: the first rollout, with each topic's first event for its version, unless one of them is a failure. */
 function specified(log: readonly (readonly JoinedEvent[])[], step: number): WholeStep {
   const events = log.flat().filter(({ data }) => data.run === 'ppo');
   const items = itemsOf(ppo, step, 0).map((id) => {
@@ -244,7 +244,7 @@ describe('one item', () => {
     const join = createJoin(ppo, 0);
     const attempt = topics.map((topic) => rolloutEvent(topic, first, 2));
     const older = rolloutEvent(topic, first, { failed: 1 });
-    // Of two attempts at the rollout itself the first counts, whichever it is.
+    // The first of two attempts at a rollout counts, whichever it is.
     feed(join, topic === 'rollouts' ? [...attempt, older] : [older, ...attempt]);
     feed(
       join,

@@ -108,7 +108,7 @@ const older = { ...build, version: '1.0.0', code: 'c0de' };
 
 describe('a run with a checkpoint', () => {
   const from = { rollouts: [], demonstrations: [] };
-  /** Trained up to its checkpoint after step 1, of which the build is `saved`, and then gone on with. */
+  /** Goes on with a run from its checkpoint after step 1, which build `saved` wrote. */
   async function goOn(saved: typeof build | undefined, view: Partial<RunView> = {}) {
     await events.publish([
       ...[0, 2].map(
@@ -298,7 +298,7 @@ describe('a run that waits for its items', () => {
     training.catch(() => {
       stalled = true;
     });
-    // Each half of the deadline reports, and none of the reports reaches the log.
+    // The run reports its wait at each half of the deadline, and the log refuses every report.
     await vi.waitFor(() => expect(refused).toBeGreaterThan(3), { timeout: 20_000 });
     expect(stalled).toBe(false);
   });

@@ -67,7 +67,7 @@ export async function train(
   const config = view.config!;
   const writer = await events.transactional(`optimizer/${view.run}`);
   try {
-    // Earlier writers are fenced, so that only this one adds to what the log now says of the run.
+    // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
     const initial = view.artifacts![artifactRoles.policy]!;
     const driven: Driven = {
@@ -111,7 +111,7 @@ async function open(
   });
 }
 
-/** Says that what the run did so far is another build's, unless that was said before; `build` is the checkpoint's. */
+/** Publishes `run.build-changed` where another build did the steps so far, unless it is published already; `build` is the checkpoint's. */
 async function tellOtherBuild(
   { context, build: to }: TrainDependencies,
   view: RunView,

@@ -76,7 +76,7 @@ export async function prepareJob(
   return { request, policy, seed, choices, promptTokens };
 }
 
-/** Generates all choices, and tells of each piece as it comes. Resolves to the number of tokens in all completions. */
+/** Generates all choices, and calls `tell` with each piece as it comes. Resolves to the number of tokens in all completions. */
 export async function generate(job: CompletionJob, signal: AbortSignal, tell: Tell): Promise<number> {
   const counts = await Promise.all(
     job.choices.map(async ({ opening, offset, work }, index) => {

@@ -152,14 +152,14 @@ describe('what goes wrong', () => {
   it.each([{ stream: false }, { stream: true }])('because the service stops is said: %j', async (request) => {
     complete = async (reader) => {
       reader.onPiece?.({ text: 'x', tokens: [] });
-      // As a thread that is closed under its calls.
+      // It fails as a call of a thread does that is closed meanwhile.
       return new Promise((_, reject) => {
         stopping.addEventListener('abort', () => reject(new Error('thread is closed')), { once: true });
       });
     };
     const asked = ask(request);
     await vi.waitFor(() => expect(readers).toHaveLength(1), WAIT);
-    // A stream has begun before; a whole answer has not.
+    // The response of a stream begins before the service stops; a whole answer does not.
     if (request.stream) await asked;
     await service.stop();
     const response = await asked;

@@ -48,7 +48,7 @@ async function stream(
     await sendChunks(job, signal, (chunk) => send(JSON.stringify(chunk)));
     send('[DONE]');
   } catch (error) {
-    // The client is gone. When the service stops, the signal is aborted too, but the client is there and is told.
+    // The client has left. When the service stops, the signal aborts too, but then the client still waits for an answer.
     if (sse.aborted) return;
     const told = explained(error);
     send(JSON.stringify({ error: openAIError(told instanceof ProblemError ? told : {}) }));
@@ -58,7 +58,7 @@ async function stream(
   }
 }
 
-/** The problem that a client is told of; an error that is no business of the client's is given back as it is. */
+/** The problem that answers the client; an error that does not concern the client comes back unchanged. */
 function asProblem(error: unknown, left: AbortSignal, stopping: AbortSignal): unknown {
   const { code, message } = error as Error & { code?: string };
   if (left.aborted) return problem(499, 'CLIENT_CLOSED_REQUEST', 'The client is gone');

@@ -44,11 +44,11 @@ export interface FollowerOptions {
     applied(applied: { run: string; version: number; fetchMs: number }): Promise<void>;
     behind(trouble: Trouble): Promise<void>;
   };
-  /** Told when `trouble` came, changed or went. */
+  /** Called when `trouble` appears, changes or goes. */
   readonly onChange: () => void;
   /** Aborted when the service stops. */
   readonly signal: AbortSignal;
-  /** Told of what must not happen. */
+  /** Called with an error that should never occur: the service cannot go on. */
   readonly fail: (error: unknown) => void;
   /** Milliseconds between a failed attempt and the next, doubled each time up to 30 s. */
   readonly pauseMs: number;
@@ -143,7 +143,7 @@ export function followVersions(options: FollowerOptions): Follower {
   };
 }
 
-/** What others are told of a version that cannot be had: the store's own words, where the host only passes them on. */
+/** The cause to report for a version that cannot be loaded: the store's own error, where the model host only wraps it. */
 function causeOf(error: unknown): Cause {
   const cause = isUnavailable(error) && error instanceof Error ? (error.cause ?? error) : error;
   const { code = 'POLICY_FAILED' } = cause as { code?: string };

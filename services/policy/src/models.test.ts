@@ -106,7 +106,7 @@ describe('a completion', () => {
 
   it('that nobody waits for leaves its slot to others', async () => {
     const left = new AbortController();
-    // As many as there are slots, and two that wait for one.
+    // Two requests have the slots, and two wait for one.
     const abandoned = Array.from({ length: 4 }, (_, i) =>
       policy
         .complete(workOf('The film', { draws: `${i}` }), {

@@ -72,7 +72,7 @@ export async function createPolicyHost(
   });
 }
 
-/** Gives work a port to send pieces through, until the work is done or the reader has left. Closing it tells the work so. */
+/** Gives work a port to send pieces through, until the work is done or the reader has left; the work learns by its closing. */
 async function listening<T>(
   signal: AbortSignal,
   onPiece: Reader['onPiece'],

@@ -15,7 +15,7 @@ const running = { timeoutMs: 20_000, signal: new AbortController().signal };
 
 let log: EventLog;
 let events: Events;
-/** What a fetch of an artifact comes to, by the version it holds; at once where nothing is said. */
+/** How a fetch ends, by the version that the artifact holds; fetches of other versions succeed at once. */
 let fetches: Map<number, (signal: AbortSignal) => Promise<string>>;
 let fetched: string[];
 /** `run@version` of what is in memory, or a part of it, by key. */
@@ -203,7 +203,7 @@ describe('a version that cannot be fetched', () => {
     fetches.delete(1);
     await vi.waitFor(() => expect(policies.troubles()).toEqual([]), WAIT);
     expect(await versionUsed(policies, 'r', 1)).toBe(1);
-    // Once, however often it was tried.
+    // `replica.behind` is reported once, however often the version was tried.
     await reported({ version: 0 }, { replica: 'mine', ...behind }, { replica: 'mine', run: 'r', version: 1 });
   });
 

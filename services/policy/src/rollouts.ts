@@ -9,7 +9,7 @@ import type { Policies } from './policies.js';
 
 type Prompt = DataFor<'prompt.issued'>;
 
-/** After so many failures to apply a version, the prompts are left to replicas that have a newer one. */
+/** After this many failed attempts to apply a version, the prompts are left to replicas that have a newer one. */
 const MOST_FAILURES = 2;
 
 /**

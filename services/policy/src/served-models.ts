@@ -45,7 +45,7 @@ export function requirePolicy(policies: Policies, run: string): PublishedVersion
   );
 }
 
-/** When a run's configuration cannot be read, this is found out from its files, when they are loaded. */
+/** A run whose configuration cannot be read counts as a policy: loading its files shows whether it is one. */
 const isPolicy = ({ runs }: Policies, run: string): boolean => {
   const config: RunView['config'] = runs.state.get(run)?.config;
   return config === undefined || specOf(config).publishes === 'policy';

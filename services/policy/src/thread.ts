@@ -73,7 +73,7 @@ export interface EncodedPrompt {
 
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
-  /** The token that ends what the policy says. */
+  /** The token that ends a completion. */
   readonly stopToken: number;
   /** The longest sequence, prompt and completion together, in tokens. */
   readonly contextLength: number;

@@ -13,7 +13,7 @@ import type { LogprobItem } from './thread.js';
 /** Gives the log-probs of tokens 1 .. length - 1 of a sequence, at a temperature. */
 export type Reference = SequenceScorer<LogprobItem, Float32Array>;
 
-/** By artifact. */
+/** The reference that an artifact holds. */
 export type References = ModelHost<Reference>;
 
 /** Frozen models in a compute thread. */

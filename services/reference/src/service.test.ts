@@ -19,7 +19,7 @@ const fixture = (path: string) => readFile(new URL(path, fixtures));
 interface Case {
   readonly text: string;
   readonly input_ids: number[];
-  /** Of tokens 1 .. length - 1. */
+  /** Log-probs of tokens 1 .. length - 1. */
   readonly token_logprobs: number[];
 }
 let cases: [Case, Case];
@@ -288,7 +288,7 @@ describe('a comparison', () => {
         run,
         step: 0,
         subject: `${run}/0/0`,
-        // Nothing says how probable a first token is.
+        // The first token has no log-prob, because no token comes before it.
         logprobs: cases.map(({ token_logprobs }) => close(token_logprobs)),
         reference: model,
       },
@@ -439,11 +439,11 @@ it('a reference is loaded once, and leaves the memory when its run has ended and
     vi.waitFor(async () => expect((await ask({ run: each, texts: ['x'] })).status).toBe(200), WAIT);
   const loads = () => models.map((artifact) => fetched.filter((sha256) => sha256 === artifact.sha256).length);
   for (const each of [...three, ...three]) await use(each);
-  // All three are wanted.
+  // All three stay in memory: runs that go on name them.
   expect(loads()).toEqual([1, 1, 1]);
   for (const each of three) await end(each);
   await events.publish(three.map((each) => rollout(each, 0, cases[0].input_ids)));
-  // The service knows that they have ended: it left these alone.
+  // These rollouts are left alone, which shows that the service knows that the runs have ended.
   await handled();
   for (const each of [three[1]!, three[2]!, three[1]!]) await use(each);
   expect(loads()).toEqual([1, 1, 1]);

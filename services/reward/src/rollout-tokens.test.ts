@@ -12,7 +12,7 @@ const tokenizerOf = (vocabSize: number, postProcessor?: object): Tokenizer => {
 };
 const policy = tokenizerOf(270);
 const other = tokenizerOf(262);
-/** Not how the policy's tokenizer writes its text: letter by letter. */
+/** A text letter by letter, which is not how the policy's tokenizer encodes it. */
 const letters = [...'film'].map((letter) => policy.idOf(letter)!);
 const rollout = {
   promptText: 'the best',

@@ -21,7 +21,7 @@ interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 
-/** By artifact: a gold reward (`gold-reward.json`) or a reward model. */
+/** The scorer that an artifact holds: a gold reward (`gold-reward.json`) or a reward model. */
 export type Scorers = ModelHost<Scorer>;
 
 /** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */

@@ -357,7 +357,7 @@ describe('POST /v1/scores', () => {
     await vi.waitFor(async () => expect((await ask({ run, texts: [TEXT] })).status).toBe(200), WAIT);
     for (const text of ['long '.repeat(200), '']) {
       const [good, bad] = await Promise.all([ask({ run, texts: [TEXT] }), ask({ run, texts: [TEXT, text] })]);
-      // What fails is not what it came with.
+      // A text that does not fit fails by itself: texts computed together with it do not.
       expect(good.status).toBe(200);
       expect(bad.status).toBe(400);
       expect(await bad.json()).toMatchObject({
@@ -388,11 +388,11 @@ it('a scorer leaves the memory when its run has ended and others were used since
     vi.waitFor(async () => expect((await ask({ run, texts: [TEXT] })).status).toBe(200), WAIT);
   const loads = (index: number) => fetched.filter((sha256) => sha256 === models[index]!.sha256).length;
   for (const run of [...runs, ...runs]) await use(run);
-  // All three are wanted.
+  // All three stay in memory: runs that go on name them.
   expect(runs.map((_, index) => loads(index))).toEqual([1, 1, 1]);
   for (const run of runs) await end(run);
   await events.publish(runs.map((run) => rollout(run, 0, [70, 71])));
-  // The service knows that they have ended: it left these alone.
+  // These rollouts are left alone, which shows that the service knows that the runs have ended.
   await handled();
   for (const run of ['b', 'c', 'b']) await use(run);
   expect(runs.map((_, index) => loads(index))).toEqual([1, 1, 1]);

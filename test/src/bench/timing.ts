@@ -22,7 +22,7 @@ export interface Schedule {
   readonly calls?: number;
 }
 
-/** ONNX Runtime's threads go on spinning for some milliseconds after a run: on the core of whoever comes next. */
+/** ONNX Runtime's threads go on spinning for some milliseconds after a run, on cores that the next call needs. */
 const SPINNING_MS = 60;
 
 /**

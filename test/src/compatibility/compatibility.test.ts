@@ -57,7 +57,7 @@ const shown = async (run: string) => (await gateway(platform, `/v1/runs/${run}`)
 const tensorsOf = async (artifact: ArtifactRef) =>
   (await readCheckpoint(await platform.artifacts.fetch(artifact))).tensors;
 
-/** That a run ended in the recorded weights: to the bit, where this machine computes the recorded bits. */
+/** Expects that a run ended in the recorded weights: to the bit, where this machine computes the recorded bits. */
 async function expectWeights(run: string, as: string): Promise<void> {
   const { weights } = await outcomeOf(platform);
   if (sameMachine) return expect(weights[run]).toBe(expected.weights[as]);

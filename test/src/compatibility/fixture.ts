@@ -26,13 +26,13 @@ export interface View {
 export interface Expected {
   /** Bits are of one kind of machine: on another, weights are only close. */
   readonly machine: string;
-  /** Which made it, as checkpoints name it; absent where they do not. */
+  /** The build that made it, as its checkpoints name it; absent where they name none. */
   readonly build?: Build;
   /** SHA-256 of the model.safetensors of each run's newest version. */
   readonly weights: Readonly<Record<string, string>>;
   /** What the gateway shows of each run. */
   readonly runs: readonly View[];
-  /** How many there are, by type. */
+  /** The number of events of each type. */
   readonly events: Readonly<Record<string, number>>;
 }
 

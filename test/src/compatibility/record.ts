@@ -107,7 +107,7 @@ async function train(life: string): Promise<void> {
   const platform = await open();
   await (life === 'stopped' ? trainUntilKilled : trainAll)(platform);
   await platform.close();
-  // Closed and opened once, the log is compacted as any log is that is read later.
+  // Opening the log again compacts it, as happens to every log that is read later.
   const again = await open();
   await writeFile('expected.json', `${JSON.stringify(await expectedOf(again), undefined, 2)}\n`);
   await again.close();

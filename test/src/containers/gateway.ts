@@ -1,4 +1,4 @@
-/** Runs as the gateway of a stack tells of them. */
+/** Runs as the gateway of a stack shows them. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';

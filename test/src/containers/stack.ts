@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 export interface Stack {
-  /** Of the images, and of what else is named after the stack. */
+  /** The compose project, and the tag of the images. */
   readonly name: string;
   /** Runs `docker compose` with these arguments; resolves to what it wrote. @throws Error with its messages. */
   compose(...args: string[]): Promise<string>;

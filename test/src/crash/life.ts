@@ -10,17 +10,17 @@ import type { RunConfigInput } from '@rlhf-streams/runs';
 export interface Fact {
   readonly place: string;
   readonly type: EventType;
-  /** Of a policy version: its run, number and artifact. */
+  /** For a policy version: its run, number and artifact. */
   readonly version?: string;
 }
 
 export interface LifeOptions {
-  /** Of the log and the artifacts; temporary files go beside it. */
+  /** Folder of the log and the artifacts; temporary files go beside it. */
   readonly directory: string;
   readonly runs: readonly RunConfigInput[];
-  /** By place; grows. */
+  /** What the log was seen to hold, by place; grows. */
   readonly facts: Map<string, Fact>;
-  /** `signal` is sent so many milliseconds after as many facts are known. */
+  /** `signal` is sent `delayMs` milliseconds after the number of facts known has reached `facts`. */
   readonly end?: { readonly facts: number; readonly delayMs: number; readonly signal: NodeJS.Signals };
 }
 

@@ -61,7 +61,7 @@ export function accessListOf(permissions: Permissions, prefix: string): AclEntry
   ];
 }
 
-/** Of who provisions the topics. */
+/** The permissions of the user who provisions the topics. */
 export const provisioning = (user: string, prefix: string): AclEntry[] =>
   (['DESCRIBE', 'CREATE', 'ALTER', 'DESCRIBE_CONFIGS', 'ALTER_CONFIGS'] as const).map((operation) =>
     allow(user, operation, 'TOPIC', prefix, 'PREFIXED'),

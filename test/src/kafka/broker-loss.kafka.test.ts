@@ -13,7 +13,7 @@ import { completeThrough, type Moment } from './moments.js';
 import { environmentOn, withServices } from './services.js';
 
 const TIMEOUT_MS = 180_000;
-/** A service waits so long for a broker until it gives up a call. */
+/** Milliseconds that a service waits for a broker before it gives up a call. */
 const DEADLINE_MS = 3_000;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 
@@ -55,7 +55,7 @@ async function disturbed(
   }
 }
 
-// Where one broker can be had, these can.
+// These tests start brokers of their own, which is possible wherever a broker could be provided.
 describe.skipIf(!inject('kafka'))(`runs end in the same bits (CRASH_SEED=${seed})`, () => {
   it(
     'when the only broker is killed, twice, and stays away for longer than a call waits for it',

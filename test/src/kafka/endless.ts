@@ -28,7 +28,7 @@ export async function whileGoing(
 }
 
 /** The newest version of each run. */
-export async function newestVersions({ events }: Client): Promise<Map<string, number>> {
+async function newestVersions({ events }: Client): Promise<Map<string, number>> {
   const newest = new Map<string, number>();
   for await (const { data } of events.readAll(['policy-versions'])) newest.set(data.run, data.version);
   return newest;

@@ -8,15 +8,15 @@ const services = ['policy', 'reward', 'reference', 'optimizer', 'coordinator', '
 
 export interface Kill {
   readonly service: ServiceName;
-  /** Different events of the runs on the log by then. */
+  /** The number of different events of the runs on the log at which the service is killed. */
   readonly facts: number;
-  /** Its next life is killed too, when it has lasted so long. */
+  /** Milliseconds after which its next life is killed too. */
   readonly againAfterMs?: number;
 }
 
-/** The rest is for what was begun before. */
+/** The part of the runs that kills fall into; in the rest, what they interrupted is finished. */
 const PART_OF_RUNS = 0.8;
-/** Kills with another one soon after: every third, while much of the runs is left. */
+/** Indices of the kills that another one follows soon: every third, while much of the runs is left. */
 const AGAIN = [0, 3, 6, 9];
 const MOST_AGAIN_MS = 1_500;
 

@@ -12,7 +12,7 @@ export interface Ledger extends Outcome {
   readonly facts: Readonly<Record<string, number>>;
 }
 
-/** What runs put on the log, whoever does their work and however often. */
+/** Topics on which runs put the same events, whichever replicas do the work and however often. */
 export const factTopics = [
   'prompts',
   'rollouts',

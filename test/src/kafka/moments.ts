@@ -1,10 +1,10 @@
-/** Disturbances at moments of runs: each when so much of the runs' work is on the log. */
+/** Disturbances at moments of runs: each moment is a number of their events on the log. */
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { Client } from 'rlhf-streams';
 import { complete, factTopics } from './ledger.js';
 
 export interface Moment {
-  /** Different events of the runs on the log by then. */
+  /** The number of different events of the runs on the log. */
   readonly facts: number;
   readonly act: (signal: AbortSignal) => Promise<void>;
 }

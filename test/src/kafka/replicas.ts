@@ -7,7 +7,7 @@ export const replicasOf = ({ services }: Processes, service: ServiceName): Super
   services.filter((each) => each.service === service);
 
 /** Events that a replica has published on a topic in this life. */
-export async function published({ url }: Pick<Supervised, 'url'>, topic: TopicName): Promise<number> {
+async function published({ url }: Pick<Supervised, 'url'>, topic: TopicName): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
   const lines = metrics
     .split('\n')

@@ -6,7 +6,7 @@ import { type Processes, type ProcessesOptions, startProcesses } from 'rlhf-stre
 
 export interface ServicesOptions extends Pick<ProcessesOptions, 'directory' | 'replicas'> {
   readonly brokers: readonly string[];
-  /** Over the settings of this folder's tests. */
+  /** Settings that override those of this folder's tests. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 

@@ -1,16 +1,6 @@
 /** Waits of tests: for facts, and with an end. */
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** @throws the signal's reason when it aborts before. */
-export const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
-  Promise.race([
-    work,
-    new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason);
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    }),
-  ]);
-
 const LOOK_MS = 100;
 const TIMEOUT_MS = 90_000;
 

@@ -167,7 +167,7 @@ describe('a run whose models have other tokenizers where that is right', () => {
 });
 
 describe('a preparation that takes long', () => {
-  /** Words enough to train a tokenizer on for minutes. */
+  /** Writes enough words that training a tokenizer on them takes minutes. */
   const manyWords = async (): Promise<string> => {
     const path = join(folder, 'words.jsonl');
     const wordsOf = (row: number) =>

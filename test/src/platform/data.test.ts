@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What is said of a run when it starts. */
+/** Completes a run, and returns the data of its `run.started`. */
 async function complete(config: RunConfigInput): Promise<DataFor<'run.started'>> {
   const started: DataFor<'run.started'>[] = [];
   await requestRun(platform, config);

@@ -10,7 +10,7 @@ import { oneThread, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 let folder: string;
 let data: string;
 let platform: Platform;
-/** Without the reward service. */
+/** The reward service is left out. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'platform-'));
   data = await writeReviews(folder);
@@ -163,7 +163,7 @@ describe('a run that goes on', () => {
     expect(cancellation.status).toBe(202);
     await isOver;
 
-    // While others are trained, nothing more comes of it.
+    // Another run is trained meanwhile: nothing more comes of the one that has ended.
     await complete({ ...tinyPpo(data), run: 'next', steps: 1 });
     const steps = await stepsOf(config.run);
     await complete({ ...tinyPpo(data), run: 'after', steps: 2 });

@@ -35,7 +35,6 @@ async function writeForeign(model: string, directory: string): Promise<string> {
 let folder: string;
 let platform: Platform;
 let scorer: string;
-/** The same, without a tokenizer. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'foreign-'));
   platform = await startPlatform({

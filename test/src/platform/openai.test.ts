@@ -179,7 +179,7 @@ describe('a completion', () => {
     expect(text.startsWith('The film was')).toBe(true);
     expect(tokens.length).toBe(token_logprobs.length);
     expect(text_offset.slice(0, 2)).toEqual([0, tokens[0]!.length]);
-    // Asked for with tokens, the first of which nothing comes before.
+    // Nothing comes before the first token of a prompt, so it has no log-prob.
     const alone = await complete({ prompt: [0], echo: true, logprobs: 1, max_tokens: 0 });
     expect(alone.choices[0]!.logprobs).toEqual({
       tokens: ['<|endoftext|>'],

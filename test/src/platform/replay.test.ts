@@ -94,7 +94,7 @@ describe('a replay', () => {
     for (const name of ['objective/scores', 'objective/kl', 'rollout/length', 'rollout/staleness'])
       expect(await measured(config.run, name)).toEqual(await measured('ppo', name));
     expect(new Set(await measured(config.run, 'objective/kl_coef'))).toEqual(new Set([0.1]));
-    // Other policies sampled them than those that are trained.
+    // The policies that sampled the rollouts are not those that are trained.
     const ratios = await measured(config.run, 'sampling/importance_sampling_ratio/max');
     expect(ratios.slice(1).every((ratio) => ratio! > 1)).toBe(true);
   });

@@ -20,9 +20,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 interface Disturbance extends Omit<PlatformOptions, 'directory'> {
-  /** One after another: the first while step 1 is under way, the second while step 2 is, or later. */
+  /** Called one after another: the first while step 1 is under way, the second while step 2 is, or later. */
   readonly disturb?: readonly ((platform: Platform) => Promise<void>)[];
-  /** When the run is completed. */
+  /** Called when the run is completed. */
   readonly examine?: (platform: Platform) => Promise<void>;
 }
 

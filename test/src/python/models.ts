@@ -27,7 +27,7 @@ export interface Training {
 }
 
 export interface Experiment {
-  /** Of what the runs published at their end, by the run. */
+  /** Folders of the models that the runs published at their end, by run. */
   readonly folders: Readonly<Record<'sft' | 'dpo' | 'reward', string>>;
   readonly trainings: readonly { readonly training: Training; readonly losses: readonly number[] }[];
   complete(run: 'sft' | 'dpo', prompt: string, tokens: number): Promise<string>;
@@ -50,8 +50,8 @@ const preferences = reviews.map(({ prompt, rest }) => ({
 const jsonLines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 /**
- * SFT from a start, long enough for prompts to be told apart, and again for as many steps as are compared; then DPO and a
- * reward model from what it published, and a run that scores with that.
+ * SFT of `model` until it can distinguish prompts, then SFT for the STEPS that are compared with TRL; from that model DPO
+ * and a reward model, and a run that scores with the reward model.
  */
 export async function experiment(
   platform: Platform,

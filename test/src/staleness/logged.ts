@@ -5,7 +5,7 @@ import type { DataFor } from '@rlhf-streams/events';
 
 export interface LoggedStep {
   readonly metrics: Readonly<Record<string, number>>;
-  /** Of the rollouts it was trained on: versions between the policy that sampled each and the one that was trained. */
+  /** For each rollout it was trained on: versions between the policy that sampled it and the one that was trained. */
   readonly staleness: readonly number[];
 }
 

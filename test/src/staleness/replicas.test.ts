@@ -44,7 +44,7 @@ const startPolicy = async (replica: string, artifacts: ArtifactStore = surroundi
   return service;
 };
 
-/** The store as a replica sees it that is cut off when it has fetched so many artifacts, until it heals. */
+/** The store as a replica sees it that is cut off after fetching `most` artifacts, until it heals. */
 function unreliable(store: ArtifactStore, most: number) {
   const fetched = new Set<string>();
   let isCutOff = true;

@@ -22,7 +22,7 @@ export type Worker = keyof typeof definitions;
 export interface Surroundings {
   readonly log: EventLog;
   readonly artifacts: ArtifactStore;
-  /** For what the services keep besides. */
+  /** Folder of what the services keep besides. */
   readonly directory: string;
 }
 
@@ -59,7 +59,7 @@ export const request = (events: Events, config: RunConfigInput): Promise<void> =
     { type: 'run.requested', id: config.run, data: { run: config.run, config: { ...config } } },
   ]);
 
-/** Resolves when a run has completed so many steps. @throws Error when it ends before. */
+/** Resolves when a run has completed `steps` steps. @throws Error when it ends before. */
 export async function stepsDone(events: Events, run: string, steps: number): Promise<void> {
   for await (const { type, data } of events.follow({ topics: ['training-metrics', 'runs'] })) {
     if (data.run !== run) continue;

@@ -85,7 +85,7 @@ export function collectingTests(harness: Harness): void {
         fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 8 }), async (steps) => {
           const store = harness.open();
           await store.collect([], { graceMs: 0 });
-          /** Minutes since each was put last; never just the 60 of the grace period. */
+          /** Each artifact with the minutes since it was last put: never exactly 60, which is the grace period. */
           const known = new Map<ArtifactRef['sha256'], { ref: ArtifactRef; age: number }>();
           for (const step of steps) {
             if ('put' in step) {

@@ -2,13 +2,13 @@ import type { ArtifactRef, ArtifactStore } from '../port.js';
 
 type Kind = 'blob' | 'manifest';
 
-/** Somewhere empty to put artifacts, and ways behind the adapter's back. */
+/** An empty store, and ways to change it behind the adapter's back. */
 export interface StoreUnderTest {
-  /** The artifacts as one more process, of another machine, opens them. */
+  /** Opens the store as one more process on another machine does. */
   open(): ArtifactStore;
   /** The hashes of what is stored. */
   list(kind: Kind): Promise<string[]>;
-  /** Puts other bytes in the place of what is stored, or where nothing is; removes it where they are undefined. */
+  /** Replaces stored bytes, or stores some where there are none; undefined removes them. */
   tamper(kind: Kind, sha256: string, content: string | undefined): Promise<void>;
   /** Makes everything that is stored older by `ms` milliseconds. */
   age(ms: number): Promise<void>;

@@ -35,7 +35,7 @@ export async function writeBlobs(
   return manifest;
 }
 
-// Takes the place of an equal blob: that may be damaged, not yet durable, or about to be collected.
+// A blob of the same content is replaced: it may be damaged, not yet durable, or about to be collected.
 async function writeBlob(layout: Layout, content: Content, durability: Durability): Promise<FileEntry> {
   const temporary = layout.newTemporary();
   try {

@@ -20,7 +20,7 @@ import { verifyFile } from './blobs.js';
 import type { Layout } from './layout.js';
 import { type SharedWork, shareWork } from './shared-work.js';
 
-/** Milliseconds after which what lies beside a target was left by a process that was killed. */
+/** Milliseconds after which a temporary folder beside a target counts as left by a process that was killed. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 /** Where the files come from. */
@@ -58,7 +58,7 @@ export function openFolders(layout: Layout, source: Source): Folders {
         try {
           await linkOrCopy(layout.blob(entry.sha256), join(staged, name));
         } catch (error) {
-          // Collected in the meantime.
+          // The artifact was collected in the meantime.
           if (!hasCode(error, 'ENOENT')) throw error;
           await source.provide([file], signal);
           await linkOrCopy(layout.blob(entry.sha256), join(staged, name));

@@ -21,7 +21,7 @@ export function filesystemArtifacts({ directory }: FilesystemOptions): ArtifactS
   const put = async (contents: Contents, signal?: AbortSignal): Promise<ArtifactRef> => {
     const bytes = serialiseManifest(await writeBlobs(layout, contents, 'durable', signal));
     const ref = refOf(bytes);
-    // Last, and whole: the artifact exists from here on.
+    // The manifest comes last, and appears whole: from here on the artifact exists.
     await writeManifest(layout, bytes, ref.sha256, 'durable');
     return ref;
   };

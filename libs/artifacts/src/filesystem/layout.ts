@@ -20,7 +20,7 @@ export interface Layout {
   manifest(sha256: string): string;
   folder(sha256: string): string;
   newTemporary(): string;
-  /** Every hash there is a blob, or a manifest, of. */
+  /** The hashes of all blobs, or of all manifests. */
   list(kind: 'blob' | 'manifest'): Promise<string[]>;
 }
 

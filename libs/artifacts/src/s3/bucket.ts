@@ -26,7 +26,7 @@ export interface StoredObject {
 }
 
 export interface Part {
-  /** From 1 on. */
+  /** Counted from 1. */
   readonly number: number;
   readonly etag: string;
 }

@@ -2,7 +2,7 @@
 
 /** All times in milliseconds. */
 export interface ServerClock {
-  /** Told of an answer: when its request was sent and it came, by this machine's clock, and its date. */
+  /** Takes note of an answer: when its request was sent and when it came, by this machine's clock, and its header Date. */
   observe(sent: number, received: number, date: string | undefined): void;
   /** The least the age of an object can have been at a time of this machine's clock. */
   leastAge(modified: number, at: number): number;
@@ -13,7 +13,7 @@ export interface ServerClock {
 /** Dates are whole seconds, rounded down; those of objects may be rounded up. */
 const ROUNDING_MS = 1000;
 
-/** Before the first answer, and with a server that tells no date, this machine's clock stands for the server's. */
+/** Before the first answer, and with a server that sends no date, this machine's clock stands for the server's. */
 export function serverClock(): ServerClock {
   let least = 0;
   let most = 0;

@@ -19,8 +19,8 @@ const PARALLEL_READS = 8;
  * All is decided before anything goes, and manifests go before blobs: an interrupted collection leaves blobs without
  * a name and never a name without its blobs. Where a needed object has several generations, the newest stays.
  *
- * @param graceMs for manifests; 0 says that nobody puts meanwhile, and is that of blobs and unfinished uploads too
- * @param putGraceMs what puts rely on, of blobs and unfinished uploads
+ * @param graceMs grace period of manifests; 0 says that nobody puts meanwhile, and then holds for blobs and uploads too
+ * @param putGraceMs grace period of blobs and unfinished uploads, which puts rely on
  * @param manifestOf the manifest of an artifact that stays; undefined when it was removed meanwhile
  */
 export async function collectBucket(

@@ -1,4 +1,4 @@
-/** From the bucket to this machine; nothing is believed before its hash is known. */
+/** Downloads from the bucket to this machine; nothing is trusted before its hash is verified. */
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -90,8 +90,8 @@ export async function downloadBlob(
 }
 
 /**
- * What `read` makes of the first generation that it finds whole; undefined where there is none. It returns undefined
- * for a generation that is gone.
+ * The result of `read` for the first generation that is whole; undefined where there is no generation. `read` returns
+ * undefined for a generation that is gone.
  * @throws ArtifactError ARTIFACT_CORRUPT when none is whole.
  */
 async function firstWhole<T>(

@@ -44,17 +44,17 @@ export interface FakeS3 {
   readonly uploads: Map<string, { key: string; initiated: number; parts: Map<number, Buffer> }>;
   /** Every request that came, in order. */
   readonly requests: FakeRequest[];
-  /** Asked before each request is done. */
+  /** Asked before each request is carried out. */
   faults: (request: FakeRequest) => Fault | undefined | Promise<Fault | undefined>;
   /** Makes everything that is stored older by `ms` milliseconds. */
   age(ms: number): void;
-  /** What the server's clock is ahead of this machine's, in milliseconds. */
+  /** Milliseconds by which the server's clock is ahead of this machine's. */
   clockAhead: number;
   close(): Promise<void>;
 }
 
 const BUCKET = 'artifacts';
-/** Few, so that listings have pages. */
+/** Keys on a page of a listing: few, so that listings have several pages. */
 const PAGE = 5;
 
 class Refusal extends Error {

@@ -50,6 +50,6 @@ export async function allGenerations(
 const folderOf = (kind: Kind, sha256?: string): string =>
   sha256 === undefined ? `${kind}/sha256/` : `${kind}/sha256/${sha256}/`;
 
-/** By key where the time is the same, so that all who look agree. */
+/** Objects of the same time are in the order of their keys, so that every process finds the same one newest. */
 const newestFirst = (a: StoredObject, b: StoredObject): number =>
   b.modified - a.modified || (a.key < b.key ? -1 : 1);

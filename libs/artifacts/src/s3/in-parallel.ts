@@ -1,9 +1,9 @@
 import { linked } from '@rlhf-streams/waiting';
 
 /**
- * Runs `work` for every item, `limit` at a time; an item is taken when its turn comes. When one fails, the others are
- * told by their signal and waited for (p-map leaves them behind, at work on files that the caller closes), and the first
- * error is thrown.
+ * Runs `work` for every item, `limit` at a time; an item is taken when its turn comes. When one fails, the signal
+ * of the others aborts, they are awaited (p-map leaves them behind, at work on files that the caller closes), and the
+ * first error is thrown.
  */
 export async function inParallel<T>(
   items: Iterable<T> | AsyncIterable<T>,

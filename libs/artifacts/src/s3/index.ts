@@ -71,7 +71,7 @@ export function s3Artifacts(options: S3Options): ArtifactStore {
       // A machine that slept has timers that did not run.
       if (Date.now() - begun > graceMs / 2)
         throw new ArtifactError('ARTIFACT_TIMEOUT', `expected ${what} to be put within ${graceMs / 2} ms`);
-      // Last, and whole: the artifact exists from here on.
+      // The manifest comes last, and appears whole: from here on the artifact exists.
       const bytes = serialiseManifest(manifest);
       const ref = refOf(bytes);
       await bucket.write(newGeneration('manifests', ref.sha256), bytes, signal);
@@ -80,7 +80,7 @@ export function s3Artifacts(options: S3Options): ArtifactStore {
       return ref;
     });
 
-  /** The blobs that are not in the bucket, or too old there for a collection to spare until the manifest is written. */
+  /** The blobs to upload: those that the bucket lacks, or that a collection might remove before the manifest is written. */
   const withoutYoung = async (manifest: Manifest, signal: AbortSignal): Promise<FileEntry[]> => {
     const wanted = new Map([...manifest.values()].map((entry) => [entry.sha256, entry]));
     await inParallel([...wanted.values()], PARALLEL_FILES, signal, async ({ sha256, size }, either) => {

@@ -12,12 +12,12 @@ export interface S3Options {
   /** Folder of this machine for what is fetched and put. Made when missing; several processes may share it. */
   readonly cacheDirectory: string;
   /**
-   * Bytes of the cache above which artifacts go from it, those first that were fetched the longest ago. Those of the
-   * last `cacheKeepMs` stay, whatever their size. Default: no limit.
+   * Bytes above which the cache evicts artifacts, the least recently used first. Those used within the last
+   * `cacheKeepMs` stay, whatever their size. Default: no limit.
    */
   readonly cacheBytes?: number;
   /**
-   * Least milliseconds that what was fetched or put stays in the cache; who needs a folder for longer fetches it again.
+   * Milliseconds for which an artifact stays in the cache at least, once fetched or put; to keep a folder, fetch it again.
    * At least half of `graceMs`, because a put may take that long; default one hour.
    */
   readonly cacheKeepMs?: number;

@@ -1,4 +1,4 @@
-/** Puts a folder, fetches it on another machine, and tells how much memory that took; argument: options as JSON. */
+/** Puts a folder, fetches it on another machine, and prints how much memory that took; argument: options as JSON. */
 import { s3Artifacts } from './index.js';
 import type { S3Options } from './options.js';
 

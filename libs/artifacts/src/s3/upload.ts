@@ -1,4 +1,4 @@
-/** From a file of the cache to the bucket, in bounded memory. */
+/** Uploads a file of the cache to the bucket, in bounded memory. */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { ArtifactError } from '../errors.js';
@@ -51,7 +51,7 @@ async function uploadInParts(
     const complete = await bucket.completeUpload(key, id, parts, signal);
     if (!complete) await checkThere(bucket, key, entry, signal);
   } catch (error) {
-    // What this cannot remove, a collection does.
+    // Parts that cannot be removed now are removed by a collection.
     await bucket.abortUpload(key, id, AbortSignal.timeout(ABORT_TIMEOUT_MS)).catch(() => {});
     throw error;
   } finally {

@@ -15,7 +15,7 @@ const PLOT_GRID = { left: 56, right: 16, top: 26, bottom: 40 };
 /** Where the lines of a plot lie, from the top of the chart. */
 export const PLOT_AREA = { top: PLOT_GRID.top, bottom: PLOT.height - PLOT_GRID.bottom };
 
-/** Up to this many values a line marks each by a point. */
+/** The most values of a line that are each marked by a point. */
 const MOST_MARKED = 30;
 
 type Series = NonNullable<Extract<ChartOption['series'], readonly unknown[]>>[number];

@@ -58,14 +58,14 @@ interface State {
   readonly onChange: () => void;
   /** The offset that the next fetch begins at. */
   position: number;
-  /** There are records that it does not have yet, as far as is known. */
+  /** Whether the partition has records that the reader lacks, as far as is known. */
   behind: boolean;
   /** The number of the last request that it was part of. */
   asked: number;
-  /** Left out of requests until its rest is over. */
+  /** Whether it is left out of requests, until its rest is over. */
   resting: boolean;
   readonly delays: Backoff;
-  /** When the failures began that nothing came between; undefined while there are none. */
+  /** When the first of the failures in a row happened; undefined while there are none. */
   failingSince: number | undefined;
   failure: unknown;
 }
@@ -80,7 +80,7 @@ interface Lane {
 }
 
 export function createFeed({ direct, waiting, deadlineMs }: FeedContext): Feed {
-  /** By partition key. */
+  /** The readers of each partition, by partition key. */
   const readers = new Map<string, Set<State>>();
   const closing = new AbortController();
   const closed = shareable(closing.signal);
@@ -296,7 +296,7 @@ const unreadable = ({ topic, partition }: TopicPartition, ms: number, cause: unk
 const isUnknown = (error: unknown): boolean =>
   error instanceof LogError && error.code === 'LOG_UNKNOWN_TOPIC';
 
-/** A request may name a partition once: for that of its readers which comes first in `order`. */
+/** One reader of each partition, the first in `order`, because a request may name a partition only once. */
 function onePerPartition(states: readonly State[], order: (a: State, b: State) => number): State[] {
   const first = new Map<string, State>();
   for (const state of states) {
@@ -307,8 +307,8 @@ function onePerPartition(states: readonly State[], order: (a: State, b: State) =
   return [...first.values()];
 }
 
-/** Those that waited longest come first, so that neither a reader far behind nor a full answer holds up the others. */
+/** Readers that waited longest come first, so that neither a reader far behind nor a full answer holds up the others. */
 const byTurn = (a: State, b: State): number => a.asked - b.asked;
 
-/** The reader with least comes first: for one that has all there is, the broker would wait although another lacks some. */
+/** The reader furthest behind comes first: for one that has caught up, the broker would wait although another lacks records. */
 const byPosition = (a: State, b: State): number => a.position - b.position;

@@ -55,7 +55,7 @@ export async function fetchFrom(
   });
 }
 
-/** The committed records of an answer from `place` on. */
+/** The committed records of an answer from `place` on. @internal */
 export function committedRecords({ topic, partition, position }: Place, answer: FetchedPartition): Fetched {
   const messages = withoutAborted(answer).flatMap(({ records }) => records);
   const last = answer.batches.at(-1);

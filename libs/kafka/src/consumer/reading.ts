@@ -33,7 +33,7 @@ export async function* readBatches(
   { topics, partitions, follow, from, maxBatchRecords, signal }: ReadPlan,
 ): AsyncGenerator<Batch, void> {
   const readings = new Map<string, Reading>();
-  /** By topic: how many of its partitions, from 0 on, were considered. */
+  /** How many partitions of each topic, from 0 on, have been considered. */
   const counts = new Map<string, number>();
   const bell = createBell();
 

@@ -11,7 +11,7 @@ export interface RecordQueue {
   clear(): void;
 }
 
-/** What was taken is dropped from memory when it is as much as what is left, so that taking does not copy every time. */
+/** Taken records leave memory once they are as many as those left, so that not every `take` copies the rest. */
 export function createRecordQueue(): RecordQueue {
   let records: LogRecord[] = [];
   let taken = 0;

@@ -23,7 +23,7 @@ const MAX_SEQUENCE = 2 ** 31;
 
 export interface WriterOptions {
   readonly compression: keyof typeof CODECS;
-  /** With an id, batches belong to its transaction, whose coordinator the caller tells of their partitions first. */
+  /** With an id, batches belong to its transaction, to which the caller has added their partitions (AddPartitionsToTxn). */
   readonly transactionalId?: string;
   readonly transactionTimeoutMs?: number;
 }

@@ -64,7 +64,7 @@ export function openCluster(
   const { onDebug, metadataMaxAgeMs } = settings;
   const logger = loggers.createLogger({
     level: onDebug ? LOG_EVERYTHING : LOG_NOTHING,
-    // What kafkajs logs as an error is often tried again here; if it stays one, the caller is told by what is thrown.
+    // What kafkajs logs as an error is often tried again here; an error that persists is thrown to the caller.
     logCreator: () => (entry) => onDebug?.(entry.log.message, entry.log),
   });
   const sasl = settings.sasl && saslLogin(settings.sasl);
@@ -278,6 +278,7 @@ function partitionsIn(answers: ReadonlyMap<string, Answer>, topic: string): read
   return partitions;
 }
 
+/** @internal */
 export function parseAddress(address: string): { readonly host: string; readonly port: number } {
   const colon = address.lastIndexOf(':');
   return {

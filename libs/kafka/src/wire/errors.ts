@@ -1,4 +1,4 @@
-/** What errors of brokers and connections mean for whoever made the request. Each is given its meaning once, here. */
+/** What errors of brokers and connections mean for the request that met them. Each is given its meaning once, here. */
 import { LogError, type LogErrorCode } from '@rlhf-streams/log';
 
 export interface KafkaFault {

@@ -167,7 +167,7 @@ declare module 'kafkajs/src/protocol/decoder.js' {
     readBytes(): Buffer | null;
     readUVarIntString(): string;
     readUVarIntArray<T>(read: (decoder: Decoder) => T): T[] | null;
-    /** Skips them. */
+    /** Skips the tagged fields. */
     readTaggedFields(): void;
     readArray<T>(read: (decoder: Decoder) => T): T[];
     readArrayAsync<T>(read: (decoder: Decoder) => Promise<T>): Promise<T[]>;

@@ -41,7 +41,7 @@ export interface FetchedMessage {
 
 export interface FetchedBatch {
   readonly firstOffset: string;
-  /** From the first offset to that of the last record the batch ever had, which compaction may have removed. */
+  /** Distance from the first offset to that of the last record the batch ever had, which compaction may have removed. */
   readonly lastOffsetDelta: number;
   readonly producerId: string;
   readonly inTransaction: boolean;

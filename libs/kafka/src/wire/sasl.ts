@@ -9,7 +9,7 @@ const PROVIDERS = { plain, 'scram-sha-256': scram256, 'scram-sha-512': scram512 
 
 /**
  * The login as kafkajs takes it (`sasl`). kafkajs's own providers call every failure a failed authentication; this one
- * throws what happened, so that a connection that broke is told from a wrong password.
+ * throws what happened, so that a broken connection is not taken for a wrong password.
  */
 export function saslLogin({ mechanism, username, password }: KafkaSasl): object {
   const provider = PROVIDERS[mechanism]({ username, password });

@@ -77,7 +77,7 @@ export async function readAll(
 
 export const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-/** Resolves when the handler is told to stop. */
+/** Resolves when the handler's signal aborts. */
 export function aborted({ signal }: BatchContext): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -26,7 +26,7 @@ export interface LogAdapter {
   positions(topics: readonly string[]): Promise<{ readonly earliest: Positions; readonly latest: Positions }>;
   /** The group's next offset to deliver, by partition key; partitions without a commit are left out. */
   committed(group: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, number>>;
-  /** Called once, when subscriptions have ended and reads were told to. */
+  /** Called once, when subscriptions have ended and the signals of reads have aborted. */
   close(): Promise<void>;
 }
 

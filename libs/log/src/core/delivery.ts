@@ -14,8 +14,8 @@ export interface PartitionSource {
   /** @param signal ends the reader's waiting. */
   read(position: number, signal: AbortSignal): PartitionReader;
   /**
-   * How far a batch counts as handled, of which the handler was given the records from offset `first` to before `end`.
-   * Default `end`; a log for tests answers less, as if the process had died before its commit.
+   * The offset up to which a batch counts as handled, when the handler returned after the records from offset `first` to
+   * before `end`. Default `end`; a log for tests answers less, as if the process had died before its commit.
    */
   handledTo?(first: number, end: number): number;
 }
@@ -29,7 +29,7 @@ interface PartitionReader {
 }
 
 interface Portion {
-  /** In offset order. Empty where nothing but control records and compacted offsets was passed. */
+  /** In offset order; empty where the reader passed only control records and compacted offsets. */
   readonly records: readonly LogRecord[];
   /** The offset to go on from. */
   readonly next: number;
@@ -80,7 +80,7 @@ export function startDelivery(
       const { records, next } = portion;
       const first = records[0]?.offset;
       if (first === undefined) {
-        // Control records are no records of the handler's, but the group is past them: its lag would never be 0.
+        // Handlers get no control records, but the group commits past them: otherwise its lag would never be 0.
         if (next > committed) await source.commit(next);
         committed = Math.max(committed, next);
         continue;
@@ -154,7 +154,7 @@ export function startDelivery(
   };
 }
 
-/** Tells `onError`; what that throws in turn must not end the delivery. */
+/** Calls `onError`; what that throws in turn must not end the delivery. */
 export function report(onError: DeliveryOptions['onError'], error: unknown, batch: Batch): void {
   try {
     onError(error, batch);

@@ -13,9 +13,9 @@ export interface Holdings {
   /** Every partition that may not be another member's yet: those being released, too. */
   held(): readonly TopicPartition[];
   has(at: TopicPartition): boolean;
-  /** Without those being released, in the order of topics and partitions. */
+  /** The partitions that are not being released, in the order of topics and partitions. */
   assignment(): readonly TopicPartition[];
-  /** Tells `onAssigned` and begins to deliver. */
+  /** Calls `onAssigned` and begins to deliver. */
   grant(partitions: readonly TopicPartition[]): void;
   /**
    * Has handlers stop, waits for them and for `onRevoked` (each `revokeTimeoutMs` at most), lets the partitions go and

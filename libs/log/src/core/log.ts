@@ -7,7 +7,7 @@ import { createClosing } from './closing.js';
 import { lagOf } from './lag.js';
 import { checkCommit, memberOptions, type ReadPlan, readPlan } from './options.js';
 
-/** The port over an adapter: options are checked, closing is kept, and lag computed here, once for every kind of log. */
+/** Makes the port of an adapter: checks options, closes in order and computes lag, once for every kind of log. */
 export function createLog(adapter: LogAdapter): EventLog {
   const subscriptions = new Set<Subscription>();
   const closing = createClosing(

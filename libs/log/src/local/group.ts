@@ -17,8 +17,8 @@ interface Member {
 }
 
 /**
- * A partition keeps its owner until the assignment gives it to another; then the owner's handler is told to stop, and
- * only when it has returned (or `revokeTimeoutMs` passed) does the other begin. Partitions that stay are not disturbed.
+ * A partition keeps its owner until the assignment gives it to another; then the signal of the owner's handler aborts,
+ * and only when the handler has returned (or `revokeTimeoutMs` passed) does the other begin. Partitions that stay are not disturbed.
  */
 export function createGroup(context: LocalContext): Group {
   const members = new Set<Member>();
@@ -41,7 +41,7 @@ export function createGroup(context: LocalContext): Group {
     const target = assign(partitions, active, owners);
     for (const member of active) {
       const { id, holdings } = member;
-      // A member that was told of partitions may have left by now.
+      // A member may have left meanwhile: `onAssigned` of an earlier one may have closed its subscription.
       if (member.leaving) continue;
       const isFor = (at: TopicPartition) => target.get(partitionKey(at)) === id;
       holdings.release(

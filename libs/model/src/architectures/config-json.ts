@@ -78,7 +78,7 @@ export function extraFields(
   return extra.length > 0 ? { extra: Object.fromEntries(extra) } : {};
 }
 
-/** What `config.json` says of any model. */
+/** The fields of `config.json` that a model of any architecture has. */
 export function commonJson(config: ModelConfig, classes: ModelClasses): Record<string, unknown> {
   const { head } = config;
   const labels = head.kind === 'scalar' ? Array.from({ length: head.labels }, (_, i) => `LABEL_${i}`) : [];

@@ -22,7 +22,7 @@ it('only the folder of an architecture knows the names of its tensors and the ke
   const untied = { ...config, tieWordEmbeddings: false };
   const tensors = [scalar, untied].flatMap((each) => [...gpt2.tensors(each).keys()]);
   const modules = tensors.flatMap((name) => name.replace(/\.(weight|bias)$/, '').split('.'));
-  // `attn`, `mlp` and `score` are words of everybody's.
+  // Names such as `attn`, `mlp` and `score` are not GPT-2's alone.
   const ofTensors = modules.filter((name) => /_|^w.e$/.test(name));
   const ofConfig = Object.keys(gpt2.configJson(config)).filter((key) =>
     /^(n_|activation|layer_norm)/.test(key),

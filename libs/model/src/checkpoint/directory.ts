@@ -72,7 +72,7 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
 
 export interface CheckpointToWrite {
   config: ModelConfig;
-  /** By the names of the architecture's `tensors`. */
+  /** The weights, under the names of the architecture's `tensors`. */
   tensors: ReadonlyMap<string, WeightTensor>;
   tokenizer?: TokenizerFiles | undefined;
   /** Contents of further files of the folder, by their names. */

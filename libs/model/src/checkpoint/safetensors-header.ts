@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
-/** What the header says of one tensor; `begin` and `end` are byte offsets into the data that follows the header. */
+/** A tensor's entry in the header; `begin` and `end` are byte offsets into the data that follows the header. */
 export interface SafetensorsEntry {
   dtype: string;
   shape: number[];

@@ -176,7 +176,7 @@ describe('a generator', () => {
       if (++told === 3) left.abort(gone);
       return false;
     };
-    // Three for two slots: one waits.
+    // Three requests share two slots: one waits.
     const requests = [0, 1, 2].map((id) => request(id, { ...long, signal: left.signal, onToken }));
     const aborted = requests.map((each) => generator.generate(each));
     const kept = generator.generate(request(4, long));

@@ -34,7 +34,7 @@ describe('exportedTokenizer', () => {
   ])('of a language model %s begins texts, of a reward model ends them too', (_, files, begin, eos) => {
     expect(frameIn(exportedTokenizer(files, policy))).toEqual({ begin, end: [] });
     expect(frameIn(exportedTokenizer(files, reward))).toEqual({ begin, end: [eos] });
-    // What was published and is trained on again.
+    // A published reward model may be trained on as a policy: its texts no longer end with the token.
     expect(frameIn(exportedTokenizer(exportedTokenizer(files, reward), policy))).toEqual({ begin, end: [] });
   });
 

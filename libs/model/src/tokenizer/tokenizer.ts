@@ -113,7 +113,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
 }
 
 function construct(json: object, config: object): HuggingFaceTokenizer {
-  // The library wants each of them said. Its post-processors look tokens up by name where `tokenizers` has their ids.
+  // The library requires each of these keys. Its post-processors look tokens up by name where `tokenizers` has their ids.
   const absent = { added_tokens: [], normalizer: null, pre_tokenizer: null, decoder: null };
   try {
     return new HuggingFaceTokenizer({ ...absent, ...json, post_processor: null }, config);

@@ -56,7 +56,7 @@ function settingsByOwners(methods: readonly MethodDescription[]): Map<string, Se
   return groups;
 }
 
-/** Two settings of the same one are the same in all that is told of them. */
+/** Settings with the same identity are documented alike, so that methods can share one entry. */
 const identity = (setting: Setting): string => JSON.stringify(setting);
 
 const chapterOf = (

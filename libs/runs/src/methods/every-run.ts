@@ -1,4 +1,4 @@
-/** Settings that are not of one method. */
+/** Settings of every run, and of every run that trains. */
 import { RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from '../settings.js';

@@ -1,4 +1,4 @@
-/** The methods there are: whoever adds one adds its file and a line here. */
+/** The specs of all methods. A new method is a file and a line here. */
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
 import { ppo } from './ppo.js';

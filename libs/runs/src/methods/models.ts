@@ -21,7 +21,7 @@ export const body: ModelRole = {
   expected: 'a language model, or a reward model to train on',
 };
 
-/** Frozen. A run that names none has no log-probs under it. */
+/** The frozen reference. A run that names none has no reference log-probs. */
 export const reference: ModelRole = {
   name: 'reference',
   field: 'reference',
@@ -30,7 +30,7 @@ export const reference: ModelRole = {
   readsPolicyTokens: true,
   holds: 'every sequence',
 };
-/** Frozen. Where a run names none, the initial policy stands for it. */
+/** The frozen reference, which is the initial policy where a run names none. */
 export const policyAsReference: ModelRole = { ...reference, otherwise: 'the policy' };
 
 const referenceNames = { as: ['ref_model', 'reference_model'] };

@@ -61,7 +61,7 @@ export interface PromptsSpec {
   readonly source: DataOrigin;
   /** The part of the prompts that steps draw from. */
   readonly split: 'train' | 'test';
-  /** First words of a text that are a prompt, where data have no prompts. */
+  /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
   /** Responses for each prompt of a step. */
   readonly samples: number;
@@ -72,7 +72,7 @@ export interface PromptsSpec {
 
 /** A role that models have in runs of a method, and what a model must be to have it. */
 export interface ModelRole {
-  /** Under which `run.started` lists its artifact; scorers are `scorer.0`, `scorer.1` and so on. */
+  /** The name under which `run.started` lists its artifact; scorers are `scorer.0`, `scorer.1` and so on. */
   readonly name: 'policy' | 'value' | 'reference' | 'scorer';
   /** The setting that names it, or a list of them. */
   readonly field: string;
@@ -90,7 +90,7 @@ export interface ModelRole {
 
 /** A model that the optimizer trains. */
 export interface TrainedModel {
-  /** Under which its tensors stand in checkpoints of the training. */
+  /** Names its tensors in checkpoints of the training: `role.tensor`. */
   readonly role: 'policy' | 'value' | 'reward';
   /** The role of the model that it starts from; the policy's where the run has no such model. */
   readonly from: 'policy' | 'value';
@@ -98,7 +98,7 @@ export interface TrainedModel {
   readonly head: 'language' | 'scalar';
 }
 
-/** What is shown of a run under way: labels, and the metrics that they are of. */
+/** What is shown of a run under way: metrics, each with a label. */
 export interface Progress {
   readonly step: readonly ShownMetric[];
   /** Measured after the last step, on held-out items. */

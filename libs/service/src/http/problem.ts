@@ -30,7 +30,7 @@ interface ProblemMore {
   readonly cause?: unknown;
 }
 
-/** An error a client is told of as it is: thrown by handlers, made by `problem`. */
+/** An error that answers the client as it is: thrown by handlers, made by `problem`. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
   readonly status: number;

@@ -25,7 +25,7 @@ export function createStreams(logger: Logger): OpenStreams {
     try {
       await work();
     } catch (err) {
-      // Headers are long gone: all the client can be told is that the stream ended.
+      // The headers are sent already: the client can only see that the stream ends.
       if (!controller.signal.aborted) logger.error({ err, path }, 'an event stream failed');
     } finally {
       open.delete(controller);

@@ -1,4 +1,4 @@
-/** A service of its own process, for the tests of `main`. */
+/** A service as a process of its own, for the tests of `main`. */
 import { z } from 'zod';
 import { main } from './main.js';
 import { defineService } from './service.js';

@@ -34,7 +34,7 @@ export interface ServiceContext<Settings = unknown> {
   readonly log: EventLog;
   readonly events: Events;
   readonly artifacts: ArtifactStore;
-  /** In RLHF_DATA_DIR. */
+  /** Temporary folders in RLHF_DATA_DIR. */
   readonly temporary: TemporaryFolders;
   /** The service adds its routes here, while it starts. Errors become problem details. */
   readonly http: Hono;
@@ -44,7 +44,7 @@ export interface ServiceContext<Settings = unknown> {
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly readiness: Readiness;
-  /** What runs wait for outside of this service. Consumers of events and `driveOwned` tell it by themselves. */
+  /** What runs wait for outside of this service. Consumers of events and `driveOwned` report their waits by themselves. */
   readonly waits: Waits;
   /** A projection that lives as long as the service, which fails if the projection does. */
   project<Name extends TopicName, Value>(

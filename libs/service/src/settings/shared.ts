@@ -6,7 +6,7 @@ export const runtimeSettings = z.object({
   HOST: z
     .string()
     .default('127.0.0.1')
-    .describe('address to listen at; 0.0.0.0, as in containers, lets in whoever reaches the machine'),
+    .describe('address to listen at; 0.0.0.0, as in containers, admits everybody who can reach the machine'),
   PORT: z.coerce
     .number()
     .int()

@@ -16,7 +16,7 @@ export const topicSettings = z.object({
     .optional()
     .meta({ defaultInWords: "the registry's, 6 for most topics" })
     .describe(
-      'partitions of every topic that RLHF_TOPICS_FILE does not name with its own: as many services as that can share the work of one kind; added, never removed',
+      'partitions of every topic to which RLHF_TOPICS_FILE gives none of its own: the most replicas of a service that can share its work; partitions are added, never removed',
     ),
   RLHF_TOPIC_REPLICATION: z.coerce
     .number()
@@ -32,12 +32,12 @@ export const topicSettings = z.object({
     .string()
     .optional()
     .describe(
-      'YAML file of partitions, replication, retention and settings of topics, as libs/service/README.md shows; what it says of a topic by name comes first',
+      'YAML file of partitions, replication, retention and settings of topics, as libs/service/README.md shows; its entry for a topic comes before all other settings',
     ),
 });
 
 /**
- * Every topic of the registry as an environment wants it: what the file says of the topic, else the environment, else
+ * Every topic of the registry as an environment wants it: the file's entry for the topic, else the environment, else
  * the file's defaults, else the registry. A default retention is for work in flight: what is kept for ever stays so,
  * unless the file names the topic.
  *

@@ -27,7 +27,7 @@ interface ReadModel {
 }
 
 export interface ThreadModels<Model> {
-  /** To be served with the calls of the service's own. */
+  /** Calls that the thread serves beside the service's own. */
   readonly calls: Pick<ModelThread, 'load' | 'unload'>;
   /** @throws Error when no model is loaded under this key. */
   of(key: string): Model;

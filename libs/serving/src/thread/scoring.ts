@@ -1,4 +1,4 @@
-/** A compute thread that says of whole sequences what frozen models make of them. */
+/** A compute thread that scores whole sequences with frozen models. */
 import {
   expectKind,
   type ModelConfig,

@@ -89,7 +89,7 @@ class CaptureBackend extends tf.KernelBackend {
 }
 
 const backend = new CaptureBackend();
-// Never tfjs's choice by itself: priority 0.
+// With priority 0 tfjs never chooses this backend by itself.
 tf.registerBackend(CAPTURE, () => backend, 0);
 
 /** The graph that the program being captured is recorded to. */

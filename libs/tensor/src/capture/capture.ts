@@ -46,7 +46,7 @@ export function capture(program: Program, inputs: Specs): Captured {
   );
 }
 
-/** Runs `work` and forgets every tensor it made. */
+/** Runs `work` and disposes of every tensor that it made. */
 function scoped<T>(work: () => T): T {
   let result: T;
   tf.tidy(() => {

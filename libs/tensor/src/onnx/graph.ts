@@ -64,7 +64,7 @@ export function createGraph(): Graph {
   const input: object[] = [];
   const output: object[] = [];
   const smallConstants = new Map<string, GraphValue>();
-  /** Results of nodes by name, and the name they go out under if they are outputs. */
+  /** The name under which the graph outputs a node's result, by the result's own name; undefined where it is no output. */
   const outputNames = new Map<string, string | undefined>();
   let names = 0;
 

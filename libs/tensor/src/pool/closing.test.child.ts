@@ -6,7 +6,7 @@ import { allocate, float32, onnxPool } from '../index.js';
 
 const ROUNDS = 4;
 const WORKERS = 2;
-/** With many outputs, much of a run is spent making them, when the end of its thread would crash the process. */
+/** A run with many outputs spends much of its time making them: ending its thread at that moment would crash the process. */
 const OUTPUTS = 500;
 
 /** Computes on all workers, for as long as they are there; resolves once they have begun. */

@@ -1,4 +1,4 @@
-/** What a spec says of its method's steps is so, for every method that there is. */
+/** The steps of every method do what its spec declares. */
 import { type Item, type MethodName, methodNames, methods, parseRunConfig, specOf } from '@rlhf-streams/runs';
 import { cpuEngine } from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';

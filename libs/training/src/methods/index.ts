@@ -1,4 +1,4 @@
-/** What each method does with a step's items: whoever adds one adds its file and a line here. */
+/** What each method does with a step's items. A new method is a file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import type { Method } from './method.js';

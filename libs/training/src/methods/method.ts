@@ -6,7 +6,7 @@ import type { Trainer } from '../trainer/trainer.js';
 
 export type Metrics = Record<string, number>;
 
-/** What a method carries from step to step besides parameters, as a scan does: plain JSON, part of every checkpoint. */
+/** What a method carries from step to step besides parameters: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
 
 /** The results of a step. */
@@ -19,7 +19,7 @@ export interface StepResult {
 
 export interface Step<Name extends MethodName> {
   readonly config: ConfigOf<Name>;
-  /** From 0. */
+  /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
   readonly carry: Carry;
@@ -38,5 +38,5 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 
-/** The models of a step by role. @internal */
+/** The model of a step that has a role. */
 export const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;

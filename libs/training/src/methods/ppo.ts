@@ -151,14 +151,14 @@ async function prepare(
 const stalenessOf = ({ rollout }: Joined<'rollout'>): number => rollout.step - rollout.policyVersion;
 
 interface Correction {
-  /** By rollout; absent where the policy that is trained sampled them all, or nothing is to be corrected. */
+  /** One entry for each rollout; absent where the policy that is trained sampled them all, or nothing is to be corrected. */
   readonly of?: readonly (Required<Pick<Experience, 'oldLogprobs' | 'weights'>> & { truncated: number })[];
   readonly metrics: Metrics;
 }
 
 /**
  * The decoupled objective for rollouts of older policies (Hilton et al. 2022): the clip is around the proximal policy, which
- * is the policy at the begin of the step, and importance weights correct for the behaviour policy, which sampled. For
+ * is the policy at the beginning of the step, and importance weights correct for the behaviour policy, which sampled. For
  * rollouts of the policy itself both are the same, with the log-probs that came with them, and the weights are 1.
  */
 async function correctionFor(

@@ -9,15 +9,15 @@ import type { Carry } from '../methods/method.js';
 import type { Layout } from './layout.js';
 import type { TrainerState } from './trainer.js';
 
-/** Everything to go on from: with the events from `positions` on, the steps since can be done again. */
+/** All that training goes on from: with it, and the events from `positions` on, the steps since are computed again. */
 export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
-  /** What the method carries on. */
+  /** The method's carry. */
   readonly memory: Carry;
   /** Next offsets to read, by topic and partition. */
   readonly positions: Readonly<Record<string, readonly number[]>>;
-  /** Which build wrote it; absent from those that said nothing. */
+  /** The build that wrote it; absent from checkpoints of format 1. */
   readonly build?: Build | undefined;
 }
 
@@ -30,7 +30,7 @@ const StateFile = z.object({
   updates: z.int().min(0),
   memory: z.record(z.string(), z.number()),
   positions: z.record(z.string(), z.array(z.int().min(0))),
-  /** From format 2 on. */
+  /** Added in format 2. */
   build: Build.optional(),
 });
 
@@ -82,7 +82,7 @@ async function readState(path: string): Promise<z.output<typeof StateFile>> {
   throw new Error(`${path} is no such state: ${z.prettifyError(parsed.error)}`);
 }
 
-/** One vector a prefix; together they hold every tensor of the file. */
+/** Reads one flat vector for each prefix. Every tensor of the file must belong to one of them. */
 async function readVectors(
   path: string,
   layout: Layout,

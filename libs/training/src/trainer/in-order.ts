@@ -1,7 +1,7 @@
 /**
  * Starts `count` jobs, at most `lanes` at a time, and hands their results over in the jobs' own order: what is
- * added up from them does not depend on which finished first. A job keeps its lane, and what belongs to it, until
- * its result has been taken.
+ * added up from them does not depend on which finished first. A job has its lane, and so the buffers of that lane, to
+ * itself until its result has been taken.
  */
 export async function inOrder<Result>(
   count: number,

@@ -43,7 +43,7 @@ export function layoutOf(models: Models): Layout {
 export const sharedVector = (size: number): Float32Array =>
   allocate(float32(size), { shared: true }) as Float32Array;
 
-/** 1 where weight decay applies, which each model's architecture says of its tensors. */
+/** 1 for each parameter that decays, 0 for the others. Each model's architecture says which of its tensors decay. */
 export function decayMask(layout: Layout): Float32Array {
   const mask = new Float32Array(layout.size);
   const views = layout.views(mask);

@@ -29,7 +29,7 @@ export function parseModelName(text: string): ModelName {
 
 interface RunModels {
   readonly view?: RunView;
-  /** By version. */
+  /** What it published, by version. */
   readonly models: Map<number, PublishedModel>;
 }
 

@@ -17,7 +17,7 @@ export async function troublesOf(
     services.map(async ({ readyz }) => (await (await readyz()).json()) as Readiness),
   );
   const reasons = answers.flatMap((answer) =>
-    // A service that does not answer is being started again: whoever watches it reports that.
+    // A service that does not answer is being started again, which its supervisor reports.
     answer.status === 'fulfilled' ? Object.values(answer.value.failing ?? {}) : [],
   );
   return [...new Set(reasons)];

@@ -24,7 +24,7 @@ it('who only looks makes no log, and no topics', async () => {
   const log = await embeddedLog({ directory: join(directory, 'log') });
   await log.close();
   await expect(openToLook({ directory })).rejects.toMatchObject(nothing);
-  // It is given back.
+  // The lock was given back, so the log opens again.
   const again = await embeddedLog({ directory: join(directory, 'log') });
   const missing = (await again.planTopics(topicSpecs)).length;
   expect(missing).toBe(topicSpecs.length);

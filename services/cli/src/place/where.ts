@@ -31,7 +31,7 @@ export interface Where {
 }
 
 export interface Place extends Client {
-  /** For people: what runs where. */
+  /** What runs where, in a sentence for people. */
   readonly description: string;
   /** Where the services listen that were started here. */
   addresses(): readonly { readonly name: string; readonly url: string }[];

@@ -54,7 +54,7 @@ beforeEach(async () => {
   await log.ensureTopics(topicSpecs);
   events = createEvents({ log, source: 'test' });
   for (const policy of EVALUATED) {
-    // Services work in parallel: the prompts' order on the log is any.
+    // Services work in parallel, so prompts come to the log in any order.
     await events.publish(PAIRED.toReversed().flatMap((index) => episode(policy, index).toReversed()));
     await events.publish(episode(policy, 1, 'done twice'));
   }

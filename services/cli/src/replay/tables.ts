@@ -10,7 +10,7 @@ export function changesTable(source: RunConfig, replay: RunConfig, changes: read
   return table(rows, { head: ['setting', source.run, replay.run], right: [1, 2] });
 }
 
-/** By split and metric: that of the last step that reported it. */
+/** Each metric, by its name, from the last step that reported it. */
 export type LastMetrics = ReadonlyMap<string, { readonly step: number; readonly value: number }>;
 
 export async function lastMetrics(events: Pick<Events, 'readAll'>, run: string): Promise<LastMetrics> {

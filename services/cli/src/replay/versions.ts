@@ -27,7 +27,7 @@ export interface Comparison {
   readonly after?: string;
 }
 
-/** In the order of versions. */
+/** Compares version by version, in their order. */
 export function compareVersions(before: Versions, after: Versions): Comparison[] {
   const numbers = [...new Set([...before.keys(), ...after.keys()])].sort((a, b) => a - b);
   return numbers.map((version) => {

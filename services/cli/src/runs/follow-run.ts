@@ -15,7 +15,7 @@ export interface RunObserver {
   /** The run waits for something outside of itself, which is named. */
   paused?(cause: string): void;
   resumed?(): void;
-  /** It went on with what another build had computed. */
+  /** The run went on with what another build had computed. */
   buildChanged?(change: DataFor<'run.build-changed'>): void;
 }
 

@@ -146,7 +146,7 @@ describe('a file that is none', () => {
       code: 'CLI_FILE_INVALID',
       message: `${file}, run 1 (first) builds on run my-sft, which comes after it, as run 2: put that first`,
     });
-    // Again, or on what was done before.
+    // A run may build on one that an earlier file did.
     await expect(reading(`${before}\n`)).resolves.toHaveLength(1);
   });
 });

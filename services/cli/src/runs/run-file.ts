@@ -37,7 +37,7 @@ export async function readRunFile(path: string): Promise<RunConfig[]> {
 
 const placeOf = (path: string, index: number): string => `${path}, run ${index + 1}`;
 
-/** They are done one after the other: each has a name of its own, and builds on none that comes after it. */
+/** Runs of a file are done one after the other: each has a name of its own, and builds on none that comes after it. */
 function refuseDisorder(path: string, runs: readonly RunConfig[]): void {
   const placeByRun = new Map<string, number>();
   for (const [index, { run }] of runs.entries()) {

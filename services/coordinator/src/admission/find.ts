@@ -37,7 +37,7 @@ export interface FindDependencies {
   readonly runs: ReadonlyMap<string, RunView>;
   /** The newest model that each run has published. */
   readonly published: ReadonlyMap<string, ArtifactRef>;
-  /** Folder for links to the files of user's folders; the caller removes it. */
+  /** Folder for links to files in users' folders; the caller removes it. */
   readonly temporary: string;
   readonly signal: AbortSignal;
 }

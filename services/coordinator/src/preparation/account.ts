@@ -30,8 +30,8 @@ const SPLIT_SEED = 0;
 const SURPLUS: Reason = { words: HELD_OUT_SURPLUS, lost: false };
 
 /**
- * The items that a dataset's rows make, split into training and test, and the account of the rows: `used` are as many as
- * there are items.
+ * Makes the rows of a dataset into items, split into training and test, and accounts for the rows: `used` is the number
+ * of items.
  * @throws CoordinatorError RUN_DATA_LOST when more is lost than the run allows, RUN_DATA_EMPTY when nothing is left.
  */
 export function accountFor<Item extends object>(
@@ -131,7 +131,7 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
   }
 }
 
-/** The data in the words of whoever asked for the run. */
+/** The source of the data, as the configuration names it. */
 const sourceOf = (config: RunConfig): string => sourceText(specOf(config).data.source);
 
 const listed = (reasons: readonly { readonly reason: Reason; readonly rows: number }[]): string =>

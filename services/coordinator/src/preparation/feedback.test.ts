@@ -16,7 +16,7 @@ const feedbackOf = (feedback: string, change: object = {}) => ({
   ...change,
 });
 
-/** As a client publishes it that knows of the required headers only. */
+/** A record as a client publishes it that knows only the required headers. */
 const recordOf = (data: { feedback: string }, { key = data.feedback, headers = {} } = {}): NewRecord => ({
   topic: 'feedback',
   key,

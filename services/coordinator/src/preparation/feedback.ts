@@ -34,7 +34,7 @@ export async function readFeedback(
   return [...first.values()].map(({ data }) => data).sort((a, b) => compare(a.feedback, b.feedback));
 }
 
-/** By time, then by partition and offset. */
+/** The order of records: by time, then by partition and offset. */
 const isBefore = (a: Received<'feedback'>, b: Received<'feedback'>): boolean =>
   (a.time - b.time || a.partition - b.partition || a.offset - b.offset) < 0;
 

@@ -10,7 +10,7 @@ export interface PreparationThreads<T extends Api> {
   use<Result>(signal: AbortSignal, work: (thread: T) => Promise<Result>): Promise<Result>;
 }
 
-/** Each may hold a dataset and the weights of a new model. */
+/** Threads at a time: each may hold a dataset and the weights of a new model. */
 const MOST_THREADS = 4;
 
 export function preparationThreads<T extends Api>(url: URL): PreparationThreads<T> {

@@ -132,7 +132,7 @@ describe('a configuration over HTTP', () => {
         403,
         'PATH_NOT_ALLOWED',
       );
-    // Nor without saying who asks.
+    // A request without bindings is not the owner's either.
     await expectProblem(
       await service.request('/v1/runs', request(ppo({ prompts: path }))),
       403,

@@ -21,8 +21,8 @@ import { z } from 'zod';
 const OWNER = Symbol('may name any file of this machine');
 
 /**
- * Bindings of a request by whoever runs this process, who may read this machine's files as it may: paths that it names
- * are taken as they are written, relative to where the services run.
+ * Bindings of a request by the owner of this process, who may read the files that the process may read: paths in the
+ * request are taken as they are written, relative to where the services run.
  * @example await service.request('/v1/runs', { method: 'POST', headers, body }, asOwner);
  */
 export const asOwner: object = Object.freeze({ [OWNER]: true });

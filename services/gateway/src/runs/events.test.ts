@@ -64,7 +64,7 @@ async function* messages({ body }: Response): AsyncGenerator<Message, void> {
   }
 }
 
-/** So many messages, then the client leaves. */
+/** Receives `count` messages, then leaves. */
 async function take(count: number, path: string, lastEventId?: string): Promise<Message[]> {
   const { response, leave } = await open(path, lastEventId);
   const taken: Message[] = [];
@@ -182,7 +182,7 @@ describe('GET /v1/runs/{run}/events', () => {
         const stepsIn = (ids: readonly string[]) => ids.filter((id) => /^own-\d+\/\d+$/.test(id));
         expect(stepsIn(idsOf(received))).toEqual(stepsIn(mine.map(idOf)));
 
-        // A run that has ended is read otherwise, to the same events.
+        // The events of a run that has ended are read by another path: they are the same.
         const again: Message[] = [];
         for (const length of [...lengths, Number.POSITIVE_INFINITY]) {
           if (again.at(-1)?.event !== 'run.completed')
@@ -258,7 +258,7 @@ describe('GET /v1/runs/{run}/events', () => {
 
     const withRewards = async () => (await read('/v1/runs/r1/events?topics=rewards')).sort();
     const everything = ['r1/requested', 'r1/completed', ...own.map(idOf)].sort();
-    // Where its rewards lie is looked up once, from the start of the run on; then one lies there.
+    // The extent of its rewards is searched for once, from the start of the run on; it holds one record.
     expect(await withRewards()).toEqual(everything);
     expect(recordsRead).toBe(later + 1 + 1);
     recordsRead = 0;

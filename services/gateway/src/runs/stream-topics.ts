@@ -2,7 +2,7 @@
 import type { Received } from '@rlhf-streams/bus';
 import { runOfLetter, type TopicName } from '@rlhf-streams/events';
 
-/** Topics whose events belong to a run, or are about one. Only ever append: ids of events know them by their place. */
+/** Topics whose events belong to a run, or are about one. Only ever append: ids of events name them by their index. */
 export const streamTopics = [
   'runs',
   'policy-versions',

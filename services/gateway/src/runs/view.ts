@@ -46,7 +46,7 @@ const Waiting = z.object({
   step: z.int(),
   waitingFor: z.record(z.string(), z.int()).describe('missing items by topic'),
   sinceMs: z.int(),
-  deadlineMs: z.int().describe('the run fails when it has waited so long'),
+  deadlineMs: z.int().describe('the run fails after waiting for this time'),
 });
 
 export const Run = RunSummary.extend({

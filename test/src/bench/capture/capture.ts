@@ -61,7 +61,7 @@ interface Compared {
   readonly program: string;
   readonly threads: number;
   readonly times: { readonly ours: number[]; readonly plain: number[] };
-  /** Of one call. */
+  /** Tokens that one call computes. */
   readonly tokens: number;
   readonly difference: number;
 }

@@ -19,7 +19,7 @@ const MASKED = -1e9;
 const namesOf = (config: ModelConfig): string[] => Object.keys(parameterSpecs(config));
 
 /** Specs of the parameters, or of the moments, with a prefix. */
-export const tensorSpecs = (config: ModelConfig, prefix = ''): Specs =>
+const tensorSpecs = (config: ModelConfig, prefix = ''): Specs =>
   Object.fromEntries(Object.entries(parameterSpecs(config)).map(([name, spec]) => [prefix + name, spec]));
 
 /**

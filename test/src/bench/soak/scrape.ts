@@ -1,11 +1,11 @@
-/** What a service says of itself at /metrics. */
+/** What a service measures, from its /metrics. */
 
 export interface Vitals {
   /** MiB of resident memory. */
   readonly memory: number;
   /** Timers and sockets that keep its event loop alive. */
   readonly resources: number;
-  /** Records its groups have before them. */
+  /** The lag of its consumer groups, in records. */
   readonly lag: number;
 }
 
@@ -22,7 +22,7 @@ export async function vitalsAt(url: string): Promise<Vitals> {
   };
 }
 
-/** Of all samples of a metric in Prometheus' text format. @throws Error when there is none that is a number. */
+/** The sum of all samples of a metric in Prometheus' text format. @throws Error when there is none that is a number. */
 export function sum(text: string, metric: string): number {
   const sample = new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)`, 'gm');
   const values = [...text.matchAll(sample)].map(([, value]) => Number(value));

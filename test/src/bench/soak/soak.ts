@@ -10,7 +10,7 @@ import { type Vitals, vitalsAt } from './scrape.js';
 const SAMPLE_MS = 5_000;
 const MINUTE_MS = 60_000;
 
-/** Never done in the time of a soak: short steps, so that many events flow. */
+/** A run that does not end within a soak. Its steps are short, so that many events flow. */
 const run = {
   run: 'soak',
   method: 'ppo',
