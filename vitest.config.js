@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
 
 const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
@@ -12,6 +13,15 @@ const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/
 /** Files one after another, for each keeps a small machine busy; its setup only runs when some of them do. */
 const shared = (setup) => ({ fileParallelism: false, globalSetup: `test/broker/dist/vitest/${setup}.js` });
 
+/** Runs of the whole platform take the longest, and begin first: at the end every core has work. */
+class LongestFirst extends BaseSequencer {
+  async sort(files) {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }) => /\/test\/dist\/|\.life\.test\.js$/.test(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 /** Tests run as they ship: compiled by `tsc -b` into each package's `dist`. */
 export default defineConfig({
   test: {
@@ -21,6 +31,7 @@ export default defineConfig({
     reporters: ['dot'],
     /** What a test prints is shown when it fails. */
     silent: 'passed-only',
+    sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 180_000,
     /** Programs a test starts print plain text, wherever the tests run (a CI has `CI` or `FORCE_COLOR` set). */
@@ -30,6 +41,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          /** Files of a worker share its modules, which take longer to load than most tests: what a file changes of them, it restores. */
+          isolate: false,
           include: everywhere('**/*.test.js'),
           exclude: ['**/node_modules/**', kafka, docker, python, containers],
         },

@@ -1,8 +1,10 @@
-/** The command as a process of its own, as people start it. */
+/** The command as a process of its own, as people start it, and in the process of the test. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { format } from 'node:util';
 import { expect, vi } from 'vitest';
+import { main } from './main.js';
 
 const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.url));
 
@@ -67,3 +69,38 @@ export function start(
 
 export const startCommand = (cwd: string, args: readonly string[], env?: NodeJS.ProcessEnv): Started =>
   start(process.execPath, [bin, ...args], { cwd, ...(env && { env }) });
+
+/**
+ * Does a command in this process, which has loaded its modules already: a process of its own takes a second of CPU time
+ * for that. For commands that start no service and end by themselves; one at a time.
+ */
+export async function command(cwd: string, words: readonly string[]): Promise<Ended> {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += text;
+      return true;
+    }),
+  );
+  const log = vi.spyOn(console, 'log').mockImplementation((...said) => {
+    written.stdout += `${format(...said)}\n`;
+  });
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const listeners = signals.map((signal) => process.listeners(signal));
+  const before = { directory: process.cwd(), env: process.env, exitCode: process.exitCode };
+  process.chdir(cwd);
+  process.env = environment();
+  process.exitCode = undefined;
+  try {
+    await main(words);
+    return { code: Number(process.exitCode ?? 0), ...written };
+  } finally {
+    process.chdir(before.directory);
+    process.env = before.env;
+    process.exitCode = before.exitCode;
+    for (const [i, signal] of signals.entries())
+      for (const listener of process.listeners(signal))
+        if (!listeners[i]!.includes(listener)) process.off(signal, listener);
+    for (const spy of [...spies, log]) spy.mockRestore();
+  }
+}

@@ -6,8 +6,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Started, start, startCommand } from './command.test.support.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { command, type Started, start, startCommand } from './command.test.support.js';
 
 const workspace = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -22,6 +22,21 @@ afterEach(async () => {
     await each.ended;
   }
   await rm(folder, { recursive: true });
+});
+
+let unansweredIn: string;
+let unanswered: Started;
+/** It waits for a broker while the other tests run. */
+beforeAll(async () => {
+  unansweredIn = await mkdtemp(join(tmpdir(), 'rlhf-streams-'));
+  const config = 'run: r\nmethod: sft\nsteps: 1\nmodel: { layers: 1 }\ndata: bundled\n';
+  await writeFile(join(unansweredIn, 'run.yaml'), config);
+  unanswered = startCommand(unansweredIn, ['run', 'run.yaml', '--brokers', 'localhost:1']);
+});
+afterAll(async () => {
+  unanswered.kill('SIGKILL');
+  await unanswered.ended;
+  await rm(unansweredIn, { recursive: true });
 });
 
 const begin = (...args: string[]): Started => {
@@ -43,7 +58,7 @@ describe('quickstart', () => {
   it('has its folder to itself, is interrupted in one line, and goes on as that line says', async () => {
     const first = begin('quickstart', '--short', '--directory', 'here');
     await first.said(/^· 1\/5 SFT begins$/m);
-    for (const how of [[], ['--force'], ['--resume'], ['--seed', '7', '--force']]) {
+    for (const how of [['--force'], ['--resume']]) {
       const second = await begin('quickstart', '--short', '--directory', 'here', ...how).ended;
       expect(second.stderr).toMatch(
         new RegExp(`^error The log in .*/here/log is open in process ${first.pid}: .*\\(LOG_LOCKED\\)\n$`),
@@ -61,7 +76,7 @@ describe('quickstart', () => {
     expect(stdout).toMatch(/^– [1-5]\/5 /m);
     expect(code).toBe(130);
 
-    const third = await begin('quickstart', '--short', '--directory', 'here').ended;
+    const third = await command(folder, ['quickstart', '--short', '--directory', 'here']);
     expect(third.stderr).toMatch(
       /^error this experiment is there already, in .*\/here, not finished: .*--resume.*--force/,
     );
@@ -85,7 +100,7 @@ describe('quickstart', () => {
       ['CLI_EXPERIMENT_EXISTS', '--seed', '7'],
     ] as const) {
       const force = said === 'CLI_EXPERIMENT_EXISTS' ? [] : ['--force'];
-      const { code, stderr } = await begin('quickstart', '--directory', '.', ...force, ...args).ended;
+      const { code, stderr } = await command(folder, ['quickstart', '--directory', '.', ...force, ...args]);
       expect(stderr).toContain(said);
       expect(code).toBe(2);
       expect(await readFile(join(folder, 'report.html'), 'utf8')).toBe('results');
@@ -102,36 +117,30 @@ describe('run', () => {
   it('tells a mistake that is found later in one line, with its own code, and exits with 2', async () => {
     const config = 'method: sft\nsteps: 1\nmodel: { layers: 1, width: 32, heads: 2 }\ndata: no.jsonl\n';
     await writeFile(join(folder, 'run.yaml'), `run: mistaken\n${config}`);
-    for (const _ of ['at first', 'and again']) {
-      const { code, stdout, stderr } = await begin('run', 'run.yaml').ended;
-      expect(withoutWaits(stderr)).toBe(
-        `error run mistaken failed: no.jsonl: no such file, looked for ${join(folder, 'no.jsonl')}; check the path (DATA_NOT_FOUND)\n`,
-      );
-      expect(stdout).toMatch(/^· sft mistaken begins\n✗ sft mistaken /m);
-      expect(code).toBe(2);
-    }
+    const { code, stdout, stderr } = await begin('run', 'run.yaml').ended;
+    expect(withoutWaits(stderr)).toBe(
+      `error run mistaken failed: no.jsonl: no such file, looked for ${join(folder, 'no.jsonl')}; check the path (DATA_NOT_FOUND)\n`,
+    );
+    expect(stdout).toMatch(/^· sft mistaken begins\n✗ sft mistaken /m);
+    expect(code).toBe(2);
   });
 
   it('looks at the files of later runs before the first is done', async () => {
     const config = 'method: sft\nsteps: 1\nmodel: { layers: 1, width: 32, heads: 2 }\n';
     const runs = [`run: first\n${config}data: bundled\n`, `run: second\n${config}data: no.jsonl\n`];
     await writeFile(join(folder, 'run.yaml'), runs.join('---\n'));
-    const { code, stdout, stderr } = await begin('run', 'run.yaml').ended;
+    const { code, stdout, stderr } = await command(folder, ['run', 'run.yaml']);
     expect(withoutWaits(stderr)).toMatch(/^error run second cannot be done: no\.jsonl: no such file, .*\n$/);
     expect(stdout).not.toContain('begins');
     expect(code).toBe(2);
   });
 
   it('says soon that no broker answers, and leaves nothing behind', async () => {
-    await writeFile(
-      join(folder, 'run.yaml'),
-      'run: r\nmethod: sft\nsteps: 1\nmodel: { layers: 1 }\ndata: bundled\n',
-    );
-    const { code, stderr } = await begin('run', 'run.yaml', '--brokers', 'localhost:1').ended;
+    const { code, stderr } = await unanswered.ended;
     expect(stderr).toContain('waiting for Kafka at localhost:1');
     expect(stderr).toMatch(/within 10000 ms.*ECONNREFUSED.*localhost:1.*\(LOG_UNAVAILABLE\)/);
     expect(code).toBe(1);
-    expect(await readdir(folder)).toEqual(['run.yaml']);
+    expect(await readdir(unansweredIn)).toEqual(['run.yaml']);
   });
 });
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startCommand } from './command.test.support.js';
+import { command, startCommand } from './command.test.support.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -10,8 +10,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** Runs the command in a folder of its own. */
-const rlhfStreams = (...args: string[]) => startCommand(folder, args).ended;
+/** Does the command in a folder of its own. */
+const rlhfStreams = (...args: string[]) => command(folder, args);
 
 describe('rlhf-streams', () => {
   it('--help names every command', async () => {
@@ -67,6 +67,17 @@ describe('rlhf-streams', () => {
 
   it('--version is that of the package', async () => {
     expect(await rlhfStreams('--version')).toMatchObject({ code: 0, stdout: '0.1.0\n' });
+  });
+
+  it('as a process exits with the same codes, in words alone', async () => {
+    expect(await startCommand(folder, ['--version']).ended).toEqual({
+      code: 0,
+      stdout: '0.1.0\n',
+      stderr: '',
+    });
+    const refused = await startCommand(folder, ['run', 'no.yaml']).ended;
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toMatch(/^error [^\n]*no\.yaml[^\n]*\n$/);
   });
 
   it('a plan of topics leaves nothing behind', async () => {

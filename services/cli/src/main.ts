@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { Command, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import color from 'picocolors';
 import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
@@ -23,7 +23,7 @@ const attachable = (command: Command): Command =>
 const program = new Command('rlhf-streams')
   .description('Align language models from preferences, as a stream of events')
   .version((createRequire(import.meta.url)('../package.json') as { version: string }).version)
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .exitOverride()
   .showHelpAfterError();
 
 attachable(program.command('quickstart'))
@@ -160,10 +160,18 @@ services(program.command('serve'))
     await serve({ ...options, signal: interrupted() });
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  const { text, exitCode } = failureOf(error);
-  process.stderr.write(exitCode === 130 ? `${text}\n` : `${color.red('error')} ${text}\n`);
-  process.exitCode = exitCode;
+/** Does what a command line asks for, and sets the exit code of the process. */
+export async function main(words: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has said what is wrong, or shown the help or the version it was asked for.
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    const { text, exitCode } = failureOf(error);
+    process.stderr.write(exitCode === 130 ? `${text}\n` : `${color.red('error')} ${text}\n`);
+    process.exitCode = exitCode;
+  }
 }

@@ -124,7 +124,7 @@ describe.skipIf(!inject('docker'))('the containers', () => {
       expect((await show(gateway, 'sft')).status).toBe('running');
       await stack.compose('up', '--wait', '--no-recreate');
       const output = await trained;
-      for (const row of ['policy  gold reward', 'SFT ', 'PPO ', 'DPO ', 'Checkpoints'])
+      for (const row of ['policy +gold reward', 'SFT ', 'PPO ', 'DPO ', 'Checkpoints'])
         expect(output).toMatch(new RegExp(`^${row}`, 'm'));
       for (const { run } of quickstart) expect(await stepsOf(gateway, run)).toEqual(expectedSteps(run, same));
       // Its runs have the names of those that come next.

@@ -8,7 +8,7 @@ import { outcomeIn } from '../platform/outcome.js';
 import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
 import { type Fact, type LifeOptions, live, versionsIn } from './life.js';
 
-const KILLS = 10;
+const kills = Number(process.env.CRASH_KILLS ?? 4);
 const MOST_DELAY_MS = 500;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 
@@ -23,13 +23,14 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /**
- * Two kills for each fifth of a run with `total` facts: one while the process still recovers from the kill before, and
- * one at a random fact.
+ * A pipeline of `total` facts in `kills / 2` parts: each part is met by two kills, one while the process still comes
+ * back from the kill before, and one at a random fact. Each life costs three seconds of CPU time; CRASH_KILLS asks for
+ * more of them.
  */
 function killsOf(total: number): NonNullable<LifeOptions['end']>[] {
   const random = seededRandom(seed);
-  const part = (0.95 * total) / (KILLS / 2);
-  return Array.from({ length: KILLS }, (_, i) => ({
+  const part = (0.95 * total) / (kills / 2);
+  return Array.from({ length: kills }, (_, i) => ({
     signal: 'SIGKILL',
     ...(i % 2 === 0
       ? { facts: 1, delayMs: random.below(MOST_DELAY_MS) }
@@ -51,5 +52,5 @@ describe('a pipeline whose process is killed', () => {
     expect(outcome).toEqual(await outcomeIn(whole.directory));
     expect(Object.keys(outcome.weights).sort()).toEqual(['comparisons', 'dpo', 'ppo', 'sft']);
     expect(outcome.deadLetters).toEqual([]);
-  }, 300_000);
+  }, 600_000);
 });

@@ -8,6 +8,7 @@ import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
+  oneThread,
   tinyComparisons,
   tinyDpo,
   tinyModel,
@@ -33,7 +34,11 @@ const otherReward = (): RunConfigInput => ({ ...tinyReward(), run: 'other-reward
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'platform-'));
   data = await writeReviews(folder);
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'silent' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'silent',
+    environment: oneThread,
+  });
   for (const config of [tinySft(data), tinyComparisons(data), tinyReward(), otherSft(), otherReward()])
     await complete(config);
 });

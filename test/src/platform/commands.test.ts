@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { command, commandProcess } from './command.js';
 import { tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
-
-const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
 
 let folder: string;
 beforeAll(async () => {
@@ -15,22 +12,15 @@ beforeAll(async () => {
   // JSON is YAML.
   const runs = [tinySft(data), tinyPpo(data, 'run:sft')].map((config) => JSON.stringify(config));
   await writeFile(join(folder, 'runs.yaml'), runs.join('\n---\n'));
-  expect(await rlhfStreams('run', 'runs.yaml')).toMatchObject({ code: 0 });
+  expect(await train('run', 'runs.yaml')).toMatchObject({ code: 0 });
 }, 120_000);
 afterAll(() => rm(folder, { recursive: true }));
 
-const rlhfStreams = (...args: string[]) =>
-  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [bin, ...args, '--directory', 'data'],
-      { cwd: folder, timeout: 100_000 },
-      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+const train = (...words: string[]) => commandProcess(folder, [...words, '--directory', 'data']);
+const rlhfStreams = (...words: string[]) => command(folder, [...words, '--directory', 'data']);
 
 it('replay tells of every version that it came out the same, also when what no run needs is collected', async () => {
-  const first = await rlhfStreams('replay', 'ppo');
+  const first = await train('replay', 'ppo');
   expect(first.code).toBe(0);
   expect(first.stdout).toContain('replay of ppo as ppo-replay-1');
   expect(first.stdout.match(/^version +\d+ +[0-9a-f]{64} {2}the same$/gm)).toHaveLength(7);
@@ -44,7 +34,7 @@ it('replay tells of every version that it came out the same, also when what no r
     /^Removed 0 artifacts and 0 files /,
   );
 
-  const second = await rlhfStreams('replay', 'ppo', '--set', 'steps=2', '--set', 'ppo.klCoef=.1');
+  const second = await train('replay', 'ppo', '--set', 'steps=2', '--set', 'ppo.klCoef=.1');
   expect(second.code).toBe(0);
   expect(second.stdout).toMatch(/replay of ppo as ppo-replay-2 +2\/2 steps/);
   expect(second.stdout).toMatch(/^setting +ppo +ppo-replay-2\n-+\nsteps +6 +2\nppo\.klCoef +\S+ +0\.1\n$/m);

@@ -7,7 +7,7 @@ import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyDpo, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyDpo, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let reviews: string;
@@ -15,7 +15,11 @@ let platform: Platform;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'data-'));
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'silent' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'silent',
+    environment: oneThread,
+  });
   reviews = await writeReviews(folder);
   await complete({ ...tinySft(reviews), steps: 1 });
 });

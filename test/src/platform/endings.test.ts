@@ -5,7 +5,7 @@ import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let data: string;
@@ -17,6 +17,7 @@ beforeAll(async () => {
   platform = await startPlatform({
     directory: join(folder, 'log'),
     logLevel: 'silent',
+    environment: oneThread,
     replicas: { reward: 0 },
   });
 });

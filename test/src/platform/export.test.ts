@@ -1,39 +1,28 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { createEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef } from '@rlhf-streams/events';
 import { readCheckpoint } from '@rlhf-streams/model';
 import { openLog } from '@rlhf-streams/service';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { command, commandProcess, type Ended } from './command.js';
 import { tinyComparisons, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 
-const bin = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
-
 let folder: string;
-let ran: Awaited<ReturnType<typeof rlhfStreams>>;
+let ran: Ended;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'export-'));
   const data = await writeReviews(folder);
   const runs = [tinySft(data), tinyComparisons(data), tinyReward()].map((config) => JSON.stringify(config));
   await writeFile(join(folder, 'runs.yaml'), runs.join('\n---\n'));
-  ran = await rlhfStreams('run', 'runs.yaml');
+  ran = await commandProcess(folder, ['run', 'runs.yaml', '--directory', 'data']);
   expect(ran).toMatchObject({ code: 0 });
 }, 120_000);
 afterAll(() => rm(folder, { recursive: true }));
 
-const rlhfStreams = (...args: string[]) =>
-  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [bin, ...args, '--directory', 'data'],
-      { cwd: folder, timeout: 100_000 },
-      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+const rlhfStreams = (...words: string[]) => command(folder, [...words, '--directory', 'data']);
 
 const contentOf = async (directory: string) => {
   const names = (await readdir(directory)).sort();
@@ -106,7 +95,7 @@ it.each([
 it('while another process has the log, says what to do', async () => {
   const log = await openLog({ RLHF_DATA_DIR: join(folder, 'data') });
   try {
-    const { code, stderr } = await rlhfStreams('export', 'sft', 'new');
+    const { code, stderr } = await commandProcess(folder, ['export', 'sft', 'new', '--directory', 'data']);
     expect(stderr).toContain(`The log in ${join(folder, 'data')} is in use by process ${process.pid}`);
     expect(stderr).toMatch(/export when its runs have ended, or stop it first .*\(LOG_LOCKED\)/);
     expect(code).not.toBe(0);

@@ -7,14 +7,18 @@ import type { RunConfigInput } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { tinyDpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyDpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let platform: Platform;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'feedback-'));
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'silent' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'silent',
+    environment: oneThread,
+  });
   const data = await writeReviews(folder);
   await complete({ ...tinySft(data), steps: 1 });
 });

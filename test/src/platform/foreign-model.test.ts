@@ -9,6 +9,7 @@ import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { oneThread } from './tiny-runs.js';
 
 const fixture = (path: string) =>
   fileURLToPath(new URL(`../../../libs/model/fixtures/${path}`, import.meta.url));
@@ -36,7 +37,11 @@ let platform: Platform;
 let scorer: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'foreign-'));
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'error',
+    environment: oneThread,
+  });
   const model = await writeForeign('gpt2', join(folder, 'model'));
   scorer = await writeForeign('gpt2-seqcls', join(folder, 'scorer'));
   const write = async (name: string, rows: readonly object[]) => {

@@ -6,13 +6,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyPpo, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyPpo, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let platform: Platform;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'http-'));
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'error',
+    environment: oneThread,
+  });
   const ppo = { ...tinyPpo(await writeReviews(folder)), steps: 1 };
   await requestRun(platform, ppo);
   await followRun(platform, ppo.run, {});

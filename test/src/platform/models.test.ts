@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { DataFor } from '@rlhf-streams/events';
 import { followRun, type Platform, requestRun, type ServiceName, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyComparisons, tinyPpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyComparisons, tinyPpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let platform: Platform;
@@ -18,7 +18,11 @@ const episodes: {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'platform-'));
   const data = await writeReviews(folder);
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'error',
+    environment: oneThread,
+  });
   const ppo = { ...tinyPpo(data, 'run:sft'), scorers: ['run:reward', `gold:${data}`], steps: 2 };
   for (const config of [{ ...tinySft(data), steps: 200 }, tinyComparisons(data), tinyReward(), ppo]) {
     await requestRun(platform, config);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyComparisons, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyComparisons, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 
 type Request = OpenAI.CompletionCreateParamsNonStreaming;
 type Logprobs = Required<OpenAI.CompletionChoice.Logprobs>;
@@ -17,7 +17,11 @@ let client: OpenAI;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'openai-'));
   const data = await writeReviews(folder);
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error' });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'error',
+    environment: oneThread,
+  });
   for (const config of [{ ...tinySft(data), steps: 30 }, tinyComparisons(data), tinyReward()]) {
     await requestRun(platform, config);
     await followRun(platform, config.run, {});

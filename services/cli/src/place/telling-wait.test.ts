@@ -5,7 +5,7 @@ let told: string[];
 beforeEach(() => {
   told = [];
   vi.useFakeTimers();
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => told.push(String(text)) > 0);
+  vi.spyOn(console, 'error').mockImplementation((text) => void told.push(text));
 });
 afterEach(() => {
   vi.restoreAllMocks();
@@ -23,7 +23,7 @@ it('tells of a wait when it is long, and goes on telling until it is over', asyn
   await vi.advanceTimersByTimeAsync(2_999);
   expect(told).toEqual([]);
   await vi.advanceTimersByTimeAsync(15_001);
-  expect(told).toEqual(['waiting for Kafka at b:9092 (3 s)\n', 'waiting for Kafka at b:9092 (18 s)\n']);
+  expect(told).toEqual(['waiting for Kafka at b:9092 (3 s)', 'waiting for Kafka at b:9092 (18 s)']);
   finish('there');
   expect(await waiting).toBe('there');
   await vi.advanceTimersByTimeAsync(60_000);

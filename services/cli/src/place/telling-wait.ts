@@ -8,7 +8,7 @@ export async function tellingWait<T>(what: string, work: Promise<T>): Promise<T>
   let timer: NodeJS.Timeout;
   const tell = () => {
     const seconds = Math.round((performance.now() - begun) / 1000);
-    process.stderr.write(`waiting for ${what} (${seconds} s)\n`);
+    console.error(`waiting for ${what} (${seconds} s)`);
     timer = setTimeout(tell, TOLD_AGAIN_MS).unref();
   };
   timer = setTimeout(tell, TOLD_AFTER_MS).unref();
