@@ -3,7 +3,15 @@ import { Command, CommanderError, Option } from 'commander';
 import color from 'picocolors';
 import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
-import { duration, GATEWAY_PORT, gatewayPort, limits, replicaCounts, wholeNumber } from './options.js';
+import {
+  duration,
+  folder,
+  GATEWAY_PORT,
+  gatewayPort,
+  limits,
+  replicaCounts,
+  wholeNumber,
+} from './options.js';
 
 /** Options of commands that need services. */
 const services = (command: Command): Command =>
@@ -37,6 +45,7 @@ attachable(program.command('quickstart'))
   .option(
     '--directory <folder>',
     'where everything is written (default: runs/quickstart, and for other options a folder of their own beside it)',
+    folder,
   )
   .option('--resume', 'go on with what an interruption left', false)
   .addOption(
@@ -55,7 +64,7 @@ attachable(program.command('quickstart'))
 attachable(program.command('run'))
   .description('start the runs of a YAML file and follow them to their end')
   .argument('<file>', 'one document a run')
-  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
   .action(async (file, options) => {
     const { run } = await import('./commands/run.js');
     await run(file, { ...options, signal: interrupted() });
@@ -73,7 +82,7 @@ attachable(program.command('replay'))
     (change: string, before: string[]) => [...before, change],
     [],
   )
-  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
   .action(async (run, options) => {
     const { replay } = await import('./commands/replay.js');
     await replay(run, { ...options, signal: interrupted() });
@@ -95,7 +104,7 @@ program
   .argument('<dir>', 'a folder to be made')
   .option('--force', 'replace a folder that holds a model', false)
   .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
-  .option('--directory <folder>', 'where the run was done', 'runs/default')
+  .option('--directory <folder>', 'where the run was done', folder, 'runs/default')
   .action(async (source, folder, options) => {
     const { exportModel } = await import('./commands/export.js');
     console.log(await exportModel(source, folder, options));
@@ -116,7 +125,7 @@ program
     3_600_000,
   )
   .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
-  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
   .action(async ({ grace, ...options }) => {
     const { collectArtifacts } = await import('./commands/artifacts.js');
     await collectArtifacts({ ...options, graceMs: grace });
@@ -134,7 +143,7 @@ for (const [name, description] of [
     .description(description)
     .option('--file <file>', 'what is wanted, as YAML (default: RLHF_TOPICS_FILE)')
     .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
-    .option('--directory <folder>', 'folder of an embedded log', 'runs/default')
+    .option('--directory <folder>', 'folder of an embedded log', folder, 'runs/default')
     .addHelpText(
       'after',
       '\nExit codes: 0 they are as wanted; 2 the wanted cannot be; 3 they still differ.\n',
@@ -154,7 +163,7 @@ services(program.command('serve'))
       .default(GATEWAY_PORT),
   )
   .addOption(new Option('--host <address>', 'to listen at (default: 127.0.0.1)').env('HOST'))
-  .option('--directory <folder>', 'where everything is written', 'runs/default')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
   .action(async (options) => {
     const { serve } = await import('./commands/serve.js');
     await serve({ ...options, signal: interrupted() });

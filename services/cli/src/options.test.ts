@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { duration } from './options.js';
+import { duration, folder } from './options.js';
 
 it.each([
   ['250ms', 250],
@@ -14,4 +14,12 @@ it.each([
 
 it.each(['1', 'h', '-1h', '1 h', ''])('%j is no time', (text) => {
   expect(() => duration(text)).toThrow('expected a time such as 90s');
+});
+
+it.each(['runs/mine', '.', 'with space', './-x'])('%j is a folder', (text) => {
+  expect(folder(text)).toBe(text);
+});
+
+it.each(['', ' ', '--attach'])('%j is no folder', (text) => {
+  expect(() => folder(text)).toThrow('expected the path of a folder');
 });

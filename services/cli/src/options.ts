@@ -10,6 +10,14 @@ export const wholeNumber = (text: string): number => {
   return value;
 };
 
+/** An empty path, as an unset shell variable gives, is refused: services take it for ./runs, and the command for the folder it was started in. */
+export const folder = (text: string): string => {
+  if (text.trim() === '') throw new InvalidArgumentError('expected the path of a folder, got an empty one');
+  if (text.startsWith('-'))
+    throw new InvalidArgumentError(`expected the path of a folder; write ./${text} for one of this name`);
+  return text;
+};
+
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds of a time such as `90s`, `1h` or `0`. */

@@ -153,6 +153,10 @@ describe('a run with a checkpoint', () => {
     const buildChanges = [{ step: 2, from: older, to: build }];
     expect(await goOn(older, { buildChanges })).toEqual([]);
   });
+  it('of this build, which another went on with since, names that one', async () => {
+    const buildChanges = [{ step: 2, from: build, to: older }];
+    expect(await goOn(build, { buildChanges })).toEqual([{ run: 'again', step: 2, from: older, to: build }]);
+  });
 });
 
 describe('a replay', () => {

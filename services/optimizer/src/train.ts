@@ -121,9 +121,10 @@ async function tellOtherBuild(
   if (!checkpoint && published.stepsCompleted === 0) return;
   // Nothing is left to compute.
   if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
-  const from = checkpoint ? build : view.build;
-  const known = view.buildChanges?.findLast((change) => change.step === step)?.to ?? from;
-  if (known && isSameBuild(known, to)) return;
+  // The build that went on from here last may have published steps after this one.
+  const last = view.buildChanges?.findLast((change) => change.step === step)?.to;
+  const from = last ?? (checkpoint ? build : view.build);
+  if (from && isSameBuild(from, to)) return;
   const change = { step, ...(from && { from }), to };
   const { run } = view;
   context.logger.warn({ run, ...change }, `run ${run} ${buildChangeText(change)}`);
