@@ -298,7 +298,7 @@ const feedback = defineTopic({
     defineEvent(
       'feedback.recorded',
       1,
-      'Somebody ranked K completions of a prompt. Of equal ids the first counts',
+      'Somebody ranked K completions of a prompt. The first event with an id counts',
       z
         .object({
           feedback: z.string().min(1).max(200).describe('id of this feedback, as its publisher names it'),

@@ -1,8 +1,9 @@
 import { RunId } from '@rlhf-streams/events';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { sourcesIn } from './named-sources.js';
 import { namedSources, parseRunConfig, RunConfig } from './run-config.js';
-import { sourceKinds } from './source-schemas.js';
+import { DataSource, sourceKinds } from './source-schemas.js';
 
 describe('the sources of a configuration', () => {
   it('are found wherever it names them', () => {
@@ -60,6 +61,11 @@ describe('the sources of a configuration', () => {
       return [path];
     return [];
   }
+
+  it('are never passed over within a schema of another sort', () => {
+    const schema = z.record(z.string(), DataSource);
+    expect(() => sourcesIn(schema, { train: '/etc/passwd' })).toThrow(/record/);
+  });
 
   it('are all the text it holds, but for names of runs', () => {
     expect(texts(RunConfig, 'config')).toEqual([]);

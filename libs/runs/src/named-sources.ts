@@ -17,6 +17,9 @@ export interface NamedSource {
 /** The sources of a value that fits the schema. */
 export const sourcesIn = (schema: z.core.$ZodType, value: unknown): NamedSource[] => find(schema, value, []);
 
+/** Schemas that hold no others. */
+const LEAVES = [z.ZodString, z.ZodNumber, z.ZodBoolean, z.ZodEnum, z.ZodLiteral];
+
 function find(schema: z.core.$ZodType, value: unknown, path: NamedSource['path']): NamedSource[] {
   if (value === undefined) return [];
   const known = sourceKinds.get(schema);
@@ -36,5 +39,10 @@ function find(schema: z.core.$ZodType, value: unknown, path: NamedSource['path']
     return (value as unknown[]).flatMap((item, index) => find(schema.element, item, [...path, index]));
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
     return find(schema.def.innerType, value, path);
+  // A source that is not found would be read without being checked.
+  if (!LEAVES.some((leaf) => schema instanceof leaf))
+    throw new Error(
+      `expected to know where a ${schema._zod.def.type} schema holds others: add it to named-sources`,
+    );
   return [];
 }

@@ -47,7 +47,7 @@ const open = (directory: string): Promise<Platform> =>
 describe.runIf(canMount)('while the disk is full', () => {
   let ppo: RunConfigInput;
   let sft: RunConfigInput;
-  /** Of the runs on a disk with room. */
+  /** What the runs come to on a disk with room. */
   let undisturbed: Outcome;
   beforeAll(async () => {
     data = await writeReviews(folder);

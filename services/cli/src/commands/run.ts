@@ -16,7 +16,7 @@ export async function run(file: string, options: Where & { readonly signal: Abor
     // The first run reports by itself what it cannot read. Services elsewhere have other files than this machine.
     if (!options.attach) {
       const [, ...later] = configs;
-      const there = await Promise.all(later.map(({ run }) => isThere(place, run)));
+      const there = await Promise.all(later.map(({ run }) => isThere(place, run, options.signal)));
       await checkSources(later.filter((_, index) => !there[index]));
     }
     for (const config of configs) {

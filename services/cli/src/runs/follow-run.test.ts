@@ -85,10 +85,10 @@ describe('a run on a log', () => {
   };
 
   it('is requested once, with the path as it was written, and another under its name is refused by its settings', async () => {
-    expect(await isThere(client, 'r')).toBe(false);
+    expect(await isThere(client, 'r', AbortSignal.timeout(60_000))).toBe(false);
     await requestRun(client, config());
     await requestRun(client, config({ seed: 0 }));
-    expect(await isThere(client, 'r')).toBe(true);
+    expect(await isThere(client, 'r', AbortSignal.timeout(60_000))).toBe(true);
     const requested = [];
     for await (const { data } of events.readAll(['runs'])) requested.push(data);
     expect(requested).toMatchObject([{ run: 'r', config: { data: 'mine/rows.jsonl' } }]);
@@ -110,7 +110,7 @@ describe('a run on a log', () => {
       code: 'CLI_RUN_FAILED',
       cause: { code: 'DATA_NOT_FOUND' },
     });
-    expect(await isThere(client, 'r')).toBe(false);
+    expect(await isThere(client, 'r', AbortSignal.timeout(60_000))).toBe(false);
     await requestRun(client, config({ steps: 3 }));
     await events.publish([started, completed]);
     await expect(followRun(client, 'r', {})).resolves.toMatchObject({ run: 'r' });

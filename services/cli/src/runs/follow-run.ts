@@ -3,7 +3,7 @@ import type { DataFor, TopicEvent } from '@rlhf-streams/events';
 import type { Run } from '@rlhf-streams/gateway';
 import { neverStarted, parseRunConfig, type RunConfigInput } from '@rlhf-streams/runs';
 import { type ProblemDetails, ProblemError, problem } from '@rlhf-streams/service';
-import { linked, pause, retry } from '@rlhf-streams/waiting';
+import { linked, pause, retry, untilAborted } from '@rlhf-streams/waiting';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { CliError, serviceFailed } from '../errors.js';
 import type { Client } from '../place/client.js';
@@ -57,9 +57,13 @@ export async function requestRun(
   );
 }
 
-/** Whether the log has a run that is not to be requested anew. */
-export async function isThere({ request }: Pick<Client, 'request'>, run: string): Promise<boolean> {
-  const response = await request(`/v1/runs/${run}`);
+/** Whether the log has a run that is not to be requested anew. @throws the signal's reason. */
+export async function isThere(
+  { request }: Pick<Client, 'request'>,
+  run: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const response = await untilAborted(request(`/v1/runs/${run}`), signal);
   if (response.status === 404) return false;
   if (!response.ok) throw await problemOf(response);
   return !neverStarted((await response.json()) as Run);

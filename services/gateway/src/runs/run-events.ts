@@ -54,8 +54,8 @@ export async function* coreEvents(
 }
 
 /**
- * All events of a run that has ended, those of further topics too. Of each further topic only the extent between the
- * run's first and last event is read from the log. `start` are the positions at which the run began.
+ * All events of a run that has ended, those of further topics too. Each further topic is read from the log only between
+ * the run's first and last event in it. `start` are the positions at which the run began.
  */
 export async function* eventsOfEndedRun(
   {
