@@ -13,7 +13,7 @@ import { ledgerOf, undisturbed } from './ledger.js';
 import { environmentOn } from './services.js';
 import { until } from './waiting.js';
 
-const command = fileURLToPath(new URL('./main.js', import.meta.resolve('rlhf-streams')));
+const command = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
 const TIMEOUT_MS = 180_000;
 const SERVICES = 7;
 const kafka = inject('kafka');
