@@ -11,15 +11,19 @@ export type Scored = DataFor<'reward.scored'>;
 
 export let log: EventLog;
 export let events: Events;
-beforeEach(async () => {
-  log = memoryLog();
-  await log.ensureTopics(topicSpecs);
-  events = createEvents({ log, source: 'reward' });
-});
-afterEach(async () => {
-  await events.close();
-  await log.close();
-});
+
+/** Gives each test of the file that calls it a `log` and `events` of its own. */
+export function useLog(): void {
+  beforeEach(async () => {
+    log = memoryLog();
+    await log.ensureTopics(topicSpecs);
+    events = createEvents({ log, source: 'reward' });
+  });
+  afterEach(async () => {
+    await events.close();
+    await log.close();
+  });
+}
 
 /** A score of one rollout, all of one prompt, so that they share a partition and keep their order. */
 export function scored(sample: number, score = sample): NewEvent {

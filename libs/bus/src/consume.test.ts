@@ -13,12 +13,15 @@ import {
   rejections,
   type Scored,
   scored,
+  useLog,
 } from './bus.test.support.js';
 import { RuntimeError } from './errors.js';
 import { createEvents } from './events.js';
 import { silentLogger } from './logger.js';
 import type { Received } from './received.js';
 import { topicSpecs } from './topics.js';
+
+useLog();
 
 describe('consume', () => {
   it('hands on typed events, and commits them when they are done', async () => {

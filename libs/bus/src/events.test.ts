@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { all, consume, events, lag, log, poison, rejections, scored } from './bus.test.support.js';
+import { all, consume, events, lag, log, poison, rejections, scored, useLog } from './bus.test.support.js';
 import { createEvents } from './events.js';
 import { advance } from './received.js';
+
+useLog();
 
 describe('publish', () => {
   it('is read back with its id, its key and its place', async () => {
