@@ -46,7 +46,10 @@ export interface FeedContext {
 /** A reader that has buffered either of these is not fetched for until some of it is taken. */
 const MAX_BUFFERED_RECORDS = 1_000;
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
-/** How long a broker holds the shared request, and so how long a reader may wait until it is part of the next one. */
+/**
+ * Milliseconds that a broker waits for records before it answers the shared fetch. A new reader waits at most this
+ * long, because the next fetch has its partitions.
+ */
 const MAX_WAIT_MS = 500;
 const RETRY = { minDelayMs: 20, maxDelayMs: 1_000 };
 /** A topic that brokers have not known for this time was removed; before that it may only just have been created. */

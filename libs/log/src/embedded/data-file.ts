@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { unlessMissing } from '@rlhf-streams/files';
 import { LogError } from '../errors.js';
 
 const MAGIC = 0xbeefc0de;
@@ -19,8 +20,7 @@ const VERIFY_TIMEOUT_MS = 120_000;
  */
 export async function checkDataFile(directory: string): Promise<void> {
   const path = join(directory, 'data.mdb');
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+  const file = await unlessMissing(open(path)).catch((error) => {
     throw corrupt(directory, `${path} cannot be opened`, error);
   });
   if (!file) return;

@@ -1,6 +1,7 @@
 /** Which files of a folder belong to a model: people's folders also hold other formats, optimizers and histories. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessMissing } from '@rlhf-streams/files';
 
 /** Files of a checkpoint that are read, and written anew. */
 export const OWN_FILES: readonly string[] = [
@@ -20,12 +21,8 @@ export async function checkpointFiles(dir: string): Promise<string[]> {
   for (const name of (await readdir(dir)).sort()) {
     const isOwn = OWN_FILES.includes(name);
     if (!isOwn && (name.startsWith('.') || WEIGHTS.test(name))) continue;
-    // Links are followed: that is how Hugging Face's cache keeps a model.
-    const found = await stat(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
-      // The link points nowhere.
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+    // Links are followed, as Hugging Face's cache keeps a model by them; one that points nowhere is left out.
+    const found = await unlessMissing(stat(join(dir, name)));
     if (found?.isFile() && (isOwn || found.size <= MAX_EXTRA_BYTES)) names.push(name);
   }
   return names;

@@ -1,5 +1,6 @@
 /** JSON files of a checkpoint, each of which may be missing. */
 import { access, readFile, stat } from 'node:fs/promises';
+import { hasCode } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
 
 /** The parsed file, or undefined where it is missing. @throws ModelError of this code where it is too large or no JSON */
@@ -26,7 +27,7 @@ export async function exists(path: string): Promise<boolean> {
     await access(path);
     return true;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
     throw error;
   }
 }

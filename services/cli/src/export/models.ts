@@ -41,7 +41,7 @@ export async function findModel(
   }: { readonly events: Pick<Events, 'readAll'>; readonly artifacts: Pick<ArtifactStore, 'has'> },
   { run, version }: ModelName,
 ): Promise<PublishedModel> {
-  const runs = await readRuns(events);
+  const runs = await readRunModels(events);
   const { view, models } = runs.get(run) ?? { models: new Map() };
   if (view?.config && onlyMeasures(view.config)) {
     const model = parseSource('model', view.config.model);
@@ -67,7 +67,7 @@ export async function findModel(
   throw refused(`${what}; there are ${listed(stored)}`);
 }
 
-async function readRuns(events: Pick<Events, 'readAll'>): Promise<Map<string, RunModels>> {
+async function readRunModels(events: Pick<Events, 'readAll'>): Promise<Map<string, RunModels>> {
   const views = new Map<string, RunView>();
   const models = new Map<string, Map<number, PublishedModel>>();
   for await (const event of events.readAll(ARTIFACT_TOPICS)) {

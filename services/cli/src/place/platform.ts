@@ -18,19 +18,12 @@ import {
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type FailedService, requestOf } from './in-process-gateway.js';
-import { type ServiceName, serviceNames, troublesOf } from './services.js';
+import { type ServiceName, type ServicesOptions, serviceNames, troublesOf } from './services.js';
 import { tellingWait } from './telling-wait.js';
 
 const services = { policy, reward, reference, optimizer, coordinator, gateway } as const;
 
-export interface PlatformOptions extends ClientOptions {
-  /** Ports by service; a free one where none is given. */
-  readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
-  readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Gives up the start, with its reason. */
-  readonly signal?: AbortSignal;
-}
+export interface PlatformOptions extends ClientOptions, ServicesOptions {}
 
 export interface Platform extends Client {
   readonly services: readonly RunningService[];

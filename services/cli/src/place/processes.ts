@@ -5,21 +5,15 @@ import { untilAborted } from '@rlhf-streams/waiting';
 import { CliError } from '../errors.js';
 import { type Client, openClient } from './client.js';
 import type { FailedService } from './in-process-gateway.js';
-import { type ServiceName, serviceNames, troublesOf } from './services.js';
+import { type ServiceName, type ServicesOptions, serviceNames, troublesOf } from './services.js';
 import { type Supervised, supervise } from './supervised.js';
 import { tellingWait } from './telling-wait.js';
 
-export interface ProcessesOptions {
+export interface ProcessesOptions extends ServicesOptions {
   /** Folder of the artifacts, or of copies of them, and of the services' own logs. */
   readonly directory: string;
   /** Settings, which name the log by KAFKA_BROKERS or RLHF_LOG. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Ports by service; free ones where none is given. */
-  readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
-  readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
-  /** Gives up the start, with its reason. */
-  readonly signal?: AbortSignal;
 }
 
 export interface Processes extends Client {

@@ -4,6 +4,16 @@
 export const serviceNames = ['policy', 'reward', 'reference', 'optimizer', 'coordinator', 'gateway'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
+/** How the services are started, in one process or in several. */
+export interface ServicesOptions {
+  /** Ports by service; a free one where none is given. */
+  readonly ports?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Number of replicas of each service; 0 leaves the service out. Default 1. */
+  readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Gives up the start, with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** What a service says in /readyz. */
 interface Readiness {
   readonly failing?: Readonly<Record<string, string>>;

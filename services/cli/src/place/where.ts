@@ -1,6 +1,7 @@
 /** Where runs are done: who runs the services, and on which log. */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { hasCode } from '@rlhf-streams/files';
 import type { EventLog } from '@rlhf-streams/log';
 import type { LogLevel } from '@rlhf-streams/service';
 import { CliError } from '../errors.js';
@@ -77,8 +78,8 @@ export async function openToLook(where: Pick<Where, 'directory' | 'brokers'>): P
 export const hasLog = (directory: string): Promise<boolean> =>
   stat(join(directory, 'log', 'data.mdb')).then(
     () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
+    (error) => {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
       throw error;
     },
   );

@@ -1,6 +1,7 @@
 /** Runs from a YAML file: one document a run, in the order they are to be done. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { hasCode } from '@rlhf-streams/files';
 import { parseRunConfig, type RunConfig, RunError, runsBuiltOn } from '@rlhf-streams/runs';
 import { type Document, parseAllDocuments } from 'yaml';
 import { CliError } from '../errors.js';
@@ -8,7 +9,7 @@ import { CliError } from '../errors.js';
 /** @throws CliError CLI_FILE_UNREADABLE; CLI_FILE_INVALID naming every mistake by its path, and the document. */
 export async function readRunFile(path: string): Promise<RunConfig[]> {
   const text = await readFile(path, 'utf8').catch((cause) => {
-    const reason = cause.code === 'ENOENT' ? 'there is no such file' : cause.message;
+    const reason = hasCode(cause, 'ENOENT') ? 'there is no such file' : cause.message;
     throw new CliError('CLI_FILE_UNREADABLE', `expected ${resolve(path)} to be a readable file: ${reason}`, {
       cause,
     });
