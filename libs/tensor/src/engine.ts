@@ -31,9 +31,79 @@ export interface Executable {
   dispose(): Promise<void>;
 }
 
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** What a program computes: outputs for the caller, and what becomes of the state. */
+export interface Effects {
+  /** Copied to the caller: losses, metrics, logits. float32 or int32. */
+  readonly outputs?: Tensors;
+  /** New contents of tensors of the state, each of the same shape. What they replace is given up. */
+  readonly next?: Tensors;
+  /** Added to tensors of the state in the order of the calls; a pool may compute the calls side by side. */
+  readonly added?: Tensors;
+  /** Rows of tensors of the state, written where they lie after everything else is computed. */
+  readonly rows?: Readonly<Record<string, RowUpdates>>;
+}
+
+/**
+ * Row n of `updates` replaces the part of a tensor that `indices[n]` points to, as in `tf.tensorScatterUpdate`: indices
+ * [N, k] int32 into the first k dimensions, all of them within the tensor, and updates [N, ...shape.slice(k)]. Where
+ * indices are equal, so must be their updates.
+ */
+export interface RowUpdates {
+  readonly indices: Tensor;
+  readonly updates: Tensor;
+}
+
+/** A pure function of state and inputs, made of tfjs ops alone, as a `Program` is. */
+export interface StatefulProgram {
+  readonly inputs: Specs;
+  /** The tensors of the state that it is given. Programs that write none of these may run beside it. */
+  readonly reads: readonly string[];
+  /**
+   * The program runs many times between loads of what it reads: an engine may compile the values of these tensors into
+   * it, which takes longer to prepare and less to run. Bits may differ from those of the same program without it.
+   */
+  readonly constants?: readonly string[];
+  /** Names in `next` of which each number depends on numbers at its own place alone: they may be written where they lie. */
+  readonly inPlace?: readonly string[];
+  readonly run: (state: Tensors, inputs: Tensors) => Effects;
+}
+
+/** Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. */
+export interface Frozen {
+  /** Names the values: equal hashes are equal values. */
+  readonly hash: string;
+  readonly values: Buffers;
+}
+
+/** Named tensors that live where the engine computes, and the programs over them. */
+export interface Workspace {
+  /**
+   * Makes programs ready for their shapes; names that are there already are kept as they are. One call with all that is
+   * known beats several: an engine may have to begin a new session for what comes later.
+   */
+  add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
+  /** Host to device: tensors of the state, by name; the values are copied. What was never loaded is 0. */
+  load(values: Buffers): Promise<void>;
+  /** Device to host, in new buffers or in those of `into`. */
+  read(names: readonly string[], into?: Buffers): Promise<Buffers>;
+  /**
+   * Feeds in, `outputs` out, in new buffers. A call sees the effects of all calls made before it. A call that fails
+   * changes nothing.
+   * @throws TensorError TENSOR_BAD_INPUT when the feeds are not what the program takes; TENSOR_UNKNOWN_PROGRAM.
+   */
+  run(program: string, feeds: Buffers): Promise<Buffers>;
+  dispose(): Promise<void>;
+}
+
 export interface Engine {
   readonly name: string;
+  /** `bits`: the same program, state and feeds give the same bits in every process; `close`: within rounding. */
+  readonly fidelity: 'bits' | 'close';
   compile(program: Program, inputs: Specs): Promise<Executable>;
+  /** @param options.frozen values of some of the state, never loaded or written afterwards */
+  open(state: Specs, options?: { readonly frozen?: Frozen }): Promise<Workspace>;
   close(): Promise<void>;
 }
 

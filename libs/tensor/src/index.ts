@@ -2,13 +2,19 @@ export { capture } from './capture/capture.js';
 export {
   allocate,
   type Buffers,
+  type Effects,
   type Engine,
   type Executable,
+  type Frozen,
   float32,
   int32,
   type Program,
+  type RowUpdates,
   type Specs,
+  type StatefulProgram,
   sizeOf,
+  type Tensors,
+  type Workspace,
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
 export { requireDevice } from './engines/device.js';

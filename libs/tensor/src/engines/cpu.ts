@@ -10,11 +10,11 @@ import {
   type Specs,
   type TypedBuffer,
 } from '../engine.js';
+import { openWorkspace } from '../workspace.js';
 
 /** Runs programs on tfjs's plain JavaScript backend: slow, and the oracle that the other engines are tested against. */
 export function cpuEngine(): Engine {
-  return {
-    name: 'cpu',
+  const compiler: Pick<Engine, 'compile'> = {
     compile: async (program, inputs) => {
       const zeros = Object.fromEntries(
         Object.entries(inputs).map(([name, spec]) => [
@@ -46,6 +46,12 @@ export function cpuEngine(): Engine {
       };
       return executable;
     },
+  };
+  return {
+    ...compiler,
+    name: 'cpu',
+    fidelity: 'bits',
+    open: async (state, options) => openWorkspace(compiler, state, options),
     close: async () => {},
   };
 }

@@ -1,5 +1,6 @@
 import { capture } from '../capture/capture.js';
 import { checkInputs, checkOutputs, type Engine } from '../engine.js';
+import { openWorkspace } from '../workspace.js';
 import { openSession, type SessionOptions } from './session.js';
 
 /**
@@ -8,8 +9,7 @@ import { openSession, type SessionOptions } from './session.js';
  * their last bits between thread counts, so what must be the same everywhere runs with the default of one.
  */
 export function onnxEngine(options: SessionOptions = {}): Engine {
-  return {
-    name: 'onnx',
+  const compiler: Pick<Engine, 'compile'> = {
     async compile(program, specs) {
       const { model, inputs, outputs } = capture(program, specs);
       const session = await openSession(model, { inputs, outputs }, options);
@@ -24,6 +24,12 @@ export function onnxEngine(options: SessionOptions = {}): Engine {
         dispose: () => session.release(),
       };
     },
+  };
+  return {
+    ...compiler,
+    name: 'onnx',
+    fidelity: 'bits',
+    open: async (state, options) => openWorkspace(compiler, state, options),
     close: async () => {},
   };
 }

@@ -2,6 +2,7 @@ import { spawn, type Thread } from '@rlhf-streams/threads';
 import { capture } from '../capture/capture.js';
 import { type Buffers, checkInputs, checkOutputs, type Engine } from '../engine.js';
 import { TensorError } from '../errors.js';
+import { openWorkspace } from '../workspace.js';
 import type { PoolApi, ThreadOptions } from './thread.js';
 
 interface PoolWorker {
@@ -46,8 +47,7 @@ export function onnxPool({ workers: count, ...data }: { readonly workers: number
     else idle.push(worker);
   };
 
-  return {
-    name: 'onnx-pool',
+  const compiler: Pick<Engine, 'compile'> = {
     async compile(program, specs) {
       const { model, inputs, outputs } = capture(program, specs);
       const id = programs++;
@@ -88,6 +88,12 @@ export function onnxPool({ workers: count, ...data }: { readonly workers: number
         },
       };
     },
+  };
+  return {
+    ...compiler,
+    name: 'onnx-pool',
+    fidelity: 'bits',
+    open: async (state, options) => openWorkspace(compiler, state, { ...options, shared: true }),
     async close() {
       closed = true;
       await Promise.all(workers.map(({ thread }) => thread.close()));
