@@ -32,6 +32,12 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
+const stream = {
+  stream: fc.constantFrom('train' as const, 'evaluation' as const),
+  kind: fc.constantFrom('demonstrations' as const, 'comparisons' as const, 'prompts' as const),
+  split,
+};
+const rows = fc.oneof(fc.array(count, { maxLength: 5 }), fc.record({ from: count, count }));
 const metrics = byName(number);
 
 /** Where an item stands in its run, and the ids that follow from it. */
@@ -68,14 +74,18 @@ const opinion = fc
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
   'run.requested': fc.record({ run, config }),
-  'run.started': fc.record({
-    run,
-    config,
-    steps: fc.integer({ min: 1, max: 1000 }),
-    testItems: count,
-    artifacts: byName(artifact),
-    from: byName(fc.array(count, { maxLength: 6 })),
-  }),
+  'run.started': fc.record(
+    {
+      run,
+      config,
+      steps: fc.integer({ min: 1, max: 1000 }),
+      streams: fc.array(fc.record({ ...stream, items: count }), { maxLength: 2 }),
+      testItems: count,
+      artifacts: byName(artifact),
+      from: byName(fc.array(count, { maxLength: 6 })),
+    },
+    { requiredKeys: ['run', 'config', 'steps', 'testItems', 'artifacts', 'from'] },
+  ),
   'run.waiting': fc.record({
     run,
     step: count,
@@ -92,6 +102,17 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'run.completed': fc.record({ run, steps: count, policyVersion: count }),
   'run.failed': fc.record({ run, cause }),
   'run.cancelled': fc.record({ run, reason: text }),
+  'step.issued': fc.record({
+    run,
+    step: count,
+    streams: fc.array(
+      fc.record(
+        { ...stream, rows, samples: fc.integer({ min: 1, max: 64 }), minPolicyVersion: count },
+        { requiredKeys: ['stream', 'kind', 'split', 'rows'] },
+      ),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
   'prompt.issued': and(
     prompt,
     fc.record({

@@ -65,6 +65,7 @@ describe('events of every type', () => {
           'checkpoint',
           'published',
           'applied',
+          ...(type === 'run.started' ? ['streams'] : []),
         ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;

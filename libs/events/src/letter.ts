@@ -7,6 +7,7 @@ type Letter = DataFor<'record.rejected'>;
 /** Topics whose keys begin with the run: `run`, or `run/step/index`. */
 const KEYED_BY_RUN = new Set([
   'runs',
+  'steps',
   'prompts',
   'rollouts',
   'rewards',

@@ -15,10 +15,12 @@ import {
   ModelRecord,
   PolicyVersion,
   RunId,
+  RunStream,
   Sampling,
   Split,
   Step,
   StepStamp,
+  StepStream,
   Text,
   Tokens,
 } from './schemas.js';
@@ -44,13 +46,19 @@ const runs = defineTopic({
     defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
     defineEvent(
       'run.started',
-      1,
+      2,
       'The coordinator has resolved what the run names; from here on nothing about it changes',
       z.object({
         run: RunId,
         config: Config,
         steps: z.int().min(1).describe('training steps'),
-        testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
+        streams: z
+          .array(RunStream)
+          .optional()
+          .describe(
+            'what its steps draw from. A run without them is of an earlier build: it lists no steps, and its held-out items are evaluated in one more step',
+          ),
+        testItems: z.int().min(0).describe('held-out items that are evaluated'),
         artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
         models: z
           .record(z.string(), ModelRecord)
@@ -112,6 +120,23 @@ const runs = defineTopic({
     ),
     defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
     defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
+  ],
+});
+
+const steps = defineTopic({
+  name: 'steps',
+  description: 'What each step of a run is made of',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'step.issued',
+      1,
+      'These are the items of the step. Their ids follow: run/step/index, counted through the streams in their order',
+      StepStamp.extend({ streams: z.array(StepStream).min(1) }),
+    ),
   ],
 });
 
@@ -392,8 +417,12 @@ const trainingMetrics = defineTopic({
       StepStamp.extend({
         policyVersion: PolicyVersion.describe('after the step'),
         published: ArtifactRef.optional().describe('the policy version that was published with the step'),
-        split: Split.describe('test: an evaluation after the last training step'),
-        metrics: z.record(z.string(), z.number()),
+        split: Split.describe(
+          'test: a step of an earlier build, which evaluates after the last training step',
+        ),
+        metrics: z
+          .record(z.string(), z.number())
+          .describe('eval/ begins the names of what held-out items gave'),
       }),
     ),
   ],
@@ -426,6 +455,7 @@ const deadLetters = defineTopic({
 /** The registry: every topic there is. */
 export const topics = {
   runs,
+  steps,
   prompts,
   rollouts,
   rewards,

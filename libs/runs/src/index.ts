@@ -1,5 +1,6 @@
 export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
+export { earlierStreams } from './earlier-steps.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
   type ComparisonItem,
@@ -33,6 +34,7 @@ export type {
   Plan,
   PromptsSpec,
   ShownMetric,
+  StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
 export {
@@ -71,6 +73,7 @@ export {
   readRuns,
   runStatuses,
   startedRun,
+  stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
@@ -88,14 +91,15 @@ export {
   withPath,
 } from './sources.js';
 export {
+  type IssuedStep,
   type Item,
-  itemsOf,
+  idsOf,
   type Joined,
   joined,
   loggedBy,
-  minPolicyVersion,
   replayed,
-  stepsOf,
+  rowsOf,
+  type StreamIds,
 } from './steps.js';
 export {
   applyVersion,

@@ -1,5 +1,5 @@
 /** A replay trains again on the events that another run logged, with the same hyperparameters or with others. */
-import type { TopicEvent } from '@rlhf-streams/events';
+import type { RunStream, TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { specOf } from './methods/index.js';
 import { onlyMeasures } from './named-models.js';
@@ -13,8 +13,9 @@ export type Change = readonly [path: string, value: unknown];
 /** The run that is replayed. */
 export interface ReplaySource {
   readonly config: RunConfig;
+  readonly streams?: readonly RunStream[] | undefined;
   readonly testItems: number;
-  /** Completed steps, including the one that evaluates held-out items. */
+  /** Completed steps, including the one in which an earlier build evaluated held-out items. */
   readonly completed: number;
 }
 
@@ -22,6 +23,8 @@ export interface ReplaySource {
 export interface ReplayExtent {
   /** Training steps. */
   readonly steps: number;
+  /** Absent where an earlier build started the run: then the replay has its form. */
+  readonly streams?: RunStream[];
   readonly testItems: number;
 }
 
@@ -70,8 +73,10 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
       `expected steps to be at most ${logged}, as many as run ${run} completed, got ${config.steps}`,
     );
   }
+  const extent = Math.min(config.steps, logged);
+  if (source.streams) return { steps: extent, streams: [...source.streams], testItems: source.testItems };
   const evaluates = config.steps === steps && source.completed > steps;
-  return { steps: Math.min(config.steps, logged), testItems: evaluates ? source.testItems : 0 };
+  return { steps: extent, testItems: evaluates ? source.testItems : 0 };
 }
 
 /**
@@ -81,7 +86,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
   differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
 
-/** Steps that a run completed, including the one that evaluates held-out items. */
+/** Steps that a run completed, including the one in which an earlier build evaluated held-out items. */
 export async function stepsCompleted(
   events: AsyncIterable<Pick<TopicEvent<'training-metrics'>, 'data'>>,
   run: string,

@@ -6,8 +6,10 @@ import type {
   DataAccount,
   DataFor,
   ModelRecord,
+  RunStream,
   TopicEvent,
 } from '@rlhf-streams/events';
+import { earlierSteps } from './earlier-steps.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
@@ -31,6 +33,9 @@ export interface RunView {
   readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
+  /** What its steps draw from, from `run.started` on; absent of a run that an earlier build started. */
+  readonly streams?: readonly RunStream[];
+  /** Held-out items that are evaluated. */
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
@@ -63,6 +68,15 @@ export type RunEvent = TopicEvent<'runs'> & {
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
+
+/** The number of steps of a run; undefined as long as nobody has counted its items. */
+export const stepsOf = ({
+  config,
+  steps = config?.steps,
+  streams,
+  testItems,
+}: Pick<RunView, 'config' | 'steps' | 'streams' | 'testItems'>): number | undefined =>
+  streams || steps === undefined ? steps : earlierSteps(steps, testItems);
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
 export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
@@ -155,6 +169,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         artifacts: event.data.artifacts,
         ...(event.data.models && { models: event.data.models }),
         steps: event.data.steps,
+        ...(event.data.streams && { streams: event.data.streams }),
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),

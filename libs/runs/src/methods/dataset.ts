@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import type { DatasetSpec, Plan } from './spec.js';
+import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
 export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
 export const preferences = DataSource.describe(
@@ -39,6 +39,7 @@ export const pairLength = z
 
 interface DatasetConfig {
   readonly data: string;
+  readonly batchSize: number;
   readonly maxTestItems: number;
   readonly prefetchSteps: number;
   readonly checkpointEvery: number;
@@ -46,11 +47,14 @@ interface DatasetConfig {
 
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
-  { data, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
-  { kind, limit }: Pick<DatasetSpec, 'kind' | 'limit'>,
+  { data, batchSize, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
+  { kind, limit, joins = [kind] }: Pick<DatasetSpec, 'kind' | 'limit'> & { joins?: readonly JoinedTopic[] },
 ): Plan => ({
   data: { kind, source: parseSource('data', data), limit, maxTestItems },
-  joins: [kind],
+  streams: [
+    { name: 'train', split: 'train', draws: { batch: batchSize }, joins },
+    { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: {} },
+  ],
   ahead: prefetchSteps,
   onPolicy: false,
   publishEvery: checkpointEvery,

@@ -14,7 +14,7 @@ import {
   value,
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
-import { promptsOf, sampled } from './sampling.js';
+import { promptsOf, sampled, sampledStream } from './sampling.js';
 import { defineMethod } from './spec.js';
 
 const config = z
@@ -156,7 +156,7 @@ export const ppo = defineMethod({
   },
   plan: (run) => ({
     data: promptsOf(run),
-    joins: ['rollouts', 'rewards', 'reference-logprobs'],
+    streams: [sampledStream(run, { joins: ['rollouts', 'rewards', 'reference-logprobs'] })],
     ahead: run.maxStaleness,
     onPolicy: true,
     publishEvery: 1,

@@ -62,7 +62,9 @@ export function progressLine(
       if (split === 'train') {
         done = step + 1;
         train = metrics;
-      } else test = metrics;
+      }
+      // Not every step measures held-out items: the last measures stay.
+      test = { ...test, ...metrics };
       draw();
     },
     waiting({ waitingFor, sinceMs }) {

@@ -122,8 +122,9 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
       'expected items to train on, but all are held out: lower testFraction',
     );
   }
-  const { data } = specOf(config);
-  if (data.kind === 'prompts' && data.split === 'test' && test.length === 0) {
+  // Without a schedule, every step draws from it.
+  const isDrawn = specOf(config).streams.some(({ split, schedule }) => split === 'test' && !schedule);
+  if (isDrawn && test.length === 0) {
     throw new CoordinatorError(
       'RUN_DATA_EMPTY',
       'expected prompts held out of training, got none: raise testFraction',

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, ModelRecord, RunStream } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
@@ -27,7 +27,7 @@ import { completed, recordedComparisons, refuseCircle, type SourceDependencies }
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
-export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory' | 'data'> {
+export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory' | 'data' | 'streams'> {
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
   readonly steps: number;
@@ -78,18 +78,27 @@ export async function prepare(
       return { models, items, lengths, ...made };
     });
 
-    const { models, items, test, lengths } = prepared;
+    const { models, items, counts, lengths } = prepared;
+    const streams = streamsOf(config, counts);
     return {
       artifacts: { ...artifactsOf(config, models), [artifactRoles.items]: items },
       models: recordsOf(config, models),
       memory: memoryOf(config, models, lengths.longest, machine()),
       steps: config.steps,
-      // Held-out prompts are for sampling runs that ask for them; nothing is evaluated on them at the end of this run.
-      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
+      streams,
+      testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
       data: prepared.data,
     };
   });
 }
+
+/** What the steps of a run draw from. A stream that has nothing to draw from is none. */
+const streamsOf = (config: RunConfig, counts: Readonly<Record<RunStream['split'], number>>): RunStream[] => {
+  const { data, streams } = specOf(config);
+  return streams
+    .map(({ name, split }) => ({ stream: name, kind: data.kind, split, items: counts[split] }))
+    .filter(({ items }) => items > 0);
+};
 
 /** The models in the order of `namedModels`, the run's own first. */
 async function findModels(

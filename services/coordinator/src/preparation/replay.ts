@@ -37,10 +37,10 @@ export async function prepareReplay(
   // Read from the log itself, as a projection may lag behind it.
   const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
   const completed = await stepsCompleted(metrics, source);
-  const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });
-  const from = Object.fromEntries(
-    specOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
-  );
+  const { streams, testItems } = view;
+  const extent = replayExtent(config, { config: view.config, streams, testItems, completed });
+  const topics = ['steps' as const, ...specOf(config).joins];
+  const from = Object.fromEntries(topics.map((topic) => [topic, [...(view.from[topic] ?? [])]]));
   return { ...extent, artifacts: { ...view.artifacts }, from };
 }
 

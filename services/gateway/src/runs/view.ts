@@ -31,7 +31,10 @@ export const RunSummary = z
     endedAt: z.iso.datetime().optional(),
     steps: z.object({
       done: z.int(),
-      total: z.int().optional().describe('training steps, and one more where held-out items are evaluated'),
+      total: z
+        .int()
+        .optional()
+        .describe('of an earlier build, one more than it trains where held-out items are evaluated'),
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
@@ -79,7 +82,8 @@ type Projections = Pick<RunsContext, 'history' | 'replicas'>;
 const iso = (time: number): string => new Date(time).toISOString();
 
 export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'history'>): RunSummary {
-  const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
+  const { run, config, status, requestedAt, endedAt, cause, paused } = state;
+  const total = stepsOf(state);
   const policyVersion = history.versions.get(run)?.version;
   return {
     run,
@@ -89,7 +93,7 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
       done: stepsDone(history.progress.get(run)),
-      ...(config && { total: stepsOf(config, testItems, steps) }),
+      ...(total !== undefined && { total }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
