@@ -1,12 +1,14 @@
 /** The state of runs: the one projection of topic `runs`, which every service and the command share. */
-import type {
-  ArtifactRef,
-  Build,
-  Cause,
-  DataAccount,
-  DataFor,
-  ModelRecord,
-  TopicEvent,
+import {
+  type ArtifactRef,
+  artifactsOf,
+  type Build,
+  type Cause,
+  type DataAccount,
+  type DataFor,
+  type ModelRecord,
+  type ModelRef,
+  type TopicEvent,
 } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 
@@ -25,10 +27,12 @@ export interface RunView {
   readonly status: RunStatus;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
-  /** What the run uses, by role: from `run.started` on. */
+  /** The models that the run uses, by role: from `run.started` on. */
+  readonly models?: Readonly<Record<string, ModelRef>>;
+  /** What it uses besides, by role: its items, and gold rewards. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
-  /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
-  readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
+  /** What the models and gold rewards are, by role: from `run.started` on, but not of a replay. */
+  readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   readonly testItems: number;
@@ -87,16 +91,25 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
   runs.waitFor(
     (state) => {
       const view = state.get(run);
-      return view && (view.artifacts || hasEnded(view)) ? view : undefined;
+      return view && (view.models || hasEnded(view)) ? view : undefined;
     },
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
-/** Whether a run that has not ended was started with an artifact. */
-export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
-  for (const view of runs.values())
-    if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
-      return true;
+/** All artifacts that a run was started with. */
+export const artifactsUsed = ({ models = {}, artifacts = {} }: Pick<RunView, 'models' | 'artifacts'>) => [
+  ...Object.values(models).flatMap(artifactsOf),
+  ...Object.values(artifacts),
+];
+
+/** Whether a run that has not ended was started with a model, or a gold reward in its place. */
+export function isInUse(runs: ReadonlyMap<string, RunView>, model: ModelRef): boolean {
+  const wanted = artifactsOf(model);
+  for (const view of runs.values()) {
+    if (hasEnded(view)) continue;
+    const used = new Set(artifactsUsed(view).map(({ sha256 }) => sha256));
+    if (wanted.every(({ sha256 }) => used.has(sha256))) return true;
+  }
   return false;
 }
 
@@ -152,8 +165,9 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       return {
         ...unpaused,
         status: 'running',
+        models: event.data.models,
         artifacts: event.data.artifacts,
-        ...(event.data.models && { models: event.data.models }),
+        ...(event.data.described && { described: event.data.described }),
         steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,
@@ -195,7 +209,7 @@ const NO_CAUSE: Cause = { code: 'RUN_PAUSED', message: 'somebody paused it' };
 function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunView {
   const { paused: _, ...rest } = view;
   if (Object.keys(paused).length > 0) return { ...rest, status: 'paused', paused };
-  return { ...rest, status: rest.artifacts ? 'running' : 'requested' };
+  return { ...rest, status: rest.models ? 'running' : 'requested' };
 }
 
 function ended(view: RunView, { time }: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {

@@ -101,7 +101,7 @@ async function started(
   signal: AbortSignal,
   goesOn: () => void,
 ): Promise<RunView> {
-  if (view.artifacts) return view;
+  if (view.models) return view;
   const { run, config } = view;
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));

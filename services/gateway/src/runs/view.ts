@@ -1,5 +1,5 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
+import { ArtifactRef, Build, Cause, DataAccount, ModelRecord, type ModelRef } from '@rlhf-streams/events';
 import {
   methodNames,
   RunConfig as RunConfigSchema,
@@ -49,13 +49,24 @@ const Waiting = z.object({
   deadlineMs: z.int().describe('the run fails after waiting for this time'),
 });
 
+const ShownModel = z.object({
+  artifact: ArtifactRef.describe('the whole model, or what its adapter was trained on'),
+  adapter: ArtifactRef.optional(),
+});
+
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
-  artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
-  models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
+  artifacts: z
+    .record(z.string(), ArtifactRef)
+    .optional()
+    .describe('models, scorers and datasets by role; of a model with an adapter its base'),
+  models: z
+    .record(z.string(), ModelRecord.extend(ShownModel.shape))
+    .optional()
+    .describe('what models and scorers are, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
-    .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
+    .object({ version: z.int(), step: z.int().describe('steps done'), ...ShownModel.shape })
     .optional()
     .describe('the newest published'),
   build: Build.optional().describe('of the coordinator that started it'),
@@ -98,7 +109,8 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges } = state;
+  const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
@@ -107,13 +119,19 @@ export function viewOf(state: RunView, projections: Projections): Run {
   return {
     ...summaryOf(state, projections),
     ...(config && { config }),
-    ...(artifacts && { artifacts }),
-    ...(models && { models }),
+    ...(uses && { artifacts: uses }),
+    ...(uses &&
+      described && {
+        models: mapValues(described, (record, role) => ({
+          ...record,
+          ...shown(models![role] ?? { base: uses[role]! }),
+        })),
+      }),
     ...(data && { data }),
     ...(build && { build }),
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
-      policy: { version: published.version, step: published.step, artifact: published.artifact },
+      policy: { version: published.version, step: published.step, ...shown(published.model) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
@@ -121,6 +139,14 @@ export function viewOf(state: RunView, projections: Projections): Run {
     links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },
   };
 }
+
+const shown = ({ base, adapter }: ModelRef) => ({ artifact: base, ...(adapter && { adapter }) });
+
+const mapValues = <From, To>(
+  record: Readonly<Record<string, From>>,
+  to: (value: From, key: string) => To,
+): Record<string, To> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, to(value, key)]));
 
 /** What the step under way lacks. What the run said of a step that is done by now no longer holds. */
 const waitingOf = ({ run, waiting }: RunView, { history }: Projections): RunView['waiting'] =>
