@@ -65,6 +65,9 @@ describe('events of every type', () => {
           'checkpoint',
           'published',
           'applied',
+          'experiment',
+          'order',
+          'tags',
         ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;
