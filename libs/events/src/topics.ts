@@ -11,6 +11,7 @@ import {
   Cause,
   CollectionName,
   DataAccount,
+  ExperimentName,
   LogPositions,
   Logprobs,
   Message,
@@ -23,6 +24,7 @@ import {
   Split,
   Step,
   StepStamp,
+  Tags,
   Text,
   Tokens,
 } from './schemas.js';
@@ -47,7 +49,22 @@ const runs = defineTopic({
   cleanup: 'delete',
   state: true,
   events: [
-    defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
+    defineEvent(
+      'run.requested',
+      1,
+      'Somebody asks for a run',
+      z.object({
+        run: RunId,
+        config: Config,
+        experiment: ExperimentName.optional().describe('the runs that were asked for together'),
+        order: z
+          .int()
+          .min(0)
+          .optional()
+          .describe('where the run stands among those of its experiment, from 0'),
+        tags: Tags.optional(),
+      }),
+    ),
     defineEvent(
       'run.started',
       2,

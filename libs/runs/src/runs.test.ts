@@ -59,6 +59,27 @@ describe('a run', () => {
     expect(viewAfter(requested, started, again)).toEqual(running);
   });
 
+  it('has what it was requested with, and joins the first experiment that asks for the same', () => {
+    const withOthers = (experiment: string, change: object = {}): RunEvent => ({
+      type: 'run.requested',
+      data: { run: 'r', config: { ...config, ...change }, experiment, order: 2, tags: { seed: '7' } },
+    });
+    const membership = { experiment: 'e', order: 2, tags: { seed: '7' } };
+    expect(viewAfter(withOthers('e'), withOthers('f'))).toEqual({ ...request, ...membership });
+    expect(viewAfter(requested, started, withOthers('e', { seed: 0 }), withOthers('f'))).toEqual({
+      ...running,
+      ...membership,
+    });
+    expect(viewAfter(requested, started, completed, withOthers('e'))).toMatchObject({
+      status: 'completed',
+      ...membership,
+    });
+    expect(viewAfter(requested, withOthers('e', { steps: 3 }))).toEqual(request);
+    // What never started is requested anew, with others or alone.
+    expect(viewAfter(withOthers('e'), cancelled, withOthers('f'))).toMatchObject({ experiment: 'f' });
+    expect(viewAfter(withOthers('e'), cancelled, requested)).not.toHaveProperty('experiment');
+  });
+
   it('requested with a configuration that is none has no configuration but the reason', () => {
     const view = viewAfter({ type: 'run.requested', data: { run: 'r', config: { ...config, steps: 0 } } });
     expect(view).toMatchObject({

@@ -8,9 +8,11 @@ import {
   type DataFor,
   type ModelRecord,
   type ModelRef,
+  type Tags,
   type TopicEvent,
 } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { sameRun } from './same-run.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 type RunStatus = (typeof runStatuses)[number];
@@ -25,6 +27,11 @@ export interface RunView {
    */
   readonly requestOffset: number;
   readonly status: RunStatus;
+  /** The set of runs that it was asked for with. */
+  readonly experiment?: string;
+  /** Where it stands among the runs of its experiment. */
+  readonly order?: number;
+  readonly tags?: Tags;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
   /** The models that the run uses, by role: from `run.started` on. */
@@ -146,6 +153,7 @@ function begin(event: RunEvent): RunView | undefined {
     testItems: 0,
     from: {},
     requestedAt: event.time,
+    ...membership(event),
   } as const;
   try {
     return { ...view, config: parseRunConfig(config) };
@@ -154,12 +162,31 @@ function begin(event: RunEvent): RunView | undefined {
   }
 }
 
+type Request = RunEvent & { readonly type: 'run.requested' };
+
+const membership = ({
+  data: { experiment, order, tags },
+}: Request): Pick<RunView, 'experiment' | 'order' | 'tags'> => ({
+  ...(experiment !== undefined && { experiment }),
+  ...(order !== undefined && { order }),
+  ...(tags && { tags }),
+});
+
+/** A run that was asked for alone joins the first experiment that asks for the same. */
+function joining(view: RunView, event: Request): RunView | undefined {
+  if (view.experiment !== undefined || event.data.experiment === undefined) return undefined;
+  const config = begin(event)?.config;
+  return config && view.config && sameRun(view.config, config)
+    ? { ...view, ...membership(event) }
+    : undefined;
+}
+
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
-  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
+  if (neverStarted(view)) return begin(event);
+  if (event.type === 'run.requested') return joining(view, event);
+  if (hasEnded(view)) return undefined;
   const { waiting: _, ...rest } = view;
   switch (event.type) {
-    case 'run.requested':
-      return undefined;
     case 'run.started': {
       const { paused: _, ...unpaused } = rest;
       return {
