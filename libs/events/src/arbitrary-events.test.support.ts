@@ -17,6 +17,7 @@ const cause = fc.record({ code: fc.string({ minLength: 1 }), message: text });
 const replica = fc.string({ minLength: 1, maxLength: 200 });
 const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
 const artifact = fc.record({ uri: fc.string({ minLength: 1 }), sha256 });
+const model = fc.record({ base: artifact, adapter: artifact }, { requiredKeys: ['base'] });
 const build = fc.record(
   {
     version: fc.string({ minLength: 1 }),
@@ -38,6 +39,7 @@ const stream = {
   split,
 };
 const rows = fc.oneof(fc.array(count, { maxLength: 5 }), fc.record({ from: count, count }));
+const byTag = fc.dictionary(run, fc.string({ maxLength: 200 }), { maxKeys: 4, noNullPrototype: true });
 const metrics = byName(number);
 
 /** Where an item stands in its run, and the ids that follow from it. */
@@ -60,6 +62,13 @@ const generation = fc.array(fc.tuple(fc.nat(), logprob), { minLength: 1, maxLeng
   logprobs: drawn.map(([, logprob]) => logprob),
 }));
 
+/** What a prompt says of itself, and its rollouts repeat. */
+const asked = {
+  role: fc.constantFrom('policy', 'reference', 'scorer.0'),
+  messages: fc.array(fc.record({ role: names, content: text }), { minLength: 1, maxLength: 3 }),
+  metadata: byName(json),
+};
+
 const completion = fc.record(
   { text, tokens: someTokens, score: number },
   { requiredKeys: ['text', 'tokens'] },
@@ -73,7 +82,10 @@ const opinion = fc
   .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
-  'run.requested': fc.record({ run, config }),
+  'run.requested': fc.record(
+    { run, config, experiment: run, order: count, tags: byTag },
+    { requiredKeys: ['run', 'config'] },
+  ),
   'run.started': fc.record(
     {
       run,
@@ -81,10 +93,11 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       steps: fc.integer({ min: 1, max: 1000 }),
       streams: fc.array(fc.record({ ...stream, items: count }), { maxLength: 2 }),
       testItems: count,
+      models: byName(model),
       artifacts: byName(artifact),
       from: byName(fc.array(count, { maxLength: 6 })),
     },
-    { requiredKeys: ['run', 'config', 'steps', 'testItems', 'artifacts', 'from'] },
+    { requiredKeys: ['run', 'config', 'steps', 'testItems', 'models', 'artifacts', 'from'] },
   ),
   'run.waiting': fc.record({
     run,
@@ -116,6 +129,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'prompt.issued': and(
     prompt,
     fc.record({
+      ...asked,
       text,
       tokens: someTokens,
       samples: fc.integer({ min: 1, max: 64 }),
@@ -134,6 +148,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'rollout.generated': and(
     and(rollout, generation),
     fc.record({
+      ...asked,
       promptText: text,
       promptTokens: someTokens,
       text,
@@ -143,12 +158,15 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     }),
   ),
   'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),
-  'reward.scored': and(rollout, fc.record({ policyVersion: count, score: number, parts: metrics })),
+  'reward.scored': and(
+    rollout,
+    fc.record({ policyVersion: count, score: number, parts: byName(fc.option(number)) }),
+  ),
   'reward.failed': and(rollout, fc.record({ policyVersion: count, cause })),
   'reference.scored': and(
     subject,
     fc.record(
-      { policyVersion: count, logprobs: fc.array(logprobs, { maxLength: 3 }), reference: artifact },
+      { policyVersion: count, logprobs: fc.array(logprobs, { maxLength: 3 }), reference: model },
       { requiredKeys: ['logprobs', 'reference'] },
     ),
   ),
@@ -190,8 +208,8 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   ),
   'policy.published': runAnd(
     fc.record(
-      { version: count, step: count, artifact, checkpoint: fc.record({ step: count, artifact }) },
-      { requiredKeys: ['version', 'step', 'artifact'] },
+      { version: count, step: count, model, checkpoint: fc.record({ step: count, artifact }) },
+      { requiredKeys: ['version', 'step', 'model'] },
     ),
   ),
   'replica.applied': runAnd(fc.record({ replica, version: count, fetchMs: number.map(Math.abs) })),
@@ -202,7 +220,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     ),
   ),
   'step.completed': fc.record(
-    { run, step: count, policyVersion: count, published: artifact, split, metrics },
+    { run, step: count, policyVersion: count, published: model, split, metrics },
     { requiredKeys: ['run', 'step', 'policyVersion', 'split', 'metrics'] },
   ),
   'record.rejected': fc.record({

@@ -11,4 +11,11 @@ export { itemId, rolloutId } from './ids.js';
 export { runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
-export { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';
+export {
+  type DataFor,
+  type EventType,
+  type NewDataFor,
+  type TopicEvent,
+  type TopicName,
+  topics,
+} from './topics.js';

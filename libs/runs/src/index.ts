@@ -3,6 +3,13 @@ export { type MethodDescription, methodDescriptions } from './descriptions.js';
 export { earlierStreams } from './earlier-steps.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
+  Experiment,
+  type ExperimentInput,
+  experimentMistakes,
+  parseExperiment,
+  sourcePath,
+} from './experiment.js';
+export {
   type ComparisonItem,
   type DemonstrationItem,
   DUPLICATE_PROMPT,

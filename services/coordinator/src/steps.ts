@@ -148,13 +148,15 @@ function itemEvent(
         data: { ...(item as ComparisonItem), ...stamp, comparison: id },
       };
     case 'prompts': {
-      const { text, tokens } = item as PromptItem;
+      const { text, messages, tokens, metadata } = item as PromptItem;
       const { sampling, timeoutMs } = specOf(config).data as PromptsSpec;
       const data = {
         ...stamp,
         prompt: id,
         text,
+        ...(messages && { messages }),
         tokens,
+        ...(metadata && { metadata }),
         samples: stream.samples ?? 1,
         minPolicyVersion: stream.minPolicyVersion ?? 0,
         sampling: { ...sampling, stopTokens: [...items.stopTokens] },

@@ -44,7 +44,8 @@ const viewOf = (view: Partial<RunView>): RunView => ({
   requestOffset: 0,
   status: 'running',
   config: replay,
-  artifacts: { policy: artifact },
+  models: { policy: { base: artifact } },
+  artifacts: {},
   steps: STEPS,
   streams: [
     { stream: 'train', kind: 'demonstrations', split: 'train', items: 20 },
@@ -136,7 +137,7 @@ describe('a run with a checkpoint', () => {
             run: 'again',
             version: step,
             step,
-            artifact,
+            model: { base: artifact },
             ...(step && { checkpoint: { step, artifact } }),
           },
         }),
@@ -194,9 +195,9 @@ describe('a replay', () => {
     expect(await versionsOf('source')).toEqual([]);
     expect((await metricsOf('again')).map(({ step, split, published }) => [step, split, published])).toEqual([
       [0, 'train', undefined],
-      [1, 'train', published[1]!.artifact],
+      [1, 'train', published[1]!.model],
       [2, 'train', undefined],
-      [3, 'train', published[2]!.artifact],
+      [3, 'train', published[2]!.model],
     ]);
     expect((await metricsOf('again')).map(({ metrics }) => [metrics.items, metrics['eval/items']])).toEqual([
       ...Array(3).fill([BATCH, undefined]),
