@@ -107,6 +107,7 @@ export {
   replayed,
   rowsOf,
   type StreamIds,
+  trainingSteps,
 } from './steps.js';
 export {
   applyVersion,

@@ -1,6 +1,7 @@
 /** The items of a step, as it was issued and as they are joined. */
 import { type DataFor, itemId, rolloutId, type StepStream, type StreamName } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
+import { MOST_STEPS } from './methods/every-run.js';
 import type { RunConfig } from './methods/index.js';
 
 /** The run whose events a replay trains on. */
@@ -9,6 +10,24 @@ export const replayed = (config: RunConfig): string | undefined =>
 
 /** The run whose events a run is trained on: the replayed run, or itself. */
 export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
+
+/**
+ * The number of training steps: as configured, or as many as so many epochs over `items` take.
+ * @throws RunError TRAINING_CONFIG_INVALID for more than a run may have.
+ */
+export function trainingSteps(
+  { steps, epochs, batchSize }: Pick<RunConfig, 'steps' | 'epochs' | 'batchSize'>,
+  items: number,
+): number {
+  if (steps !== undefined) return steps;
+  // The product of a fraction, such as .1, may come out above a whole number that it is.
+  const count = Math.max(1, Math.ceil((epochs! * items) / batchSize - 1e-9));
+  if (count <= MOST_STEPS) return count;
+  throw new RunError(
+    'TRAINING_CONFIG_INVALID',
+    `expected epochs to take at most ${MOST_STEPS} steps, got ${count}: ${epochs} passes over ${items} items in batches of ${batchSize}`,
+  );
+}
 
 export type IssuedStep = DataFor<'step.issued'>;
 

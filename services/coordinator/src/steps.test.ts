@@ -51,7 +51,7 @@ const viewOf = (config: RunConfig, { train, test }: Pick<RunItems, 'train' | 'te
   return {
     run: config.run,
     config,
-    steps: config.steps,
+    steps: config.steps!,
     streams: drawn.filter(({ items }) => items > 0),
     testItems: test.length,
   };
@@ -140,6 +140,52 @@ describe('held-out items', () => {
     // The build that issues what an earlier one has issued draws the same.
     expect(steps[1]!.streams).toEqual(planned(config, items, 1).streams);
     expect(itemEvents({ config }, items, steps[3]!)).toHaveLength(items.test.length);
+  });
+
+  it('are measured every so many steps, too, where a run says so', () => {
+    const config = parseRunConfig({
+      ...common,
+      method: 'sft',
+      data: 'd',
+      steps: 5,
+      testFraction: 0.1,
+      evaluateEvery: 2,
+    });
+    const measured = [0, 1, 2, 3, 4].map((step) => planned(config, itemsFor(config), step).streams.length);
+    expect(measured).toEqual([1, 2, 1, 2, 2]);
+  });
+
+  it('of a run that samples are prompts for the version that the step starts from, however stale others may be', () => {
+    const config = parseRunConfig({
+      ...prompting,
+      method: 'ppo',
+      scorers: ['gold:d'],
+      maxStaleness: 2,
+      evaluateEvery: 2,
+      maxTestItems: 3,
+    });
+    const items = itemsFor(config);
+    expect(planned(config, items, 0).streams).toHaveLength(1);
+    const step = planned(config, items, 1);
+    const [train, evaluation] = step.streams;
+    expect(train).toMatchObject({ samples: 2, minPolicyVersion: 0 });
+    expect(evaluation).toEqual({
+      stream: 'evaluation',
+      kind: 'prompts',
+      split: 'test',
+      rows: { from: 0, count: 3 },
+      samples: 1,
+      minPolicyVersion: 1,
+    });
+    // Until the version exists no service could answer.
+    expect([0, 1].map((completed) => step.streams.map((stream) => isAnswerable(stream, completed)))).toEqual([
+      [true, false],
+      [true, true],
+    ]);
+    const held = itemEvents({ config }, items, step, ({ stream }) => stream === 'evaluation');
+    expect(held.map(({ id, data }) => [id, (data as DataFor<'prompt.issued'>).text])).toEqual(
+      [0, 1, 2].map((index) => [`r/1/${BATCH + index}`, `prompt ${index}`]),
+    );
   });
 
   it('of a run that has none are no stream', () => {

@@ -24,6 +24,7 @@ export interface ThreadOptions {
 
 export interface OpenRun {
   readonly config: RunConfig;
+  readonly steps: number;
   /** Folders of the models that it starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
@@ -41,11 +42,13 @@ const api = {
   /** `positions` and `build` are those of the checkpoint. */
   async open({
     config,
+    steps,
     models,
     checkpoint,
   }: OpenRun): Promise<{ step: number; positions: Positions; build?: Build | undefined }> {
     const { session, ...saved } = await openSession({
       config,
+      steps,
       models,
       checkpoint,
       engine,
@@ -58,6 +61,7 @@ const api = {
   },
   update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'carry'>> =>
     sessionOf(run).update(items),
+  extend: async (run: string, steps: number) => sessionOf(run).extend(steps),
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),
   saveCheckpoint: (run: string, directory: string, positions: Positions) =>

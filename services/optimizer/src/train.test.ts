@@ -63,6 +63,7 @@ function fake(): { dependencies: TrainDependencies; computed: string[][] } {
   const compute: OptimizerThread = {
     open: async () => ({ step: 0, positions: {} }),
     update: async (_, items) => ({ metrics: { items: note(items) } }),
+    extend: async () => {},
     evaluate: async (_, items) => ({ 'eval/items': note(items) }),
     savePublished: async () => {},
     saveCheckpoint: async () => {},

@@ -97,7 +97,7 @@ export async function train(
 
 async function open(
   { context, compute }: TrainDependencies,
-  { config, models: used }: RunView,
+  { config, steps, models: used }: RunView,
   { policy }: Published,
 ) {
   const { artifacts } = context;
@@ -108,6 +108,7 @@ async function open(
   }
   return compute.open({
     config: config!,
+    steps: steps!,
     models: { ...models, policy: await artifacts.fetch(wholeModel(used![artifactRoles.policy]!)) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
@@ -258,10 +259,10 @@ async function complete(
   const own = (items: readonly Item[]) =>
     driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
   const { metrics, comparisons = [] } = train ? await compute.update(run, own(train.items)) : { metrics: {} };
+  if (step < published.stepsCompleted) return;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
   const evaluated = performance.now();
-  if (step < published.stepsCompleted) return;
 
   const done = step + 1;
   const { publishEvery, onPolicy, ...spec } = specOf(config);

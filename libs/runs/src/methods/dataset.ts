@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
+import { evaluateEvery } from './every-run.js';
 import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
 export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
@@ -24,8 +25,11 @@ export const dataset = (data: typeof demonstrations) => ({
     .min(0)
     .max(0.9)
     .default(0)
-    .describe('share of the data, never trained on and evaluated at the end')
+    .describe('share of the data, never trained on and evaluated after the last step')
     .register(named, { as: ['test_size', 'test_split'] }),
+  evaluateEvery: evaluateEvery.describe(
+    'steps between evaluations of the held-out items, by the weights after the step; the last step always has one',
+  ),
   maxTestItems: z.int().min(1).max(65_536).default(256).describe('held-out items evaluated, at most'),
   prefetchSteps: z.int().min(1).max(1000).default(4).describe('steps issued ahead of training'),
 });
@@ -40,6 +44,7 @@ export const pairLength = z
 interface DatasetConfig {
   readonly data: string;
   readonly batchSize: number;
+  readonly evaluateEvery?: number | undefined;
   readonly maxTestItems: number;
   readonly prefetchSteps: number;
   readonly checkpointEvery: number;
@@ -47,13 +52,13 @@ interface DatasetConfig {
 
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
-  { data, batchSize, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
+  { data, batchSize, evaluateEvery: every, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
   { kind, limit, joins = [kind] }: Pick<DatasetSpec, 'kind' | 'limit'> & { joins?: readonly JoinedTopic[] },
 ): Plan => ({
   data: { kind, source: parseSource('data', data), limit, maxTestItems },
   streams: [
     { name: 'train', split: 'train', draws: { batch: batchSize }, joins },
-    { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: {} },
+    { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: { every } },
   ],
   ahead: prefetchSteps,
   onPolicy: false,

@@ -58,6 +58,6 @@ export const sample = defineMethod({
     ],
     ahead: STEPS_AHEAD,
     onPolicy: false,
-    publishEvery: run.steps,
+    publishEvery: 1,
   }),
 });

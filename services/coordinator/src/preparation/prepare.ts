@@ -15,6 +15,7 @@ import {
   replayed,
   sourceText,
   specOf,
+  trainingSteps,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
@@ -86,7 +87,8 @@ export async function prepare(
       ...usedBy(roles, items),
       described: describe(roles),
       memory: memoryOf(config, models, lengths.longest, machine()),
-      steps: config.steps,
+      // The first stream is what steps are made for.
+      steps: trainingSteps(config, streams[0]!.items),
       streams,
       testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
       data: prepared.data,
