@@ -14,7 +14,9 @@ import {
   buildChangeText,
   earlierStreams,
   type Item,
+  isMeasuredAfter,
   isSameBuild,
+  keepBestOf,
   loggedBy,
   type RunConfig,
   type RunView,
@@ -22,7 +24,9 @@ import {
   replayed,
   reproduces,
   specOf,
+  stepsAt,
   stepsOf,
+  stopReason,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
@@ -51,8 +55,12 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
+  /** How many steps the run is to have, as far as its learning rates are concerned. */
+  length?: number;
   /** Whether it is a replay with the hyperparameters of its run. */
   readonly reproduces: boolean;
+  /** How many steps the run was to have at each of its steps: those of the run that a whole replay replays. */
+  readonly lengths: Pick<RunView, 'steps' | 'extents'>;
   /** Called after every published step. */
   readonly goesOn: () => void;
 }
@@ -79,10 +87,11 @@ export async function train(
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
-      reproduces: await reproducesRun(events, config, signal),
+      ...(await lengthsOf(events, view, signal)),
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
+    if (isOver(driven)) return;
     await tellOtherBuild(dependencies, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, model: initial })]);
@@ -114,6 +123,10 @@ async function open(
   });
 }
 
+/** Whether nothing is left to compute: its last step is published, or one with which it was to stop. */
+const isOver = ({ view, published: { stepsCompleted, last } }: Driven): boolean =>
+  stepsCompleted >= stepsOf(view)! || (last !== undefined && stopReason(view, last) !== undefined);
+
 /** Publishes `run.build-changed` where another build did the steps so far, unless it is published already; `build` is the checkpoint's. */
 async function tellOtherBuild(
   { context, build: to }: TrainDependencies,
@@ -121,8 +134,6 @@ async function tellOtherBuild(
   { step, build }: { readonly step: number; readonly build?: Build | undefined },
 ): Promise<void> {
   if (!checkpoint && published.stepsCompleted === 0) return;
-  // Nothing is left to compute.
-  if (published.stepsCompleted >= stepsOf(view)!) return;
   // The build that went on from here last may have published steps after this one.
   const last = view.buildChanges?.findLast((change) => change.step === step)?.to;
   const from = last ?? (checkpoint ? build : view.build);
@@ -188,9 +199,9 @@ async function follow(
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
         join.forget(step + 1);
-        await complete(dependencies, driven, step, whole, join.positions());
+        const hasStopped = await complete(dependencies, driven, step, whole, join.positions());
         step++;
-        if (step === last) return;
+        if (step === last || hasStopped) return;
         watch.progress();
       }
     }
@@ -245,35 +256,46 @@ async function holdWhilePaused(
   }
 }
 
-/** Computes a step and publishes it, unless it was published before a crash. */
+/** Computes a step and publishes it, unless it was published before a crash. Resolves to whether the run stops with it. */
 async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
   { train, evaluation }: WholeStep,
   positions: Positions,
-): Promise<void> {
-  const { config, steps, writer, published } = driven;
+): Promise<boolean> {
+  const { view, config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
+  const length = stepsAt(driven.lengths, step);
+  if (length !== driven.length) await compute.extend(run, length);
+  driven.length = length;
   const own = (items: readonly Item[]) =>
     driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
   const { metrics, comparisons = [] } = train ? await compute.update(run, own(train.items)) : { metrics: {} };
-  if (step < published.stepsCompleted) return;
+  if (step < published.stepsCompleted) return false;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
   const evaluated = performance.now();
 
   const done = step + 1;
-  const { publishEvery, onPolicy, ...spec } = specOf(config);
+  const { onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
-  const isLast = done === steps;
+  const failed = {
+    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
+    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
+  };
+  const reported = finite({ ...metrics, ...measured, ...failed });
+  const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;
+  const isLast = done === steps || stops;
   let release: DataFor<'policy.published'> | undefined;
-  if (train && trains && (done % publishEvery === 0 || isLast)) {
+  let checkpointed: ArtifactRef | undefined;
+  if (train && trains && (isPublished(config, done, reported) || isLast)) {
     const base = await store(context, (directory) => compute.savePublished(run, directory));
     if (done % config.checkpointEvery === 0 || isLast) {
       const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
       driven.checkpoint = { step: done, artifact: saved };
+      checkpointed = saved;
     }
     const { checkpoint } = driven;
     release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
@@ -282,10 +304,6 @@ async function complete(
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
     'timing_s/publish': (performance.now() - evaluated) / 1000,
-  };
-  const failed = {
-    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
-    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -302,12 +320,21 @@ async function complete(
         step,
         policyVersion: onPolicy && train ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
+        ...(checkpointed && { checkpoint: checkpointed }),
         split: train ? 'train' : 'test',
-        metrics: finite({ ...metrics, ...measured, ...timing, ...failed }),
+        metrics: { ...reported, ...timing },
       },
     },
   ]);
   driven.goesOn();
+  return stops;
+}
+
+/** Whether a version is published with a step: as often as the method says, and where it may turn out to be the best. */
+function isPublished(config: RunConfig, done: number, metrics: Readonly<Record<string, number>>): boolean {
+  if (done % specOf(config).publishEvery === 0) return true;
+  const metric = keepBestOf(config)?.metric;
+  return metric !== undefined && isMeasuredAfter(config, metric) && metric in metrics;
 }
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
@@ -321,17 +348,26 @@ const store = (
     return artifacts.putDirectory(directory);
   });
 
-/** Whether a run is a replay with the configuration of what it replays. */
-async function reproducesRun(
+/**
+ * A replay of a whole run follows the lengths that the run had, one by one; with the same hyperparameters it reproduces
+ * the run.
+ */
+async function lengthsOf(
   events: ServiceContext['events'],
-  config: RunConfig,
+  view: RunView,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Pick<Driven, 'reproduces' | 'lengths'>> {
+  const config = view.config!;
   const replay = replayed(config);
-  if (replay === undefined) return false;
+  if (replay === undefined) return { reproduces: false, lengths: view };
   const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
-  const source = runs.get(replay)?.config;
-  return source !== undefined && reproduces(config, source);
+  const source = runs.get(replay);
+  if (!source?.config) return { reproduces: false, lengths: view };
+  const isWhole = config.steps === source.config.steps && config.epochs === source.config.epochs;
+  return {
+    reproduces: reproduces(config, source.config),
+    lengths: isWhole ? source : { steps: config.steps! },
+  };
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

@@ -1,15 +1,15 @@
 /**
- * Run as a process by tests that end it: does the runs it is given one after another, going on with what its folder
- * holds of them, and writes a line for each event of the log, also for those of earlier lives. SIGTERM stops it.
+ * Run as a process by tests that end it: does the runs it is given one after another, then extends some, going on with
+ * what its folder holds of them, and writes a line for each event of the log, also for those of earlier lives. SIGTERM stops it.
  */
 
 import type { Received } from '@rlhf-streams/bus';
 import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
-import { followRun, requestRun, startPlatform } from 'rlhf-streams';
-import type { Fact } from './life.js';
+import { extendRun, followRun, requestRun, startPlatform } from 'rlhf-streams';
+import type { Extension, Fact } from './life.js';
 
-const [directory, configs] = process.argv.slice(2) as [string, string];
+const [directory, configs, extensions] = process.argv.slice(2) as [string, string, string];
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
 
@@ -25,6 +25,10 @@ try {
   for (const config of JSON.parse(configs) as RunConfigInput[]) {
     await requestRun(platform, config);
     await followRun(platform, config.run, {}, stop.signal);
+  }
+  for (const { run, steps } of JSON.parse(extensions) as Extension[]) {
+    await extendRun(platform, run, { steps });
+    await followRun(platform, run, {}, stop.signal);
   }
 } catch (error) {
   if (!stop.signal.aborted) throw error;

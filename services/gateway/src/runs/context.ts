@@ -2,7 +2,7 @@
 import type { Events, Projection } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
 import type { RunView } from '@rlhf-streams/runs';
-import type { OpenStreams } from '@rlhf-streams/service';
+import type { OpenStreams, ServiceContext } from '@rlhf-streams/service';
 import type { Roots } from './admitted.js';
 import type { Confirm } from './confirm.js';
 import type { Extents } from './extents.js';
@@ -12,6 +12,7 @@ import type { Replica } from './replicas.js';
 export interface RunsContext {
   readonly log: EventLog;
   readonly events: Events;
+  readonly artifacts: Pick<ServiceContext['artifacts'], 'has'>;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunView>;
   /** The runs as the log has them now, while `runs` may lag behind it. */

@@ -28,7 +28,7 @@ const route = createRoute({
     'Each has the `id` from which a client that reconnects with Last-Event-ID goes on without gap or repetition,',
     'the `event` type, and as `data` JSON of {id, type, topic, time, data}: work done twice has the same id there.',
     'Further topics are `prompts`, `rollouts` and the like, and `dead-letters` for records of the run that failed.',
-    'The last event is `run.completed`, `run.failed` or `run.cancelled`.',
+    'The last event is `run.completed`, `run.failed` or `run.cancelled`; of a run that was extended, the last of those.',
     'A stream that ends without it was cut by a restart: reconnect.',
   ].join(' '),
   request: {
@@ -47,21 +47,23 @@ const route = createRoute({
       description: 'Events',
       content: { 'text/event-stream': { schema: z.string(), example: eventsExample } },
     },
-    204: { description: 'The end of the run was already received: do not reconnect' },
+    204: {
+      description: 'The end of the run was already received: reconnect only when it has been extended',
+    },
     400: problemResponse('INVALID_REQUEST, INVALID_EVENT_ID'),
     404: problemResponse('RUN_NOT_FOUND'),
   },
 });
 
 export function addRunEvents(api: Api, context: RunsContext): void {
-  const { events, streams, draining, history } = context;
+  const { streams, draining, history } = context;
   api.openapi(route, async (c) => {
     const state = knownRun(c.req.valid('param').run, context);
     const { run, requestOffset } = state;
     const asked = new Set(c.req.valid('query').topics);
     const further = [...asked].filter((topic) => !coreTopics.some((always) => always === topic));
     const { positions, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
-    if (ended) return c.body(null, 204);
+    if (ended && !goesOnSince(run, positions, context)) return c.body(null, 204);
     // Nobody reads the stream that answers HEAD.
     if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
 
@@ -75,8 +77,13 @@ export function addRunEvents(api: Api, context: RunsContext): void {
         further.length === 0
           ? coreEvents(history, options)
           : hasEnded(state)
-            ? eventsOfEndedRun(context, { ...options, further, start: state.from })
-            : eventsOfLiveRun(events, {
+            ? eventsOfEndedRun(context, {
+                ...options,
+                further,
+                start: state.from,
+                lives: state.extents?.length ?? 1,
+              })
+            : eventsOfLiveRun(context, {
                 ...options,
                 topics: [...coreTopics, ...further],
                 from: furthest(beginningOf(run, state.from, history), positions),
@@ -105,6 +112,15 @@ async function startOf(
   });
   return start;
 }
+
+/** Whether a run whose end was received has been extended since. */
+const goesOnSince = (run: string, received: Positions, { history }: Pick<RunsContext, 'history'>): boolean =>
+  history
+    .eventsOf(run)
+    .some(
+      ({ topic, type, partition, offset }) =>
+        topic === 'runs' && type === 'run.extended' && offset >= (received.runs?.[partition] ?? 0),
+    );
 
 /** The later of two offsets for each partition. */
 function furthest(one: Positions, other: Positions): Positions {

@@ -10,6 +10,7 @@ import { createConfirm } from './confirm.js';
 import type { RunsContext } from './context.js';
 import { addCreateRun } from './create.js';
 import { addRunEvents } from './events.js';
+import { addExtendRun } from './extend.js';
 import { createExtents } from './extents.js';
 import { createHistory } from './history.js';
 import { addListRuns } from './list.js';
@@ -20,7 +21,7 @@ import { addShowRun } from './show.js';
 /** Resolves, with what the routes of runs work with, when the projections have caught up with the log. */
 export async function addRuns(
   api: Api,
-  { log, events, streams, project, signal }: ServiceContext,
+  { log, events, artifacts, streams, project, signal }: ServiceContext,
   { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<RunsContext> {
   let read: Positions = {};
@@ -44,6 +45,7 @@ export async function addRuns(
   const context: RunsContext = {
     log,
     events,
+    artifacts,
     streams,
     runs,
     newestRuns,
@@ -60,6 +62,7 @@ export async function addRuns(
   addShowRun(api, context);
   addRunMetrics(api, context);
   addCancelRun(api, context);
+  addExtendRun(api, context);
   addRunEvents(api, context);
   await Promise.all([runs, history, replicas].map(({ caughtUp }) => caughtUp));
   return context;

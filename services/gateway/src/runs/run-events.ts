@@ -40,6 +40,11 @@ export async function* coreEvents(
     index++;
     if (event.offset < (from[event.topic]?.[event.partition] ?? 0)) continue;
     if (event.topic === 'runs' && event.offset < requestOffset) continue;
+    if (end && goesOn(end, event)) {
+      positions = advance(positions, end);
+      yield { event: end, positions, ended: false };
+      end = undefined;
+    }
     // Events after the end, in the partition of the end, are no part of the run.
     if (end && event.topic === 'runs') continue;
     if (endsRun(event)) {
@@ -68,11 +73,14 @@ export async function* eventsOfEndedRun(
     requestOffset,
     further,
     start,
+    lives,
     from,
     signal,
   }: RunEventsOptions & {
     readonly further: readonly StreamTopic[];
     readonly start: Positions;
+    /** How often the run has ended. */
+    readonly lives: number;
   },
 ): AsyncGenerator<RunEvent, void> {
   let positions = from;
@@ -85,7 +93,7 @@ export async function* eventsOfEndedRun(
   if (!end) return;
 
   for (const topic of further) {
-    for (const { partition, first, last } of await extents.of(run, topic, start)) {
+    for (const { partition, first, last } of await extents.of(run, topic, start, lives)) {
       const begin = Math.max(first, from[topic]?.[partition] ?? 0);
       if (begin > last) continue;
       const options = { partitions: [partition], maxBatchRecords: Math.min(500, last + 1 - begin), signal };
@@ -105,7 +113,7 @@ export async function* eventsOfEndedRun(
  * where the run begins: what lies before is read in vain.
  */
 export async function* eventsOfLiveRun(
-  events: Pick<Events, 'follow' | 'readAll'>,
+  { events, history }: { readonly events: Pick<Events, 'follow' | 'readAll'>; readonly history: History },
   {
     run,
     requestOffset,
@@ -119,7 +127,7 @@ export async function* eventsOfLiveRun(
 
   for await (const event of events.follow({ topics, from, signal })) {
     const isEarlier = event.topic === 'runs' && event.offset < requestOffset;
-    if (runOf(event) === run && endsRun(event) && !isEarlier) {
+    if (runOf(event) === run && endsRun(event) && !isEarlier && !wasExtended(history, run, event)) {
       end = event;
       break;
     }
@@ -149,6 +157,16 @@ export function beginningOf(run: string, started: Positions, history: History): 
     beginning[topic]![partition] = Math.min(beginning[topic]![partition]!, offset);
   return beginning;
 }
+
+/** Whether an event in the partition of a run's end says that the run goes on after all: it was extended. */
+const goesOn = (end: Received<'runs'>, event: Received<StreamTopic>): boolean =>
+  end.type === 'run.completed' && event.type === 'run.extended' && event.data.steps > end.data.steps;
+
+/** Whether the run went on after an end, as far as is known by now. */
+const wasExtended = (history: History, run: string, end: Received<'runs'>): boolean =>
+  history
+    .eventsOf(run)
+    .some((event) => event.topic === 'runs' && event.offset > end.offset && goesOn(end, event));
 
 const endsRun = (event: Received<StreamTopic>): event is Received<'runs'> =>
   event.type === 'run.completed' || event.type === 'run.failed' || event.type === 'run.cancelled';
