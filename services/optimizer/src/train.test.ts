@@ -160,6 +160,10 @@ describe('a run with a checkpoint', () => {
 });
 
 describe('a replay', () => {
+  beforeEach(() =>
+    events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]),
+  );
+
   it('computes the steps of its source in their order, and publishes under its own name', async () => {
     await events.publish(logged.toReversed().map(([step, i]) => demonstration('source', step, i)));
     await events.publish(logged.map(([step, i]) => demonstration('other', step, i)));

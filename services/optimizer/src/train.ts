@@ -6,6 +6,7 @@
  */
 
 import { resolve } from 'node:path';
+import { runEvents } from '@rlhf-streams/archive';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
@@ -49,8 +50,8 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it is a replay with the hyperparameters of its run. */
-  readonly reproduces: boolean;
+  /** Of a replay, the run that it replays. */
+  readonly source: RunView | undefined;
   /** Called after every published step. */
   readonly goesOn: () => void;
 }
@@ -70,6 +71,7 @@ export async function train(
     // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
     const initial = view.artifacts![artifactRoles.policy]!;
+    const source = await replayedRun(events, config, signal);
     const driven: Driven = {
       config,
       steps: view.steps ?? config.steps,
@@ -77,7 +79,7 @@ export async function train(
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
-      reproduces: await reproducesRun(events, config, signal),
+      source,
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
@@ -140,9 +142,8 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { context, runs } = dependencies;
-  const { config, steps, testItems } = driven;
+  const { config, steps, testItems, source } = driven;
   const last = stepsOf(config, testItems, steps);
-  const isReplay = replayed(config) !== undefined;
   let step = firstStep;
   if (step >= last) return;
   const join = createJoin(config, testItems, from);
@@ -177,9 +178,9 @@ async function follow(
   holding.catch(() => {});
   try {
     const topics = specOf(config).joins;
-    // All events of a replay were logged before it, so that it reads to the end and waits for none.
-    const logged = isReplay
-      ? context.events.readAll(topics, { from, signal: either })
+    // All events of a replay were there before it, so that it reads to the end and waits for none.
+    const logged = source
+      ? runEvents(context, source, topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
     for await (const event of logged) {
       join.add(event);
@@ -193,7 +194,7 @@ async function follow(
       }
     }
     stalled.signal.throwIfAborted();
-    if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
+    if (source) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
     over.abort();
@@ -237,7 +238,8 @@ async function complete(
   const { run } = config;
   const begun = performance.now();
   const training = step < steps;
-  const own = driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
+  const source = driven.source?.config;
+  const own = source && reproduces(config, source) ? items.map((item) => sampledBy(run, item)) : items;
   const { metrics, comparisons = [] } = training
     ? await compute.update(run, own)
     : { metrics: await compute.evaluate(run, own) };
@@ -296,17 +298,20 @@ const store = (
     return artifacts.putDirectory(directory);
   });
 
-/** Whether a run is a replay with the configuration of what it replays. */
-async function reproducesRun(
+/**
+ * The run that a replay replays, as the log has it; undefined for any other run.
+ * @throws OptimizerError REPLAY_INCOMPLETE when the log does not know it.
+ */
+async function replayedRun(
   events: ServiceContext['events'],
   config: RunConfig,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<RunView | undefined> {
   const replay = replayed(config);
-  if (replay === undefined) return false;
-  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
-  const source = runs.get(replay)?.config;
-  return source !== undefined && reproduces(config, source);
+  if (replay === undefined) return undefined;
+  const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
+  if (source) return source;
+  throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

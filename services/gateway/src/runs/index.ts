@@ -18,7 +18,7 @@ import { addShowRun } from './show.js';
 /** Resolves when the projections have caught up with the log. */
 export async function addRuns(
   api: Api,
-  { log, events, streams, project, signal }: ServiceContext,
+  { log, events, artifacts, streams, project, signal }: ServiceContext,
   { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<void> {
   const runs = project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
@@ -30,6 +30,7 @@ export async function addRuns(
   const context: RunsContext = {
     log,
     events,
+    artifacts,
     streams,
     runs,
     history,

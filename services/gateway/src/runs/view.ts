@@ -1,6 +1,7 @@
 /** Runs as clients see them. */
 import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
+  isArchived,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
@@ -65,6 +66,16 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  archive: z
+    .object({
+      artifact: ArtifactRef,
+      records: z.record(z.string(), z.int()).describe('by topic'),
+      whole: z
+        .boolean()
+        .describe('whether it holds all events: not of a run that went on after it was archived'),
+    })
+    .optional()
+    .describe('where its events are kept, beside the log, some time after it has ended'),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -98,7 +109,7 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, data, build, buildChanges, archive } = state;
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
@@ -114,6 +125,9 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
       policy: { version: published.version, step: published.step, artifact: published.artifact },
+    }),
+    ...(archive && {
+      archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
