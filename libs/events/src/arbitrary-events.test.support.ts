@@ -89,6 +89,12 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     artifacts: byName(artifact),
     from: byName(fc.array(count, { maxLength: 6 })),
   }),
+  'run.archived': fc.record({
+    run,
+    archive: artifact,
+    until: byName(fc.array(count, { maxLength: 6 })),
+    counts: byName(count),
+  }),
   'run.waiting': fc.record({
     run,
     step: count,
