@@ -49,7 +49,7 @@ async function begin(run: string): Promise<void> {
     {
       type: 'run.started',
       id: `${run}/started`,
-      data: { run, config: {}, steps: 3, testItems: 0, artifacts: {}, from },
+      data: { run, config: {}, steps: 3, testItems: 0, models: {}, artifacts: {}, from },
     },
   ]);
 }

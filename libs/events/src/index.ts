@@ -16,6 +16,7 @@ export {
   archivedTopics,
   type DataFor,
   type EventType,
+  type NewDataFor,
   type TopicEvent,
   type TopicName,
   topics,

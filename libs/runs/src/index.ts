@@ -2,6 +2,13 @@ export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
+  Experiment,
+  type ExperimentInput,
+  experimentMistakes,
+  parseExperiment,
+  sourcePath,
+} from './experiment.js';
+export {
   type ComparisonItem,
   type DemonstrationItem,
   DUPLICATE_PROMPT,

@@ -1,6 +1,6 @@
 /** Which artifacts runs still need: the roots of a garbage collection. */
-import type { ArtifactRef, TopicEvent, TopicName } from '@rlhf-streams/events';
-import { applyRunEvent, hasEnded, type RunEvent, type RunView } from './runs.js';
+import { type ArtifactRef, artifactsOf, type TopicEvent, type TopicName } from '@rlhf-streams/events';
+import { applyRunEvent, artifactsUsed, hasEnded, type RunEvent, type RunView } from './runs.js';
 import { applyVersion, type PublishedVersion } from './versions.js';
 
 /** Topics whose events name artifacts. */
@@ -37,11 +37,12 @@ export async function liveArtifacts(
         break;
       case 'step.completed':
         if (event.data.results) keep([event.data.results]);
-        if (event.data.published) keep([event.data.published], publishedBy(published, event.data.run));
+        if (event.data.published)
+          keep(artifactsOf(event.data.published), publishedBy(published, event.data.run));
         break;
       default:
         applyRunEvent(runs, event);
-        if (event.type === 'run.started') keep(Object.values(event.data.artifacts));
+        if (event.type === 'run.started') keep(artifactsUsed(event.data));
     }
   }
   for (const version of newest.values()) keep(namedBy(version));
@@ -62,8 +63,8 @@ function publishedBy(published: Map<string, Map<string, ArtifactRef>>, run: stri
   return refs;
 }
 
-const namedBy = ({ artifact, checkpoint }: PublishedVersion): ArtifactRef[] => [
-  artifact,
+const namedBy = ({ model, checkpoint }: PublishedVersion): ArtifactRef[] => [
+  ...artifactsOf(model),
   ...(checkpoint ? [checkpoint.artifact] : []),
 ];
 

@@ -8,14 +8,15 @@ import { applyRunEvent, hasEnded, isArchived, type RunView } from './runs.js';
 type RunEvent = TopicEvent<'runs'>;
 
 const config = { run: 'r', method: 'sft', steps: 2, model: 'm', data: 'd' };
-const artifacts = { policy: { uri: 'artifact:p', sha256: '1'.repeat(64) } };
+const models = { policy: { base: { uri: 'artifact:p', sha256: '1'.repeat(64) } } };
+const artifacts = { items: { uri: 'artifact:i', sha256: '2'.repeat(64) } };
 const from = { demonstrations: [4, 0], 'training-metrics': [9] };
 const cause = { code: 'BROKEN', message: 'it broke' };
 
 const requested: RunEvent = { type: 'run.requested', data: { run: 'r', config } };
 const started: RunEvent = {
   type: 'run.started',
-  data: { run: 'r', config, steps: 2, testItems: 5, artifacts, from },
+  data: { run: 'r', config, steps: 2, testItems: 5, models, artifacts, from },
 };
 const missing = { step: 1, waitingFor: { rewards: 3 }, sinceMs: 15_000, deadlineMs: 60_000 };
 const waiting: RunEvent = { type: 'run.waiting', data: { run: 'r', ...missing } };
@@ -45,7 +46,7 @@ const request = {
   from: {},
   requestedAt: 100,
 };
-const running = { ...request, status: 'running', artifacts, steps: 2, testItems: 5, from };
+const running = { ...request, status: 'running', models, artifacts, steps: 2, testItems: 5, from };
 
 describe('a run', () => {
   it('begins with its request, its defaults said', () => {
@@ -56,6 +57,27 @@ describe('a run', () => {
     const again: RunEvent = { type: 'run.requested', data: { run: 'r', config: { ...config, steps: 99 } } };
     expect(viewAfter(requested, again)).toEqual(request);
     expect(viewAfter(requested, started, again)).toEqual(running);
+  });
+
+  it('has what it was requested with, and joins the first experiment that asks for the same', () => {
+    const withOthers = (experiment: string, change: object = {}): RunEvent => ({
+      type: 'run.requested',
+      data: { run: 'r', config: { ...config, ...change }, experiment, order: 2, tags: { seed: '7' } },
+    });
+    const membership = { experiment: 'e', order: 2, tags: { seed: '7' } };
+    expect(viewAfter(withOthers('e'), withOthers('f'))).toEqual({ ...request, ...membership });
+    expect(viewAfter(requested, started, withOthers('e', { seed: 0 }), withOthers('f'))).toEqual({
+      ...running,
+      ...membership,
+    });
+    expect(viewAfter(requested, started, completed, withOthers('e'))).toMatchObject({
+      status: 'completed',
+      ...membership,
+    });
+    expect(viewAfter(requested, withOthers('e', { steps: 3 }))).toEqual(request);
+    // What never started is requested anew, with others or alone.
+    expect(viewAfter(withOthers('e'), cancelled, withOthers('f'))).toMatchObject({ experiment: 'f' });
+    expect(viewAfter(withOthers('e'), cancelled, requested)).not.toHaveProperty('experiment');
   });
 
   it('requested with a configuration that is none has no configuration but the reason', () => {

@@ -1,14 +1,18 @@
 /** The state of runs: the one projection of topic `runs`, which every service and the command share. */
-import type {
-  ArtifactRef,
-  Build,
-  Cause,
-  DataAccount,
-  DataFor,
-  ModelRecord,
-  TopicEvent,
+import {
+  type ArtifactRef,
+  artifactsOf,
+  type Build,
+  type Cause,
+  type DataAccount,
+  type DataFor,
+  type ModelRecord,
+  type ModelRef,
+  type Tags,
+  type TopicEvent,
 } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { sameRun } from './same-run.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 type RunStatus = (typeof runStatuses)[number];
@@ -23,12 +27,19 @@ export interface RunView {
    */
   readonly requestOffset: number;
   readonly status: RunStatus;
+  /** The set of runs that it was asked for with. */
+  readonly experiment?: string;
+  /** Where it stands among the runs of its experiment. */
+  readonly order?: number;
+  readonly tags?: Tags;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
-  /** What the run uses, by role: from `run.started` on. */
+  /** The models that the run uses, by role: from `run.started` on. */
+  readonly models?: Readonly<Record<string, ModelRef>>;
+  /** What it uses besides, by role: its items, and gold rewards. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
-  /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
-  readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
+  /** What the models and gold rewards are, by role: from `run.started` on, but not of a replay. */
+  readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   readonly testItems: number;
@@ -105,16 +116,25 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
   runs.waitFor(
     (state) => {
       const view = state.get(run);
-      return view && (view.artifacts || hasEnded(view)) ? view : undefined;
+      return view && (view.models || hasEnded(view)) ? view : undefined;
     },
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
-/** Whether a run that has not ended was started with an artifact. */
-export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
-  for (const view of runs.values())
-    if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
-      return true;
+/** All artifacts that a run was started with. */
+export const artifactsUsed = ({ models = {}, artifacts = {} }: Pick<RunView, 'models' | 'artifacts'>) => [
+  ...Object.values(models).flatMap(artifactsOf),
+  ...Object.values(artifacts),
+];
+
+/** Whether a run that has not ended was started with a model, or a gold reward in its place. */
+export function isInUse(runs: ReadonlyMap<string, RunView>, model: ModelRef): boolean {
+  const wanted = artifactsOf(model);
+  for (const view of runs.values()) {
+    if (hasEnded(view)) continue;
+    const used = new Set(artifactsUsed(view).map(({ sha256 }) => sha256));
+    if (wanted.every(({ sha256 }) => used.has(sha256))) return true;
+  }
   return false;
 }
 
@@ -151,6 +171,7 @@ function begin(event: RunEvent): RunView | undefined {
     testItems: 0,
     from: {},
     requestedAt: event.time,
+    ...membership(event),
   } as const;
   try {
     return { ...view, config: parseRunConfig(config) };
@@ -159,23 +180,43 @@ function begin(event: RunEvent): RunView | undefined {
   }
 }
 
+type Request = RunEvent & { readonly type: 'run.requested' };
+
+const membership = ({
+  data: { experiment, order, tags },
+}: Request): Pick<RunView, 'experiment' | 'order' | 'tags'> => ({
+  ...(experiment !== undefined && { experiment }),
+  ...(order !== undefined && { order }),
+  ...(tags && { tags }),
+});
+
+/** A run that was asked for alone joins the first experiment that asks for the same. */
+function joining(view: RunView, event: Request): RunView | undefined {
+  if (view.experiment !== undefined || event.data.experiment === undefined) return undefined;
+  const config = begin(event)?.config;
+  return config && view.config && sameRun(view.config, config)
+    ? { ...view, ...membership(event) }
+    : undefined;
+}
+
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
+  if (neverStarted(view)) return begin(event);
+  if (event.type === 'run.requested') return joining(view, event);
   if (event.type === 'run.archived') {
     const { run: _, archive: artifact, ...rest } = event.data;
     return { ...view, archive: { artifact, ...rest, time: event.time } };
   }
-  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
+  if (hasEnded(view)) return undefined;
   const { waiting: _, ...rest } = view;
   switch (event.type) {
-    case 'run.requested':
-      return undefined;
     case 'run.started': {
       const { paused: _, ...unpaused } = rest;
       return {
         ...unpaused,
         status: 'running',
+        models: event.data.models,
         artifacts: event.data.artifacts,
-        ...(event.data.models && { models: event.data.models }),
+        ...(event.data.described && { described: event.data.described }),
         steps: event.data.steps,
         testItems: event.data.testItems,
         from: event.data.from,
@@ -217,7 +258,7 @@ const NO_CAUSE: Cause = { code: 'RUN_PAUSED', message: 'somebody paused it' };
 function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunView {
   const { paused: _, ...rest } = view;
   if (Object.keys(paused).length > 0) return { ...rest, status: 'paused', paused };
-  return { ...rest, status: rest.artifacts ? 'running' : 'requested' };
+  return { ...rest, status: rest.models ? 'running' : 'requested' };
 }
 
 function ended(view: RunView, event: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {

@@ -44,7 +44,8 @@ const viewOf = (view: Partial<RunView>): RunView => ({
   requestOffset: 0,
   status: 'running',
   config: replay,
-  artifacts: { policy: artifact },
+  models: { policy: { base: artifact } },
+  artifacts: {},
   steps: STEPS,
   testItems: TEST_ITEMS,
   from: {},
@@ -106,7 +107,12 @@ const never = new AbortController().signal;
 const build = { version: '1.1.0', code: 'f00d', onnxruntime: '1.30.0', platform: 'linux-x64' };
 const older = { ...build, version: '1.0.0', code: 'c0de' };
 
+const requestSource = () =>
+  events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]);
+
 describe('a run with a checkpoint', () => {
+  beforeEach(requestSource);
+
   const from = { rollouts: [], demonstrations: [] };
   /** Goes on with a run from its checkpoint after step 1, which build `saved` wrote. */
   async function goOn(saved: typeof build | undefined, view: Partial<RunView> = {}) {
@@ -119,7 +125,7 @@ describe('a run with a checkpoint', () => {
             run: 'again',
             version: step,
             step,
-            artifact,
+            model: { base: artifact },
             ...(step && { checkpoint: { step, artifact } }),
           },
         }),
@@ -160,9 +166,7 @@ describe('a run with a checkpoint', () => {
 });
 
 describe('a replay', () => {
-  beforeEach(() =>
-    events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]),
-  );
+  beforeEach(requestSource);
 
   it('computes the steps of its source in their order, and publishes under its own name', async () => {
     await events.publish(logged.toReversed().map(([step, i]) => demonstration('source', step, i)));
@@ -178,9 +182,9 @@ describe('a replay', () => {
     expect(await versionsOf('source')).toEqual([]);
     expect((await metricsOf('again')).map(({ step, split, published }) => [step, split, published])).toEqual([
       [0, 'train', undefined],
-      [1, 'train', published[1]!.artifact],
+      [1, 'train', published[1]!.model],
       [2, 'train', undefined],
-      [3, 'train', published[2]!.artifact],
+      [3, 'train', published[2]!.model],
       [4, 'test', undefined],
     ]);
   });

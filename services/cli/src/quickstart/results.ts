@@ -74,7 +74,7 @@ async function episodesOf(reading: ReadDependencies, view: RunView | undefined):
   return [...parts]
     .sort(([a], [b]) => place(a) - place(b))
     .flatMap(([, { rollout, reward, reference }]) =>
-      rollout && reward && reference ? [{ rollout, reward, reference }] : [],
+      rollout && typeof reward?.parts.gold === 'number' && reference ? [{ rollout, reward, reference }] : [],
     );
 }
 
