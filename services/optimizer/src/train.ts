@@ -241,9 +241,13 @@ async function complete(
   const training = step < steps;
   const source = driven.source?.config;
   const own = source && reproduces(config, source) ? items.map((item) => sampledBy(run, item)) : items;
-  const { metrics, comparisons = [] } = training
+  const {
+    metrics,
+    comparisons = [],
+    results: files,
+  } = training
     ? await compute.update(run, own)
-    : { metrics: await compute.evaluate(run, own) };
+    : { metrics: await compute.evaluate(run, own), results: undefined };
   const updated = performance.now();
   if (step < published.stepsCompleted) return;
 
@@ -251,16 +255,11 @@ async function complete(
   const { publishEvery, onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
   const isLast = done === steps;
-  let release: DataFor<'policy.published'> | undefined;
-  if (training && trains && (done % publishEvery === 0 || isLast)) {
-    const base = await store(context, (directory) => compute.savePublished(run, directory));
-    if (done % config.checkpointEvery === 0 || isLast) {
-      const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
-      driven.checkpoint = { step: done, artifact: saved };
-    }
-    const { checkpoint } = driven;
-    release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
-  }
+  const publishes = training && trains && (done % publishEvery === 0 || isLast);
+  const [release, results] = await Promise.all([
+    publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
+    files && context.artifacts.putFiles(files),
+  ]);
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
     'timing_s/publish': (performance.now() - updated) / 1000,
@@ -280,12 +279,34 @@ async function complete(
         step,
         policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
+        ...(results && { results }),
         split: training ? 'train' : 'test',
         metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
       },
     },
   ]);
   driven.goesOn();
+}
+
+/** Stores the policy after `done` steps, and a checkpoint where one is due. */
+async function save(
+  context: TrainDependencies['context'],
+  compute: OptimizerThread,
+  driven: Driven,
+  {
+    done,
+    isLast,
+    positions,
+  }: { readonly done: number; readonly isLast: boolean; readonly positions: Positions },
+): Promise<DataFor<'policy.published'>> {
+  const { run, checkpointEvery } = driven.config;
+  const base = await store(context, (directory) => compute.savePublished(run, directory));
+  if (done % checkpointEvery === 0 || isLast) {
+    const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
+    driven.checkpoint = { step: done, artifact: saved };
+  }
+  const { checkpoint } = driven;
+  return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
 }
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
