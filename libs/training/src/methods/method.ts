@@ -25,7 +25,8 @@ export interface StepResult {
 }
 
 export interface Step<Name extends MethodName> {
-  readonly config: ConfigOf<Name>;
+  /** With the number of its steps, which learning rates follow. */
+  readonly config: ConfigOf<Name> & { readonly steps: number };
   /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
@@ -41,7 +42,7 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly start: (config: ConfigOf<Name>) => Carry;
   /** Learns from the items of a step. */
   readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
-  /** Measures held-out items after the last step. */
+  /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 
