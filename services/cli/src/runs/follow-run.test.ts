@@ -9,7 +9,8 @@ import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Client } from '../place/client.js';
 import { type InProcessGateway, inProcessGateway } from '../place/in-process-gateway.js';
-import { followRun, isThere, type RunObserver, requestRun } from './follow-run.js';
+import { followRun, type RunObserver } from './follow-run.js';
+import { isThere, requestRun } from './request-run.js';
 
 const config = (change: object = {}): RunConfigInput => ({
   run: 'r',

@@ -55,7 +55,7 @@ describe('on a file or a pipe', () => {
 
   it('counts the steps that the run was started with', async () => {
     const output = await shown(undefined, (line) => {
-      line.started!({ ...started, steps: 1 });
+      line.started!({ ...started, steps: 1 }, Date.now());
       line.step!(step(0, { loss: 0.7 }));
       line.done();
     });
@@ -66,8 +66,8 @@ describe('on a file or a pipe', () => {
     const dropped = { 'longer than the context of 64 tokens': 48 };
     const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };
     const output = await shown(undefined, (line) => {
-      line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } });
-      line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } });
+      line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } }, Date.now());
+      line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } }, Date.now());
     });
     expect(stripVTControlCharacters(output)).toBe(
       '· 4/5 DPO begins\n  4/5 DPO: 64 rows: 16 used, 48 dropped (longer than the context of 64 tokens)\n',
@@ -100,7 +100,7 @@ describe('on a file or a pipe', () => {
     try {
       const output = await shown(undefined, (line) => {
         vi.advanceTimersByTime(30_000);
-        line.started!(started);
+        line.started!(started, Date.now());
         line.step!(step(0, { loss: 0.7 }));
         vi.advanceTimersByTime(59_999);
         line.step!(step(1, { loss: 0.5 }));
@@ -135,7 +135,7 @@ describe('on a terminal', () => {
   it('keeps what became of the rows above itself', async () => {
     const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
     const output = await shown({ columns: 200 }, (line) =>
-      line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }),
+      line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }, Date.now()),
     );
     const [above, line] = stripVTControlCharacters(output).split('\n');
     expect(above).toMatch(/4\/5 DPO: 9 rows: 8 used, 1 dropped \(empty text\)$/);

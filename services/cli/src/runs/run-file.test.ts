@@ -14,7 +14,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const reading = async (text: string) => {
   await writeFile(file, text);
-  return readRunFile(file);
+  return (await readRunFile(file)).runs;
 };
 
 const SFT = `
