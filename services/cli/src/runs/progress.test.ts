@@ -95,6 +95,33 @@ describe('on a file or a pipe', () => {
     );
   });
 
+  it('tells how long a run took that went on before its line, and ended before it', async () => {
+    vi.useFakeTimers();
+    try {
+      const since = performance.now();
+      vi.advanceTimersByTime(60_000);
+      const out = new PassThrough() as unknown as NodeJS.WriteStream;
+      const line = progressLine({ label: 'DPO', method: 'dpo', steps: 2, since }, out);
+      line.started!(started, Date.now() - 50_000);
+      line.step!(step(1, {}));
+      line.completed!(Date.now() - 20_000);
+      line.done();
+      out.end();
+      expect(stripVTControlCharacters(await text(out))).toMatch(/\n✓ DPO +2\/2 steps +30\.0 s/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('counts no time before the command began', async () => {
+    const output = await shown(undefined, (line) => {
+      line.started!(started, Date.now() - 86_400_000);
+      line.completed!(Date.now() - 80_000_000);
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toMatch(/ 0\.0 s/);
+  });
+
   it('tells every 30 s how far it is, until it ends', async () => {
     vi.useFakeTimers();
     try {
@@ -135,7 +162,10 @@ describe('on a terminal', () => {
   it('keeps what became of the rows above itself', async () => {
     const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
     const output = await shown({ columns: 200 }, (line) =>
-      line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }, Date.now()),
+      line.started!(
+        { ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } },
+        Date.now(),
+      ),
     );
     const [above, line] = stripVTControlCharacters(output).split('\n');
     expect(above).toMatch(/4\/5 DPO: 9 rows: 8 used, 1 dropped \(empty text\)$/);
@@ -162,5 +192,25 @@ describe('on a terminal', () => {
       line.step!(step(1, { loss: 0.5 }));
     });
     expect(last(moved)).not.toContain('waiting');
+  });
+
+  it('shows what it waits for until it is prepared, and what goes on beside it', async () => {
+    const wide = { columns: 200 };
+    const reward = { waitsFor: ['reward'], running: ['dpo 1/4', 'reward 2/2'] };
+    expect(last(await shown(wide, (line) => line.beside(reward)))).toMatch(
+      / {2}waits for reward {2}beside: dpo 1\/4, reward 2\/2$/,
+    );
+    const prepared = await shown(wide, (line) => {
+      line.beside(reward);
+      line.beside({ waitsFor: [], running: [] });
+    });
+    expect(last(prepared)).toMatch(/ {2}being prepared$/);
+    const moved = await shown(wide, (line) => {
+      line.beside(reward);
+      line.started!(started, Date.now());
+      line.waiting!(waiting);
+      line.beside({ waitsFor: [], running: ['dpo 2/4'] });
+    });
+    expect(last(moved)).toMatch(/waiting 15 s for 3 rewards, 1 rollouts {2}beside: dpo 2\/4$/);
   });
 });
