@@ -58,6 +58,33 @@ export const ArtifactRef = z.object({
 });
 export type ArtifactRef = z.output<typeof ArtifactRef>;
 
+/** A model: its weights, or those of another model with an adapter of low rank trained on top of them. */
+export const ModelRef = z.object({
+  base: ArtifactRef.describe('a whole model'),
+  adapter: ArtifactRef.optional().describe('what was trained on top of it'),
+});
+export type ModelRef = z.output<typeof ModelRef>;
+
+/** All artifacts that a model consists of. */
+export const artifactsOf = ({ base, adapter }: ModelRef): ArtifactRef[] =>
+  adapter ? [base, adapter] : [base];
+
+/** Equal for equal models, whatever stores they are read from. */
+export const modelKey = (model: ModelRef): string =>
+  artifactsOf(model)
+    .map(({ sha256 }) => sha256)
+    .join('+');
+
+/** Metadata of whoever wrote a prompt or a comparison: it travels along, and nothing here reads it. */
+export const Metadata = z.record(z.string(), z.unknown());
+
+/** A turn of a conversation, in the terms of chat templates. */
+export const Message = z.object({
+  role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
+  content: Text,
+});
+export type Message = z.output<typeof Message>;
+
 export const Cause = z.object({
   code: z.string().min(1).describe('stable, machine-readable'),
   message: z.string(),
@@ -87,7 +114,6 @@ export type DataAccount = z.output<typeof DataAccount>;
 /** A model, scorer or reference that a run was started with, as it was found. */
 export const ModelRecord = z.object({
   source: z.string().describe('as the configuration names it'),
-  artifact: ArtifactRef,
   kind: z.enum(['language model', 'reward model', 'gold reward']),
   parameters: z.int().min(1).optional().describe('numbers it learned; of a gold reward nothing'),
   contextLength: z.int().min(1).optional().describe('tokens'),

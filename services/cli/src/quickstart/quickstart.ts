@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Experiment, newestVersions, parseExperiment, type RunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
+import { wholeModel } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
@@ -120,7 +121,7 @@ async function exportCheckpoints({ events, artifacts }: Client, directory: strin
   return Promise.all(
     ['sft', 'reward', 'ppo', 'dpo'].map(async (name) => {
       const path = resolve(directory, 'checkpoints', name);
-      await artifacts.materialise(newest.get(name)!.artifact, path);
+      await artifacts.materialise(wholeModel(newest.get(name)!.model), path);
       return { name, path };
     }),
   );

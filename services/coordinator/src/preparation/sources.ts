@@ -1,7 +1,7 @@
 /** The runs that a run builds on: waits for them, and reads the comparisons that they recorded. */
 
 import type { Projection } from '@rlhf-streams/bus';
-import { type ArtifactRef, type DataFor, nearest } from '@rlhf-streams/events';
+import { type DataFor, type ModelRef, nearest } from '@rlhf-streams/events';
 import {
   artifactRoles,
   hasEnded,
@@ -25,7 +25,7 @@ export async function recordedComparisons(
   { context, runs }: SourceDependencies,
   run: string,
   signal: AbortSignal,
-): Promise<{ recorded: RecordedComparisons; policy: ArtifactRef }> {
+): Promise<{ recorded: RecordedComparisons; policy: ModelRef }> {
   const recorded = new Map<string, DataFor<'comparison.recorded'>>();
   for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
     if (data.run === run) recorded.set(data.comparison, data);
@@ -46,7 +46,7 @@ export async function recordedComparisons(
       labeler,
       ...(margin !== undefined && { margin }),
     }));
-  return { recorded: comparisons, policy: runs.state.get(run)!.artifacts![artifactRoles.policy]! };
+  return { recorded: comparisons, policy: runs.state.get(run)!.models![artifactRoles.policy]! };
 }
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>

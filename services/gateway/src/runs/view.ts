@@ -1,5 +1,13 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Build, Cause, DataAccount, ModelRecord, Tags } from '@rlhf-streams/events';
+import {
+  ArtifactRef,
+  Build,
+  Cause,
+  DataAccount,
+  ModelRecord,
+  type ModelRef,
+  Tags,
+} from '@rlhf-streams/events';
 import {
   hasEnded,
   methodNames,
@@ -57,13 +65,24 @@ const Waiting = z.object({
   deadlineMs: z.int().describe('the run fails after waiting for this time'),
 });
 
+const ShownModel = z.object({
+  artifact: ArtifactRef.describe('the whole model, or what its adapter was trained on'),
+  adapter: ArtifactRef.optional(),
+});
+
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
-  artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
-  models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
+  artifacts: z
+    .record(z.string(), ArtifactRef)
+    .optional()
+    .describe('models, scorers and datasets by role; of a model with an adapter its base'),
+  models: z
+    .record(z.string(), ModelRecord.extend(ShownModel.shape))
+    .optional()
+    .describe('what models and scorers are, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
-    .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
+    .object({ version: z.int(), step: z.int().describe('steps done'), ...ShownModel.shape })
     .optional()
     .describe('the newest published'),
   build: Build.optional().describe('of the coordinator that started it'),
@@ -122,7 +141,8 @@ function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[]
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges } = state;
+  const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
@@ -131,13 +151,19 @@ export function viewOf(state: RunView, projections: Projections): Run {
   return {
     ...summaryOf(state, projections),
     ...(config && { config }),
-    ...(artifacts && { artifacts }),
-    ...(models && { models }),
+    ...(uses && { artifacts: uses }),
+    ...(uses &&
+      described && {
+        models: mapValues(described, (record, role) => ({
+          ...record,
+          ...shown(models![role] ?? { base: uses[role]! }),
+        })),
+      }),
     ...(data && { data }),
     ...(build && { build }),
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
-      policy: { version: published.version, step: published.step, artifact: published.artifact },
+      policy: { version: published.version, step: published.step, ...shown(published.model) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
@@ -145,6 +171,14 @@ export function viewOf(state: RunView, projections: Projections): Run {
     links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },
   };
 }
+
+const shown = ({ base, adapter }: ModelRef) => ({ artifact: base, ...(adapter && { adapter }) });
+
+const mapValues = <From, To>(
+  record: Readonly<Record<string, From>>,
+  to: (value: From, key: string) => To,
+): Record<string, To> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, to(value, key)]));
 
 /** What the step under way lacks. What the run said of a step that is done by now no longer holds. */
 const waitingOf = ({ run, waiting }: RunView, { history }: Projections): RunView['waiting'] =>
