@@ -32,7 +32,8 @@ const started = (run: string): NewEvent => ({
     config: {},
     steps: 2,
     testItems: 0,
-    artifacts: { policy: { uri: 'a', sha256: 'a'.repeat(64) } },
+    models: { policy: { base: { uri: 'a', sha256: 'a'.repeat(64) } } },
+    artifacts: {},
     from: {},
   },
 });
