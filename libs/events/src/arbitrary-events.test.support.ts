@@ -112,14 +112,20 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   ),
   'rollout.generated': and(
     and(rollout, generation),
-    fc.record({
-      promptText: text,
-      promptTokens: someTokens,
-      text,
-      policyVersion: count,
-      finishReason: fc.constantFrom('stop' as const, 'length' as const),
-      temperature: number.map(Math.abs),
-    }),
+    fc.record(
+      {
+        promptText: text,
+        promptTokens: someTokens,
+        text,
+        policyVersion: count,
+        finishReason: fc.constantFrom('stop' as const, 'length' as const),
+        temperature: number.map(Math.abs),
+        sampler: fc.integer({ min: 1 }),
+      },
+      {
+        requiredKeys: ['promptText', 'promptTokens', 'text', 'policyVersion', 'finishReason', 'temperature'],
+      },
+    ),
   ),
   'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),
   'reward.scored': and(rollout, fc.record({ policyVersion: count, score: number, parts: metrics })),

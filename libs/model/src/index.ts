@@ -30,7 +30,7 @@ export {
 } from './model-config.js';
 export { tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, uniform } from './sampling/rollout-draws.js';
-export { sampleToken } from './sampling/sampler.js';
+export { SAMPLER } from './sampling/sampler.js';
 export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
 export * from './tokenizer/index.js';

@@ -70,7 +70,7 @@ async function sampleOne(policy: LoadedPolicy, prompt: Prompt, sample: number): 
   const { run, step } = prompt;
   const stamp = { run, step, prompt: prompt.prompt, rollout, policyVersion: policy.version };
   try {
-    const { text, tokens, logprobs, finishReason } = await policy.generate({
+    const { text, tokens, logprobs, finishReason, sampler } = await policy.generate({
       promptTokens: prompt.tokens,
       sampling: prompt.sampling,
       seed: prompt.seed,
@@ -89,6 +89,7 @@ async function sampleOne(policy: LoadedPolicy, prompt: Prompt, sample: number): 
         logprobs: logprobs.map(toFloat32Text),
         finishReason,
         temperature: prompt.sampling.temperature,
+        sampler,
       },
     };
   } catch (error) {

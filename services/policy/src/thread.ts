@@ -14,6 +14,7 @@ import {
   ModelError,
   promptTokens,
   requireMemory,
+  SAMPLER,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
@@ -40,6 +41,8 @@ export interface Work {
 
 export interface Sampled extends Completion {
   readonly text: string;
+  /** The version of the sampler that drew the tokens. */
+  readonly sampler: number;
 }
 
 /** A completion to sample for somebody who reads along. */
@@ -130,7 +133,8 @@ const api = {
   async generate(key: string, work: Work): Promise<Sampled> {
     const { config, weights, tokenizer } = models.of(key);
     const completion = await generatorFor(config).generate(requestOf(weights, work));
-    return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
