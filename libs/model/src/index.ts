@@ -31,7 +31,13 @@ export {
 export { tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, uniform } from './sampling/rollout-draws.js';
 export { SAMPLER } from './sampling/sampler.js';
-export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
+export {
+  type LogprobItem,
+  logprobScorer,
+  rewardScorer,
+  type Scorer,
+  type SequenceItem,
+} from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
 export * from './tokenizer/index.js';
 export { tokenText } from './tokenizer/token-text.js';

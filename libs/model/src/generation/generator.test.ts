@@ -84,11 +84,12 @@ describe('a generator', () => {
     for (const temperature of [0.7, 1.3]) {
       const requests = ids.slice(0, 8).map((id) => request(id, { sampling: { temperature, topK: 5 } }));
       const completions = await Promise.all(requests.map((each) => generator.generate(each)));
-      const sequences = completions.map(({ tokens }, i) => [...requests[i]!.promptTokens, ...tokens]);
-      const scored = await logprobScorer(onnxEngine(), config, temperature).score(
-        weights.parameters,
-        sequences,
-      );
+      const items = completions.map(({ tokens }, i) => ({
+        tokens: [...requests[i]!.promptTokens, ...tokens],
+        temperature,
+      }));
+      const frozen = { hash: weights.version, values: weights.parameters };
+      const scored = await logprobScorer(onnxEngine(), config, frozen).score(items);
       for (const [i, { logprobs }] of completions.entries()) {
         const again = scored[i]!.subarray(requests[i]!.promptTokens.length - 1);
         expect(again.length).toBe(logprobs.length);

@@ -10,7 +10,7 @@ import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
-import { bucket } from './request.js';
+import { buckets } from './request.js';
 
 export interface GenerationShape {
   readonly slots: number;
@@ -52,8 +52,7 @@ export function generationPrograms(
   shape: GenerationShape,
 ): Readonly<Record<string, StatefulProgram>> {
   const programs: Record<string, StatefulProgram> = { [DECODE]: decode(config, shape) };
-  for (let length = 0; length < shape.capacity; ) {
-    length = bucket(length + 1, shape.capacity);
+  for (const length of buckets(shape.capacity)) {
     for (const rows of PREFILL_ROWS) programs[prefillName(rows, length)] = prefill(config, rows, length);
     programs[copyName(length)] = copy(config, length);
   }

@@ -77,6 +77,10 @@ const BUCKET = 16;
 export const bucket = (length: number, limit: number): number =>
   Math.min(limit, Math.ceil(length / BUCKET) * BUCKET);
 
+/** All padded lengths up to `limit`. */
+export const buckets = (limit: number): number[] =>
+  Array.from({ length: Math.ceil(limit / BUCKET) }, (_, i) => bucket((i + 1) * BUCKET, limit));
+
 /** Capacity of the KV cache for a sequence of `length` tokens: a power of two, so that most are generated side by side. */
 export const cacheCapacity = (
   { contextLength }: Pick<ModelConfig, 'contextLength'>,

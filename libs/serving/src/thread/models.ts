@@ -45,9 +45,11 @@ export interface ThreadModelsOptions<Model> {
   readonly admit: (config: ModelConfig, memoryBytes: number) => void;
   /** Makes of a model what the thread computes with. */
   readonly open: (read: ReadModel) => Model;
+  /** Gives up what `open` took of the engine. */
+  readonly close?: (model: Model) => Promise<void>;
 }
 
-export function threadModels<Model>({ admit, open }: ThreadModelsOptions<Model>): ThreadModels<Model> {
+export function threadModels<Model>({ admit, open, close }: ThreadModelsOptions<Model>): ThreadModels<Model> {
   const { memoryBytes } = workerData as ThreadOptions;
   const models = new Map<string, Model>();
   return {
@@ -61,7 +63,9 @@ export function threadModels<Model>({ admit, open }: ThreadModelsOptions<Model>)
         return config.contextLength;
       },
       async unload(key) {
+        const model = models.get(key);
         models.delete(key);
+        if (model) await close?.(model);
       },
     },
     of(key) {
