@@ -192,14 +192,15 @@ async function correctionFor(
   return { metrics, ...(older.length > 0 && { of }) };
 }
 
-/** The mean of every scorer, also of those that only report. */
+/** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
 function meanParts(episodes: readonly Joined<'reward'>[]): Metrics {
-  const names = Object.keys(episodes[0]!.reward.parts);
+  const names = new Set(episodes.flatMap(({ reward }) => Object.keys(reward.parts)));
   return Object.fromEntries(
-    names.map((name) => [
-      `scores/${name}`,
-      episodes.reduce((sum, { reward }) => sum + reward.parts[name]!, 0) / episodes.length,
-    ]),
+    [...names].flatMap((name) => {
+      const scores = episodes.flatMap(({ reward }) => reward.parts[name] ?? []);
+      if (scores.length === 0) return [];
+      return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
+    }),
   );
 }
 
