@@ -1,6 +1,12 @@
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
-export { describeCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint/directory.js';
+export {
+  describeCheckpoint,
+  frozenWeights,
+  readCheckpoint,
+  readWeights,
+  writeCheckpoint,
+} from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
 export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';

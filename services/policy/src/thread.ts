@@ -13,6 +13,7 @@ import {
   type ModelConfig,
   ModelError,
   promptTokens,
+  readWeights,
   requireMemory,
   SAMPLER,
   type Tokenizer,
@@ -104,9 +105,11 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: ({ key, config, parameters, tokenizer }) => {
+  open: async ({ key, directory, config, tokenizer }) => {
     if (!tokenizer)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
+    const tensors = await readWeights(directory, config);
+    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     return {
       config,
       weights: { version: key, parameters },

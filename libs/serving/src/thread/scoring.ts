@@ -1,6 +1,7 @@
 /** A compute thread that scores whole sequences with frozen models. */
 import {
   expectKind,
+  frozenWeights,
   type ModelConfig,
   type ModelKind,
   requireMemory,
@@ -37,7 +38,8 @@ export async function serveScoring<Item extends SequenceItem, Result>({
       expectKind(role, kind, config);
       requireMemory(`the ${role}`, scoringBytes(config, { length: 1 }), memoryBytes);
     },
-    open: ({ key, config, parameters }) => create(engine, config, { hash: key, values: parameters }),
+    open: async ({ key, directory, config }) =>
+      create(engine, config, await frozenWeights(directory, config, key)),
     close: (scorer) => scorer.dispose(),
   });
   const api: ScoringThread<Item, Result> = {
