@@ -5,6 +5,7 @@
 import { sizeOf } from '@rlhf-streams/tensor';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
+import { cacheCapacity } from './generation/request.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
@@ -39,7 +40,7 @@ export function generationBytes(
   config: ModelConfig,
   { threads, slots, length, versions }: GenerationLoad,
 ): number {
-  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, length));
+  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
   return threads * (scoringBytes(config, { length }) + (versions - 1) * weightBytes(config) + cache);
 }

@@ -70,11 +70,20 @@ export interface StatefulProgram {
   readonly run: (state: Tensors, inputs: Tensors) => Effects;
 }
 
-/** Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. */
-export interface Frozen {
+/**
+ * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
+ * map those that lie in a file, so that all threads and processes share them; what it cannot map, it reads.
+ */
+export type Frozen = {
   /** Names the values: equal hashes are equal values. */
   readonly hash: string;
-  readonly values: Buffers;
+} & ({ readonly values: Buffers } | { readonly stored: StoredTensors });
+
+/** Tensors in a file that nobody changes, row-major and little-endian. */
+export interface StoredTensors {
+  readonly file: string;
+  /** Where each begins, in bytes: multiples of 4. */
+  readonly offsets: Readonly<Record<string, number>>;
 }
 
 /** Named tensors that live where the engine computes, and the programs over them. */
