@@ -49,7 +49,7 @@ const api = {
       models,
       checkpoint,
       engine,
-      lanes: workers,
+      workers,
       build,
       memoryBytes,
     });
