@@ -8,6 +8,28 @@ export const RunId = z
     'a run id is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
   );
 
+/** Runs that were asked for together are an experiment; what it is called is written as a run id is. */
+export const ExperimentName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,99}$/,
+    'an experiment is called by 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
+  );
+
+/** What people find runs by. */
+export const Tags = z
+  .record(
+    z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+        'a tag is named by 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+      ),
+    z.string().max(200),
+  )
+  .describe('text by name');
+export type Tags = z.output<typeof Tags>;
+
 export const Step = z.int().min(0).describe('training step, from 0');
 export const PolicyVersion = z
   .int()
@@ -35,6 +57,33 @@ export const ArtifactRef = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
 });
 export type ArtifactRef = z.output<typeof ArtifactRef>;
+
+/** A model: its weights, or those of another model with an adapter of low rank trained on top of them. */
+export const ModelRef = z.object({
+  base: ArtifactRef.describe('a whole model'),
+  adapter: ArtifactRef.optional().describe('what was trained on top of it'),
+});
+export type ModelRef = z.output<typeof ModelRef>;
+
+/** All artifacts that a model consists of. */
+export const artifactsOf = ({ base, adapter }: ModelRef): ArtifactRef[] =>
+  adapter ? [base, adapter] : [base];
+
+/** Equal for equal models, whatever stores they are read from. */
+export const modelKey = (model: ModelRef): string =>
+  artifactsOf(model)
+    .map(({ sha256 }) => sha256)
+    .join('+');
+
+/** Metadata of whoever wrote a prompt or a comparison: it travels along, and nothing here reads it. */
+export const Metadata = z.record(z.string(), z.unknown());
+
+/** A turn of a conversation, in the terms of chat templates. */
+export const Message = z.object({
+  role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
+  content: Text,
+});
+export type Message = z.output<typeof Message>;
 
 export const Cause = z.object({
   code: z.string().min(1).describe('stable, machine-readable'),
@@ -65,7 +114,6 @@ export type DataAccount = z.output<typeof DataAccount>;
 /** A model, scorer or reference that a run was started with, as it was found. */
 export const ModelRecord = z.object({
   source: z.string().describe('as the configuration names it'),
-  artifact: ArtifactRef,
   kind: z.enum(['language model', 'reward model', 'gold reward']),
   parameters: z.int().min(1).optional().describe('numbers it learned; of a gold reward nothing'),
   contextLength: z.int().min(1).optional().describe('tokens'),

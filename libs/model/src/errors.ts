@@ -15,6 +15,7 @@
  * | `MODEL_CHECKPOINT_TENSORS` | tensors missing, unexpected, or of the wrong shape or dtype |
  * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
  * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
+ * | `MODEL_ADAPTER` | a model is an adapter on another one, which this build cannot load |
  * | `MODEL_ROLE` | a reference is no language model, or a scorer no reward model |
  * | `MODEL_MEMORY` | a model needs more memory than there is |
  * | `MODEL_TOKENIZER_INVALID` | a `tokenizer.json` that is malformed or has no end-of-text token |

@@ -1,4 +1,3 @@
-export { capture } from './capture/capture.js';
 export {
   allocate,
   type Buffers,

@@ -66,14 +66,16 @@ const promptIssued = (
   config: RunConfig,
   { samples, sampling, timeoutMs }: PromptsSpec,
   stopTokens: readonly number[],
-  { text, tokens }: PromptItem,
+  { text, messages, tokens, metadata }: PromptItem,
   stamp: { readonly run: string; readonly step: number; readonly prompt: string },
 ) => ({
   type: 'prompt.issued',
   data: {
     ...stamp,
     text,
+    ...(messages && { messages }),
     tokens,
+    ...(metadata && { metadata }),
     samples,
     minPolicyVersion: minPolicyVersion(config, stamp.step),
     sampling: { ...sampling, stopTokens: [...stopTokens] },

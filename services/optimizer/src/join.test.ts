@@ -7,7 +7,7 @@ import { createJoin, type Join, type JoinedEvent, type WholeStep } from './join.
 
 const PARTITIONS = 3;
 const STEPS = 3;
-const reference = { uri: 'artifact:r', sha256: '0'.repeat(64) };
+const reference = { base: { uri: 'artifact:r', sha256: '0'.repeat(64) } };
 const cause = { code: 'BROKEN', message: 'it broke' };
 
 const ppo = parseRunConfig({
@@ -49,6 +49,7 @@ function rolloutEvent(topic: JoinedTopic, rollout: string, outcome: Outcome, run
   if (topic === 'rollouts') {
     if (failed) return { topic, type: 'rollout.failed', data: { ...stamp, policyVersion, cause } };
     const said = {
+      role: 'policy',
       promptText: 'p',
       promptTokens: [1],
       text: 'c',

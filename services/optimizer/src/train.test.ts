@@ -44,7 +44,8 @@ const viewOf = (view: Partial<RunView>): RunView => ({
   requestOffset: 0,
   status: 'running',
   config: replay,
-  artifacts: { policy: artifact },
+  models: { policy: { base: artifact } },
+  artifacts: {},
   steps: STEPS,
   testItems: TEST_ITEMS,
   from: {},
@@ -119,7 +120,7 @@ describe('a run with a checkpoint', () => {
             run: 'again',
             version: step,
             step,
-            artifact,
+            model: { base: artifact },
             ...(step && { checkpoint: { step, artifact } }),
           },
         }),
@@ -174,9 +175,9 @@ describe('a replay', () => {
     expect(await versionsOf('source')).toEqual([]);
     expect((await metricsOf('again')).map(({ step, split, published }) => [step, split, published])).toEqual([
       [0, 'train', undefined],
-      [1, 'train', published[1]!.artifact],
+      [1, 'train', published[1]!.model],
       [2, 'train', undefined],
-      [3, 'train', published[2]!.artifact],
+      [3, 'train', published[2]!.model],
       [4, 'test', undefined],
     ]);
   });

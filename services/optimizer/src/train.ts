@@ -24,6 +24,7 @@ import {
   stepsOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { wholeModel } from '@rlhf-streams/serving';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
@@ -69,7 +70,7 @@ export async function train(
   try {
     // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
-    const initial = view.artifacts![artifactRoles.policy]!;
+    const initial = view.models![artifactRoles.policy]!;
     const driven: Driven = {
       config,
       steps: view.steps ?? config.steps,
@@ -83,7 +84,7 @@ export async function train(
     const { step, positions, build } = await open(dependencies, view, published);
     await tellOtherBuild(dependencies, view, driven, { step, build });
     if (!published.policy) {
-      await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, artifact: initial })]);
+      await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, model: initial })]);
     }
     const from = published.policy?.checkpoint ? positions : view.from;
     await follow(dependencies, driven, step, from, signal);
@@ -95,18 +96,18 @@ export async function train(
 
 async function open(
   { context, compute }: TrainDependencies,
-  { config, artifacts: used }: RunView,
+  { config, models: used }: RunView,
   { policy }: Published,
 ) {
   const { artifacts } = context;
   const models: Record<string, string> = {};
   for (const { from } of specOf(config!).trains) {
-    const artifact = used![from];
-    if (artifact) models[from] = await artifacts.fetch(artifact);
+    const model = used![from];
+    if (model) models[from] = await artifacts.fetch(wholeModel(model));
   }
   return compute.open({
     config: config!,
-    models: { ...models, policy: await artifacts.fetch(used![artifactRoles.policy]!) },
+    models: { ...models, policy: await artifacts.fetch(wholeModel(used![artifactRoles.policy]!)) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
 }
@@ -250,13 +251,13 @@ async function complete(
   const isLast = done === steps;
   let release: DataFor<'policy.published'> | undefined;
   if (training && trains && (done % publishEvery === 0 || isLast)) {
-    const artifact = await store(context, (directory) => compute.savePublished(run, directory));
+    const base = await store(context, (directory) => compute.savePublished(run, directory));
     if (done % config.checkpointEvery === 0 || isLast) {
       const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
       driven.checkpoint = { step: done, artifact: saved };
     }
     const { checkpoint } = driven;
-    release = { run, version: done, step: done, artifact, ...(checkpoint && { checkpoint }) };
+    release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
   }
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
@@ -276,7 +277,7 @@ async function complete(
         run,
         step,
         policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
-        ...(release && { published: release.artifact }),
+        ...(release && { published: release.model }),
         split: training ? 'train' : 'test',
         metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
       },

@@ -94,7 +94,7 @@ afterAll(async () => {
 async function published(run: string): Promise<string> {
   for await (const { type, data } of platform.events.readAll(['policy-versions'])) {
     if (type === 'policy.published' && data.run === run && data.version === 2)
-      return platform.artifacts.fetch(data.artifact);
+      return platform.artifacts.fetch(data.model.base);
   }
   throw new Error(`expected run ${run} to have published version 2`);
 }

@@ -72,7 +72,7 @@ export interface PromptsSpec {
 
 /** A role that models have in runs of a method, and what a model must be to have it. */
 export interface ModelRole {
-  /** The name under which `run.started` lists its artifact; scorers are `scorer.0`, `scorer.1` and so on. */
+  /** The name under which `run.started` lists it; scorers are `scorer.0`, `scorer.1` and so on. */
   readonly name: 'policy' | 'value' | 'reference' | 'scorer';
   /** The setting that names it, or a list of them. */
   readonly field: string;

@@ -128,14 +128,15 @@ export function rolloutMetrics(
 /** Number of versions by which the policy that sampled is older than the one that is trained. */
 const stalenessOf = ({ rollout }: Rollout): number => rollout.step - rollout.policyVersion;
 
-/** The mean of every scorer, also of those that only report. */
+/** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
 function meanParts(rollouts: readonly Rollout[]): Metrics {
-  const names = Object.keys(rollouts[0]!.reward.parts);
+  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward.parts)));
   return Object.fromEntries(
-    names.map((name) => [
-      `scores/${name}`,
-      rollouts.reduce((sum, { reward }) => sum + reward.parts[name]!, 0) / rollouts.length,
-    ]),
+    [...names].flatMap((name) => {
+      const scores = rollouts.flatMap(({ reward }) => reward.parts[name] ?? []);
+      if (scores.length === 0) return [];
+      return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
+    }),
   );
 }
 

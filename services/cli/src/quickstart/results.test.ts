@@ -4,7 +4,7 @@ import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readResults } from './results.js';
 
-const reference = { uri: 'artifact:r', sha256: 'a'.repeat(64) };
+const reference = { base: { uri: 'artifact:r', sha256: 'a'.repeat(64) } };
 /** Prompts that every policy completed; SFT failed on prompt 0, PPO on the last one. */
 const PAIRED = [1, 2, 3, 4];
 /** Gold rewards by prompt: of the paired ones PPO wins three of four, and DPO ties. */

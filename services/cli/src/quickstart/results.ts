@@ -68,7 +68,7 @@ async function episodesOf(events: Events, run: string): Promise<Episode[]> {
   return [...parts]
     .sort(([a], [b]) => place(a) - place(b))
     .flatMap(([, { rollout, reward, reference }]) =>
-      rollout && reward && reference ? [{ rollout, reward, reference }] : [],
+      rollout && typeof reward?.parts.gold === 'number' && reference ? [{ rollout, reward, reference }] : [],
     );
 }
 
