@@ -38,7 +38,10 @@ export interface HostWorkspace extends Workspace {
 export function openWorkspace(machine: Machine): HostWorkspace {
   const { tensors, frozen } = machine;
   const specs: Specs = Object.fromEntries(Object.entries(tensors).map(([name, { spec }]) => [name, spec]));
-  const programs = new Map<string, { readonly program: StatefulProgram; readonly prepared: Prepared }>();
+  const programs = new Map<
+    string,
+    { readonly program: StatefulProgram; readonly prepared: () => Prepared }
+  >();
   const order = callOrder();
 
   const known = (name: string) => {
@@ -53,13 +56,13 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     Object.fromEntries(names.map((name) => [name, specOf(specs, name)]));
 
   return {
-    effectsOf: (name) => known(name).prepared.effects,
+    effectsOf: (name) => known(name).prepared().effects,
     async add(added) {
       machine.checkOpen?.();
       for (const [name, program] of Object.entries(added)) {
         if (programs.has(name)) continue;
         pick(program.reads);
-        programs.set(name, { program, prepared: machine.prepare(program) });
+        programs.set(name, { program, prepared: once(() => machine.prepare(program)) });
       }
     },
     async load(values) {
@@ -89,13 +92,23 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     },
     async run(name, feeds) {
       machine.checkOpen?.();
-      const { program, prepared } = known(name);
+      const { program, ...ready } = known(name);
       checkInputs(program.inputs, feeds);
+      const prepared = ready.prepared();
       return order.enqueue(prepared, (begun) => prepared.compute(feeds, begun));
     },
     async dispose() {
       await order.settled();
       await machine.dispose();
     },
+  };
+}
+
+/** A run may list many more programs than it comes to run: each is captured when it first runs. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
