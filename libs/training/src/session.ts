@@ -50,7 +50,7 @@ export interface SessionOptions {
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
   /** Stamped into the checkpoints it saves. */
-  readonly build: Build;
+  readonly build?: Build;
   readonly engine: Engine;
   /** How many micro-batches the engine computes at a time, for the estimate of memory. Default 1. */
   readonly workers?: number;

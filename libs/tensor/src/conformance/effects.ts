@@ -274,7 +274,7 @@ export function effectTests(harness: Harness): void {
         rows: { a: { indices: tf.ones([1, 1]), updates: tf.ones([1]) } },
       }),
     };
-    it.each(Object.entries(bad))('is refused, at the latest when it first runs: %s', (_, run) =>
+    it.each(Object.entries(bad))('is refused when it is added, or first run: %s', (_, run) =>
       harness.within({ state, frozen }, async (space) => {
         const added = space.add({ bad: program([], run) });
         await expect(added.then(() => space.run('bad', {}))).rejects.toMatchObject({

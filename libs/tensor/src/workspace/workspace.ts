@@ -38,13 +38,14 @@ export interface HostWorkspace extends Workspace {
 export function openWorkspace(machine: Machine): HostWorkspace {
   const { tensors, frozen } = machine;
   const specs: Specs = Object.fromEntries(Object.entries(tensors).map(([name, { spec }]) => [name, spec]));
+  /** Programs are prepared when they are first used: of all that may be needed, few are. */
   const programs = new Map<
     string,
     { readonly program: StatefulProgram; readonly prepared: () => Prepared }
   >();
   const order = callOrder();
 
-  const known = (name: string) => {
+  const programOf = (name: string) => {
     const found = programs.get(name);
     if (found) return found;
     throw new TensorError(
@@ -56,7 +57,7 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     Object.fromEntries(names.map((name) => [name, specOf(specs, name)]));
 
   return {
-    effectsOf: (name) => known(name).prepared().effects,
+    effectsOf: (name) => programOf(name).prepared().effects,
     async add(added) {
       machine.checkOpen?.();
       for (const [name, program] of Object.entries(added)) {
@@ -92,9 +93,9 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     },
     async run(name, feeds) {
       machine.checkOpen?.();
-      const { program, ...ready } = known(name);
-      checkInputs(program.inputs, feeds);
-      const prepared = ready.prepared();
+      const known = programOf(name);
+      checkInputs(known.program.inputs, feeds);
+      const prepared = known.prepared();
       return order.enqueue(prepared, (begun) => prepared.compute(feeds, begun));
     },
     async dispose() {
@@ -104,8 +105,7 @@ export function openWorkspace(machine: Machine): HostWorkspace {
   };
 }
 
-/** A run may list many more programs than it comes to run: each is captured when it first runs. */
-function once<T>(make: () => T): () => T {
+function once<T extends object>(make: () => T): () => T {
   let made: T | undefined;
   return () => {
     made ??= make();
