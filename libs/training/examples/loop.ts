@@ -26,6 +26,7 @@ import { openSession } from '@rlhf-streams/training';
 
 const PROMPTS = ['The film', 'A story of', 'In the end', 'Nobody knows why'];
 const SAMPLES = 16;
+const STEPS = 15;
 
 /** What the policy is rewarded for. */
 const scoreOf = (text: string): number => (text.match(/[a-z]/g)?.length ?? 0) / Math.max(1, text.length);
@@ -34,7 +35,7 @@ const scoreOf = (text: string): number => (text.match(/[a-z]/g)?.length ?? 0) / 
 const run = parseRunConfig({
   run: 'loop',
   method: 'ppo',
-  steps: 15,
+  steps: STEPS,
   // Services would read these; here they are at hand.
   model: 'gpt2',
   prompts: 'prompts.jsonl',
@@ -75,7 +76,7 @@ export async function trainByPpo(directory: string, report = console.log): Promi
   const reference = logprobScorer(onnxEngine(), config, temperature);
 
   const scores: number[] = [];
-  for (let step = 0; step < run.steps; step++) {
+  for (let step = 0; step < STEPS; step++) {
     // 1. The policy, as it is now, completes every prompt several times.
     const weights = { version: `${step}`, parameters: await session.parameters() };
     const rollouts = await Promise.all(

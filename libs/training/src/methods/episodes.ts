@@ -125,6 +125,18 @@ export function rolloutMetrics(
   };
 }
 
+/** What rollouts of held-out prompts say of the policy that sampled them: means over rollouts. */
+export function heldOutMetrics(rollouts: readonly Rollout[], config: Config): Metrics {
+  if (rollouts.length === 0) return {};
+  const rewards = rewardsOf(rollouts, config, 0);
+  const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  return {
+    'eval/objective/scores': mean(rewards.map(({ score }) => score)),
+    'eval/objective/kl': mean(rewards.map(({ kl }) => kl)),
+    'eval/rollout/length': mean(rollouts.map(({ rollout }) => rollout.tokens.length)),
+  };
+}
+
 /** Number of versions by which the policy that sampled is older than the one that is trained. */
 const stalenessOf = ({ rollout }: Rollout): number => rollout.step - rollout.policyVersion;
 

@@ -27,7 +27,8 @@ export interface StepResult {
 }
 
 export interface Step<Name extends MethodName> {
-  readonly config: ConfigOf<Name>;
+  /** With the number of its steps, which learning rates follow. */
+  readonly config: ConfigOf<Name> & { readonly steps: number };
   /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
@@ -45,7 +46,7 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly programs: (config: ConfigOf<Name>, models: Models) => Programs;
   /** Learns from the items of a step. */
   readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
-  /** Measures held-out items after the last step. */
+  /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 

@@ -17,6 +17,7 @@ import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import {
   advantagesOf,
   type Correction,
+  heldOutMetrics,
   importanceCorrection,
   inferPerToken,
   type Rollout,
@@ -103,6 +104,9 @@ export const ppo: Method<'ppo'> = {
       })),
     };
   },
+
+  evaluate: async ({ config }, items) =>
+    heldOutMetrics(joined(items, 'rollout', 'reward', 'reference'), config.ppo),
 };
 
 /** What an update needs of a rollout: a number for each token of its completion. */
