@@ -89,8 +89,9 @@ export interface StoredTensors {
 /** Named tensors that live where the engine computes, and the programs over them. */
 export interface Workspace {
   /**
-   * Makes programs ready for their shapes; names that are there already are kept as they are. One call with all that is
-   * known beats several: an engine may have to begin a new session for what comes later.
+   * Makes programs known, with their shapes; names that are there already are kept as they are. One call with all that
+   * will be asked for beats several: an engine may have to begin a new session for what comes later, and another may
+   * capture a program when it first runs, so that what never runs costs nothing.
    */
   add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
   /** Host to device: tensors of the state, by name; the values are copied. What was never loaded is 0. */
