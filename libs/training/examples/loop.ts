@@ -73,7 +73,7 @@ export async function trainByPpo(directory: string, report = console.log): Promi
   const engine = onnxPool({ workers: 2 });
   const { session } = await openSession({ config: run, models: { policy: initialPolicy }, engine });
   const generator = createGenerator(onnxEngine(), config);
-  const reference = logprobScorer(onnxEngine(), config, temperature);
+  const reference = logprobScorer(onnxEngine(), config, { hash: 'initial', values: initialWeights });
 
   const scores: number[] = [];
   for (let step = 0; step < STEPS; step++) {
@@ -108,8 +108,10 @@ export async function trainByPpo(directory: string, report = console.log): Promi
     });
 
     // 3. The reference says how likely it finds each token: the policy pays for going away from it.
-    const sequences = rollouts.map(({ promptTokens, tokens }) => [...promptTokens, ...tokens]);
-    const references = (await reference.score(initialWeights, sequences)).map((logprobs, i) => {
+    const sequences = rollouts.map(({ promptTokens, tokens }) => {
+      return { tokens: [...promptTokens, ...tokens], temperature };
+    });
+    const references = (await reference.score(sequences)).map((logprobs, i) => {
       const { run, step, rollout: subject, tokens } = rollouts[i]!;
       return { run, step, subject, logprobs: [[...logprobs.slice(-tokens.length)]], reference: INITIAL };
     });

@@ -108,7 +108,7 @@ export interface TrainerOptions {
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { engine, layout, groups, from, frozen, lineSearch = false } = options;
   const workspace = await engine.open(stateSpecs(options), {
-    ...(frozen && { frozen: { hash: frozen.hash, values: renamed(frozen.values, parameter) } }),
+    ...(frozen && { frozen: asParameters(frozen) }),
   });
   const listed = listedPrograms(options);
   await workspace.add({
@@ -252,6 +252,15 @@ function sumOf(measured: readonly Measured[]): BatchResult {
 const runAlone = async (workspace: Workspace, program: string, feeds: Buffers = {}): Promise<void> => {
   await workspace.run(program, feeds);
 };
+
+/** Frozen tensors under their names in the state. */
+const asParameters = (frozen: Frozen): Frozen =>
+  'values' in frozen
+    ? { hash: frozen.hash, values: renamed(frozen.values, parameter) }
+    : {
+        hash: frozen.hash,
+        stored: { ...frozen.stored, offsets: renamed(frozen.stored.offsets, parameter) },
+      };
 
 const renamed = <T>(byName: Readonly<Record<string, T>>, as: (name: string) => string): Record<string, T> =>
   Object.fromEntries(Object.entries(byName).map(([name, value]) => [as(name), value]));
