@@ -22,7 +22,12 @@ afterEach(async () => {
 
 const version = (run: string, number: number): NewEvent => ({
   type: 'policy.published',
-  data: { run, version: number, step: number, artifact: { uri: 'artifact:x', sha256: '0'.repeat(64) } },
+  data: {
+    run,
+    version: number,
+    step: number,
+    model: { base: { uri: 'artifact:x', sha256: '0'.repeat(64) } },
+  },
   id: `${run}/${number}`,
 });
 

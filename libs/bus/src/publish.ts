@@ -1,4 +1,4 @@
-import { type DataFor, type EncodedEvent, type EventType, encodeEvent } from '@rlhf-streams/events';
+import { type EncodedEvent, type EventType, encodeEvent, type NewDataFor } from '@rlhf-streams/events';
 import type { EventLog, GroupCommit } from '@rlhf-streams/log';
 import type { EventMetrics } from './metrics.js';
 import { activeTraceparent } from './tracing.js';
@@ -7,7 +7,7 @@ import { activeTraceparent } from './tracing.js';
 export type NewEvent = {
   [Type in EventType]: {
     readonly type: Type;
-    readonly data: DataFor<Type>;
+    readonly data: NewDataFor<Type>;
     readonly id: string;
     /** Headers of the record, beside those that every event has. */
     readonly headers?: Readonly<Record<string, string>>;

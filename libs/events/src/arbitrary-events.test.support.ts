@@ -17,6 +17,7 @@ const cause = fc.record({ code: fc.string({ minLength: 1 }), message: text });
 const replica = fc.string({ minLength: 1, maxLength: 200 });
 const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
 const artifact = fc.record({ uri: fc.string({ minLength: 1 }), sha256 });
+const model = fc.record({ base: artifact, adapter: artifact }, { requiredKeys: ['base'] });
 const build = fc.record(
   {
     version: fc.string({ minLength: 1 }),
@@ -32,6 +33,13 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
+const stream = {
+  stream: fc.constantFrom('train' as const, 'evaluation' as const),
+  kind: fc.constantFrom('demonstrations' as const, 'comparisons' as const, 'prompts' as const),
+  split,
+};
+const rows = fc.oneof(fc.array(count, { maxLength: 5 }), fc.record({ from: count, count }));
+const byTag = fc.dictionary(run, fc.string({ maxLength: 200 }), { maxKeys: 4, noNullPrototype: true });
 const metrics = byName(number);
 
 /** Where an item stands in its run, and the ids that follow from it. */
@@ -54,6 +62,13 @@ const generation = fc.array(fc.tuple(fc.nat(), logprob), { minLength: 1, maxLeng
   logprobs: drawn.map(([, logprob]) => logprob),
 }));
 
+/** What a prompt says of itself, and its rollouts repeat. */
+const asked = {
+  role: fc.constantFrom('policy', 'reference', 'scorer.0'),
+  messages: fc.array(fc.record({ role: names, content: text }), { minLength: 1, maxLength: 3 }),
+  metadata: byName(json),
+};
+
 const completion = fc.record(
   { text, tokens: someTokens, score: number },
   { requiredKeys: ['text', 'tokens'] },
@@ -67,14 +82,28 @@ const opinion = fc
   .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
-  'run.requested': fc.record({ run, config }),
-  'run.started': fc.record({
+  'run.requested': fc.record(
+    { run, config, experiment: run, order: count, tags: byTag },
+    { requiredKeys: ['run', 'config'] },
+  ),
+  'run.started': fc.record(
+    {
+      run,
+      config,
+      steps: fc.integer({ min: 1, max: 1000 }),
+      streams: fc.array(fc.record({ ...stream, items: count }), { maxLength: 2 }),
+      testItems: count,
+      models: byName(model),
+      artifacts: byName(artifact),
+      from: byName(fc.array(count, { maxLength: 6 })),
+    },
+    { requiredKeys: ['run', 'config', 'steps', 'testItems', 'models', 'artifacts', 'from'] },
+  ),
+  'run.archived': fc.record({
     run,
-    config,
-    steps: fc.integer({ min: 1, max: 1000 }),
-    testItems: count,
-    artifacts: byName(artifact),
-    from: byName(fc.array(count, { maxLength: 6 })),
+    archive: artifact,
+    until: byName(fc.array(count, { maxLength: 6 })),
+    counts: byName(count),
   }),
   'run.waiting': fc.record({
     run,
@@ -92,9 +121,21 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'run.completed': fc.record({ run, steps: count, policyVersion: count }),
   'run.failed': fc.record({ run, cause }),
   'run.cancelled': fc.record({ run, reason: text }),
+  'step.issued': fc.record({
+    run,
+    step: count,
+    streams: fc.array(
+      fc.record(
+        { ...stream, rows, samples: fc.integer({ min: 1, max: 64 }), minPolicyVersion: count },
+        { requiredKeys: ['stream', 'kind', 'split', 'rows'] },
+      ),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
   'prompt.issued': and(
     prompt,
     fc.record({
+      ...asked,
       text,
       tokens: someTokens,
       samples: fc.integer({ min: 1, max: 64 }),
@@ -113,6 +154,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'rollout.generated': and(
     and(rollout, generation),
     fc.record({
+      ...asked,
       promptText: text,
       promptTokens: someTokens,
       text,
@@ -122,12 +164,15 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     }),
   ),
   'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),
-  'reward.scored': and(rollout, fc.record({ policyVersion: count, score: number, parts: metrics })),
+  'reward.scored': and(
+    rollout,
+    fc.record({ policyVersion: count, score: number, parts: byName(fc.option(number)) }),
+  ),
   'reward.failed': and(rollout, fc.record({ policyVersion: count, cause })),
   'reference.scored': and(
     subject,
     fc.record(
-      { policyVersion: count, logprobs: fc.array(logprobs, { maxLength: 3 }), reference: artifact },
+      { policyVersion: count, logprobs: fc.array(logprobs, { maxLength: 3 }), reference: model },
       { requiredKeys: ['logprobs', 'reference'] },
     ),
   ),
@@ -169,8 +214,8 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   ),
   'policy.published': runAnd(
     fc.record(
-      { version: count, step: count, artifact, checkpoint: fc.record({ step: count, artifact }) },
-      { requiredKeys: ['version', 'step', 'artifact'] },
+      { version: count, step: count, model, checkpoint: fc.record({ step: count, artifact }) },
+      { requiredKeys: ['version', 'step', 'model'] },
     ),
   ),
   'replica.applied': runAnd(fc.record({ replica, version: count, fetchMs: number.map(Math.abs) })),
@@ -181,7 +226,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     ),
   ),
   'step.completed': fc.record(
-    { run, step: count, policyVersion: count, published: artifact, split, metrics },
+    { run, step: count, policyVersion: count, published: model, split, metrics },
     { requiredKeys: ['run', 'step', 'policyVersion', 'split', 'metrics'] },
   ),
   'record.rejected': fc.record({

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dataOf } from './arbitrary-events.test.support.js';
 import { decodeEvent, type EncodedEvent, encodeEvent } from './codec.js';
+import type { EventDefinition } from './define.js';
 import { EventError } from './errors.js';
 import { type DataFor, type EventType, type TopicName, topics } from './topics.js';
 
@@ -26,6 +27,7 @@ const generated: DataFor<'rollout.generated'> = {
   step: 3,
   prompt: 'r/3/1',
   rollout: 'r/3/1/0',
+  role: 'policy',
   promptText: 'once',
   promptTokens: [0, 4],
   text: ' upon',
@@ -65,6 +67,12 @@ describe('events of every type', () => {
           'checkpoint',
           'published',
           'applied',
+          ...(type === 'run.started' ? ['streams'] : []),
+          'role',
+          'messages',
+          'experiment',
+          'order',
+          'tags',
         ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;
@@ -93,7 +101,7 @@ describe('headers', () => {
       ce_type: 'rollout.generated',
       ce_source: 'test',
       ce_time: '2026-11-05T12:00:00.000Z',
-      ce_schemaversion: '1',
+      ce_schemaversion: '2',
       'content-type': 'application/json',
       traceparent: '00-1-2-01',
     });
@@ -123,8 +131,9 @@ describe('the version of an event', () => {
     const [data] = fc.sample(dataOf[type] as fc.Arbitrary<DataFor<EventType>>, 1);
     const { topic, headers } = encode(type, data);
     const own = Number(headers.ce_schemaversion);
+    const { earlier = {} }: EventDefinition = topics[topic].events.find((event) => event.type === type)!;
     for (let version = 1; version <= own; version++)
-      expect(versioned(type, topic, data, `${version}`)).toEqual({ type, data });
+      if (!earlier[version]) expect(versioned(type, topic, data, `${version}`)).toEqual({ type, data });
     const error = errorOf(() => versioned(type, topic, data, `${own + 1}`));
     expect(error.code).toBe('EVENT_TOO_NEW');
     expect(error.message).toContain(`${type} event of schema version ${own} at most, got version ${own + 1}`);
@@ -132,7 +141,7 @@ describe('the version of an event', () => {
   });
 
   it('is told before its data, which only a newer build can read', () => {
-    const error = errorOf(() => versioned('rollout.generated', 'rollouts', { other: 'shape' }, '2'));
+    const error = errorOf(() => versioned('rollout.generated', 'rollouts', { other: 'shape' }, '3'));
     expect(error.code).toBe('EVENT_TOO_NEW');
   });
 
@@ -140,6 +149,87 @@ describe('the version of an event', () => {
     const error = errorOf(() => versioned('rollout.generated', 'rollouts', generated, version));
     expect(error.code).toBe('EVENT_INVALID');
     expect(error.message).toContain(`got ${JSON.stringify(version)}`);
+  });
+});
+
+describe('data of an earlier version', () => {
+  const ref = (digit: string) => ({ uri: `artifact:${digit}`, sha256: digit.repeat(64) });
+  const at = { run: 'r', step: 3 };
+  const describedAs = (kind: string) => ({ source: 'somewhere', kind });
+  const recorded = (kind: string, digit: string) => ({ ...describedAs(kind), artifact: ref(digit) });
+  const started = { run: 'r', steps: 1, testItems: 0, from: {} };
+  const scorers = ['run:rm', 'gold:bundled'];
+  const used = { policy: ref('1'), 'scorer.0': ref('2'), 'scorer.1': ref('3'), items: ref('4') };
+  const models = { policy: { base: ref('1') }, 'scorer.0': { base: ref('2') } };
+  const artifacts = { 'scorer.1': ref('3'), items: ref('4') };
+  const published = { run: 'r', version: 3, step: 3, checkpoint: { step: 2, artifact: ref('5') } };
+
+  it.each([
+    ['policy.published', { ...published, artifact: ref('1') }, { ...published, model: { base: ref('1') } }],
+    [
+      'step.completed',
+      { ...at, policyVersion: 4, split: 'train', metrics: {}, published: ref('1') },
+      { ...at, policyVersion: 4, split: 'train', metrics: {}, published: { base: ref('1') } },
+    ],
+    [
+      'step.completed',
+      { ...at, policyVersion: 4, split: 'train', metrics: {} },
+      { ...at, policyVersion: 4, split: 'train', metrics: {} },
+    ],
+    [
+      'reference.scored',
+      { ...at, subject: 'r/3/0/0', logprobs: [[-1]], reference: ref('1') },
+      { ...at, subject: 'r/3/0/0', logprobs: [[-1]], reference: { base: ref('1') } },
+    ],
+    [
+      'run.started',
+      {
+        ...started,
+        config: { scorers: ['run:rm', 'somewhere'] },
+        artifacts: used,
+        models: {
+          policy: recorded('language model', '1'),
+          'scorer.0': recorded('reward model', '2'),
+          'scorer.1': recorded('gold reward', '3'),
+        },
+      },
+      {
+        ...started,
+        config: { scorers: ['run:rm', 'somewhere'] },
+        models,
+        artifacts,
+        described: {
+          policy: describedAs('language model'),
+          'scorer.0': describedAs('reward model'),
+          'scorer.1': describedAs('gold reward'),
+        },
+      },
+    ],
+    // A replay did not say what its models are.
+    [
+      'run.started',
+      { ...started, config: { scorers, replay: 'q' }, artifacts: used },
+      { ...started, config: { scorers, replay: 'q' }, models, artifacts },
+    ],
+  ] as const)('%s is read in the shape of today', (type, written, read) => {
+    const [topic] = (Object.keys(topics) as TopicName[]).filter((name) =>
+      topics[name].events.some((event) => event.type === type),
+    );
+    for (const version of ['1', undefined]) {
+      const headers = { ce_type: type, ...(version && { ce_schemaversion: version }) };
+      const value = Buffer.from(JSON.stringify(written));
+      expect(decodeEvent(topic!, { value, headers })).toEqual({ type, data: read });
+    }
+  });
+
+  it('is checked too, and its mistakes named', () => {
+    const value = Buffer.from(JSON.stringify({ ...published, artifact: { uri: 'x', sha256: 'short' } }));
+    const headers = { ce_type: 'policy.published', ce_schemaversion: '1' };
+    const error = errorOf(() => decodeEvent('policy-versions', { value, headers }));
+    expect(error).toMatchObject({
+      code: 'EVENT_INVALID',
+      message: expect.stringContaining('artifact.sha256'),
+    });
   });
 });
 

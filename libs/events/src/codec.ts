@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { EventDefinition } from './define.js';
 import { EventError } from './errors.js';
-import { type DataFor, type EventType, type TopicEvent, type TopicName, topics } from './topics.js';
+import { type EventType, type NewDataFor, type TopicEvent, type TopicName, topics } from './topics.js';
 
 /** Headers of a record: CloudEvents 1.0 in Kafka's binary mode, and W3C trace context. */
 export interface EventHeaders {
@@ -39,7 +39,7 @@ for (const topic of Object.keys(topics) as TopicName[]) {
  */
 export function encodeEvent<Type extends EventType>(
   type: Type,
-  data: DataFor<Type>,
+  data: NewDataFor<Type>,
   about: {
     readonly id: string;
     readonly source: string;
@@ -64,8 +64,8 @@ export function encodeEvent<Type extends EventType>(
 }
 
 /**
- * The event a record of `topic` holds. Every version of its schema up to this build's is read; a record without one is
- * of the first, or a client's.
+ * The event a record of `topic` holds. Every version of its schema up to this build's is read; a record without one, as
+ * clients write them, as any that its data fit.
  * @throws EventError EVENT_TOO_NEW for a version that only a newer build knows; EVENT_NOT_JSON, EVENT_UNKNOWN_TYPE or
  *   EVENT_INVALID, naming each mistake by its path.
  */
@@ -82,18 +82,19 @@ export function decodeEvent<Name extends TopicName>(
       `expected header ce_type to be one of ${known} on topic ${topic}, got ${type ?? 'none'}`,
     );
   }
-  checkVersion(located.definition, record.headers.ce_schemaversion);
+  const schemas = schemasOf(located.definition, record.headers.ce_schemaversion);
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(record.value).toString('utf8'));
   } catch (cause) {
     throw new EventError('EVENT_NOT_JSON', `expected the value of a ${type} event to be JSON`, { cause });
   }
-  return { type, data: check(located.definition, json) } as TopicEvent<Name>;
+  return { type, data: check(located.definition, json, schemas) } as TopicEvent<Name>;
 }
 
-function checkVersion({ type, version }: EventDefinition, came: string | undefined): void {
-  if (came === undefined) return;
+/** What reads data of the version that came, or of any. */
+function schemasOf({ type, version, data, earlier = {} }: EventDefinition, came?: string): z.ZodType[] {
+  if (came === undefined) return [data, ...Object.values(earlier).map((older) => older.pipe(data))];
   if (!/^[1-9]\d*$/.test(came))
     throw new EventError(
       'EVENT_INVALID',
@@ -104,10 +105,13 @@ function checkVersion({ type, version }: EventDefinition, came: string | undefin
       'EVENT_TOO_NEW',
       `expected a ${type} event of schema version ${version} at most, got version ${came}, which a newer build wrote: upgrade this service to that build`,
     );
+  return [earlier[Number(came)]?.pipe(data) ?? data];
 }
 
-function check(definition: EventDefinition, data: unknown): unknown {
-  const result = definition.data.safeParse(data);
-  if (result.success) return result.data;
-  throw new EventError('EVENT_INVALID', `not a ${definition.type} event: ${z.prettifyError(result.error)}`);
+/** The data as the first schema that they fit reads them; errors are those of the first schema. */
+function check({ type, data: schema }: EventDefinition, data: unknown, schemas = [schema]): unknown {
+  const results = schemas.map((each) => each.safeParse(data));
+  const read = results.find(({ success }) => success) ?? results[0]!;
+  if (read.success) return read.data;
+  throw new EventError('EVENT_INVALID', `not a ${type} event: ${z.prettifyError(read.error)}`);
 }

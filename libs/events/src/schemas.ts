@@ -8,6 +8,28 @@ export const RunId = z
     'a run id is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
   );
 
+/** Runs that were asked for together are an experiment; what it is called is written as a run id is. */
+export const ExperimentName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,99}$/,
+    'an experiment is called by 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
+  );
+
+/** What people find runs by. */
+export const Tags = z
+  .record(
+    z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+        'a tag is named by 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+      ),
+    z.string().max(200),
+  )
+  .describe('text by name');
+export type Tags = z.output<typeof Tags>;
+
 export const Step = z.int().min(0).describe('training step, from 0');
 export const PolicyVersion = z
   .int()
@@ -35,6 +57,33 @@ export const ArtifactRef = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
 });
 export type ArtifactRef = z.output<typeof ArtifactRef>;
+
+/** A model: its weights, or those of another model with an adapter of low rank trained on top of them. */
+export const ModelRef = z.object({
+  base: ArtifactRef.describe('a whole model'),
+  adapter: ArtifactRef.optional().describe('what was trained on top of it'),
+});
+export type ModelRef = z.output<typeof ModelRef>;
+
+/** All artifacts that a model consists of. */
+export const artifactsOf = ({ base, adapter }: ModelRef): ArtifactRef[] =>
+  adapter ? [base, adapter] : [base];
+
+/** Equal for equal models, whatever stores they are read from. */
+export const modelKey = (model: ModelRef): string =>
+  artifactsOf(model)
+    .map(({ sha256 }) => sha256)
+    .join('+');
+
+/** Metadata of whoever wrote a prompt or a comparison: it travels along, and nothing here reads it. */
+export const Metadata = z.record(z.string(), z.unknown());
+
+/** A turn of a conversation, in the terms of chat templates. */
+export const Message = z.object({
+  role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
+  content: z.string(),
+});
+export type Message = z.output<typeof Message>;
 
 export const Cause = z.object({
   code: z.string().min(1).describe('stable, machine-readable'),
@@ -65,7 +114,6 @@ export type DataAccount = z.output<typeof DataAccount>;
 /** A model, scorer or reference that a run was started with, as it was found. */
 export const ModelRecord = z.object({
   source: z.string().describe('as the configuration names it'),
-  artifact: ArtifactRef,
   kind: z.enum(['language model', 'reward model', 'gold reward']),
   parameters: z.int().min(1).optional().describe('numbers it learned; of a gold reward nothing'),
   contextLength: z.int().min(1).optional().describe('tokens'),
@@ -91,3 +139,38 @@ export const StepStamp = z.object({ run: RunId, step: Step });
 
 /** Next offsets to read, by topic and then partition. */
 export const LogPositions = z.record(z.string(), z.array(z.int().min(0)));
+
+/** What a step draws items from: one part of the run's data, by the part that they have in the step. */
+export const StreamName = z
+  .enum(['train', 'evaluation'])
+  .describe(
+    'train items are what a step learns from or, in a sampling run, samples; evaluation items are held out, and measured',
+  );
+export type StreamName = z.output<typeof StreamName>;
+
+const stream = {
+  stream: StreamName,
+  kind: z.enum(['demonstrations', 'comparisons', 'prompts']).describe('the topic of the items'),
+  split: Split,
+};
+
+/** A stream of a run. */
+export const RunStream = z.object({
+  ...stream,
+  items: z.int().min(0).describe('that the run has to draw from'),
+});
+export type RunStream = z.output<typeof RunStream>;
+
+/** A stream of a step. */
+export const StepStream = z.object({
+  ...stream,
+  rows: z
+    .union([
+      z.array(z.int().min(0)),
+      z.object({ from: z.int().min(0), count: z.int().min(0) }).describe('so many in a row'),
+    ])
+    .describe("places of the items among the run's items of the split, from 0"),
+  samples: z.int().min(1).optional().describe('rollouts of each prompt'),
+  minPolicyVersion: PolicyVersion.optional().describe('the oldest version that may answer the prompts'),
+});
+export type StepStream = z.output<typeof StepStream>;

@@ -3,22 +3,30 @@
  * place, in the order in which they flow.
  */
 import { z } from 'zod';
-import { type DataOf, defineEvent, defineTopic, type EventOf } from './define.js';
+import { type DataOf, defineEvent, defineTopic, type EventOf, type NewDataOf } from './define.js';
+import { policyPublished1, referenceScored1, runStarted1, stepCompleted1 } from './earlier.js';
 import {
   ArtifactRef,
   Build,
   Cause,
   CollectionName,
   DataAccount,
+  ExperimentName,
   LogPositions,
   Logprobs,
+  Message,
+  Metadata,
   ModelRecord,
+  ModelRef,
   PolicyVersion,
   RunId,
+  RunStream,
   Sampling,
   Split,
   Step,
   StepStamp,
+  StepStream,
+  Tags,
   Text,
   Tokens,
 } from './schemas.js';
@@ -27,7 +35,9 @@ import {
 const Config = z.record(z.string(), z.unknown());
 
 const DAY = 24 * 60 * 60 * 1000;
-/** Work in flight is kept a week: long enough to replay and to inspect. */
+const Conversation = z.array(Message).min(1).optional();
+
+/** Work in flight stays on its topics for a week, and in archives for as long as artifacts are kept. */
 const WEEK = 7 * DAY;
 const PARTITIONS = 6;
 
@@ -41,21 +51,45 @@ const runs = defineTopic({
   cleanup: 'delete',
   state: true,
   events: [
-    defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
+    defineEvent(
+      'run.requested',
+      1,
+      'Somebody asks for a run',
+      z.object({
+        run: RunId,
+        config: Config,
+        experiment: ExperimentName.optional().describe('the runs that were asked for together'),
+        order: z
+          .int()
+          .min(0)
+          .optional()
+          .describe('where the run stands among those of its experiment, from 0'),
+        tags: Tags.optional(),
+      }),
+    ),
     defineEvent(
       'run.started',
-      1,
+      2,
       'The coordinator has resolved what the run names; from here on nothing about it changes',
       z.object({
         run: RunId,
         config: Config,
         steps: z.int().min(1).describe('training steps'),
-        testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
-        artifacts: z.record(z.string(), ArtifactRef).describe('models, scorers and datasets by role'),
-        models: z
+        streams: z
+          .array(RunStream)
+          .optional()
+          .describe(
+            'what its steps draw from. A run without them is of an earlier build: it lists no steps, and its held-out items are evaluated in one more step',
+          ),
+        testItems: z.int().min(0).describe('held-out items that are evaluated'),
+        models: z.record(z.string(), ModelRef).describe('the models that it uses, by role'),
+        artifacts: z
+          .record(z.string(), ArtifactRef)
+          .describe('what it uses besides, by role: its dataset as `items`, and gold rewards'),
+        described: z
           .record(z.string(), ModelRecord)
           .optional()
-          .describe('what the models and scorers are, by role; of a replay nothing'),
+          .describe('what the models and gold rewards are, by role; of a replay nothing'),
         memory: z
           .object({ neededBytes: z.int().min(0), limitBytes: z.int().min(0) })
           .optional()
@@ -66,6 +100,7 @@ const runs = defineTopic({
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
         ),
       }),
+      { 1: runStarted1 },
     ),
     defineEvent(
       'run.waiting',
@@ -112,8 +147,41 @@ const runs = defineTopic({
     ),
     defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
     defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
+    defineEvent(
+      'run.archived',
+      1,
+      'The run has ended, and an artifact holds its events of every archived topic: topics may lose them now',
+      z.object({
+        run: RunId,
+        archive: ArtifactRef,
+        until: LogPositions.describe('where the topics were read to'),
+        counts: z.record(z.string(), z.int().min(0)).describe('archived records by topic'),
+      }),
+    ),
   ],
 });
+
+const steps = defineTopic({
+  name: 'steps',
+  description: 'What each step of a run is made of',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'step.issued',
+      1,
+      'These are the items of the step. Their ids follow: run/step/index, counted through the streams in their order',
+      StepStamp.extend({ streams: z.array(StepStream).min(1) }),
+    ),
+  ],
+});
+const SamplingRole = z
+  .string()
+  .min(1)
+  .default('policy')
+  .describe("the model that samples, by its role in run.started: 'policy' is the run's newest version");
 
 const prompts = defineTopic({
   name: 'prompts',
@@ -125,12 +193,15 @@ const prompts = defineTopic({
   events: [
     defineEvent(
       'prompt.issued',
-      1,
+      2,
       'Sample completions of this prompt',
       StepStamp.extend({
         prompt: z.string().describe('prompt id: run/step/index'),
+        role: SamplingRole,
         text: z.string(),
+        messages: Conversation.describe('the conversation that the text was made of, if it was made of one'),
         tokens: Tokens.min(1),
+        metadata: Metadata.optional(),
         samples: z.int().min(1),
         minPolicyVersion: PolicyVersion,
         sampling: Sampling,
@@ -159,11 +230,14 @@ const rollouts = defineTopic({
   events: [
     defineEvent(
       'rollout.generated',
-      1,
+      2,
       'A completion and the behaviour log-probs of its tokens',
       RolloutStamp.extend({
+        role: SamplingRole,
         promptText: z.string(),
+        messages: Conversation.describe('those of the prompt'),
         promptTokens: Tokens.min(1),
+        metadata: Metadata.optional().describe('that of the prompt'),
         text: z.string().describe('the completion, special tokens left out'),
         tokens: Tokens.min(1).describe('the completion, its end token included'),
         logprobs: Logprobs.describe('at the sampling temperature, before top-k and top-p'),
@@ -191,12 +265,14 @@ const rewards = defineTopic({
   events: [
     defineEvent(
       'reward.scored',
-      1,
+      2,
       'What the scorers say of a rollout',
       RolloutStamp.extend({
         policyVersion: PolicyVersion,
         score: z.number().describe("the first scorer's score, which training uses"),
-        parts: z.record(z.string(), z.number()).describe('score by scorer'),
+        parts: z
+          .record(z.string(), z.number().nullable())
+          .describe('score by scorer; null of a scorer that does not apply to the rollout'),
       }),
     ),
     defineEvent(
@@ -223,12 +299,13 @@ const referenceLogprobs = defineTopic({
   events: [
     defineEvent(
       'reference.scored',
-      1,
+      2,
       'Per-token log-probs: one row for a rollout, one a completion for a comparison',
       ReferenceStamp.extend({
         logprobs: z.array(Logprobs),
-        reference: ArtifactRef,
+        reference: ModelRef,
       }),
+      { 1: referenceScored1 },
     ),
     defineEvent('reference.failed', 2, 'No log-probs will come', ReferenceStamp.extend({ cause: Cause })),
   ],
@@ -282,7 +359,7 @@ const comparisons = defineTopic({
         ranks: z.array(z.int().min(1)).describe('1 is the best; equal ranks are ties'),
         margin: z.number().optional(),
         labeler: z.string().describe('who ranked: dataset, a scorer, a person'),
-        metadata: z.record(z.string(), z.unknown()).optional(),
+        metadata: Metadata.optional(),
       }).refine((c) => c.ranks.length === c.completions.length, 'expected one rank a completion'),
     ),
   ],
@@ -311,7 +388,7 @@ const feedback = defineTopic({
             .optional()
             .describe('by how much the best should score above the worst, in reward units'),
           labeler: z.string().min(1).max(200).describe('who ranked: a person, a product, a model'),
-          metadata: z.record(z.string(), z.unknown()).optional(),
+          metadata: Metadata.optional(),
         })
         .refine((f) => f.ranks.length === f.completions.length, 'expected one rank a completion'),
     ),
@@ -327,18 +404,19 @@ const policyVersions = defineTopic({
   events: [
     defineEvent(
       'policy.published',
-      1,
+      2,
       'These weights exist and are the newest',
       z.object({
         run: RunId,
         version: PolicyVersion,
         step: Step.describe('steps done'),
-        artifact: ArtifactRef,
+        model: ModelRef,
         checkpoint: z
           .object({ step: Step, artifact: ArtifactRef })
           .optional()
           .describe("the optimizer's newest whole checkpoint, from which the steps since can be done again"),
       }),
+      { 1: policyPublished1 },
     ),
   ],
 });
@@ -387,14 +465,20 @@ const trainingMetrics = defineTopic({
   events: [
     defineEvent(
       'step.completed',
-      1,
+      2,
       'A step is done',
       StepStamp.extend({
         policyVersion: PolicyVersion.describe('after the step'),
-        published: ArtifactRef.optional().describe('the policy version that was published with the step'),
-        split: Split.describe('test: an evaluation after the last training step'),
-        metrics: z.record(z.string(), z.number()),
+        published: ModelRef.optional().describe('the policy version that was published with the step'),
+        results: ArtifactRef.optional().describe('a parquet file of what the step computed of each item'),
+        split: Split.describe(
+          'test: a step of an earlier build, which evaluates after the last training step',
+        ),
+        metrics: z
+          .record(z.string(), z.number())
+          .describe('eval/ begins the names of what held-out items gave'),
       }),
+      { 1: stepCompleted1 },
     ),
   ],
 });
@@ -426,6 +510,7 @@ const deadLetters = defineTopic({
 /** The registry: every topic there is. */
 export const topics = {
   runs,
+  steps,
   prompts,
   rollouts,
   rewards,
@@ -441,6 +526,21 @@ export const topics = {
 
 export type TopicName = keyof typeof topics;
 
+/** Topics whose events are those of runs: a run that has ended is archived with its events of all of them. */
+export const archivedTopics = [
+  'runs',
+  'steps',
+  'prompts',
+  'rollouts',
+  'rewards',
+  'reference-logprobs',
+  'demonstrations',
+  'comparisons',
+  'policy-versions',
+  'training-metrics',
+] as const satisfies readonly TopicName[];
+export type ArchivedTopic = (typeof archivedTopics)[number];
+
 type DefinitionsOf<Name extends TopicName> = (typeof topics)[Name]['events'][number];
 
 /** The events a topic carries, as a discriminated union over `type`. */
@@ -450,3 +550,5 @@ type AnyDefinition = { [Name in TopicName]: DefinitionsOf<Name> }[TopicName];
 export type EventType = AnyDefinition['type'];
 /** The data of an event by its type: `DataFor<'rollout.generated'>`. */
 export type DataFor<Type extends EventType> = DataOf<Extract<AnyDefinition, { type: Type }>>;
+/** The same as it is published: what has a default may be left out. */
+export type NewDataFor<Type extends EventType> = NewDataOf<Extract<AnyDefinition, { type: Type }>>;

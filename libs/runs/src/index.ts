@@ -1,6 +1,14 @@
 export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
+export { earlierStreams } from './earlier-steps.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
+export {
+  Experiment,
+  type ExperimentInput,
+  experimentMistakes,
+  parseExperiment,
+  sourcePath,
+} from './experiment.js';
 export {
   type ComparisonItem,
   type DemonstrationItem,
@@ -33,6 +41,7 @@ export type {
   Plan,
   PromptsSpec,
   ShownMetric,
+  StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
 export {
@@ -65,12 +74,15 @@ export {
 export {
   applyRunEvent,
   hasEnded,
+  isArchived,
   isInUse,
   neverStarted,
+  type RunArchive,
   type RunView,
   readRuns,
   runStatuses,
   startedRun,
+  stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
@@ -88,14 +100,16 @@ export {
   withPath,
 } from './sources.js';
 export {
+  type IssuedStep,
   type Item,
-  itemsOf,
+  idsOf,
   type Joined,
   joined,
   loggedBy,
-  minPolicyVersion,
   replayed,
-  stepsOf,
+  rowsOf,
+  type StreamIds,
+  trainingSteps,
 } from './steps.js';
 export {
   applyVersion,

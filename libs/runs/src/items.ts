@@ -1,5 +1,5 @@
 /** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
-import { Split, Tokens } from '@rlhf-streams/events';
+import { Message, Metadata, Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export const ITEMS_FILE = 'items.jsonl';
@@ -11,7 +11,13 @@ export const ItemsFormat = z.object({ format: z.int().min(1) });
 const common = { split: Split };
 
 export const DemonstrationItem = z.object({ ...common, promptTokens: Tokens, tokens: Tokens.min(1) });
-export const PromptItem = z.object({ ...common, text: z.string(), tokens: Tokens.min(1) });
+export const PromptItem = z.object({
+  ...common,
+  text: z.string(),
+  messages: z.array(Message).min(1).optional(),
+  tokens: Tokens.min(1),
+  metadata: Metadata.optional(),
+});
 export const ComparisonItem = z.object({
   ...common,
   promptText: z.string(),
@@ -22,7 +28,7 @@ export const ComparisonItem = z.object({
   ranks: z.array(z.int().min(1)),
   margin: z.number().optional(),
   labeler: z.string(),
-  metadata: z.record(z.string(), z.unknown()).optional(),
+  metadata: Metadata.optional(),
 });
 
 export type DemonstrationItem = z.output<typeof DemonstrationItem>;

@@ -24,7 +24,12 @@ const started = (run: string, contents: Record<string, string>): Unplaced => ({
     config: {},
     steps: 9,
     testItems: 0,
-    artifacts: Object.fromEntries(Object.entries(contents).map(([role, content]) => [role, refOf(content)])),
+    models: Object.fromEntries(
+      Object.entries(contents).flatMap(([role, content]) =>
+        role === 'items' ? [] : [[role, { base: refOf(content) }]],
+      ),
+    ),
+    artifacts: { ...(contents.items !== undefined && { items: refOf(contents.items) }) },
     from: {},
   },
 });
@@ -42,7 +47,7 @@ const published = (run: string, version: number, content: string, checkpoint?: s
       run,
       version,
       step: version,
-      artifact: refOf(content),
+      model: { base: refOf(content) },
       ...(checkpoint !== undefined && { checkpoint: { step: version, artifact: refOf(checkpoint) } }),
     },
   },
@@ -52,7 +57,7 @@ const published = (run: string, version: number, content: string, checkpoint?: s
       run,
       step: version - 1,
       policyVersion: version,
-      published: refOf(content),
+      published: { base: refOf(content) },
       split: 'train',
       metrics: {},
     },
@@ -72,9 +77,30 @@ describe('what is live', () => {
     expect(await live(...running, ended('r'))).toEqual(hashes('p', 'i', 'v2', 'c1'));
   });
 
+  it('is the archive of a run, the newest where there are several, and the results of its steps', async () => {
+    const archived = (content: string): Unplaced => ({
+      type: 'run.archived',
+      data: { run: 'r', archive: refOf(content), until: {}, counts: {} },
+    });
+    const step: Unplaced = {
+      type: 'step.completed',
+      data: { run: 'r', step: 0, policyVersion: 1, split: 'train', metrics: {}, results: refOf('results') },
+    };
+    const over = [requested('r'), started('r', { policy: 'p' }), step, ended('r')];
+    expect(await live(...over)).toEqual(hashes('p', 'results'));
+    expect(await live(...over, archived('a1'), archived('a2'))).toEqual(hashes('p', 'results', 'a2'));
+  });
+
   it('is known of versions that a compacted topic forgot', async () => {
     const kept = versions.filter((event) => event.type !== 'policy.published' || event.data.version === 2);
     expect(await live(requested('r'), ...kept)).toEqual(hashes('v1', 'v2', 'c1'));
+  });
+
+  it('is an adapter as well as the model that it was trained on', async () => {
+    const ref = { base: refOf('base'), adapter: refOf('adapter') };
+    const [version] = published('r', 1, 'v1');
+    const adapted = { ...version!, data: { ...version!.data, model: ref } } as Unplaced;
+    expect(await live(requested('r'), adapted, ended('r'))).toEqual(hashes('base', 'adapter'));
   });
 
   it('is everything of a run that is not known', async () => {

@@ -1,6 +1,6 @@
 /** Which artifacts runs still need: the roots of a garbage collection. */
-import type { ArtifactRef, TopicEvent, TopicName } from '@rlhf-streams/events';
-import { applyRunEvent, hasEnded, type RunEvent, type RunView } from './runs.js';
+import { type ArtifactRef, artifactsOf, type TopicEvent, type TopicName } from '@rlhf-streams/events';
+import { applyRunEvent, artifactsUsed, hasEnded, type RunEvent, type RunView } from './runs.js';
 import { applyVersion, type PublishedVersion } from './versions.js';
 
 /** Topics whose events name artifacts. */
@@ -12,7 +12,7 @@ export type ArtifactEvent = TopicEvent<(typeof ARTIFACT_TOPICS)[number]> &
 
 /**
  * What must stay: everything that a run was started with; the newest version of each run and the checkpoint to go on
- * from; of runs that have not ended, everything that they published or were asked to use. The order of events matters
+ * from; the archive of each run, and the results of its steps; of runs that have not ended, everything that they published or were asked to use. The order of events matters
  * only within a run and topic, as the log keeps it.
  *
  * The log goes on while an artifact store collects. What is published meanwhile was put shortly before, and it is the
@@ -36,11 +36,13 @@ export async function liveArtifacts(
         keep(namedBy(event.data), publishedBy(published, event.data.run));
         break;
       case 'step.completed':
-        if (event.data.published) keep([event.data.published], publishedBy(published, event.data.run));
+        if (event.data.results) keep([event.data.results]);
+        if (event.data.published)
+          keep(artifactsOf(event.data.published), publishedBy(published, event.data.run));
         break;
       default:
         applyRunEvent(runs, event);
-        if (event.type === 'run.started') keep(Object.values(event.data.artifacts));
+        if (event.type === 'run.started') keep(artifactsUsed(event.data));
     }
   }
   for (const version of newest.values()) keep(namedBy(version));
@@ -49,6 +51,7 @@ export async function liveArtifacts(
     if (!view || !hasEnded(view)) keep(refs.values());
   }
   for (const view of runs.values()) {
+    if (view.archive) keep([view.archive.artifact]);
     if (!hasEnded(view) && view.config) keep(askedFor(view.config));
   }
   return [...live.values()];
@@ -60,8 +63,8 @@ function publishedBy(published: Map<string, Map<string, ArtifactRef>>, run: stri
   return refs;
 }
 
-const namedBy = ({ artifact, checkpoint }: PublishedVersion): ArtifactRef[] => [
-  artifact,
+const namedBy = ({ model, checkpoint }: PublishedVersion): ArtifactRef[] => [
+  ...artifactsOf(model),
   ...(checkpoint ? [checkpoint.artifact] : []),
 ];
 

@@ -5,7 +5,7 @@ import type { ModelRole } from './methods/spec.js';
 import type { NewModel } from './new-model.js';
 import { type ModelOrigin, parseSource, type ScorerOrigin } from './sources.js';
 
-/** Names under which `run.started` lists what a run uses. */
+/** Names under which `run.started` lists the models and artifacts that a run uses. */
 export const artifactRoles = {
   /** The initial policy, or the body of a reward model: what the run trains or samples from. */
   policy: 'policy',

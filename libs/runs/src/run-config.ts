@@ -1,8 +1,9 @@
 /** A run's configuration: its schema, what it names, and what is wrong with one. */
 import { z } from 'zod';
+import { combinationMistakes } from './combinations.js';
 import { RunError } from './errors.js';
 import { type RunConfig as Config, type ConfigSchema, type MethodName, methods } from './methods/index.js';
-import { explainMistakes, type Mistake, UNEXPLAINED } from './mistakes.js';
+import { explainMistakes, inWords, type Mistake, UNEXPLAINED } from './mistakes.js';
 import { type NamedSource, sourcesIn } from './named-sources.js';
 import { type Setting, settingsOf } from './settings.js';
 import { replayed } from './steps.js';
@@ -36,21 +37,19 @@ export function runsBuiltOn(config: RunConfig): string[] {
 export function runConfigMistakes(json: unknown): Mistake[] {
   const result = RunConfig.safeParse(json, { error: () => UNEXPLAINED });
   if (!result.success) return explainMistakes(result.error.issues, json, settingsByMethod());
-  return namedSources(result.data)
+  const circular = namedSources(result.data)
     .filter(({ source }) => source.from === 'run' && source.run === result.data.run)
     .map(({ path, text }) => ({
       path: [...path],
       message: `expected another run than this one, which has nothing yet, got '${text}'`,
       code: 'custom',
     }));
+  return [...combinationMistakes(result.data), ...circular];
 }
 
 /** @throws RunError TRAINING_CONFIG_INVALID naming every mistake by its path, what was expected and what came. */
 export function parseRunConfig(json: unknown): RunConfig {
   const mistakes = runConfigMistakes(json);
   if (mistakes.length === 0) return RunConfig.parse(json);
-  const said = mistakes.map(
-    ({ path, message }) => `  ${path.length > 0 ? `${z.core.toDotPath(path)}: ` : ''}${message}`,
-  );
-  throw new RunError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${said.join('\n')}`);
+  throw new RunError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${inWords(mistakes)}`);
 }

@@ -1,14 +1,20 @@
 /** The state of runs: the one projection of topic `runs`, which every service and the command share. */
-import type {
-  ArtifactRef,
-  Build,
-  Cause,
-  DataAccount,
-  DataFor,
-  ModelRecord,
-  TopicEvent,
+import {
+  type ArtifactRef,
+  artifactsOf,
+  type Build,
+  type Cause,
+  type DataAccount,
+  type DataFor,
+  type ModelRecord,
+  type ModelRef,
+  type RunStream,
+  type Tags,
+  type TopicEvent,
 } from '@rlhf-streams/events';
+import { earlierSteps } from './earlier-steps.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { sameRun } from './same-run.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 type RunStatus = (typeof runStatuses)[number];
@@ -23,14 +29,24 @@ export interface RunView {
    */
   readonly requestOffset: number;
   readonly status: RunStatus;
+  /** The set of runs that it was asked for with. */
+  readonly experiment?: string;
+  /** Where it stands among the runs of its experiment. */
+  readonly order?: number;
+  readonly tags?: Tags;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
-  /** What the run uses, by role: from `run.started` on. */
+  /** The models that the run uses, by role: from `run.started` on. */
+  readonly models?: Readonly<Record<string, ModelRef>>;
+  /** What it uses besides, by role: its items, and gold rewards. */
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
-  /** What the models and scorers are, by role: from `run.started` on, but not of a replay. */
-  readonly models?: Readonly<Record<string, ModelRecord>> | undefined;
+  /** What the models and gold rewards are, by role: from `run.started` on, but not of a replay. */
+  readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
+  /** What its steps draw from, from `run.started` on; absent of a run that an earlier build started. */
+  readonly streams?: readonly RunStream[];
+  /** Held-out items that are evaluated. */
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
@@ -50,6 +66,17 @@ export interface RunView {
   readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;
+  /** Where topic `runs` has the event that ended it. */
+  readonly end?: { readonly partition: number; readonly offset: number };
+  /** Where its events are kept beside the log, once it has ended: of a run that goes on, those of its last end. */
+  readonly archive?: RunArchive;
+}
+
+/** The archive of a run, as `run.archived` announced it. */
+export interface RunArchive extends Omit<DataFor<'run.archived'>, 'run' | 'archive'> {
+  readonly artifact: ArtifactRef;
+  /** Milliseconds since the epoch at which it was announced. */
+  readonly time: number;
 }
 
 type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
@@ -63,6 +90,22 @@ export type RunEvent = TopicEvent<'runs'> & {
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
+
+/** Whether the archive of a run that has ended holds its end, and with it all its events. */
+export const isArchived = (view: Pick<RunView, 'status' | 'end' | 'archive'>): boolean =>
+  hasEnded(view) &&
+  view.archive !== undefined &&
+  view.end !== undefined &&
+  (view.archive.until.runs?.[view.end.partition] ?? 0) > view.end.offset;
+
+/** The number of steps of a run; undefined as long as nobody has counted its items. */
+export const stepsOf = ({
+  config,
+  steps = config?.steps,
+  streams,
+  testItems,
+}: Pick<RunView, 'config' | 'steps' | 'streams' | 'testItems'>): number | undefined =>
+  streams || steps === undefined ? steps : earlierSteps(steps, testItems);
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
 export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
@@ -87,22 +130,31 @@ export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promis
   runs.waitFor(
     (state) => {
       const view = state.get(run);
-      return view && (view.artifacts || hasEnded(view)) ? view : undefined;
+      return view && (view.models || hasEnded(view)) ? view : undefined;
     },
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
 
-/** Whether a run that has not ended was started with an artifact. */
-export function isInUse(runs: ReadonlyMap<string, RunView>, { sha256 }: ArtifactRef): boolean {
-  for (const view of runs.values())
-    if (!hasEnded(view) && Object.values(view.artifacts ?? {}).some((used) => used.sha256 === sha256))
-      return true;
+/** All artifacts that a run was started with. */
+export const artifactsUsed = ({ models = {}, artifacts = {} }: Pick<RunView, 'models' | 'artifacts'>) => [
+  ...Object.values(models).flatMap(artifactsOf),
+  ...Object.values(artifacts),
+];
+
+/** Whether a run that has not ended was started with a model, or a gold reward in its place. */
+export function isInUse(runs: ReadonlyMap<string, RunView>, model: ModelRef): boolean {
+  const wanted = artifactsOf(model);
+  for (const view of runs.values()) {
+    if (hasEnded(view)) continue;
+    const used = new Set(artifactsUsed(view).map(({ sha256 }) => sha256));
+    if (wanted.every(({ sha256 }) => used.has(sha256))) return true;
+  }
   return false;
 }
 
 /**
- * Applies one event. Only the first request of a run counts, and nothing after its end; but a run that ended before it
- * was started begins anew with its next request.
+ * Applies one event. Only the first request of a run counts, and nothing after its end but its archive; and a run that
+ * ended before it was started begins anew with its next request.
  */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
@@ -133,6 +185,7 @@ function begin(event: RunEvent): RunView | undefined {
     testItems: 0,
     from: {},
     requestedAt: event.time,
+    ...membership(event),
   } as const;
   try {
     return { ...view, config: parseRunConfig(config) };
@@ -141,20 +194,45 @@ function begin(event: RunEvent): RunView | undefined {
   }
 }
 
+type Request = RunEvent & { readonly type: 'run.requested' };
+
+const membership = ({
+  data: { experiment, order, tags },
+}: Request): Pick<RunView, 'experiment' | 'order' | 'tags'> => ({
+  ...(experiment !== undefined && { experiment }),
+  ...(order !== undefined && { order }),
+  ...(tags && { tags }),
+});
+
+/** A run that was asked for alone joins the first experiment that asks for the same. */
+function joining(view: RunView, event: Request): RunView | undefined {
+  if (view.experiment !== undefined || event.data.experiment === undefined) return undefined;
+  const config = begin(event)?.config;
+  return config && view.config && sameRun(view.config, config)
+    ? { ...view, ...membership(event) }
+    : undefined;
+}
+
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
-  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
+  if (neverStarted(view)) return begin(event);
+  if (event.type === 'run.requested') return joining(view, event);
+  if (event.type === 'run.archived') {
+    const { run: _, archive: artifact, ...rest } = event.data;
+    return { ...view, archive: { artifact, ...rest, time: event.time } };
+  }
+  if (hasEnded(view)) return undefined;
   const { waiting: _, ...rest } = view;
   switch (event.type) {
-    case 'run.requested':
-      return undefined;
     case 'run.started': {
       const { paused: _, ...unpaused } = rest;
       return {
         ...unpaused,
         status: 'running',
+        models: event.data.models,
         artifacts: event.data.artifacts,
-        ...(event.data.models && { models: event.data.models }),
+        ...(event.data.described && { described: event.data.described }),
         steps: event.data.steps,
+        ...(event.data.streams && { streams: event.data.streams }),
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),
@@ -195,10 +273,11 @@ const NO_CAUSE: Cause = { code: 'RUN_PAUSED', message: 'somebody paused it' };
 function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunView {
   const { paused: _, ...rest } = view;
   if (Object.keys(paused).length > 0) return { ...rest, status: 'paused', paused };
-  return { ...rest, status: rest.artifacts ? 'running' : 'requested' };
+  return { ...rest, status: rest.models ? 'running' : 'requested' };
 }
 
-function ended(view: RunView, { time }: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
+function ended(view: RunView, event: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
   const { paused: _, ...rest } = view;
-  return { ...rest, ...end, endedAt: time };
+  const { time, partition, offset } = event;
+  return { ...rest, ...end, endedAt: time, end: { partition, offset } };
 }

@@ -6,7 +6,7 @@ const version = (run: string, version: number): PublishedVersion => ({
   run,
   version,
   step: version,
-  artifact: { uri: 'artifact:a', sha256: 'a'.repeat(64) },
+  model: { base: { uri: 'artifact:a', sha256: 'a'.repeat(64) } },
 });
 
 it('the newest version of each run is found in whatever order they come, also again', async () => {

@@ -13,7 +13,7 @@ export function applyVersion(
 }
 
 /** A model that a run made. */
-export type PublishedModel = Pick<PublishedVersion, 'version' | 'step' | 'artifact'>;
+export type PublishedModel = Pick<PublishedVersion, 'version' | 'step' | 'model'>;
 
 /**
  * The model that an event names. Steps name theirs too, and for longer: compaction of `policy-versions` leaves only
@@ -24,7 +24,7 @@ export function publishedModel(
 ): PublishedModel | undefined {
   if (event.type === 'policy.published') return event.data;
   const { step, policyVersion, published } = event.data;
-  return published && { version: policyVersion, step: step + 1, artifact: published };
+  return published && { version: policyVersion, step: step + 1, model: published };
 }
 
 /** The newest version of each run. */

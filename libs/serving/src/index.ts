@@ -11,3 +11,4 @@ export {
   memorySettings,
   trainingSettings,
 } from './settings.js';
+export { wholeModel } from './whole-model.js';

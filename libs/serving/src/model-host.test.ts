@@ -1,11 +1,12 @@
 import type { ArtifactRef } from '@rlhf-streams/artifacts';
+import type { ModelRef } from '@rlhf-streams/events';
 import type { Probe } from '@rlhf-streams/service';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createModelHost, type ModelHost, type ModelHostOptions } from './model-host.js';
 
 const WAIT = { timeout: 20_000, interval: 1 };
-const refOf = (name: string): ArtifactRef => ({ uri: `artifact:${name}`, sha256: name });
-const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(refOf) as [ArtifactRef, ArtifactRef, ArtifactRef, ArtifactRef];
+const refOf = (name: string): ModelRef => ({ base: { uri: `artifact:${name}`, sha256: name } });
+const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(refOf) as [ModelRef, ModelRef, ModelRef, ModelRef];
 
 /** Keys of what is in memory, or partly so. */
 let memory: Set<string>;
@@ -41,13 +42,13 @@ function createHost(options: Partial<ModelHostOptions<string>> = {}): ModelHost<
   };
   return createModelHost(context, {
     what: 'reference',
-    load: async ({ key, artifact, directory }) => {
+    load: async ({ key, ref, directory }) => {
       loads.push(directory);
       memory.add(key);
-      return artifact.sha256.toUpperCase();
+      return ref.base.sha256.toUpperCase();
     },
     unload: async (key) => void memory.delete(key),
-    isWanted: ({ sha256 }) => wanted.has(sha256),
+    isWanted: ({ base }) => wanted.has(base.sha256),
     ...options,
   });
 }
@@ -145,15 +146,26 @@ describe('a model', () => {
   });
 });
 
+it('a model with an adapter is another one than its base, and is refused as none that this build can load', async () => {
+  const host = createHost();
+  expect(await host.use(a, named)).toBe('A');
+  const adapted = { ...a, adapter: b.base };
+  await expect(host.use(adapted, named)).rejects.toMatchObject({
+    code: 'MODEL_ADAPTER',
+    message: expect.stringContaining('a+b'),
+  });
+  expect(loads).toEqual(['/a']);
+});
+
 describe('a model that cannot be fetched', () => {
   it('is unavailable; /readyz says so while a run wants it; the next use tries again', async () => {
     const host = createHost();
     wanted.add('c');
-    for (const artifact of [c, d]) {
-      fetches.set(artifact.sha256, cutOff);
-      await expect(host.use(artifact, named)).rejects.toMatchObject({
+    for (const model of [c, d]) {
+      fetches.set(model.base.sha256, cutOff);
+      await expect(host.use(model, named)).rejects.toMatchObject({
         code: 'RUNTIME_UNAVAILABLE',
-        message: `expected reference ${artifact.sha256} to be fetched: no store`,
+        message: `expected reference ${model.base.sha256} to be fetched: no store`,
         cause: { code: 'ARTIFACT_STORE_UNAVAILABLE' },
       });
     }

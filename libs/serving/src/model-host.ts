@@ -1,20 +1,20 @@
 /** The models that a service has in memory: each is fetched and loaded once, however many ask, and stays while needed. */
-import type { ArtifactRef } from '@rlhf-streams/artifacts';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
+import { type ModelRef, modelKey } from '@rlhf-streams/events';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { DeadlineError, FOREVER_MS, linked, shareable, withDeadline } from '@rlhf-streams/waiting';
+import { wholeModel } from './whole-model.js';
 
 export interface ModelHost<Model> {
   /**
-   * Works with the model of an artifact, which is loaded first if it is not in memory; it stays there meanwhile. A
-   * load that failed is tried again by the next use.
+   * Works with a model, which is loaded first if it is not in memory; it stays there meanwhile. A load that failed is tried again by the next use.
    * @throws RuntimeError RUNTIME_UNAVAILABLE, with its cause, when the artifact could not be fetched or the model was not
    *   loaded in time: the event that needs it is not at fault, and waits; what `load` and `work` throw; the reason of
    *   the service's signal.
    */
-  use<T>(artifact: ArtifactRef, work: (model: Model) => Promise<T>): Promise<T>;
-  /** Pins the model of an artifact until it is released, or `signal` aborts. */
-  pin(artifact: ArtifactRef, signal: AbortSignal): Pin<Model>;
+  use<T>(ref: ModelRef, work: (model: Model) => Promise<T>): Promise<T>;
+  /** Pins a model until it is released, or `signal` aborts. */
+  pin(ref: ModelRef, signal: AbortSignal): Pin<Model>;
 }
 
 export interface Pin<Model> {
@@ -33,17 +33,17 @@ export interface ModelHostOptions<Model> {
   /** Frees the memory that the load with this key took, also when it failed half-way. Called after that load has ended. */
   readonly unload?: (key: string) => Promise<void>;
   /**
-   * Whether a run that goes on names the artifact: its model stays in memory, and /readyz tells why it cannot be had.
+   * Whether a run that goes on names the model: it stays in memory, and /readyz tells why it cannot be had.
    * Default: none is wanted for itself.
    */
-  readonly isWanted?: (artifact: ArtifactRef) => boolean;
+  readonly isWanted?: (ref: ModelRef) => boolean;
   /** Milliseconds that fetching and loading may take together. Default two minutes for fetching, no limit for loading. */
   readonly timeoutMs?: number;
 }
 
 export interface ModelFiles {
   readonly key: string;
-  readonly artifact: ArtifactRef;
+  readonly ref: ModelRef;
   readonly directory: string;
 }
 
@@ -52,7 +52,7 @@ const KEPT_UNWANTED = 2;
 const FETCH_TIMEOUT_MS = 120_000;
 
 interface Entry<Model> {
-  readonly artifact: ArtifactRef;
+  readonly ref: ModelRef;
   readonly key: string;
   readonly model: Promise<Model>;
   /** Gives up the load, if it is under way. */
@@ -71,19 +71,20 @@ export function createModelHost<Model>(
   const { artifacts, readiness, signal: stopping, fail } = context;
   const { what, load, unload, isWanted, timeoutMs = FOREVER_MS } = options;
   const fetchTimeoutMs = options.timeoutMs === undefined ? FETCH_TIMEOUT_MS : FOREVER_MS;
-  /** Models by the SHA-256 of their artifact, the least recently used first. */
+  /** Models by `modelKey`, the least recently used first. */
   const entries = new Map<string, Entry<Model>>();
-  const failures = new Map<string, { readonly artifact: ArtifactRef; readonly message: string }>();
+  const failures = new Map<string, { readonly ref: ModelRef; readonly message: string }>();
   let loads = 0;
 
   if (isWanted) {
     readiness.check(`${what}s`, () => {
-      const missing = [...failures.values()].filter(({ artifact }) => isWanted(artifact));
+      const missing = [...failures.values()].filter(({ ref }) => isWanted(ref));
       return missing.length === 0 || missing.map(({ message }) => message).join('; ');
     });
   }
 
-  const attempt = async (artifact: ArtifactRef, key: string, signal: AbortSignal): Promise<Model> => {
+  const attempt = async (ref: ModelRef, key: string, signal: AbortSignal): Promise<Model> => {
+    const artifact = wholeModel(ref);
     let directory: string;
     try {
       directory = await artifacts.fetch(artifact, { timeoutMs: fetchTimeoutMs, signal });
@@ -92,29 +93,29 @@ export function createModelHost<Model>(
       throw unavailable(`expected ${what} ${artifact.sha256} to be fetched: ${messageOf(cause)}`, cause);
     }
     signal.throwIfAborted();
-    return load({ key, artifact, directory });
+    return load({ key, ref, directory });
   };
 
-  const begin = (artifact: ArtifactRef): Entry<Model> => {
-    const { sha256 } = artifact;
-    const key = `${sha256}#${loads++}`;
+  const begin = (ref: ModelRef): Entry<Model> => {
+    const name = modelKey(ref);
+    const key = `${name}#${loads++}`;
     const abandoned = new AbortController();
     const either = linked(stopping, abandoned.signal);
     let work = Promise.resolve() as Promise<unknown>;
     const late = () => {
-      const cause = new DeadlineError(`expected ${what} ${sha256} to be loaded within ${timeoutMs} ms`);
+      const cause = new DeadlineError(`expected ${what} ${name} to be loaded within ${timeoutMs} ms`);
       return unavailable(cause.message, cause);
     };
     const model = withDeadline(
       (signal) => {
-        const loading = attempt(artifact, key, signal);
+        const loading = attempt(ref, key, signal);
         work = loading;
         return loading;
       },
       { ms: timeoutMs, late, signal: either.signal },
     );
     const entry: Entry<Model> = {
-      artifact,
+      ref,
       key,
       model,
       abandon: () => abandoned.abort(),
@@ -123,10 +124,10 @@ export function createModelHost<Model>(
       wasUsed: false,
     };
     model.then(
-      () => failures.delete(sha256),
+      () => failures.delete(name),
       (error) => {
-        if (entries.get(sha256) !== entry) return;
-        failures.set(sha256, { artifact, message: messageOf(error) });
+        if (entries.get(name) !== entry) return;
+        failures.set(name, { ref, message: messageOf(error) });
         drop(entry);
       },
     );
@@ -135,7 +136,7 @@ export function createModelHost<Model>(
   };
 
   const drop = (entry: Entry<Model>) => {
-    entries.delete(entry.artifact.sha256);
+    entries.delete(modelKey(entry.ref));
     entry.abandon();
     entry.ended
       .then(() => unload?.(entry.key))
@@ -145,17 +146,16 @@ export function createModelHost<Model>(
   };
 
   const dropUnwanted = () => {
-    const unwanted = [...entries.values()].filter(
-      ({ artifact, users }) => users === 0 && !isWanted?.(artifact),
-    );
+    const unwanted = [...entries.values()].filter(({ ref, users }) => users === 0 && !isWanted?.(ref));
     const kept = new Set(unwanted.filter(({ wasUsed }) => wasUsed).slice(-KEPT_UNWANTED));
     for (const entry of unwanted) if (!kept.has(entry)) drop(entry);
   };
 
-  const take = (artifact: ArtifactRef): Entry<Model> => {
-    const entry = entries.get(artifact.sha256) ?? begin(artifact);
-    entries.delete(artifact.sha256);
-    entries.set(artifact.sha256, entry);
+  const take = (ref: ModelRef): Entry<Model> => {
+    const name = modelKey(ref);
+    const entry = entries.get(name) ?? begin(ref);
+    entries.delete(name);
+    entries.set(name, entry);
     entry.users++;
     return entry;
   };
@@ -165,8 +165,8 @@ export function createModelHost<Model>(
   };
 
   return {
-    async use(artifact, work) {
-      const entry = take(artifact);
+    async use(ref, work) {
+      const entry = take(ref);
       entry.wasUsed = true;
       try {
         return await work(await entry.model);
@@ -174,8 +174,8 @@ export function createModelHost<Model>(
         leave(entry);
       }
     },
-    pin(artifact, signal) {
-      const entry = take(artifact);
+    pin(ref, signal) {
+      const entry = take(ref);
       let released = false;
       const release = () => {
         if (released) return;

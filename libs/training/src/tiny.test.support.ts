@@ -146,7 +146,7 @@ export function tokenSource(seed: number) {
   };
 }
 
-const reference = { uri: 'artifact:reference', sha256: '0'.repeat(64) };
+const reference = { base: { uri: 'artifact:reference', sha256: '0'.repeat(64) } };
 
 export const demonstrationItem = (id: string, { promptTokens, tokens }: Sequence): Item => ({
   id,
@@ -196,7 +196,7 @@ export function episodeItem(
     reference: readonly number[];
     score: number;
     finishReason?: 'stop' | 'length';
-    parts?: Record<string, number>;
+    parts?: Record<string, number | null>;
   },
 ): Item {
   const stamp = { run: 'tiny', step: 0, prompt: id.slice(0, id.lastIndexOf('/')), rollout: id };
@@ -205,6 +205,7 @@ export function episodeItem(
     id,
     rollout: {
       ...stamp,
+      role: 'policy',
       promptText: 'prompt',
       promptTokens: [...promptTokens],
       text: id,

@@ -10,7 +10,6 @@ import {
   type Projection,
   topicSpecs,
 } from '@rlhf-streams/bus';
-import type { ArtifactRef } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { applyRunEvent, artifactRoles, ITEMS_FILE, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -55,11 +54,12 @@ const requested: NewEvent = { type: 'run.requested', id: 'r/requested', data: { 
 async function started(): Promise<NewEvent> {
   const items = Array.from({ length: 4 }, (_, n) => ({ split: 'train', promptTokens: [n], tokens: [7] }));
   const lines = items.map((item) => JSON.stringify(item)).join('\n');
-  const used: Record<string, ArtifactRef> = {
-    [artifactRoles.policy]: await artifacts.putFiles({ 'config.json': '{"eos_token_id": 0}' }),
-    [artifactRoles.items]: await artifacts.putFiles({ [ITEMS_FILE]: `${lines}\n` }),
+  const policy = await artifacts.putFiles({ 'config.json': '{"eos_token_id": 0}' });
+  const used = {
+    models: { [artifactRoles.policy]: { base: policy } },
+    artifacts: { [artifactRoles.items]: await artifacts.putFiles({ [ITEMS_FILE]: `${lines}\n` }) },
   };
-  const data = { run: 'r', config, steps: STEPS, testItems: 0, artifacts: used, from: {} };
+  const data = { run: 'r', config, steps: STEPS, testItems: 0, ...used, from: {} };
   return { type: 'run.started', id: 'r/started', data };
 }
 

@@ -24,18 +24,16 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function startedWith(lines: readonly string[], format?: number): Promise<RunView> {
   const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data: 'd' });
-  const used = {
-    [artifactRoles.policy]: await artifacts.putFiles({
-      // The end of text is the tokenizer's, with which completions end, whatever generation ends at.
-      'config.json': '{"eos_token_id": 5}',
-      'tokenizer.json': JSON.stringify(tokenizer.json),
-      'tokenizer_config.json': JSON.stringify(tokenizer.config),
-    }),
-    [artifactRoles.items]: await artifacts.putFiles({
-      [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
-      ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify({ format }) }),
-    }),
-  };
+  const policy = await artifacts.putFiles({
+    // The end of text is the tokenizer's, with which completions end, whatever generation ends at.
+    'config.json': '{"eos_token_id": 5}',
+    'tokenizer.json': JSON.stringify(tokenizer.json),
+    'tokenizer_config.json': JSON.stringify(tokenizer.config),
+  });
+  const items = await artifacts.putFiles({
+    [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
+    ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify({ format }) }),
+  });
   const view = {
     run: 'r',
     partition: 0,
@@ -45,7 +43,12 @@ async function startedWith(lines: readonly string[], format?: number): Promise<R
     from: {},
     requestedAt: 0,
   } as const;
-  return { ...view, config, artifacts: used };
+  return {
+    ...view,
+    config,
+    models: { [artifactRoles.policy]: { base: policy } },
+    artifacts: { [artifactRoles.items]: items },
+  };
 }
 
 const tokenizer = trainByteLevelBpe(['a b'], { vocabSize: 258 });

@@ -14,6 +14,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { wholeModel } from '@rlhf-streams/serving';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { RunItems } from './steps.js';
@@ -25,7 +26,7 @@ import type { RunItems } from './steps.js';
  */
 export async function readItems(
   { artifacts }: Pick<ServiceContext, 'artifacts'>,
-  { run, config, artifacts: used }: RunView,
+  { run, config, models, artifacts: used }: RunView,
 ): Promise<RunItems> {
   const directory = await artifacts.fetch(used![artifactRoles.items]!);
   await checkFormat(run, directory);
@@ -38,7 +39,7 @@ export async function readItems(
     if (!result.success) throw invalid(run, line, result.error);
     items[result.data.split].push(result.data);
   }
-  const model = await artifacts.fetch(used![artifactRoles.policy]!);
+  const model = await artifacts.fetch(wholeModel(models![artifactRoles.policy]!));
   const tokenizer = await readTokenizer(model);
   return { ...items, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
 }

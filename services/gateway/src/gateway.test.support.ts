@@ -107,7 +107,8 @@ export const facts = {
       config: config(run),
       steps: 4,
       testItems,
-      artifacts: { policy: ref('initial') },
+      models: { policy: { base: ref('initial') } },
+      artifacts: {},
       from: {},
       data: { read: 9, used: 8, cut: 1, dropped: { 'empty text': 1 } },
     },
@@ -125,7 +126,7 @@ export const facts = {
   }),
   published: (run: string, version: number): NewEvent => ({
     type: 'policy.published',
-    data: { run, version, step: version, artifact: ref('policy') },
+    data: { run, version, step: version, model: { base: ref('policy') } },
     id: `${run}/policy/${version}`,
   }),
   scored: (run: string, step: number, index: number): NewEvent => {

@@ -16,12 +16,12 @@ afterEach(async () => {
   await log.close();
 });
 
-const artifact = { uri: 'artifact:a', sha256: 'a'.repeat(64) };
+const model = { base: { uri: 'artifact:a', sha256: 'a'.repeat(64) } };
 const version = (run: string, version: number): DataFor<'policy.published'> => ({
   run,
   version,
   step: version,
-  artifact,
+  model,
 });
 const published = (run: string, n: number): NewEvent => ({
   type: 'policy.published',

@@ -28,7 +28,7 @@ export const optimizer = defineService({
       group: 'optimizer',
       topic: 'runs',
       projection: runs,
-      wanted: (view) => view.artifacts !== undefined && !hasEnded(view),
+      wanted: (view) => view.models !== undefined && !hasEnded(view),
       drive: (run, signal, goesOn) =>
         train({ context, compute, runs, build }, runs.state.get(run)!, signal, goesOn),
       fail: (run, cause) =>

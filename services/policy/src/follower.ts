@@ -75,9 +75,9 @@ export function followVersions(options: FollowerOptions): Follower {
 
   /** Applies the version that is the newest now. */
   const apply = async (attempt: number) => {
-    const { version, artifact } = versions.state.get(run)!;
+    const { version, model } = versions.state.get(run)!;
     const begun = performance.now();
-    const pin = host.pin(artifact, signal);
+    const pin = host.pin(model, signal);
     try {
       await pin.loaded;
     } catch (error) {

@@ -38,7 +38,7 @@ const onStop: (() => void | Promise<void>)[] = [];
 async function write(name: string, config: ModelConfig) {
   const directory = join(folder, name);
   await writeCheckpoint(directory, { config, tensors: initialiseWeights(config, 1), tokenizer: files });
-  return { uri: directory, sha256: name };
+  return { base: { uri: directory, sha256: name } };
 }
 
 beforeAll(async () => {
@@ -166,8 +166,8 @@ it('reads texts after the token that begins one, and tokens as they are', async 
 });
 
 it('refuses a model that scores texts', async () => {
-  const artifact = await write('reward', withScalarHead(config));
-  await expect(host.use(artifact, async () => {})).rejects.toMatchObject({
+  const model = await write('reward', withScalarHead(config));
+  await expect(host.use(model, async () => {})).rejects.toMatchObject({
     code: 'MODEL_NOT_A_POLICY',
     message: expect.stringMatching(/expected a model that generates text, got a reward model/),
   });

@@ -47,8 +47,8 @@ const modelOf = (key: string): PolicyModel => ({
     return { prompts: [], stopToken: 0, contextLength: 1 };
   },
 });
-const load = async ({ key, artifact }: ModelFiles) => {
-  loaded.set(key, artifact.uri);
+const load = async ({ key, ref }: ModelFiles) => {
+  loaded.set(key, ref.base.uri);
   return modelOf(key);
 };
 
@@ -92,12 +92,12 @@ const start = (run: string) =>
 const end = (run: string) =>
   events.publish([{ type: 'run.cancelled', id: `${run}/end`, data: { run, reason: 'enough' } }]);
 const publish = (run: string, version: number) => {
-  const artifact = {
+  const base = {
     uri: `${run}@${version}`,
     sha256: createHash('sha256').update(`${run}@${version}`).digest('hex'),
   };
   return events.publish([
-    { type: 'policy.published', id: artifact.uri, data: { run, version, step: version, artifact } },
+    { type: 'policy.published', id: base.uri, data: { run, version, step: version, model: { base } } },
   ]);
 };
 const versionUsed = (policies: Policies, run: string, least: number) =>

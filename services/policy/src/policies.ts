@@ -1,5 +1,6 @@
 /** Which version of a run's policy answers: the newest that this replica has applied. */
 import { isUnavailable, type Projection, RuntimeError } from '@rlhf-streams/bus';
+import type { ModelRef } from '@rlhf-streams/events';
 import {
   applyRunEvent,
   applyVersion,
@@ -31,6 +32,8 @@ export interface Policies {
    * @throws as `use` does; for a run that has ended, as `ModelHost.use` does.
    */
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
+  /** Works with a model that no version replaces. @throws as `ModelHost.use` does. */
+  useFixed<T>(model: ModelRef, work: (policy: PolicyModel) => Promise<T>): Promise<T>;
   /** Why runs are behind, one entry for each run whose newest version could not be applied. */
   troubles(): Trouble[];
   /** Resolves when this replica failed `failures` times to apply a version, and another one has applied a newer version. */
@@ -134,8 +137,9 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
         if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
       }
       const last = versions.state.get(run)!;
-      return host.use(last.artifact, (model) => work({ ...model, version: last.version }));
+      return host.use(last.model, (model) => work({ ...model, version: last.version }));
     },
+    useFixed: host.use,
     troubles,
     outrun: async (failures, signal) => {
       const isLost = (trouble: Trouble) => trouble.failures >= failures && isOutrun(trouble);

@@ -25,10 +25,10 @@ export const scoreUnderReference = (
     },
     {
       async answer(run, subject) {
-        const artifact = run.artifacts?.[artifactRoles.reference];
-        if (!artifact || !isJoined(run, subject)) return undefined;
-        const logprobs = await references.use(artifact, (reference) => logprobsOf(reference, subject));
-        return { type: 'reference.scored', ...stamped(subject, { logprobs, reference: artifact }) };
+        const model = run.models?.[artifactRoles.reference];
+        if (!model || !isJoined(run, subject)) return undefined;
+        const logprobs = await references.use(model, (reference) => logprobsOf(reference, subject));
+        return { type: 'reference.scored', ...stamped(subject, { logprobs, reference: model }) };
       },
       failed: (subject, cause) => ({ type: 'reference.failed', ...stamped(subject, { cause }) }),
     },

@@ -1,5 +1,6 @@
 /** POST /v1/logprobs: a text's token log-probs under a run's reference. */
 import type { Projection } from '@rlhf-streams/bus';
+import { modelKey } from '@rlhf-streams/events';
 import { artifactRoles, type RunView } from '@rlhf-streams/runs';
 import { problem, type ServiceContext, validated } from '@rlhf-streams/service';
 import { eachText } from '@rlhf-streams/serving';
@@ -19,8 +20,8 @@ export function serveLogprobs(
 ): void {
   http.post('/v1/logprobs', validated('json', LogprobRequest), async (c) => {
     const { run, texts, temperature } = c.req.valid('json');
-    const artifact = runs.state.get(run)?.artifacts?.[artifactRoles.reference];
-    if (!artifact) {
+    const model = runs.state.get(run)?.models?.[artifactRoles.reference];
+    if (!model) {
       throw problem(
         404,
         'REFERENCE_NOT_FOUND',
@@ -28,15 +29,15 @@ export function serveLogprobs(
         `expected run to be a started run with a reference, got ${run}`,
       );
     }
-    const results = await references.use(artifact, ({ score, tokenizer }) => {
+    const results = await references.use(model, ({ score, tokenizer }) => {
       if (!tokenizer)
-        throw new Error(`expected reference ${artifact.sha256} to have a tokenizer.json, got none`);
+        throw new Error(`expected reference ${modelKey(model)} to have a tokenizer.json, got none`);
       return eachText(texts, async (text) => {
         const tokens = [...tokenizer.begin, ...tokenizer.encode(text)];
         const logprobs = [...(await score({ tokens, temperature }))];
         return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
       });
     });
-    return c.json({ run, reference: artifact, results });
+    return c.json({ run, reference: model.base, results });
   });
 }

@@ -13,7 +13,7 @@ import type { LogprobItem } from './thread.js';
 /** Gives the log-probs of tokens 1 .. length - 1 of a sequence, at a temperature. */
 export type Reference = SequenceScorer<LogprobItem, Float32Array>;
 
-/** The reference that an artifact holds. */
+/** References by the model that each is. */
 export type References = ModelHost<Reference>;
 
 /** Frozen models in a compute thread. */
@@ -25,6 +25,6 @@ export async function createReferences(
   return createModelHost(context, {
     what: 'reference',
     ...(await startScoring<LogprobItem, Float32Array>(context, url)),
-    isWanted: (artifact) => isInUse(runs.state, artifact),
+    isWanted: (model) => isInUse(runs.state, model),
   });
 }

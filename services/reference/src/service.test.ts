@@ -102,13 +102,16 @@ async function begin(
   method: keyof typeof methods = 'ppo',
 ): Promise<void> {
   const config = { run, steps: 9, model: 'm', ...methods[method] };
-  const artifacts = { policy: model, ...(method !== 'sample' && { reference: artifact }) };
+  const models = {
+    policy: { base: model },
+    ...(method !== 'sample' && { reference: { base: artifact } }),
+  };
   await events.publish([
     { type: 'run.requested', id: run, data: { run, config } },
     {
       type: 'run.started',
       id: `${run}/started`,
-      data: { run, config, steps: 9, testItems: 0, artifacts, from: {} },
+      data: { run, config, steps: 9, testItems: 0, models, artifacts: {}, from: {} },
     },
   ]);
 }
@@ -228,7 +231,7 @@ describe('a rollout', () => {
         subject: `${run}/0/${index}/0`,
         policyVersion: 3,
         logprobs: [close(logprobs)],
-        reference: model,
+        reference: { base: model },
       })),
     );
   });
@@ -290,7 +293,7 @@ describe('a comparison', () => {
         subject: `${run}/0/0`,
         // The first token has no log-prob, because no token comes before it.
         logprobs: cases.map(({ token_logprobs }) => close(token_logprobs)),
-        reference: model,
+        reference: { base: model },
       },
     ]);
   });
@@ -345,7 +348,7 @@ it('while its reference cannot be fetched, a run waits and /readyz says for what
   }, WAIT);
   expect(await answered(run)).toEqual([]);
   away.clear();
-  expect(await answers(run, 1)).toMatchObject([{ reference: own }]);
+  expect(await answers(run, 1)).toMatchObject([{ reference: { base: own } }]);
   await vi.waitFor(async () => expect((await service.request('/readyz')).status).toBe(200), WAIT);
 });
 

@@ -1,6 +1,6 @@
 /** A rollout in the tokens of the scorer that reads it. */
 import type { Projection } from '@rlhf-streams/bus';
-import type { DataFor } from '@rlhf-streams/events';
+import { type DataFor, modelKey } from '@rlhf-streams/events';
 import { readTokenizer, type Tokenizer, tokenizerDifference } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
@@ -14,16 +14,15 @@ export interface PolicyTokenizers {
 export function createPolicyTokenizers(context: ServiceContext, runs: Projection<RunView>): PolicyTokenizers {
   const tokenizers = createModelHost<Tokenizer>(context, {
     what: 'policy tokenizer',
-    async load({ artifact, directory }) {
+    async load({ ref, directory }) {
       const tokenizer = await readTokenizer(directory);
-      if (!tokenizer)
-        throw new Error(`expected policy ${artifact.sha256} to have a tokenizer.json, got none`);
+      if (!tokenizer) throw new Error(`expected policy ${modelKey(ref)} to have a tokenizer.json, got none`);
       return tokenizer;
     },
-    isWanted: (artifact) => isInUse(runs.state, artifact),
+    isWanted: (ref) => isInUse(runs.state, ref),
   });
   return {
-    of: (run, work) => tokenizers.use(run.artifacts![artifactRoles.policy]!, work),
+    of: (run, work) => tokenizers.use(run.models![artifactRoles.policy]!, work),
   };
 }
 

@@ -1,7 +1,8 @@
-/** Scorers by artifact: reward models in the compute thread, gold rewards here. */
+/** Scorers: reward models in the compute thread, gold rewards here. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
+import { modelKey } from '@rlhf-streams/events';
 import { unlessMissing } from '@rlhf-streams/files';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
@@ -21,7 +22,7 @@ interface Scorer {
   score(scored: Scored): Promise<number>;
 }
 
-/** The scorer that an artifact holds: a gold reward (`gold-reward.json`) or a reward model. */
+/** Reward models, and gold rewards (`gold-reward.json`) by their artifact in place of a model's. */
 export type Scorers = ModelHost<Scorer>;
 
 /** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */
@@ -32,8 +33,9 @@ export async function scoreBy(
 ): Promise<{ score: number; parts: Record<string, number> }> {
   const parts = await Promise.all(
     scorersOf(run.config!).map(async (source, index) => {
-      const artifact = run.artifacts![artifactRoles.scorer(index)]!;
-      return [scorerName(source), await scorers.use(artifact, (scorer) => scorer.score(subject))] as const;
+      const role = artifactRoles.scorer(index);
+      const ref = run.models![role] ?? { base: run.artifacts![role]! };
+      return [scorerName(source), await scorers.use(ref, (scorer) => scorer.score(subject))] as const;
     }),
   );
   return { score: parts[0]![1], parts: Object.fromEntries(parts) };
@@ -58,10 +60,10 @@ export async function createScorers(
       }
       const { score, tokenizer } = await load(files);
       if (!tokenizer)
-        throw new Error(`expected scorer ${files.artifact.sha256} to have a tokenizer.json, got none`);
+        throw new Error(`expected scorer ${modelKey(files.ref)} to have a tokenizer.json, got none`);
       return { score: async ({ tokens }) => score({ tokens: await tokens(tokenizer) }) };
     },
     unload,
-    isWanted: (artifact) => isInUse(runs.state, artifact),
+    isWanted: (ref) => isInUse(runs.state, ref),
   });
 }

@@ -16,7 +16,7 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
   http.post('/v1/scores', validated('json', ScoreRequest), async (c) => {
     const { run: id, texts } = c.req.valid('json');
     const run = runs.state.get(id);
-    if (!run?.artifacts || scorersOf(run.config!).length === 0) {
+    if (!run?.models || scorersOf(run.config!).length === 0) {
       throw problem(
         404,
         'SCORERS_NOT_FOUND',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ArtifactStore, filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { createEvents, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
-import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, ModelRef } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
 import { createLogger, type Environment, type RunningService, startService } from '@rlhf-streams/service';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -111,14 +111,19 @@ async function begin(
   const sources = Object.keys(scorers);
   const { method = 'ppo' } = more;
   const config = { run, method, steps: 9, model: 'm', prompts: 'd', scorers: sources };
-  const roles = Object.fromEntries(sources.map((source, index) => [`scorer.${index}`, scorers[source]!]));
-  const artifacts = { policy: more.policy ?? policy, ...roles };
+  const scorersOf = (isGold: boolean) =>
+    sources.flatMap((source, index) =>
+      source.startsWith('gold:') === isGold ? [[`scorer.${index}`, scorers[source]!] as const] : [],
+    );
+  const models: Record<string, ModelRef> = { policy: { base: more.policy ?? policy } };
+  for (const [role, base] of scorersOf(false)) models[role] = { base };
+  const artifacts = Object.fromEntries(scorersOf(true));
   await events.publish([
     { type: 'run.requested', id: run, data: { run, config } },
     {
       type: 'run.started',
       id: `${run}/started`,
-      data: { run, config, steps: 9, testItems: 0, artifacts, from: {} },
+      data: { run, config, steps: 9, testItems: 0, models, artifacts, from: {} },
     },
   ]);
 }

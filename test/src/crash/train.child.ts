@@ -4,7 +4,7 @@
  */
 
 import type { Received } from '@rlhf-streams/bus';
-import { type TopicName, topics } from '@rlhf-streams/events';
+import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, requestRun, startPlatform } from 'rlhf-streams';
 import type { Fact } from './life.js';
@@ -34,7 +34,7 @@ await platform.close();
 await telling;
 
 function tell({ type, topic, partition, offset, data }: Received): void {
-  const version = type === 'policy.published' && `${data.run} ${data.version} ${data.artifact.sha256}`;
+  const version = type === 'policy.published' && `${data.run} ${data.version} ${modelKey(data.model)}`;
   const fact: Fact = { place: `${topic}/${partition}/${offset}`, type, ...(version && { version }) };
   process.stdout.write(`${JSON.stringify(fact)}\n`);
 }

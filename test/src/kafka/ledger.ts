@@ -1,6 +1,6 @@
 /** What stands on a log of runs, and what must not. */
 import { isDeepStrictEqual } from 'node:util';
-import type { TopicName } from '@rlhf-streams/events';
+import { modelKey, type TopicName } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Client, followRun, requestRun, startPlatform } from 'rlhf-streams';
 import { type Outcome, outcomeOf } from '../platform/outcome.js';
@@ -32,7 +32,7 @@ export async function ledgerOf(client: Client): Promise<Ledger> {
   for await (const { type, id, data } of client.events.readAll(factTopics)) {
     if (type === 'policy.published') {
       versions[data.run] ??= [];
-      versions[data.run]!.push(`${data.version} ${data.artifact.sha256}`);
+      versions[data.run]!.push(`${data.version} ${modelKey(data.model)}`);
     }
     const fact = `${type} ${id}`;
     if (!seen.has(fact)) facts[data.run] = (facts[data.run] ?? 0) + 1;

@@ -131,14 +131,17 @@ describe('a run whose models have other tokenizers where that is right', () => {
     const { scores } = (await response.json()) as { scores: { score: number }[] };
     expect(scores.map(({ score }) => score)).toEqual(whole.map(({ score }) => score));
 
-    const { models, artifacts, memory } = await eventOf('run.started', config.run);
+    const { models, described, memory } = await eventOf('run.started', config.run);
     expect(memory!.neededBytes).toBeLessThan(memory!.limitBytes);
     const gateway = platform.services.find(({ name }) => name === 'gateway')!;
-    expect(await (await gateway.request('/v1/runs/rewarded')).json()).toMatchObject({ models });
-    expect(artifacts.value).toBeUndefined();
-    expect(models).toMatchObject({
+    expect(await (await gateway.request('/v1/runs/rewarded')).json()).toMatchObject({
+      artifacts: { reference: models.reference!.base },
+      models: { reference: { ...described!.reference, artifact: models.reference!.base } },
+    });
+    expect(models.value).toBeUndefined();
+    expect(described).toMatchObject({
       policy: { source: 'run:sft', kind: 'language model', vocabSize: 320, contextLength: 32 },
-      reference: { source: 'run:sft', artifact: artifacts.reference },
+      reference: { source: 'run:sft' },
       'scorer.0': { source: 'run:other-reward', kind: 'reward model', vocabSize: 350 },
     });
   });

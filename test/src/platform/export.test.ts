@@ -36,7 +36,7 @@ async function storedContent(run: string, version: number) {
     const artifacts = filesystemArtifacts({ directory: join(folder, 'data', 'artifacts') });
     const refs = new Map<number, ArtifactRef>();
     for await (const { data } of createEvents({ log, source: 'test' }).readAll(['training-metrics']))
-      if (data.run === run && data.published) refs.set(data.policyVersion, data.published);
+      if (data.run === run && data.published) refs.set(data.policyVersion, data.published.base);
     return await contentOf(await artifacts.fetch(refs.get(version)!));
   } finally {
     await log.close();

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { createEvents } from '@rlhf-streams/bus';
-import type { ArtifactRef, DataFor } from '@rlhf-streams/events';
+import type { DataFor, ModelRef } from '@rlhf-streams/events';
 import { openLog } from '@rlhf-streams/service';
 import type { Platform } from 'rlhf-streams';
 
@@ -20,7 +20,7 @@ export async function outcomeOf({
   events,
   artifacts,
 }: Pick<Platform, 'events' | 'artifacts'>): Promise<Outcome> {
-  const newest = new Map<string, { readonly version: number; readonly artifact: ArtifactRef }>();
+  const newest = new Map<string, { readonly version: number; readonly model: ModelRef }>();
   const steps: DataFor<'step.completed'>[] = [];
   const deadLetters: DataFor<'record.rejected'>[] = [];
   for await (const { type, data } of events.readAll([
@@ -33,8 +33,8 @@ export async function outcomeOf({
     else if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
   }
   const weights: Record<string, string> = {};
-  for (const [run, { artifact }] of newest) {
-    const bytes = await readFile(join(await artifacts.fetch(artifact), 'model.safetensors'));
+  for (const [run, { model }] of newest) {
+    const bytes = await readFile(join(await artifacts.fetch(model.base), 'model.safetensors'));
     weights[run] = createHash('sha256').update(bytes).digest('hex');
   }
   steps.sort((a, b) => (a.run < b.run ? -1 : Number(a.run > b.run)));

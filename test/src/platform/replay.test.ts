@@ -37,7 +37,7 @@ async function complete(config: RunConfigInput): Promise<DataFor<'run.completed'
 async function versionsOf(run: string): Promise<Record<number, string>> {
   const versions: Record<number, string> = {};
   for await (const { data } of platform.events.readAll(['policy-versions'])) {
-    if (data.run === run) versions[data.version] = data.artifact.sha256;
+    if (data.run === run) versions[data.version] = data.model.base.sha256;
   }
   return versions;
 }

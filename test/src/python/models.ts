@@ -178,8 +178,8 @@ async function readLog({ events }: Platform) {
   const place = (id: string) => Number(id.split('/').at(-1));
   const topics = ['runs', 'policy-versions', 'training-metrics', 'demonstrations', 'comparisons'] as const;
   for await (const { type, data } of events.readAll([...topics])) {
-    if (type === 'run.started') started.set(data.run, data.artifacts.policy!);
-    else if (type === 'policy.published') newest.set(data.run, data.artifact);
+    if (type === 'run.started') started.set(data.run, data.models.policy!.base);
+    else if (type === 'policy.published') newest.set(data.run, data.model.base);
     else if (type === 'step.completed')
       losses.set(data.run, [...(losses.get(data.run) ?? []), data.metrics.loss!]);
     else if (type === 'demonstration.recorded')

@@ -98,7 +98,7 @@ async function openStore(
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
   const writer = createGroupCommit(root, directory);
-  const cleanUp = createCleanup(tables, writer, now);
+  const { cleanUp, trim } = createCleanup(tables, writer, now);
 
   const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>
     bounds.get([topic, partition]) ?? { earliest: 0, latest: 0 };
@@ -121,8 +121,8 @@ async function openStore(
       }
   }
 
+  // Nothing is cleaned up here: who opens a log may only look, or want its topics to keep more than they did.
   checkEnds();
-  for (const spec of topics.values()) await cleanUp(spec);
 
   return {
     topic: (name) => topics.get(name),
@@ -178,6 +178,8 @@ async function openStore(
       }
       return batch;
     },
+
+    trim,
 
     bounds: boundsOf,
     committed: (group, { topic, partition }) => commits.get([group, topic, partition]),

@@ -283,6 +283,16 @@ describe('metrics of the rollouts', () => {
     ),
   ];
 
+  it('leave out what a scorer does not apply to', async () => {
+    const [one, other] = two as [Item, Item];
+    const parts = { model: 1, gold: null, safety: null };
+    const half = [one, { ...other, reward: { ...other.reward!, parts } }];
+    const run = await begin(runOf('ppo', { ppo: ONCE }), pool);
+    const metrics = await run.update(half);
+    expect(metrics).toMatchObject({ 'scores/model': 2, 'scores/gold': 1 });
+    expect(metrics).not.toHaveProperty('scores/safety');
+  });
+
   it('are means over episodes', async () => {
     const run = await begin(runOf('ppo', { ppo: { ...ONCE, klCoef: 0.5, missingEosPenalty: 2 } }), pool);
     const metrics = await run.update(two);

@@ -19,6 +19,7 @@ import { TrainingError } from '../errors.js';
 import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogits, nextTokenLogprobs, nextTokens, stateValues } from './forward.js';
+import { heldOutRollouts } from './held-out-rollouts.js';
 import { learningRate } from './learning-rate.js';
 import { type Method, type Metrics, modelOf } from './method.js';
 import {
@@ -85,6 +86,8 @@ export const ppo: Method<'ppo'> = {
       carry: { klCoef: nextKlCoef, episode },
     };
   },
+
+  evaluate: async ({ config }, items) => heldOutRollouts(config, items),
 };
 
 /** Values, rewards, advantages and returns of a step's rollouts, and the metrics that follow from them before any update. */
@@ -192,14 +195,15 @@ async function correctionFor(
   return { metrics, ...(older.length > 0 && { of }) };
 }
 
-/** The mean of every scorer, also of those that only report. */
+/** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
 function meanParts(episodes: readonly Joined<'reward'>[]): Metrics {
-  const names = Object.keys(episodes[0]!.reward.parts);
+  const names = new Set(episodes.flatMap(({ reward }) => Object.keys(reward.parts)));
   return Object.fromEntries(
-    names.map((name) => [
-      `scores/${name}`,
-      episodes.reduce((sum, { reward }) => sum + reward.parts[name]!, 0) / episodes.length,
-    ]),
+    [...names].flatMap((name) => {
+      const scores = episodes.flatMap(({ reward }) => reward.parts[name] ?? []);
+      if (scores.length === 0) return [];
+      return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
+    }),
   );
 }
 

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LogError } from '@rlhf-streams/log';
 import { parseModelConfig } from '@rlhf-streams/model';
+import { wholeModel } from '@rlhf-streams/serving';
 import { findModel, parseModelName, refused } from '../export/models.js';
 import { checkedTarget } from '../export/target.js';
 import type { Client } from '../place/client.js';
@@ -25,7 +26,8 @@ export async function exportModel(
   const name = parseModelName(source);
   const place = await openFinished(where);
   try {
-    const { version, step, artifact } = await findModel(place, name);
+    const { version, step, model } = await findModel(place, name);
+    const artifact = wholeModel(model);
     const files = await readdir(await place.artifacts.fetch(artifact), { recursive: true });
     const target = await checkedTarget(directory, files, force);
     await place.artifacts.materialise(artifact, target).catch((error) => {

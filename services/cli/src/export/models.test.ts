@@ -30,7 +30,7 @@ const artifactOf = (version: number): ArtifactRef => {
 const published = (version: number, run = 'sft'): NewEvent => ({
   type: 'policy.published',
   id: `${run}/version/${version}`,
-  data: { run, version, step: version, artifact: artifactOf(version) },
+  data: { run, version, step: version, model: { base: artifactOf(version) } },
 });
 const completed = (step: number, run = 'sft'): NewEvent => ({
   type: 'step.completed',
@@ -39,7 +39,7 @@ const completed = (step: number, run = 'sft'): NewEvent => ({
     run,
     step,
     policyVersion: step + 1,
-    published: artifactOf(step + 1),
+    published: { base: artifactOf(step + 1) },
     split: 'train',
     metrics: {},
   },
@@ -63,11 +63,11 @@ describe('the model of a run', () => {
   beforeEach(() => events.publish([requested(sft), completed(2), completed(5), completed(8), published(9)]));
 
   it('is its newest version', async () => {
-    expect(await find('sft')).toMatchObject({ version: 9, step: 9, artifact: artifactOf(9) });
+    expect(await find('sft')).toMatchObject({ version: 9, step: 9, model: { base: artifactOf(9) } });
   });
 
   it('is an older one that only its step tells of', async () => {
-    expect(await find('sft@3')).toEqual({ version: 3, step: 3, artifact: artifactOf(3) });
+    expect(await find('sft@3')).toEqual({ version: 3, step: 3, model: { base: artifactOf(3) } });
   });
 
   it('is the newest that is stored', async () => {

@@ -1,7 +1,7 @@
 /** Finds the model that `RUN` or `RUN@VERSION` names: the log must have an event of it, and it must still be stored. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { Events } from '@rlhf-streams/bus';
-import { nearest } from '@rlhf-streams/events';
+import { artifactsOf, nearest } from '@rlhf-streams/events';
 import {
   ARTIFACT_TOPICS,
   applyRunEvent,
@@ -52,7 +52,7 @@ export async function findModel(
 
   const stored: PublishedModel[] = [];
   for (const model of [...models.values()].sort((a, b) => a.version - b.version))
-    if (await artifacts.has(model.artifact)) stored.push(model);
+    if (await isStored(artifacts, model)) stored.push(model);
   if (stored.length === 0) {
     throw refused(
       `expected a model of run ${run} to be stored, got none of ${models.size}: is this where its services keep artifacts (--directory, RLHF_ARTIFACTS_URL)?`,
@@ -65,6 +65,11 @@ export async function findModel(
     ? `version ${wanted} of run ${run} was removed when artifacts were collected`
     : `run ${run} has published no version ${wanted}`;
   throw refused(`${what}; there are ${listed(stored)}`);
+}
+
+async function isStored(artifacts: Pick<ArtifactStore, 'has'>, { model }: PublishedModel): Promise<boolean> {
+  const all = await Promise.all(artifactsOf(model).map((artifact) => artifacts.has(artifact)));
+  return all.every(Boolean);
 }
 
 async function readRunModels(events: Pick<Events, 'readAll'>): Promise<Map<string, RunModels>> {

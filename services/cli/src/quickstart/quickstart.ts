@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
+import { wholeModel } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
@@ -40,7 +41,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     );
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);
-    const results = await readResults(client.events);
+    const results = await readResults(client);
     const verdict = verdictOf(results.policies);
     const checkpoints = await exportCheckpoints(client, directory);
 
@@ -111,7 +112,7 @@ async function exportCheckpoints({ events, artifacts }: Client, directory: strin
   return Promise.all(
     ['sft', 'reward', 'ppo', 'dpo'].map(async (name) => {
       const path = resolve(directory, 'checkpoints', name);
-      await artifacts.materialise(newest.get(name)!.artifact, path);
+      await artifacts.materialise(wholeModel(newest.get(name)!.model), path);
       return { name, path };
     }),
   );

@@ -26,7 +26,7 @@ const request = (config: RunConfigInput): NewEvent => ({
 const start = (run: string): NewEvent => ({
   type: 'run.started',
   id: `${run}/started`,
-  data: { run, config: {}, steps: 3, testItems: 0, artifacts: {}, from: {} },
+  data: { run, config: {}, steps: 3, testItems: 0, models: {}, artifacts: {}, from: {} },
 });
 const step = (run: string, step: number): NewEvent => ({
   type: 'step.completed',

@@ -65,7 +65,7 @@ function endedRun(runs: ReadonlyMap<string, RunView>, run: string): RunView & { 
   }
   const { config } = view;
   if (!hasEnded(view)) throw refused(`expected run ${run} to have ended, it is ${view.status}`);
-  if (!config || !view.artifacts) throw refused(`expected a run that was started, ${run} never was`);
+  if (!config || !view.models) throw refused(`expected a run that was started, ${run} never was`);
   return { ...view, config };
 }
 

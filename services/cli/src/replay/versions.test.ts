@@ -20,12 +20,20 @@ const artifact = (n: number) => ({ uri: `artifact:${sha256(n)}`, sha256: sha256(
 const published = (run: string, version: number): NewEvent => ({
   type: 'policy.published',
   id: `${run}/version/${version}`,
-  data: { run, version, step: version, artifact: artifact(version) },
+  data: { run, version, step: version, model: { base: artifact(version) } },
 });
 const started = (run: string): NewEvent => ({
   type: 'run.started',
   id: `${run}/started`,
-  data: { run, config: {}, steps: 3, testItems: 0, artifacts: { policy: artifact(9) }, from: {} },
+  data: {
+    run,
+    config: {},
+    steps: 3,
+    testItems: 0,
+    models: { policy: { base: artifact(9) } },
+    artifacts: {},
+    from: {},
+  },
 });
 const completed = (run: string, step: number, version?: number): NewEvent => ({
   type: 'step.completed',
@@ -36,7 +44,7 @@ const completed = (run: string, step: number, version?: number): NewEvent => ({
     policyVersion: step + 1,
     split: 'train',
     metrics: {},
-    ...(version !== undefined && { published: artifact(version) }),
+    ...(version !== undefined && { published: { base: artifact(version) } }),
   },
 });
 

@@ -1,5 +1,6 @@
 /** The policy versions of two runs, compared by the SHA-256 of what they published. */
 import type { Events } from '@rlhf-streams/bus';
+import { modelKey } from '@rlhf-streams/events';
 import { ARTIFACT_TOPICS, artifactRoles, publishedModel } from '@rlhf-streams/runs';
 
 /** SHA-256 by version. */
@@ -12,9 +13,9 @@ export async function versionsOf(events: Pick<Events, 'readAll'>, run: string): 
     if (event.data.run !== run) continue;
     if (event.type === 'policy.published' || event.type === 'step.completed') {
       const model = publishedModel(event);
-      if (model) versions.set(model.version, model.artifact.sha256);
+      if (model) versions.set(model.version, modelKey(model.model));
     } else if (event.type === 'run.started')
-      versions.set(0, event.data.artifacts[artifactRoles.policy]!.sha256);
+      versions.set(0, modelKey(event.data.models[artifactRoles.policy]!));
   }
   return versions;
 }

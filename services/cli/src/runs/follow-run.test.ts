@@ -56,7 +56,8 @@ describe('a run on a log', () => {
       config: {},
       steps: 2,
       testItems: 0,
-      artifacts: { policy: { uri: 'a', sha256: 'a'.repeat(64) } },
+      models: { policy: { base: { uri: 'a', sha256: 'a'.repeat(64) } } },
+      artifacts: {},
       from: {},
     },
   };

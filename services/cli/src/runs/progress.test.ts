@@ -11,7 +11,7 @@ const step = (step: number, metrics: Record<string, number>, split: 'train' | 't
   split,
   metrics,
 });
-const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
+const started = { run: 'r', config: {}, steps: 2, testItems: 0, models: {}, artifacts: {}, from: {} };
 const waiting = {
   run: 'r',
   step: 1,
@@ -64,7 +64,7 @@ describe('on a file or a pipe', () => {
 
   it('tells at once what became of the rows, where some were lost', async () => {
     const dropped = { 'longer than the context of 64 tokens': 48 };
-    const started = { run: 'r', config: {}, steps: 1, testItems: 0, artifacts: {}, from: {} };
+    const started = { run: 'r', config: {}, steps: 1, testItems: 0, models: {}, artifacts: {}, from: {} };
     const output = await shown(undefined, (line) => {
       line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } });
       line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } });
@@ -133,7 +133,7 @@ describe('on a terminal', () => {
   });
 
   it('keeps what became of the rows above itself', async () => {
-    const started = { run: 'r', config: {}, steps: 2, testItems: 0, artifacts: {}, from: {} };
+    const started = { run: 'r', config: {}, steps: 2, testItems: 0, models: {}, artifacts: {}, from: {} };
     const output = await shown({ columns: 200 }, (line) =>
       line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }),
     );

@@ -19,7 +19,7 @@ export interface ProgressLine extends RunObserver {
 const TOLD_EVERY_MS = 30_000;
 
 export function progressLine(
-  about: { readonly label: string; readonly method: MethodName; readonly steps: number },
+  about: { readonly label: string; readonly method: MethodName; readonly steps?: number | undefined },
   out: NodeJS.WriteStream = process.stdout,
 ): ProgressLine {
   const shown = methods[about.method].progress;
@@ -33,7 +33,7 @@ export function progressLine(
 
   const text = () => {
     const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
-    const steps = `${Math.min(done, total)}/${total}`.padStart(9);
+    const steps = `${Math.min(done, total ?? done)}/${total ?? '?'}`.padStart(9);
     const numbers = [...pick(shown.step, train), ...pick(shown.heldOut, test)].join('  ');
     return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}`;
   };
@@ -62,7 +62,9 @@ export function progressLine(
       if (split === 'train') {
         done = step + 1;
         train = metrics;
-      } else test = metrics;
+      }
+      // Not every step measures held-out items: the last measures stay.
+      test = { ...test, ...metrics };
       draw();
     },
     waiting({ waitingFor, sinceMs }) {

@@ -1,7 +1,7 @@
 /** Finds the models that a configuration names, and reads their configurations and tokenizers, but no weights. */
 import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { ArtifactRef } from '@rlhf-streams/events';
+import type { ModelRef } from '@rlhf-streams/events';
 import {
   checkpointFiles,
   describeCheckpoint,
@@ -19,6 +19,7 @@ import {
   sourceText,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { wholeModel } from '@rlhf-streams/serving';
 import { CoordinatorError } from '../errors.js';
 import { type FoundModel, named, takesGold } from './found.js';
 
@@ -27,7 +28,7 @@ export interface Place {
   /** Holds the files of the model and no others. */
   readonly directory: string;
   /** Absent while the folder has not been stored. */
-  readonly artifact?: ArtifactRef;
+  readonly ref?: ModelRef;
 }
 
 export type Found = FoundModel & { readonly place?: Place };
@@ -36,7 +37,7 @@ export interface FindDependencies {
   readonly context: Pick<ServiceContext, 'artifacts'>;
   readonly runs: ReadonlyMap<string, RunView>;
   /** The newest model that each run has published. */
-  readonly published: ReadonlyMap<string, ArtifactRef>;
+  readonly published: ReadonlyMap<string, ModelRef>;
   /** Folder for links to files in users' folders; the caller removes it. */
   readonly temporary: string;
   readonly signal: AbortSignal;
@@ -118,8 +119,8 @@ async function placeOf(
   const { artifacts } = context;
   switch (source.from) {
     case 'run': {
-      const artifact = published.get(source.run);
-      if (artifact) return { directory: await artifacts.fetch(artifact, { signal }), artifact };
+      const ref = published.get(source.run);
+      if (ref) return { directory: await artifacts.fetch(wholeModel(ref), { signal }), ref };
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
         `${named(model)}: expected run ${source.run} to have published a model, got none`,
@@ -133,7 +134,7 @@ async function placeOf(
           cause: error,
         });
       });
-      return { directory: await fetched, artifact };
+      return { directory: await fetched, ref: { base: artifact } };
     }
     case 'path':
       return { directory: await viewOf(resolve(source.path), model, join(temporary, model.name)) };

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef, DataFor, ModelRecord } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, ModelRecord, ModelRef, RunStream } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
@@ -13,21 +13,24 @@ import {
   newestVersions,
   type RunConfig,
   replayed,
-  runsBuiltOn,
   sourceText,
   specOf,
+  trainingSteps,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { wholeModel } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
-import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
+import { describeAt, type Found, findModel, madeFrom, type Place } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
-import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
+import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
-export interface Preparation extends Pick<DataFor<'run.started'>, 'models' | 'memory' | 'data'> {
+export interface Preparation
+  extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data' | 'streams'> {
+  readonly models: Record<string, ModelRef>;
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
   readonly steps: number;
@@ -42,8 +45,8 @@ export interface PrepareDependencies extends SourceDependencies {
   readonly machine: () => Machine;
 }
 
-/** A model with the artifact that holds it. */
-type Stored = Found & { readonly place: { readonly artifact: ArtifactRef; readonly directory: string } };
+/** A model, or gold reward, that is in the artifact store. */
+type Stored = Found & { readonly place: Required<Place> };
 
 /** @throws CoordinatorError when a source is unknown, failed or does not fit; errors of reading data. */
 export async function prepare(
@@ -56,8 +59,7 @@ export async function prepare(
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
   // All waits come before the first put: until `run.started` names an artifact, only its age keeps it from collection.
-  refuseCircle(dependencies.runs.state, config);
-  await Promise.all(runsBuiltOn(config).map((run) => completed(dependencies.runs, run, signal)));
+  await completed(dependencies, config, signal);
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
@@ -78,18 +80,29 @@ export async function prepare(
       return { models, items, lengths, ...made };
     });
 
-    const { models, items, test, lengths } = prepared;
+    const { models, items, counts, lengths } = prepared;
+    const streams = streamsOf(config, counts);
+    const roles = byRole(config, models);
     return {
-      artifacts: { ...artifactsOf(config, models), [artifactRoles.items]: items },
-      models: recordsOf(config, models),
+      ...usedBy(roles, items),
+      described: describe(roles),
       memory: memoryOf(config, models, lengths.longest, machine()),
-      steps: config.steps,
-      // Held-out prompts are for sampling runs that ask for them; nothing is evaluated on them at the end of this run.
-      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
+      // The first stream is what steps are made for.
+      steps: trainingSteps(config, streams[0]!.items),
+      streams,
+      testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
       data: prepared.data,
     };
   });
 }
+
+/** What the steps of a run draw from. A stream that has nothing to draw from is none. */
+const streamsOf = (config: RunConfig, counts: Readonly<Record<RunStream['split'], number>>): RunStream[] => {
+  const { data, streams } = specOf(config);
+  return streams
+    .map(({ name, split }) => ({ stream: name, kind: data.kind, split, items: counts[split] }))
+    .filter(({ items }) => items > 0);
+};
 
 /** The models in the order of `namedModels`, the run's own first. */
 async function findModels(
@@ -99,7 +112,7 @@ async function findModels(
   signal: AbortSignal,
 ): Promise<Found[]> {
   const versions = await newestVersions(context.events.readAll(['policy-versions'], { signal }));
-  const published = new Map([...versions].map(([run, { artifact }]) => [run, artifact]));
+  const published = new Map([...versions].map(([run, { model }]) => [run, model]));
   const dependencies = { context, runs: runs.state, published, temporary, signal };
   const found: Found[] = [];
   for (const model of namedModels(config)) found.push(await findModel(dependencies, model));
@@ -116,10 +129,11 @@ async function stored(
   signal: AbortSignal,
 ): Promise<Stored> {
   const { source, name, place } = model;
-  if (place?.artifact) return { ...model, place: { ...place, artifact: place.artifact } };
+  if (place?.ref) return { ...model, place: { ...place, ref: place.ref } };
   if (place) {
     const artifact = await artifacts.putDirectory(place.directory, { signal });
-    return { ...model, place: { artifact, directory: await artifacts.fetch(artifact, { signal }) } };
+    const directory = await artifacts.fetch(artifact, { signal });
+    return { ...model, place: { ref: { base: artifact }, directory } };
   }
   const out = join(temporary, name);
   if (source.from === 'new')
@@ -127,7 +141,10 @@ async function stored(
   else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
   const artifact = await artifacts.putDirectory(out, { signal });
   const directory = await artifacts.fetch(artifact, { signal });
-  return { ...(await describeAt({ directory }, model, madeFrom)), place: { artifact, directory } };
+  return {
+    ...(await describeAt({ directory }, model, madeFrom)),
+    place: { ref: { base: artifact }, directory },
+  };
 }
 
 function readersOf(models: readonly Stored[]) {
@@ -150,18 +167,22 @@ function byRole(config: RunConfig, models: readonly Stored[]): Record<string, St
   return roles;
 }
 
-const artifactsOf = (config: RunConfig, models: readonly Stored[]): Record<string, ArtifactRef> =>
-  Object.fromEntries(
-    Object.entries(byRole(config, models)).map(([role, { place }]) => [role, place.artifact]),
-  );
+/** What `run.started` lists: models are told from what is none. */
+function usedBy(roles: Readonly<Record<string, Stored>>, items: ArtifactRef) {
+  const models: Record<string, ModelRef> = {};
+  const artifacts: Record<string, ArtifactRef> = { [artifactRoles.items]: items };
+  for (const [role, { kind, place }] of Object.entries(roles))
+    if (kind === 'gold reward') artifacts[role] = place.ref.base;
+    else models[role] = place.ref;
+  return { models, artifacts };
+}
 
-const recordsOf = (config: RunConfig, models: readonly Stored[]): Record<string, ModelRecord> =>
+const describe = (roles: Readonly<Record<string, Stored>>): Record<string, ModelRecord> =>
   Object.fromEntries(
-    Object.entries(byRole(config, models)).map(([role, { source, kind, shape, place }]) => [
+    Object.entries(roles).map(([role, { source, kind, shape }]) => [
       role,
       {
         source: sourceText(source),
-        artifact: place.artifact,
         // Admission lets no other kind pass.
         kind: kind as ModelRecord['kind'],
         ...(shape && {
@@ -185,7 +206,7 @@ async function resolveData(
       return { feedback: await readFeedback(context, source.collection, signal) };
     case 'run': {
       const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
-      return { recorded, policy: await context.artifacts.fetch(policy, { signal }) };
+      return { recorded, policy: await context.artifacts.fetch(wholeModel(policy), { signal }) };
     }
     default:
       return { source };

@@ -1,5 +1,5 @@
-/** Prepares a replay: it takes the artifacts of the run that it replays, and where that run's events begin. */
-import type { ArtifactRef } from '@rlhf-streams/events';
+/** Prepares a replay: it takes the models and artifacts of the run that it replays, and where that run's events begin. */
+import type { ArtifactRef, ModelRef } from '@rlhf-streams/events';
 import {
   type ReplayExtent,
   type RunConfig,
@@ -9,10 +9,11 @@ import {
   stepsCompleted,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { ended, type SourceDependencies } from './sources.js';
+import { ended, requestedRuns, type SourceDependencies } from './sources.js';
 
-/** A replay has the artifacts of the run that it replays, and reads the topics from where that run did. */
+/** A replay has the models and artifacts of the run that it replays, and reads the topics from where that run did. */
 export interface ReplayPreparation extends ReplayExtent {
+  readonly models: Record<string, ModelRef>;
   readonly artifacts: Record<string, ArtifactRef>;
   readonly from: Record<string, number[]>;
 }
@@ -25,23 +26,29 @@ export async function prepareReplay(
   signal: AbortSignal,
 ): Promise<ReplayPreparation> {
   if (source === config.run) throw unfit(`expected run ${source} to replay another run, not itself`);
-  const view = await ended(dependencies.runs, source, signal);
+  const view = await ended(dependencies, source, await requestedRuns(dependencies, signal), signal);
   const original = view.config && replayed(view.config);
   if (original !== undefined) {
     throw unfit(`expected a run with events of its own, got ${source}, a replay: name ${original} instead`);
   }
-  if (!view.config || !view.artifacts) {
+  if (!view.config || !view.models) {
     const why = view.cause?.message ?? 'no cause given';
     throw unfit(`expected a run that was started; ${source} never was, it is ${view.status}: ${why}`);
   }
   // Read from the log itself, as a projection may lag behind it.
   const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
   const completed = await stepsCompleted(metrics, source);
-  const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });
-  const from = Object.fromEntries(
-    specOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
-  );
-  return { ...extent, artifacts: { ...view.artifacts }, from };
+  const { steps, streams, testItems } = view;
+  const extent = replayExtent(config, {
+    config: view.config,
+    steps,
+    streams,
+    testItems,
+    completed,
+  });
+  const topics = ['steps' as const, ...specOf(config).joins];
+  const from = Object.fromEntries(topics.map((topic) => [topic, [...(view.from[topic] ?? [])]]));
+  return { ...extent, models: { ...view.models }, artifacts: { ...view.artifacts }, from };
 }
 
 const unfit = (message: string) => new CoordinatorError('RUN_SOURCE_UNFIT', message);

@@ -1,10 +1,21 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Build, Cause, DataAccount, ModelRecord } from '@rlhf-streams/events';
 import {
+  ArtifactRef,
+  Build,
+  Cause,
+  DataAccount,
+  ModelRecord,
+  type ModelRef,
+  Tags,
+} from '@rlhf-streams/events';
+import {
+  hasEnded,
+  isArchived,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
   runStatuses,
+  runsBuiltOn,
   stepsOf,
 } from '@rlhf-streams/runs';
 import { z } from 'zod';
@@ -27,11 +38,20 @@ export const RunSummary = z
     run: z.string(),
     method: Method.optional().describe('absent when the request held no valid configuration'),
     status: Status,
+    experiment: z.string().optional().describe('the runs that it was requested with'),
+    tags: Tags.optional(),
+    waitsFor: z
+      .array(z.string())
+      .optional()
+      .describe('runs that it builds on and that have not ended: it starts when all have completed'),
     requestedAt: z.iso.datetime(),
     endedAt: z.iso.datetime().optional(),
     steps: z.object({
       done: z.int(),
-      total: z.int().optional().describe('training steps, and one more where held-out items are evaluated'),
+      total: z
+        .int()
+        .optional()
+        .describe('of an earlier build, one more than it trains where held-out items are evaluated'),
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
@@ -49,13 +69,24 @@ const Waiting = z.object({
   deadlineMs: z.int().describe('the run fails after waiting for this time'),
 });
 
+const ShownModel = z.object({
+  artifact: ArtifactRef.describe('the whole model, or what its adapter was trained on'),
+  adapter: ArtifactRef.optional(),
+});
+
 export const Run = RunSummary.extend({
   config: RunConfig.optional(),
-  artifacts: z.record(z.string(), ArtifactRef).optional().describe('models, scorers and datasets by role'),
-  models: z.record(z.string(), ModelRecord).optional().describe('what models and scorers are, by role'),
+  artifacts: z
+    .record(z.string(), ArtifactRef)
+    .optional()
+    .describe('models, scorers and datasets by role; of a model with an adapter its base'),
+  models: z
+    .record(z.string(), ModelRecord.extend(ShownModel.shape))
+    .optional()
+    .describe('what models and scorers are, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   policy: z
-    .object({ version: z.int(), step: z.int().describe('steps done'), artifact: ArtifactRef })
+    .object({ version: z.int(), step: z.int().describe('steps done'), ...ShownModel.shape })
     .optional()
     .describe('the newest published'),
   build: Build.optional().describe('of the coordinator that started it'),
@@ -65,6 +96,16 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  archive: z
+    .object({
+      artifact: ArtifactRef,
+      records: z.record(z.string(), z.int()).describe('by topic'),
+      whole: z
+        .boolean()
+        .describe('whether it holds all events: not of a run that went on after it was archived'),
+    })
+    .optional()
+    .describe('where its events are kept, beside the log, some time after it has ended'),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -74,22 +115,30 @@ export const Run = RunSummary.extend({
 export type RunSummary = z.output<typeof RunSummary>;
 export type Run = z.output<typeof Run>;
 
-type Projections = Pick<RunsContext, 'history' | 'replicas'>;
+type Projections = Pick<RunsContext, 'runs' | 'history' | 'replicas'>;
 
 const iso = (time: number): string => new Date(time).toISOString();
 
-export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'history'>): RunSummary {
-  const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
+export function summaryOf(
+  state: RunView,
+  { runs, history }: Pick<RunsContext, 'runs' | 'history'>,
+): RunSummary {
+  const { run, config, status, experiment, tags, requestedAt, endedAt, cause, paused } = state;
+  const total = stepsOf(state);
   const policyVersion = history.versions.get(run)?.version;
+  const waitsFor = waitedFor(state, runs.state);
   return {
     run,
     ...(config && { method: config.method }),
     status,
+    ...(experiment !== undefined && { experiment }),
+    ...(tags && { tags }),
+    ...(waitsFor.length > 0 && { waitsFor }),
     requestedAt: iso(requestedAt),
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
       done: stepsDone(history.progress.get(run)),
-      ...(config && { total: stepsOf(config, testItems, steps) }),
+      ...(total !== undefined && { total }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
@@ -97,8 +146,17 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
   };
 }
 
+function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[] {
+  if (!state.config || state.artifacts || hasEnded(state)) return [];
+  return runsBuiltOn(state.config).filter((run) => {
+    const source = runs.get(run);
+    return source && !hasEnded(source);
+  });
+}
+
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges, archive } = state;
+  const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
@@ -107,13 +165,22 @@ export function viewOf(state: RunView, projections: Projections): Run {
   return {
     ...summaryOf(state, projections),
     ...(config && { config }),
-    ...(artifacts && { artifacts }),
-    ...(models && { models }),
+    ...(uses && { artifacts: uses }),
+    ...(uses &&
+      described && {
+        models: mapValues(described, (record, role) => ({
+          ...record,
+          ...shown(models![role] ?? { base: uses[role]! }),
+        })),
+      }),
     ...(data && { data }),
     ...(build && { build }),
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
-      policy: { version: published.version, step: published.step, artifact: published.artifact },
+      policy: { version: published.version, step: published.step, ...shown(published.model) },
+    }),
+    ...(archive && {
+      archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
@@ -121,6 +188,14 @@ export function viewOf(state: RunView, projections: Projections): Run {
     links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },
   };
 }
+
+const shown = ({ base, adapter }: ModelRef) => ({ artifact: base, ...(adapter && { adapter }) });
+
+const mapValues = <From, To>(
+  record: Readonly<Record<string, From>>,
+  to: (value: From, key: string) => To,
+): Record<string, To> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, to(value, key)]));
 
 /** What the step under way lacks. What the run said of a step that is done by now no longer holds. */
 const waitingOf = ({ run, waiting }: RunView, { history }: Projections): RunView['waiting'] =>
