@@ -161,6 +161,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       policyVersion: count,
       finishReason: fc.constantFrom('stop' as const, 'length' as const),
       temperature: number.map(Math.abs),
+      sampler: fc.integer({ min: 1 }),
     }),
   ),
   'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),

@@ -244,6 +244,13 @@ const rollouts = defineTopic({
         policyVersion: PolicyVersion,
         finishReason: z.enum(['stop', 'length']),
         temperature: z.number().min(0),
+        sampler: z
+          .int()
+          .min(1)
+          .optional()
+          .describe(
+            'version of the sampler that drew the tokens: 2 by the softmax in float32 of the program of the model; 1, or absent, by weights in float64',
+          ),
       }).refine((r) => r.logprobs.length === r.tokens.length, 'expected one log-prob a token'),
     ),
     defineEvent(

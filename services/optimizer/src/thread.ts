@@ -54,7 +54,7 @@ const api = {
       models,
       checkpoint,
       engine,
-      lanes: workers,
+      workers,
       build,
       memoryBytes,
     });

@@ -14,7 +14,9 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  readWeights,
   requireMemory,
+  SAMPLER,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
@@ -41,6 +43,8 @@ export interface Work {
 
 export interface Sampled extends Completion {
   readonly text: string;
+  /** The version of the sampler that drew the tokens. */
+  readonly sampler: number;
 }
 
 /** A completion to sample for somebody who reads along. */
@@ -94,9 +98,11 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: ({ key, config, parameters, tokenizer }) => {
+  open: async ({ key, directory, config, tokenizer }) => {
     if (!tokenizer)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
+    const tensors = await readWeights(directory, config);
+    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     return {
       config,
       weights: { version: key, parameters },
@@ -123,7 +129,8 @@ const api = {
   async generate(key: string, work: Work): Promise<Sampled> {
     const { config, weights, tokenizer } = models.of(key);
     const completion = await generatorFor(config).generate(requestOf(weights, work));
-    return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {

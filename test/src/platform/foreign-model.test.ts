@@ -184,7 +184,8 @@ it('is scored as the tokenizer of each scorer begins and ends texts, without one
     const { config, tensors } = await readCheckpoint(directory);
     const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     const engine = onnxEngine({ threads: 1 });
-    const [score] = await rewardScorer(engine, config).score(parameters, [[...encode(text), ...end]]);
+    const scorer = rewardScorer(engine, config, { hash: directory, values: parameters });
+    const [score] = await scorer.score([{ tokens: [...encode(text), ...end] }]);
     await engine.close();
     return score;
   };
