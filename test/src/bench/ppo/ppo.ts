@@ -29,21 +29,32 @@ export const ppo: Measurement = {
       }
     }
     const typical = (kind: string, of: (step: StepTimes) => number) => median(measured.get(kind)!.map(of));
-    const row = (stage: string, of: (step: StepTimes) => number): Row => ({
+    const row = (
+      stage: string,
+      of: (step: StepTimes) => number,
+      log: (step: StepTimes) => number = () => Number.NaN,
+    ): Row => ({
       stage,
       ...Object.fromEntries(
         kinds.flatMap((kind) => [
           [`${kind} ms`, typical(kind, of)],
           [`${kind} %`, typical(kind, (step) => (100 * of(step)) / step.total)],
+          [`${kind} log ms`, typical(kind, log)],
         ]),
       ),
     });
+    const waited = ({ log }: StepTimes) => Object.values(log).reduce((sum, ms) => sum + ms, 0);
     const total = ({ total }: StepTimes) => total;
     return {
       rows: [
-        ...(Object.keys(stages) as Stage[]).map((stage) => row(stages[stage], (step) => step.stages[stage])),
-        row('a step', total),
-        row('- waiting for the log', (step) => step.log),
+        ...(Object.keys(stages) as Stage[]).map((stage) =>
+          row(
+            stages[stage],
+            (step) => step.stages[stage],
+            (step) => step.log[stage],
+          ),
+        ),
+        row('a step', total, waited),
         row('- a write to the log under way', (step) => step.writing),
       ],
       figures: {
@@ -56,9 +67,10 @@ export const ppo: Measurement = {
       notes: [
         `Medians of ${STEPS} steps after ${WARM_UP}, in ${ROUNDS} runs a log, one after another; a checkpoint every ${run.checkpointEvery} steps.`,
         'All services in one process on either log, so that one clock times all of them.',
-        'Waiting for the log: the four events that follow upon one another in a step (completion, last prompt, last',
-        'rollout, last score or log-prob), each from the call that writes it until a reader has it. A consumer that',
-        'commits the batch before may add a sync to each. Other writes are under way while something computes.',
+        'Log ms is what of a stage was waiting for the log: the four events that follow upon one another in a step',
+        '(completion, last prompt, last rollout, last score or log-prob), each from the call that writes it until a reader',
+        'has it. A consumer that commits the batch before may add a sync to each. Other writes are under way while',
+        'something computes.',
       ],
     };
   },
