@@ -33,6 +33,7 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
+const byTag = fc.dictionary(run, fc.string({ maxLength: 200 }), { maxKeys: 4, noNullPrototype: true });
 const metrics = byName(number);
 
 /** Where an item stands in its run, and the ids that follow from it. */
@@ -75,7 +76,10 @@ const opinion = fc
   .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
-  'run.requested': fc.record({ run, config }),
+  'run.requested': fc.record(
+    { run, config, experiment: run, order: count, tags: byTag },
+    { requiredKeys: ['run', 'config'] },
+  ),
   'run.started': fc.record({
     run,
     config,
@@ -84,6 +88,12 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     models: byName(model),
     artifacts: byName(artifact),
     from: byName(fc.array(count, { maxLength: 6 })),
+  }),
+  'run.archived': fc.record({
+    run,
+    archive: artifact,
+    until: byName(fc.array(count, { maxLength: 6 })),
+    counts: byName(count),
   }),
   'run.waiting': fc.record({
     run,

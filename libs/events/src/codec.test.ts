@@ -69,6 +69,9 @@ describe('events of every type', () => {
           'applied',
           'role',
           'messages',
+          'experiment',
+          'order',
+          'tags',
         ];
         const required = Object.keys(data).filter((name) => !optional.includes(name));
         const missing = required[n % required.length]!;

@@ -8,6 +8,28 @@ export const RunId = z
     'a run id is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
   );
 
+/** Runs that were asked for together are an experiment; what it is called is written as a run id is. */
+export const ExperimentName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,99}$/,
+    'an experiment is called by 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit',
+  );
+
+/** What people find runs by. */
+export const Tags = z
+  .record(
+    z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+        'a tag is named by 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+      ),
+    z.string().max(200),
+  )
+  .describe('text by name');
+export type Tags = z.output<typeof Tags>;
+
 export const Step = z.int().min(0).describe('training step, from 0');
 export const PolicyVersion = z
   .int()

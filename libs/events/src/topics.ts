@@ -11,6 +11,7 @@ import {
   Cause,
   CollectionName,
   DataAccount,
+  ExperimentName,
   LogPositions,
   Logprobs,
   Message,
@@ -23,6 +24,7 @@ import {
   Split,
   Step,
   StepStamp,
+  Tags,
   Text,
   Tokens,
 } from './schemas.js';
@@ -33,7 +35,7 @@ const Config = z.record(z.string(), z.unknown());
 const DAY = 24 * 60 * 60 * 1000;
 const Conversation = z.array(Message).min(1).optional();
 
-/** Work in flight is kept a week: long enough to replay and to inspect. */
+/** Work in flight stays on its topics for a week, and in archives for as long as artifacts are kept. */
 const WEEK = 7 * DAY;
 const PARTITIONS = 6;
 
@@ -47,7 +49,22 @@ const runs = defineTopic({
   cleanup: 'delete',
   state: true,
   events: [
-    defineEvent('run.requested', 1, 'Somebody asks for a run', z.object({ run: RunId, config: Config })),
+    defineEvent(
+      'run.requested',
+      1,
+      'Somebody asks for a run',
+      z.object({
+        run: RunId,
+        config: Config,
+        experiment: ExperimentName.optional().describe('the runs that were asked for together'),
+        order: z
+          .int()
+          .min(0)
+          .optional()
+          .describe('where the run stands among those of its experiment, from 0'),
+        tags: Tags.optional(),
+      }),
+    ),
     defineEvent(
       'run.started',
       2,
@@ -122,6 +139,17 @@ const runs = defineTopic({
     ),
     defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
     defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
+    defineEvent(
+      'run.archived',
+      1,
+      'The run has ended, and an artifact holds its events of every archived topic: topics may lose them now',
+      z.object({
+        run: RunId,
+        archive: ArtifactRef,
+        until: LogPositions.describe('where the topics were read to'),
+        counts: z.record(z.string(), z.int().min(0)).describe('archived records by topic'),
+      }),
+    ),
   ],
 });
 
@@ -418,6 +446,7 @@ const trainingMetrics = defineTopic({
       StepStamp.extend({
         policyVersion: PolicyVersion.describe('after the step'),
         published: ModelRef.optional().describe('the policy version that was published with the step'),
+        results: ArtifactRef.optional().describe('a parquet file of what the step computed of each item'),
         split: Split.describe('test: an evaluation after the last training step'),
         metrics: z.record(z.string(), z.number()),
       }),
@@ -467,6 +496,20 @@ export const topics = {
 } as const;
 
 export type TopicName = keyof typeof topics;
+
+/** Topics whose events are those of runs: a run that has ended is archived with its events of all of them. */
+export const archivedTopics = [
+  'runs',
+  'prompts',
+  'rollouts',
+  'rewards',
+  'reference-logprobs',
+  'demonstrations',
+  'comparisons',
+  'policy-versions',
+  'training-metrics',
+] as const satisfies readonly TopicName[];
+export type ArchivedTopic = (typeof archivedTopics)[number];
 
 type DefinitionsOf<Name extends TopicName> = (typeof topics)[Name]['events'][number];
 

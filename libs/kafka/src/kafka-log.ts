@@ -1,6 +1,7 @@
 import type { EventLog } from '@rlhf-streams/log';
 import { createLog, type LogAdapter, partitionKey } from '@rlhf-streams/log/core';
 import { applyTopics, planTopics } from './admin/topics.js';
+import { trimTopics } from './admin/trim.js';
 import { createFeed } from './consumer/feed.js';
 import { readBatches } from './consumer/reading.js';
 import { openSubscription } from './consumer/subscription.js';
@@ -77,6 +78,8 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
       ]);
       return { earliest, latest };
     },
+
+    trim: (before) => trimTopics(direct, before),
 
     async committed(group, partitions) {
       const committed = await direct.attempt(`find what group ${group} has committed`, async () =>

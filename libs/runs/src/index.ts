@@ -2,6 +2,13 @@ export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
+  Experiment,
+  type ExperimentInput,
+  experimentMistakes,
+  parseExperiment,
+  sourcePath,
+} from './experiment.js';
+export {
   type ComparisonItem,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
@@ -65,8 +72,10 @@ export {
 export {
   applyRunEvent,
   hasEnded,
+  isArchived,
   isInUse,
   neverStarted,
+  type RunArchive,
   type RunView,
   readRuns,
   runStatuses,

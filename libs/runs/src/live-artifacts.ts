@@ -12,7 +12,7 @@ export type ArtifactEvent = TopicEvent<(typeof ARTIFACT_TOPICS)[number]> &
 
 /**
  * What must stay: everything that a run was started with; the newest version of each run and the checkpoint to go on
- * from; of runs that have not ended, everything that they published or were asked to use. The order of events matters
+ * from; the archive of each run, and the results of its steps; of runs that have not ended, everything that they published or were asked to use. The order of events matters
  * only within a run and topic, as the log keeps it.
  *
  * The log goes on while an artifact store collects. What is published meanwhile was put shortly before, and it is the
@@ -36,6 +36,7 @@ export async function liveArtifacts(
         keep(namedBy(event.data), publishedBy(published, event.data.run));
         break;
       case 'step.completed':
+        if (event.data.results) keep([event.data.results]);
         if (event.data.published)
           keep(artifactsOf(event.data.published), publishedBy(published, event.data.run));
         break;
@@ -50,6 +51,7 @@ export async function liveArtifacts(
     if (!view || !hasEnded(view)) keep(refs.values());
   }
   for (const view of runs.values()) {
+    if (view.archive) keep([view.archive.artifact]);
     if (!hasEnded(view) && view.config) keep(askedFor(view.config));
   }
   return [...live.values()];

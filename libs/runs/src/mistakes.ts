@@ -1,6 +1,6 @@
 /** Explains what is wrong with a run's configuration, and what to write instead. */
 import { nearest, plainName, shown } from '@rlhf-streams/events';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Setting } from './settings.js';
 
 /** One mistake by its path, with what was expected and what came. */
@@ -9,6 +9,12 @@ export interface Mistake {
   readonly message: string;
   readonly code: string;
 }
+
+/** Mistakes as the lines of an error: each with its path. */
+export const inWords = (mistakes: readonly Mistake[]): string =>
+  mistakes
+    .map(({ path, message }) => `  ${path.length > 0 ? `${z.core.toDotPath(path)}: ` : ''}${message}`)
+    .join('\n');
 
 /** The settings of each method's runs, by its name. */
 export type SettingsByMethod = Readonly<Record<string, readonly Setting[]>>;

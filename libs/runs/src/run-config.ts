@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { RunError } from './errors.js';
 import { type RunConfig as Config, type ConfigSchema, type MethodName, methods } from './methods/index.js';
-import { explainMistakes, type Mistake, UNEXPLAINED } from './mistakes.js';
+import { explainMistakes, inWords, type Mistake, UNEXPLAINED } from './mistakes.js';
 import { type NamedSource, sourcesIn } from './named-sources.js';
 import { type Setting, settingsOf } from './settings.js';
 import { replayed } from './steps.js';
@@ -49,8 +49,5 @@ export function runConfigMistakes(json: unknown): Mistake[] {
 export function parseRunConfig(json: unknown): RunConfig {
   const mistakes = runConfigMistakes(json);
   if (mistakes.length === 0) return RunConfig.parse(json);
-  const said = mistakes.map(
-    ({ path, message }) => `  ${path.length > 0 ? `${z.core.toDotPath(path)}: ` : ''}${message}`,
-  );
-  throw new RunError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${said.join('\n')}`);
+  throw new RunError('TRAINING_CONFIG_INVALID', `not a run's configuration:\n${inWords(mistakes)}`);
 }

@@ -8,9 +8,11 @@ import {
   type DataFor,
   type ModelRecord,
   type ModelRef,
+  type Tags,
   type TopicEvent,
 } from '@rlhf-streams/events';
 import { parseRunConfig, type RunConfig } from './run-config.js';
+import { sameRun } from './same-run.js';
 
 export const runStatuses = ['requested', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 type RunStatus = (typeof runStatuses)[number];
@@ -25,6 +27,11 @@ export interface RunView {
    */
   readonly requestOffset: number;
   readonly status: RunStatus;
+  /** The set of runs that it was asked for with. */
+  readonly experiment?: string;
+  /** Where it stands among the runs of its experiment. */
+  readonly order?: number;
+  readonly tags?: Tags;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
   /** The models that the run uses, by role: from `run.started` on. */
@@ -54,6 +61,17 @@ export interface RunView {
   readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;
+  /** Where topic `runs` has the event that ended it. */
+  readonly end?: { readonly partition: number; readonly offset: number };
+  /** Where its events are kept beside the log, once it has ended: of a run that goes on, those of its last end. */
+  readonly archive?: RunArchive;
+}
+
+/** The archive of a run, as `run.archived` announced it. */
+export interface RunArchive extends Omit<DataFor<'run.archived'>, 'run' | 'archive'> {
+  readonly artifact: ArtifactRef;
+  /** Milliseconds since the epoch at which it was announced. */
+  readonly time: number;
 }
 
 type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
@@ -67,6 +85,13 @@ export type RunEvent = TopicEvent<'runs'> & {
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
+
+/** Whether the archive of a run that has ended holds its end, and with it all its events. */
+export const isArchived = (view: Pick<RunView, 'status' | 'end' | 'archive'>): boolean =>
+  hasEnded(view) &&
+  view.archive !== undefined &&
+  view.end !== undefined &&
+  (view.archive.until.runs?.[view.end.partition] ?? 0) > view.end.offset;
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
 export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
@@ -114,8 +139,8 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, model: ModelRef): bo
 }
 
 /**
- * Applies one event. Only the first request of a run counts, and nothing after its end; but a run that ended before it
- * was started begins anew with its next request.
+ * Applies one event. Only the first request of a run counts, and nothing after its end but its archive; and a run that
+ * ended before it was started begins anew with its next request.
  */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
@@ -146,6 +171,7 @@ function begin(event: RunEvent): RunView | undefined {
     testItems: 0,
     from: {},
     requestedAt: event.time,
+    ...membership(event),
   } as const;
   try {
     return { ...view, config: parseRunConfig(config) };
@@ -154,12 +180,35 @@ function begin(event: RunEvent): RunView | undefined {
   }
 }
 
+type Request = RunEvent & { readonly type: 'run.requested' };
+
+const membership = ({
+  data: { experiment, order, tags },
+}: Request): Pick<RunView, 'experiment' | 'order' | 'tags'> => ({
+  ...(experiment !== undefined && { experiment }),
+  ...(order !== undefined && { order }),
+  ...(tags && { tags }),
+});
+
+/** A run that was asked for alone joins the first experiment that asks for the same. */
+function joining(view: RunView, event: Request): RunView | undefined {
+  if (view.experiment !== undefined || event.data.experiment === undefined) return undefined;
+  const config = begin(event)?.config;
+  return config && view.config && sameRun(view.config, config)
+    ? { ...view, ...membership(event) }
+    : undefined;
+}
+
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
-  if (hasEnded(view)) return neverStarted(view) ? begin(event) : undefined;
+  if (neverStarted(view)) return begin(event);
+  if (event.type === 'run.requested') return joining(view, event);
+  if (event.type === 'run.archived') {
+    const { run: _, archive: artifact, ...rest } = event.data;
+    return { ...view, archive: { artifact, ...rest, time: event.time } };
+  }
+  if (hasEnded(view)) return undefined;
   const { waiting: _, ...rest } = view;
   switch (event.type) {
-    case 'run.requested':
-      return undefined;
     case 'run.started': {
       const { paused: _, ...unpaused } = rest;
       return {
@@ -212,7 +261,8 @@ function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunV
   return { ...rest, status: rest.models ? 'running' : 'requested' };
 }
 
-function ended(view: RunView, { time }: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
+function ended(view: RunView, event: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
   const { paused: _, ...rest } = view;
-  return { ...rest, ...end, endedAt: time };
+  const { time, partition, offset } = event;
+  return { ...rest, ...end, endedAt: time, end: { partition, offset } };
 }

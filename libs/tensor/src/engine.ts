@@ -145,6 +145,16 @@ export function checkOutputs(specs: Specs, into: Buffers): void {
   }
 }
 
+/** @throws TensorError TENSOR_BAD_INPUT when the state has no such tensor */
+export function specOf(state: Specs, name: string): TensorSpec {
+  const spec = state[name];
+  if (spec) return spec;
+  throw new TensorError(
+    'TENSOR_BAD_INPUT',
+    `expected one of the tensors ${Object.keys(state).join(', ')}, got ${name}`,
+  );
+}
+
 function checkBuffer(
   code: 'TENSOR_BAD_INPUT' | 'TENSOR_BAD_OUTPUT',
   name: string,

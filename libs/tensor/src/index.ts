@@ -1,4 +1,3 @@
-export { capture } from './capture/capture.js';
 export {
   allocate,
   type Buffers,
@@ -21,4 +20,7 @@ export { requireDevice } from './engines/device.js';
 export { onnxEngine } from './engines/onnx.js';
 export type { Device } from './engines/session.js';
 export { TensorError } from './errors.js';
+export { type AdamW, type AdamWOptions, type AdamWTensors, adamWKernel } from './kernels/adamw.js';
+export { kernel } from './kernels/kernel.js';
+export { sumOfSquares } from './kernels/sum-of-squares.js';
 export { onnxPool } from './pool/pool.js';

@@ -103,9 +103,10 @@ async function started(
 ): Promise<RunView> {
   if (view.models) return view;
   const { run, config } = view;
+  const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
+  // Nothing of the run is on these topics yet, and what other runs did while it waited for them need not be read.
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
-  const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
   const data = {
     run,
     config: config! as unknown as Record<string, unknown>,

@@ -19,6 +19,7 @@ const index: z.output<typeof Index> = {
   version,
   links: {
     runs: '/v1/runs',
+    experiments: '/v1/experiments',
     deadLetters: '/v1/dead-letters',
     openapi: '/openapi.json',
     health: '/healthz',
@@ -52,6 +53,10 @@ export function createApi(): Api {
       },
       tags: [
         { name: 'runs', description: 'Training runs: request, watch, cancel' },
+        {
+          name: 'experiments',
+          description: 'Sets of runs that are requested together and wait for each other',
+        },
         { name: 'dead-letters', description: 'Records that could not be handled' },
       ],
     });

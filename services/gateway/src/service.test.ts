@@ -91,7 +91,10 @@ describe('GET /openapi.json', () => {
   interface Operation {
     readonly requestBody?: {
       readonly content: {
-        readonly 'application/json': { readonly examples: Record<string, { value: unknown }> };
+        readonly 'application/json': {
+          readonly example?: unknown;
+          readonly examples: Record<string, { value: unknown }>;
+        };
       };
     };
   }
@@ -111,10 +114,14 @@ describe('GET /openapi.json', () => {
     expect(routes.sort()).toEqual([
       'get /',
       'get /v1/dead-letters',
+      'get /v1/experiments',
+      'get /v1/experiments/{experiment}',
       'get /v1/runs',
       'get /v1/runs/{run}',
       'get /v1/runs/{run}/events',
       'get /v1/runs/{run}/metrics',
+      'post /v1/experiments',
+      'post /v1/experiments/{experiment}/cancel',
       'post /v1/runs',
       'post /v1/runs/{run}/cancel',
     ]);
@@ -129,5 +136,9 @@ describe('GET /openapi.json', () => {
     const { examples } = document.paths['/v1/runs']!.post!.requestBody!.content['application/json'];
     const answers = await Promise.all(Object.values(examples).map(({ value }) => post('/v1/runs', value)));
     expect(answers.map(({ status }) => status)).toEqual([201, 201]);
+
+    const another = await start();
+    const experiment = document.paths['/v1/experiments']!.post!.requestBody!.content['application/json'];
+    expect((await another.post('/v1/experiments', experiment.example)).status).toBe(201);
   });
 });

@@ -2,6 +2,7 @@ import { defineService } from '@rlhf-streams/service';
 import { z } from 'zod';
 import { createApi } from './api.js';
 import { addDeadLetters } from './dead-letters/index.js';
+import { addExperiments } from './experiments/index.js';
 import { addRuns } from './runs/index.js';
 
 const settings = z.object({
@@ -29,7 +30,7 @@ export const gateway = defineService({
   start: async (context) => {
     const api = createApi();
     const { RUN_REQUEST_TIMEOUT_MS: timeoutMs, RLHF_HTTP_ROOTS: roots } = context.settings;
-    await addRuns(api, context, { timeoutMs, roots });
+    addExperiments(api, context, await addRuns(api, context, { timeoutMs, roots }));
     await addDeadLetters(api, context);
     context.http.route('/', api);
   },

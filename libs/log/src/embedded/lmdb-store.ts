@@ -98,7 +98,7 @@ async function openStore(
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
   const writer = createGroupCommit(root, directory);
-  const cleanUp = createCleanup(tables, writer, now);
+  const { cleanUp, trim } = createCleanup(tables, writer, now);
 
   const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>
     bounds.get([topic, partition]) ?? { earliest: 0, latest: 0 };
@@ -175,6 +175,8 @@ async function openStore(
       }
       return batch;
     },
+
+    trim,
 
     bounds: boundsOf,
     committed: (group, { topic, partition }) => commits.get([group, topic, partition]),

@@ -39,6 +39,7 @@ export function recorded(value: GraphValue, dtype: tf.DataType): Recorded {
  */
 class CaptureBackend extends tf.KernelBackend {
   graph: Graph = createGraph();
+  hostKernels = false;
 
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType) {
     const type = onnxType(dtype);
@@ -95,14 +96,22 @@ tf.registerBackend(CAPTURE, () => backend, 0);
 /** The graph that the program being captured is recorded to. */
 export const currentGraph = (): Graph => backend.graph;
 
+/** Whether the capture under way records the kernels that the host has loops for by their name. */
+export const recordsHostKernels = (): boolean => backend.hostKernels;
+
 /** Runs `work` with a new graph to record to. */
-export function recording<T>(work: (graph: Graph) => T): T {
+export function recording<T>(
+  { hostKernels }: { readonly hostKernels: boolean },
+  work: (graph: Graph) => T,
+): T {
   const graph = createGraph();
   backend.graph = graph;
+  backend.hostKernels = hostKernels;
   try {
     return onBackend(CAPTURE, () => work(graph));
   } finally {
     backend.graph = createGraph();
+    backend.hostKernels = false;
   }
 }
 

@@ -1,47 +1,59 @@
 import * as tf from '@tensorflow/tfjs';
-import type { DType, Program, Specs, TensorSpec } from '../engine.js';
+import type { Specs, StatefulProgram, TensorSpec } from '../engine.js';
 import { TensorError } from '../errors.js';
+import type { Graph, GraphValue } from '../onnx/graph.js';
+import { type Effect, listEffects } from '../workspace/effects.js';
 import { graphValue, onnxType, recorded, recording } from './backend.js';
 import './kernels/elementwise.js';
+import './kernels/fused.js';
 import './kernels/gather.js';
 import './kernels/matmul.js';
 import './kernels/reduce.js';
 import './kernels/shape.js';
 
-export interface Captured {
-  /** The bytes of an .onnx model. */
-  readonly model: Uint8Array;
-  readonly inputs: Specs;
-  readonly outputs: Specs;
-  readonly nodeCount: number;
+/** A program as a graph, whose outputs are its effects in their order. */
+export interface Trace {
+  readonly graph: Graph;
+  readonly state: Readonly<Record<string, GraphValue>>;
+  readonly inputs: Readonly<Record<string, GraphValue>>;
+  readonly effects: readonly (Effect & { readonly value: GraphValue })[];
+}
+
+export interface TraceOptions {
+  readonly frozen?: ReadonlySet<string>;
+  /** Kernels that the host has loops for are recorded by their name. Such a graph is no ONNX model. */
+  readonly hostKernels?: boolean;
 }
 
 /**
- * Records a program as an ONNX model for inputs of the given shapes.
+ * Records a program for inputs and state of given shapes.
  * @throws TensorError TENSOR_UNSUPPORTED_OP naming the op that has no mapping; TENSOR_VALUE_DURING_CAPTURE when
- *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE when an output is neither float32 nor int32.
+ *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE, TENSOR_BAD_OUTPUT when an effect is none the state can have.
  */
-export function capture(program: Program, inputs: Specs): Captured {
-  return recording((graph) =>
+export function trace(
+  { inputs, reads, run }: Pick<StatefulProgram, 'inputs' | 'reads' | 'run'>,
+  state: Specs,
+  { frozen = new Set(), hostKernels = false }: TraceOptions = {},
+): Trace {
+  return recording({ hostKernels }, (graph) =>
     scoped(() => {
-      const tensors: Record<string, tf.Tensor> = {};
-      for (const [name, { dtype, shape }] of Object.entries(inputs)) {
-        const value = graph.input(name, onnxType(dtype), shape);
-        tensors[name] = tf.engine().makeTensorFromTensorInfo(recorded(value, dtype));
-      }
-      const results = namingMissingOps(() => program(tensors));
-      const outputs: Record<string, TensorSpec> = {};
-      for (const [name, tensor] of Object.entries(results)) {
-        if (inputs[name]) {
-          throw new TensorError(
-            'TENSOR_BAD_OUTPUT',
-            `output ${name} has the name of an input: give it another`,
-          );
-        }
-        graph.output(name, graphValue(tensor));
-        outputs[name] = { shape: [...tensor.shape], dtype: edgeType(name, tensor.dtype) };
-      }
-      return { model: graph.encode(), inputs, outputs, nodeCount: graph.nodeCount };
+      const values: Record<'state' | 'inputs', Record<string, GraphValue>> = { state: {}, inputs: {} };
+      const tensor = (kind: 'state' | 'inputs', name: string, { dtype, shape }: TensorSpec) => {
+        const value = graph.input(onnxType(dtype), shape);
+        values[kind][name] = value;
+        return [name, tf.engine().makeTensorFromTensorInfo(recorded(value, dtype))] as const;
+      };
+      const stateTensors = Object.fromEntries(reads.map((name) => tensor('state', name, state[name]!)));
+      const inputTensors = Object.fromEntries(
+        Object.entries(inputs).map(([name, spec]) => tensor('inputs', name, spec)),
+      );
+      const effects = listEffects(
+        namingMissingOps(() => run(stateTensors, inputTensors)),
+        state,
+        frozen,
+      ).map(({ tensor, ...effect }) => ({ ...effect, value: graphValue(tensor) }));
+      for (const { value } of effects) graph.output(value);
+      return { graph, ...values, effects };
     }),
   );
 }
@@ -53,14 +65,6 @@ function scoped<T>(work: () => T): T {
     result = work();
   });
   return result!;
-}
-
-function edgeType(name: string, dtype: string): DType {
-  if (dtype === 'float32' || dtype === 'int32') return dtype;
-  throw new TensorError(
-    'TENSOR_UNSUPPORTED_DTYPE',
-    `expected output ${name} to be float32 or int32, got ${dtype}: cast it in the program`,
-  );
 }
 
 function namingMissingOps<T>(work: () => T): T {

@@ -1,79 +1,106 @@
 import * as tf from '@tensorflow/tfjs';
 import { onBackend } from '../capture/backend.js';
+import { compileOver } from '../compile.js';
 import {
+  allocate,
   type Buffers,
-  checkInputs,
-  checkOutputs,
   type Engine,
-  type Executable,
-  type Program,
+  type Frozen,
   type Specs,
+  type StatefulProgram,
+  sizeOf,
+  type TensorSpec,
   type TypedBuffer,
 } from '../engine.js';
-import { openWorkspace } from '../workspace.js';
+import { plainLoops } from '../loops/loops.js';
+import { applyEffects, type Computed, listEffects, outputsOf, writtenBy } from '../workspace/effects.js';
+import { hostTensor } from '../workspace/host-tensor.js';
+import { openWorkspace } from '../workspace/workspace.js';
 
-/** Runs programs on tfjs's plain JavaScript backend: slow, and the oracle that the other engines are tested against. */
+/**
+ * Runs programs on tfjs's plain JavaScript backend, over arrays of its own: slow, and the oracle that the other engines
+ * are tested against. Every kernel is its composition.
+ */
 export function cpuEngine(): Engine {
-  const compiler: Pick<Engine, 'compile'> = {
-    compile: async (program, inputs) => {
-      const zeros = Object.fromEntries(
-        Object.entries(inputs).map(([name, spec]) => [
-          name,
-          tf.util.makeZerosTypedArray(tf.util.sizeFromShape([...spec.shape]), spec.dtype) as TypedBuffer,
-        ]),
-      );
-      const outputs: Specs = Object.fromEntries(
-        Object.entries(evaluate(program, inputs, zeros)).map(([name, result]) => [
-          name,
-          { shape: result.shape, dtype: result.dtype },
-        ]),
-      );
-      const executable: Executable = {
-        inputs,
-        outputs,
-        run: async (buffers, into = {}) => {
-          checkInputs(inputs, buffers);
-          checkOutputs(outputs, into);
-          const results = evaluate(program, inputs, buffers);
-          return Object.fromEntries(
-            Object.entries(results).map(([name, { data }]) => {
-              into[name]?.set(data);
-              return [name, into[name] ?? data];
-            }),
-          );
-        },
-        dispose: async () => {},
-      };
-      return executable;
-    },
+  const open = (state: Specs, { frozen }: { readonly frozen?: Frozen } = {}) => {
+    const tensors = Object.fromEntries(
+      Object.entries(state).map(([name, spec]) => [
+        name,
+        hostTensor(name, spec, { view: frozen?.values[name] ?? allocate(spec) }, { adopts: true }),
+      ]),
+    );
+    const frozenNames = new Set(Object.keys(frozen?.values ?? {}));
+    return openWorkspace({
+      tensors,
+      frozen: frozenNames,
+      prepare(program) {
+        const zeros = (specs: Specs) =>
+          Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, allocate(spec)]));
+        const read = Object.fromEntries(program.reads.map((name) => [name, state[name]!]));
+        // What it does, it does to zeros as well.
+        const effects = evaluate(program, state, frozenNames, zeros(read), zeros(program.inputs));
+        return {
+          reads: program.reads,
+          writes: writtenBy(effects),
+          effects,
+          async compute(feeds, begun) {
+            begun();
+            const values = Object.fromEntries(
+              program.reads.map((name) => [name, tensors[name]!.read().view]),
+            );
+            const computed = evaluate(program, state, frozenNames, values, feeds);
+            return () => {
+              applyEffects(computed, tensors, plainLoops);
+              return outputsOf(computed);
+            };
+          },
+        };
+      },
+      dispose: async () => {},
+    });
   };
   return {
-    ...compiler,
     name: 'cpu',
     fidelity: 'bits',
-    open: async (state, options) => openWorkspace(compiler, state, options),
+    compile: compileOver(open),
+    open: async (state, options) => open(state, options),
     close: async () => {},
   };
 }
 
-function evaluate(program: Program, specs: Specs, buffers: Buffers) {
+function evaluate(
+  { reads, inputs, run }: StatefulProgram,
+  state: Specs,
+  frozen: ReadonlySet<string>,
+  values: Buffers,
+  feeds: Buffers,
+): Computed[] {
   return onBackend('cpu', () => {
-    const results: Record<string, { data: TypedBuffer; shape: number[]; dtype: 'float32' | 'int32' }> = {};
+    let computed: Computed[] = [];
     tf.tidy(() => {
-      const tensors = Object.fromEntries(
-        Object.entries(specs).map(([name, { shape, dtype }]) => [
-          name,
-          tf.tensor(buffers[name]!.slice(), [...shape], dtype),
-        ]),
+      const stateTensors = Object.fromEntries(
+        reads.map((name) => [name, tensorOf(state[name]!, values[name]!)]),
       );
-      for (const [name, tensor] of Object.entries(program(tensors))) {
-        const dtype = tensor.dtype as 'float32' | 'int32';
-        // A cast from bool keeps tfjs's bytes: the copy makes them what the dtype says.
-        const data =
-          dtype === 'int32' ? Int32Array.from(tensor.dataSync()) : Float32Array.from(tensor.dataSync());
-        results[name] = { data, shape: [...tensor.shape], dtype };
-      }
+      const inputTensors = Object.fromEntries(
+        Object.entries(inputs).map(([name, spec]) => [name, tensorOf(spec, feeds[name]!)]),
+      );
+      computed = listEffects(run(stateTensors, inputTensors), state, frozen).map(({ tensor, ...effect }) => ({
+        ...effect,
+        span: { view: numbersOf(tensor, effect.spec) },
+      }));
     });
-    return results;
+    return computed;
   });
+}
+
+const tensorOf = ({ shape, dtype }: TensorSpec, buffer: TypedBuffer): tf.Tensor =>
+  tf.tensor(buffer.slice(), [...shape], dtype);
+
+/** A cast from bool keeps tfjs's bytes: the copy makes them what the dtype says. */
+function numbersOf(tensor: tf.Tensor, spec: TensorSpec): TypedBuffer {
+  const numbers = tensor.dataSync();
+  const buffer =
+    spec.dtype === 'int32' ? new Int32Array(sizeOf(spec.shape)) : new Float32Array(sizeOf(spec.shape));
+  buffer.set(numbers);
+  return buffer;
 }

@@ -1,6 +1,7 @@
 import './no-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { allocate, type Buffers, type Specs, type TypedBuffer } from '../engine.js';
+import type { Buffers, Specs, TensorSpec, TypedBuffer } from '../engine.js';
+import type { Model } from '../onnx/model.js';
 
 /** What ONNX Runtime computes on. Only the CPU gives the same bits on every machine. */
 export type Device = 'cpu' | 'cuda';
@@ -12,15 +13,39 @@ export interface SessionOptions {
   readonly device?: Device;
 }
 
-/** An ONNX Runtime session over buffers. `run` blocks its thread for as long as the program takes. */
+/** Numbers as ONNX Runtime takes them, which it does not copy. */
+export type Feed = Tensor;
+
+/** @param buffer in private memory: ONNX Runtime's binding refuses that which is shared */
+export const feed = ({ dtype, shape }: TensorSpec, buffer: TypedBuffer): Feed =>
+  new Tensor(dtype, buffer, shape);
+
+/** ONNX Runtime's binding refuses shared memory. */
+export const privateBuffer = (buffer: TypedBuffer): TypedBuffer =>
+  buffer.buffer instanceof SharedArrayBuffer ? buffer.slice() : buffer;
+
+export function inputFeeds(
+  specs: Specs,
+  { inputs }: Pick<Model, 'inputs'>,
+  given: Buffers,
+): Record<string, Feed> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([input, name]) => [input, feed(specs[name]!, privateBuffer(given[name]!))]),
+  );
+}
+
 export interface Session {
-  run(inputs: Buffers, into: Buffers): Promise<Buffers>;
+  /**
+   * Blocks its thread for as long as the program takes.
+   * @param feeds by the names of the model's inputs
+   * @returns the model's first `outputs` outputs, in new buffers. (Given buffers, the binding would copy to them.)
+   */
+  run(feeds: Readonly<Record<string, Feed>>, outputs: number): Promise<TypedBuffer[]>;
   release(): Promise<void>;
 }
 
 export async function openSession(
   model: Uint8Array,
-  specs: { inputs: Specs; outputs: Specs },
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
   const session = await InferenceSession.create(model, {
@@ -34,54 +59,39 @@ export async function openSession(
     enableMemPattern: false,
     logSeverityLevel: 3,
   });
-  // ONNX Runtime's binding refuses shared memory: such buffers go through private ones, kept between runs.
-  const staging = new Map<string, TypedBuffer>();
-  const privateBuffer = (
-    kind: 'in' | 'out',
-    name: string,
-    spec: Specs[string],
-    given: TypedBuffer | undefined,
-  ): TypedBuffer => {
-    if (given && !isShared(given)) return given;
-    if (!given) return allocate(spec);
-    const key = `${kind} ${name}`;
-    const kept = staging.get(key) ?? allocate(spec);
-    staging.set(key, kept);
-    return kept;
-  };
-
-  const runOne = async (inputs: Buffers, into: Buffers): Promise<Buffers> => {
-    const feeds: Record<string, Tensor> = {};
-    for (const [name, spec] of Object.entries(specs.inputs)) {
-      const given = inputs[name]!;
-      const buffer = privateBuffer('in', name, spec, given);
-      if (buffer !== given) buffer.set(given);
-      feeds[name] = new Tensor(spec.dtype, buffer, spec.shape);
-    }
-    const fetches: Record<string, Tensor> = {};
-    const results: Record<string, TypedBuffer> = {};
-    for (const [name, spec] of Object.entries(specs.outputs)) {
-      const buffer = privateBuffer('out', name, spec, into[name]);
-      results[name] = into[name] ?? buffer;
-      fetches[name] = new Tensor(spec.dtype, buffer, spec.shape);
-    }
-    await session.run(feeds, fetches);
-    for (const [name, result] of Object.entries(results)) {
-      const written = fetches[name]!.data as TypedBuffer;
-      if (written !== result) result.set(written);
-    }
-    return results;
-  };
-  // The binding starts a run in a later turn: two at a time would share the buffers kept for shared memory.
-  let last: Promise<unknown> = Promise.resolve();
   return {
-    run(inputs, into) {
-      const run = last.then(() => runOne(inputs, into));
-      last = run.catch(() => {});
-      return run;
+    async run(feeds, outputs) {
+      const names = Array.from({ length: outputs }, (_, index) => `o${index}`);
+      const results = await session.run(feeds, names);
+      return names.map((name) => results[name]!.data as TypedBuffer);
     },
     release: () => session.release(),
   };
 }
 
-const isShared = (buffer: TypedBuffer): boolean => buffer.buffer instanceof SharedArrayBuffer;
+/** Sessions by what they compute, each opened once for all that use it. */
+export interface Sessions {
+  use(key: string, model: () => Uint8Array): Promise<Session>;
+  /** To be called once for each `use`. The session is released with its last user. */
+  leave(key: string): Promise<void>;
+}
+
+export function createSessions(options: SessionOptions): Sessions {
+  const open = new Map<string, { readonly session: Promise<Session>; users: number }>();
+  return {
+    use(key, model) {
+      const known = open.get(key) ?? { session: openSession(model(), options), users: 0 };
+      known.users++;
+      open.set(key, known);
+      // What cannot be opened has no users.
+      known.session.catch(() => open.delete(key));
+      return known.session;
+    },
+    async leave(key) {
+      const known = open.get(key);
+      if (!known || --known.users > 0) return;
+      open.delete(key);
+      await (await known.session).release();
+    },
+  };
+}

@@ -1,29 +1,113 @@
 import { workerData } from 'node:worker_threads';
 import { serve } from '@rlhf-streams/threads';
-import type { Buffers, Specs } from '../engine.js';
-import { openSession, type Session, type SessionOptions } from '../engines/session.js';
+import type { Buffers, Specs, TypedBuffer } from '../engine.js';
+import {
+  createSessions,
+  type Feed,
+  feed,
+  inputFeeds,
+  type Session,
+  type SessionOptions,
+} from '../engines/session.js';
+import { type Block, blocksOf, doBlocks, type HostPlan } from '../kernels/plan.js';
+import { type AdamWScalars, type Loops, plainLoops } from '../loops/loops.js';
+import { simdLoops } from '../loops/simd.js';
+import type { Model } from '../onnx/model.js';
+import { layOut, type Region, spanIn, type ThreadMemory } from './memory.js';
 
 /** Options of every session in the thread. */
 export type ThreadOptions = Pick<SessionOptions, 'device'>;
 
-const options = workerData as ThreadOptions;
-const sessions = new Map<number, Promise<Session>>();
+/** The state of a workspace, as threads know it. */
+export interface ThreadState {
+  readonly specs: Specs;
+  readonly memory: ThreadMemory;
+  /** Names each tensor among those of all workspaces. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+interface Opened {
+  readonly state: ThreadState;
+  readonly model: Model;
+  readonly inputs: Specs;
+  readonly session: Session;
+  /** Where in a region each result goes. */
+  readonly offsets: readonly number[];
+}
+
+const sessions = createSessions(workerData as ThreadOptions);
+const states = new Map<number, ThreadState & { readonly loops: Loops }>();
+const programs = new Map<string, Opened>();
+const plans = new Map<
+  string,
+  { readonly space: number; readonly plan: HostPlan; readonly blocks: Block[] }
+>();
+/** ONNX Runtime takes private memory alone: copies of tensors of the state, by their keys, as old as their version. */
+const copies = new Map<string, { readonly buffer: TypedBuffer; readonly feed: Feed; version: number }>();
+
+function stateFeed({ specs, memory, keys }: ThreadState, name: string, version: number): Feed {
+  const shared = memory.spans[name]!.view;
+  const known = copies.get(keys[name]!);
+  if (known) {
+    if (known.version !== version) known.buffer.set(shared);
+    known.version = version;
+    return known.feed;
+  }
+  const buffer = shared.slice();
+  const made = { buffer, feed: feed(specs[name]!, buffer), version };
+  copies.set(keys[name]!, made);
+  return made.feed;
+}
 
 const api = {
-  async open(program: number, model: Uint8Array, specs: { inputs: Specs; outputs: Specs }): Promise<void> {
-    const session = openSession(model, specs, options);
-    sessions.set(program, session);
-    await session;
+  async attach(space: number, state: ThreadState): Promise<void> {
+    const { memory, maximum } = state.memory;
+    states.set(space, { ...state, loops: memory ? simdLoops(memory, maximum) : plainLoops });
   },
-  async run(program: number, inputs: Buffers, into: Buffers): Promise<Buffers> {
-    const session = await sessions.get(program)!;
-    const results = await session.run(inputs, into);
-    return Object.fromEntries(Object.entries(results).filter(([name]) => !into[name]));
+  async open(program: string, space: number, model: Model, inputs: Specs): Promise<void> {
+    const session = await sessions.use(model.hash, () => model.bytes);
+    const { offsets } = layOut(model.effects.map(({ spec }) => spec));
+    programs.set(program, { state: states.get(space)!, model, inputs, session, offsets });
   },
-  async release(program: number): Promise<void> {
-    const session = sessions.get(program);
-    sessions.delete(program);
-    await (await session)?.release();
+  /** @param versions of the tensors of the state that the model takes, in its order */
+  async run(program: string, versions: readonly number[], given: Buffers, into: Region): Promise<void> {
+    const { state, model, inputs, session, offsets } = programs.get(program)!;
+    const stateFeeds = Object.entries(model.state).map(([input, name], i) => [
+      input,
+      stateFeed(state, name, versions[i]!),
+    ]);
+    const feeds = { ...Object.fromEntries(stateFeeds), ...inputFeeds(inputs, model, given) };
+    const results = await session.run(feeds, model.effects.length);
+    model.effects.forEach(({ spec }, i) => {
+      spanIn(into, spec, offsets[i]!).view.set(results[i]!);
+    });
+  },
+  async openPlan(program: string, space: number, plan: HostPlan): Promise<void> {
+    plans.set(program, { space, plan, blocks: blocksOf(plan, states.get(space)!.specs) });
+  },
+  /** Does the blocks from `begin` to `end` of a plan; a number for each comes back. */
+  async doBlocks(
+    program: string,
+    scalars: readonly AdamWScalars[],
+    begin: number,
+    end: number,
+  ): Promise<number[]> {
+    const { space, plan, blocks } = plans.get(program)!;
+    const { memory, loops } = states.get(space)!;
+    return doBlocks(plan, blocks.slice(begin, end), scalars, memory.spans, loops);
+  },
+  async release(program: string): Promise<void> {
+    plans.delete(program);
+    const opened = programs.get(program);
+    programs.delete(program);
+    if (opened) await sessions.leave(opened.model.hash);
+  },
+  async detach(space: number): Promise<void> {
+    states.delete(space);
+  },
+  /** Drops the copies of tensors whose keys begin so. */
+  async forget(prefix: string): Promise<void> {
+    for (const key of copies.keys()) if (key.startsWith(prefix)) copies.delete(key);
   },
 };
 

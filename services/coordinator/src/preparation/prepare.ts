@@ -13,7 +13,6 @@ import {
   newestVersions,
   type RunConfig,
   replayed,
-  runsBuiltOn,
   sourceText,
   specOf,
 } from '@rlhf-streams/runs';
@@ -24,7 +23,7 @@ import { describeAt, type Found, findModel, madeFrom, type Place } from '../admi
 import { type Machine, memoryOf } from '../admission/memory.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
-import { completed, recordedComparisons, refuseCircle, type SourceDependencies } from './sources.js';
+import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
@@ -58,8 +57,7 @@ export async function prepare(
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
   // All waits come before the first put: until `run.started` names an artifact, only its age keeps it from collection.
-  refuseCircle(dependencies.runs.state, config);
-  await Promise.all(runsBuiltOn(config).map((run) => completed(dependencies.runs, run, signal)));
+  await completed(dependencies, config, signal);
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());

@@ -2,8 +2,16 @@
 
 import type { Projection } from '@rlhf-streams/bus';
 import { type DataFor, type ModelRef, nearest } from '@rlhf-streams/events';
-import { artifactRoles, hasEnded, type RunConfig, type RunView, runsBuiltOn } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  hasEnded,
+  type RunConfig,
+  type RunView,
+  readRuns,
+  runsBuiltOn,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { linked } from '@rlhf-streams/waiting';
 import { CoordinatorError } from '../errors.js';
 import type { RecordedComparisons } from './recorded.js';
 
@@ -69,10 +77,16 @@ export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConf
   );
 }
 
-/** Waits until a run has completed, failed or been cancelled. */
-export async function ended(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<RunView> {
-  if (!runs.state.has(run)) {
-    const meant = nearest(run, [...runs.state.keys()]);
+/** Waits until a run has completed, failed or been cancelled. @throws CoordinatorError RUN_SOURCE_UNKNOWN. */
+export async function ended(
+  { runs }: Pick<SourceDependencies, 'runs'>,
+  run: string,
+  requested: ReadonlyMap<string, RunView>,
+  signal: AbortSignal,
+): Promise<RunView> {
+  const source = requested.get(run);
+  if (!source) {
+    const meant = nearest(run, [...requested.keys()]);
     throw new CoordinatorError(
       'RUN_SOURCE_UNKNOWN',
       `expected run ${run}, which this one builds on, to exist; it does not${meant ? `: did you mean ${meant}?` : ''}`,
@@ -81,19 +95,52 @@ export async function ended(runs: Projection<RunView>, run: string, signal: Abor
   return runs.waitFor(
     (state) => {
       const view = state.get(run);
-      return view && hasEnded(view) ? view : undefined;
+      // An earlier request of its name may have failed, where the projection has not read of the newer one.
+      return view && view.requestOffset >= source.requestOffset && hasEnded(view) ? view : undefined;
     },
     { what: `run ${run} to end`, signal },
   );
 }
 
-/** Waits for a run to end. @throws CoordinatorError RUN_SOURCE_UNKNOWN, or RUN_SOURCE_FAILED when it has not completed. */
-export async function completed(runs: Projection<RunView>, run: string, signal: AbortSignal): Promise<void> {
-  const view = await ended(runs, run, signal);
-  if (view.status === 'completed') return;
-  const why = view.cause?.message ?? 'no cause given';
-  throw new CoordinatorError(
-    'RUN_SOURCE_FAILED',
-    `run ${run}, which this one builds on, ${view.status}: ${why}`,
-  );
+/**
+ * The runs as the log has them. The projection may know a run that was requested with others, and not the others yet:
+ * a read of the log to its end has all of them.
+ */
+export const requestedRuns = (
+  { context }: Pick<SourceDependencies, 'context'>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, RunView>> => readRuns(context.events.readAll(['runs'], { signal }));
+
+/**
+ * Waits until every run has completed that a run builds on.
+ * @throws CoordinatorError RUN_SOURCE_UNKNOWN; RUN_SOURCE_UNFIT for a circle; RUN_SOURCE_FAILED as soon as one has
+ *   failed or was cancelled.
+ */
+export async function completed(
+  dependencies: SourceDependencies,
+  config: RunConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  const sources = runsBuiltOn(config);
+  if (sources.length === 0) return;
+  const requested = await requestedRuns(dependencies, signal);
+  refuseCircle(requested, config);
+  const waits = new AbortController();
+  const either = linked(signal, waits.signal);
+  try {
+    await Promise.all(
+      sources.map(async (run) => {
+        const { status, cause } = await ended(dependencies, run, requested, either.signal);
+        if (status === 'completed') return;
+        const why = cause?.message ?? 'no cause given';
+        throw new CoordinatorError(
+          'RUN_SOURCE_FAILED',
+          `run ${run}, which this one builds on, ${status === 'cancelled' ? 'was cancelled' : status}: ${why}`,
+        );
+      }),
+    );
+  } finally {
+    waits.abort();
+    either.release();
+  }
 }

@@ -51,28 +51,43 @@ export function rootsOf(setting: string | undefined): Promise<Roots> {
   );
 }
 
+const MOST_NAMED = 50;
+
+/** Configurations by where the request has them: a single one at no place, those of a set at `['runs', 2]`. */
+export interface Asked {
+  readonly config: RunConfig;
+  readonly at: readonly (string | number)[];
+}
+
 /**
- * The configuration with every path absolute.
+ * The configurations with every path absolute.
  * @throws a problem: 403 PATH_NOT_ALLOWED naming every source that is a path outside of the roots, whether there is a
  * file or not.
  */
-export async function admitted(config: RunConfig, roots: Roots): Promise<RunConfig> {
-  const copy = structuredClone(config);
+export async function admitted(asked: readonly Asked[], roots: Roots): Promise<RunConfig[]> {
   const refused: FieldError[] = [];
-  for (const named of namedSources(config)) {
-    const path = pathOf(named.source);
-    if (path === undefined) continue;
-    const allowed = await withinRoots(path, roots);
-    if (allowed === undefined) refused.push(refusal(named, roots));
-    else put(copy, named.path, sourceText(withPath(named.source, allowed)));
+  const copies: RunConfig[] = [];
+  for (const { config, at } of asked) {
+    const copy = structuredClone(config);
+    for (const named of namedSources(config)) {
+      const path = pathOf(named.source);
+      if (path === undefined) continue;
+      const allowed = await withinRoots(path, roots);
+      if (allowed === undefined) refused.push(refusal({ ...named, path: [...at, ...named.path] }, roots));
+      else put(copy, named.path, sourceText(withPath(named.source, allowed)));
+    }
+    copies.push(copy);
   }
-  if (refused.length === 0) return copy;
+  if (refused.length === 0) return copies;
   throw problem(
     403,
     'PATH_NOT_ALLOWED',
     'The path is not allowed',
-    `expected paths within the folders of the gateway's setting RLHF_HTTP_ROOTS, got another in ${refused.map(({ path }) => path).join(', ')}`,
-    { errors: refused },
+    `expected paths within the folders of the gateway's setting RLHF_HTTP_ROOTS, got another in ${refused
+      .slice(0, MOST_NAMED)
+      .map(({ path }) => path)
+      .join(', ')}`,
+    { errors: refused.slice(0, MOST_NAMED) },
   );
 }
 

@@ -9,7 +9,7 @@ import type { RunsContext } from './context.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 
-const Cancellation = z
+export const Cancellation = z
   .strictObject(
     {
       reason: z

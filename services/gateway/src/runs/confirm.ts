@@ -49,14 +49,23 @@ async function publishAndConfirm(
     const state = states.get(run);
     return state && select(state) ? state : undefined;
   };
+  return inTime(what, timeoutMs, async (signal) => {
+    await events.publish([event]);
+    return runs.waitFor(find, { timeoutMs, what, signal });
+  });
+}
+
+/**
+ * Does what changes runs, and resolves when the log shows it.
+ * @throws a problem: 503 RUN_NOT_CONFIRMED when that takes longer than `timeoutMs`, or the service stops.
+ */
+export async function inTime<T>(
+  what: string,
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   try {
-    return await withDeadline(
-      async (signal) => {
-        await events.publish([event]);
-        return runs.waitFor(find, { timeoutMs, what, signal });
-      },
-      { ms: timeoutMs, late: what },
-    );
+    return await withDeadline(work, { ms: timeoutMs, late: what });
   } catch (cause) {
     const stopped = cause instanceof RuntimeError && cause.code === 'RUNTIME_STOPPED';
     if (!(cause instanceof DeadlineError || stopped)) throw cause;

@@ -14,6 +14,8 @@ export interface RunsContext {
   readonly events: Events;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunView>;
+  /** The runs as the log has them now, while `runs` may lag behind it. */
+  readonly newestRuns: (signal: AbortSignal) => Promise<ReadonlyMap<string, RunView>>;
   readonly history: History;
   readonly extents: Extents;
   readonly replicas: Projection<Replica[]>;

@@ -1,17 +1,14 @@
 import { createRoute } from '@hono/zod-openapi';
 import { runConfigMistakes } from '@rlhf-streams/runs';
-import { expectJson, invalidRequest, problem } from '@rlhf-streams/service';
+import { expectJson, invalidRequest } from '@rlhf-streams/service';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { problemResponse } from '../problem.js';
-import { admitted, isOwner } from './admitted.js';
+import { accepted } from './accepted.js';
 import type { RunsContext } from './context.js';
 import { configExamples, requestedExample } from './examples.js';
 import { requestRun } from './request-run.js';
 import { locationOf, Run, RunConfig, viewOf } from './view.js';
-
-/** A configuration is an event, and stays in the memory of services: it names data and models, and holds none. */
-const MAX_CONFIG_BYTES = 256 * 1024;
 
 const route = createRoute({
   method: 'post',
@@ -61,9 +58,8 @@ export function addCreateRun(api: Api, context: RunsContext): void {
       const asked = c.req.valid('json');
       const mistakes = runConfigMistakes(asked);
       if (mistakes.length > 0) throw invalidRequest({ issues: mistakes }, 'body');
-      const json = asJson(asked);
-      const config = isOwner(c.env) ? json : await admitted(json, context.roots);
-      const { state, isNew } = await requestRun(config, context);
+      const [config] = await accepted([{ config: asked, at: [] }], c.env, context);
+      const { state, isNew } = await requestRun(config!, context);
       const view = viewOf(state, context);
       if (!isNew) return c.json(view, 200);
       return c.json(view, 201, { location: locationOf(state.run) });
@@ -75,18 +71,4 @@ export function addCreateRun(api: Api, context: RunsContext): void {
 /** Explains a body that does not fit the schema in the words of `parseRunConfig`. */
 async function explained(request: HonoRequest): Promise<never> {
   throw invalidRequest({ issues: runConfigMistakes(await request.json()) }, 'body');
-}
-
-/** The configuration as it will come back from the log: JSON has no -0, for example. */
-function asJson(config: RunConfig): RunConfig {
-  const text = JSON.stringify(config);
-  const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_CONFIG_BYTES)
-    throw problem(
-      413,
-      'CONFIG_TOO_LARGE',
-      'The configuration is too large',
-      `expected at most ${MAX_CONFIG_BYTES} bytes with defaults filled in, got ${bytes}`,
-    );
-  return JSON.parse(text) as RunConfig;
 }

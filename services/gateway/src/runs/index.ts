@@ -1,4 +1,6 @@
 /** The resource /v1/runs: one file a route, over projections of the log. */
+import { advance } from '@rlhf-streams/bus';
+import type { Positions } from '@rlhf-streams/log';
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
@@ -15,13 +17,25 @@ import { addRunMetrics } from './metrics.js';
 import { applyReplica, type Replica } from './replicas.js';
 import { addShowRun } from './show.js';
 
-/** Resolves when the projections have caught up with the log. */
+/** Resolves, with what the routes of runs work with, when the projections have caught up with the log. */
 export async function addRuns(
   api: Api,
   { log, events, streams, project, signal }: ServiceContext,
   { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
-): Promise<void> {
-  const runs = project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
+): Promise<RunsContext> {
+  let read: Positions = {};
+  const runs = project<'runs', RunView>({
+    topics: ['runs'],
+    apply: (state, event) => {
+      applyRunEvent(state, event);
+      read = advance(read, event);
+    },
+  });
+  const newestRuns = async (signal: AbortSignal) => {
+    const state = new Map(runs.state);
+    for await (const event of events.readAll(['runs'], { from: read, signal })) applyRunEvent(state, event);
+    return state;
+  };
   const history = createHistory({ events, project, signal });
   const replicas = project<'policy-replicas', Replica[]>({
     topics: ['policy-replicas'],
@@ -32,6 +46,7 @@ export async function addRuns(
     events,
     streams,
     runs,
+    newestRuns,
     history,
     extents: createExtents(events, signal),
     replicas,
@@ -47,4 +62,5 @@ export async function addRuns(
   addCancelRun(api, context);
   addRunEvents(api, context);
   await Promise.all([runs, history, replicas].map(({ caughtUp }) => caughtUp));
+  return context;
 }

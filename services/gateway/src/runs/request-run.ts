@@ -1,8 +1,10 @@
 /** How a run is requested: an event on topic `runs`, once, and confirmed by the log. */
 import { randomUUID } from 'node:crypto';
 import { differences, neverStarted, type RunConfig, type RunView } from '@rlhf-streams/runs';
-import { problem } from '@rlhf-streams/service';
+import { type FieldError, problem } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
+import { z } from 'zod';
+import type { Asked } from './admitted.js';
 import type { RunsContext } from './context.js';
 import { locationOf } from './view.js';
 
@@ -64,29 +66,33 @@ async function firstRequest(
 const MOST_NAMED = 50;
 
 function same(state: RunView, config: RunConfig): RunView {
-  const differing = state.config ? differences(state.config, config) : [];
-  if (state.config && differing.length === 0) return state;
-  const [first, ...more] = differing.map(({ path }) => path);
-  const where =
-    first === undefined ? '' : `, which differs in ${[first, ...more].slice(0, MOST_NAMED).join(', ')}`;
+  const errors = differing(state, config).slice(0, MOST_NAMED);
+  if (state.config && errors.length === 0) return state;
+  const where = errors.length > 0 ? `, which differs in ${errors.map(({ path }) => path).join(', ')}` : '';
   throw problem(
     409,
     'RUN_EXISTS',
     'The run exists',
     `run ${state.run} exists with another configuration${where}: choose another id, or see ${locationOf(state.run)}`,
-    {
-      errors: differing.slice(0, MOST_NAMED).map(({ path, values: [has, asked] }) => ({
-        path,
-        message: `expected ${inShort(has)}, as the run has it, got ${inShort(asked)}`,
-        code: 'differs',
-      })),
-    },
+    { errors },
   );
 }
 
+/** Where a configuration is not that of the run, by the paths that it has in the request. */
+export const differing = (
+  { config: existing }: RunView,
+  config: RunConfig,
+  at: Asked['at'] = [],
+): FieldError[] =>
+  (existing ? differences(existing, config) : []).map(({ path, values: [has, asked] }) => ({
+    path: [...(at.length > 0 ? [z.core.toDotPath([...at])] : []), path].join('.'),
+    message: `expected ${inShort(has)}, as the run has it, got ${inShort(asked)}`,
+    code: 'differs',
+  }));
+
 const MOST_SHOWN = 100;
 
-function inShort(value: unknown): string {
+export function inShort(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
 }

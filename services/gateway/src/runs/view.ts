@@ -1,10 +1,20 @@
 /** Runs as clients see them. */
-import { ArtifactRef, Build, Cause, DataAccount, ModelRecord, type ModelRef } from '@rlhf-streams/events';
 import {
+  ArtifactRef,
+  Build,
+  Cause,
+  DataAccount,
+  ModelRecord,
+  type ModelRef,
+  Tags,
+} from '@rlhf-streams/events';
+import {
+  hasEnded,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
   runStatuses,
+  runsBuiltOn,
   stepsOf,
 } from '@rlhf-streams/runs';
 import { z } from 'zod';
@@ -27,6 +37,12 @@ export const RunSummary = z
     run: z.string(),
     method: Method.optional().describe('absent when the request held no valid configuration'),
     status: Status,
+    experiment: z.string().optional().describe('the runs that it was requested with'),
+    tags: Tags.optional(),
+    waitsFor: z
+      .array(z.string())
+      .optional()
+      .describe('runs that it builds on and that have not ended: it starts when all have completed'),
     requestedAt: z.iso.datetime(),
     endedAt: z.iso.datetime().optional(),
     steps: z.object({
@@ -85,17 +101,25 @@ export const Run = RunSummary.extend({
 export type RunSummary = z.output<typeof RunSummary>;
 export type Run = z.output<typeof Run>;
 
-type Projections = Pick<RunsContext, 'history' | 'replicas'>;
+type Projections = Pick<RunsContext, 'runs' | 'history' | 'replicas'>;
 
 const iso = (time: number): string => new Date(time).toISOString();
 
-export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'history'>): RunSummary {
-  const { run, config, status, requestedAt, endedAt, steps, testItems, cause, paused } = state;
+export function summaryOf(
+  state: RunView,
+  { runs, history }: Pick<RunsContext, 'runs' | 'history'>,
+): RunSummary {
+  const { run, config, status, experiment, tags, requestedAt, endedAt, steps, testItems, cause, paused } =
+    state;
   const policyVersion = history.versions.get(run)?.version;
+  const waitsFor = waitedFor(state, runs.state);
   return {
     run,
     ...(config && { method: config.method }),
     status,
+    ...(experiment !== undefined && { experiment }),
+    ...(tags && { tags }),
+    ...(waitsFor.length > 0 && { waitsFor }),
     requestedAt: iso(requestedAt),
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
@@ -106,6 +130,14 @@ export function summaryOf(state: RunView, { history }: Pick<RunsContext, 'histor
     ...(cause && { cause }),
     ...(paused && { paused }),
   };
+}
+
+function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[] {
+  if (!state.config || state.artifacts || hasEnded(state)) return [];
+  return runsBuiltOn(state.config).filter((run) => {
+    const source = runs.get(run);
+    return source && !hasEnded(source);
+  });
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {

@@ -45,6 +45,10 @@ export function emitValue(
   return currentGraph().node(op, values, type, shape, options);
 }
 
+/** A value of the graph as a tensor of the program. */
+export const asTensor = (value: GraphValue, dtype: tf.DataType): tf.Tensor =>
+  tf.engine().makeTensorFromTensorInfo(recorded(value, dtype));
+
 export const broadcast = (a: tf.TensorInfo, b: tf.TensorInfo): number[] =>
   tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { cpuEngine, float32, int32, onnxEngine, onnxPool, type StatefulProgram } from './index.js';
+import { cpuEngine, float32, int32, onnxEngine, onnxPool, type StatefulProgram } from '../index.js';
 
 const pool = onnxPool({ workers: 2 });
 afterAll(() => pool.close());

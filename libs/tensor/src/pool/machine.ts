@@ -1,0 +1,182 @@
+/** A workspace of a pool: state in shared memory, calls on workers. */
+import type { Frozen, Specs, StatefulProgram } from '../engine.js';
+import { captureProgram } from '../engines/captured.js';
+import type { FrozenStore } from '../engines/frozen.js';
+import { blocksOf, doBlocks, type HostPlan, scalarsOf, spansOf, sumsOf } from '../kernels/plan.js';
+import type { Model } from '../onnx/model.js';
+import { applyEffects, outputsOf } from '../workspace/effects.js';
+import { type HostTensor, hostTensor } from '../workspace/host-tensor.js';
+import type { Access } from '../workspace/order.js';
+import type { Machine, Prepared } from '../workspace/workspace.js';
+import { layOut, type Region, type SharedMemory, sharedMemory, spanIn } from './memory.js';
+import type { ThreadState } from './thread.js';
+import type { Worker, Workers } from './workers.js';
+
+export interface MachineOptions {
+  readonly state: Specs;
+  readonly frozen: Frozen | undefined;
+  readonly store: FrozenStore;
+  readonly workers: Workers;
+  /** Of the workspace, in its pool. */
+  readonly id: number;
+  /** Bytes of one WebAssembly memory. */
+  readonly most: number;
+}
+
+/** Fewer blocks of a plan than this are done sooner than threads are told of them. */
+const FEW_BLOCKS = 4;
+
+export function createMachine({ state, frozen, store, workers, id, most }: MachineOptions): Machine {
+  const kept = frozen ? store.use(state, frozen) : {};
+  const changing = Object.fromEntries(Object.entries(state).filter(([name]) => !kept[name]));
+  const memory = sharedMemory(changing, most);
+  const spans = {
+    ...memory.spans,
+    ...Object.fromEntries(Object.entries(kept).map(([name, view]) => [name, { view }])),
+  };
+  const tensors: Record<string, HostTensor> = Object.fromEntries(
+    Object.entries(state).map(([name, spec]) => [name, hostTensor(name, spec, spans[name]!)]),
+  );
+  const own = `workspace ${id}/`;
+  const frozenPrefix = `frozen ${frozen?.hash}/`;
+  const threadState: ThreadState = {
+    specs: state,
+    memory: { spans, maximum: memory.maximum, ...(memory.memory && { memory: memory.memory }) },
+    keys: Object.fromEntries(
+      Object.keys(state).map((name) => [name, (kept[name] ? frozenPrefix : own) + name]),
+    ),
+  };
+  const attach = (worker: Worker) => worker.once(own, (call) => call.attach(id, threadState));
+  const regions = createRegions(workers.count + 1, memory);
+  let programs = 0;
+  const programKey = (program: number) => `${own}program ${program}`;
+
+  const modelProgram = ({ inputs }: StatefulProgram, model: Model, access: Access): Prepared => {
+    const program = programs++;
+    const { offsets, bytes } = layOut(model.effects.map(({ spec }) => spec));
+    const taken = Object.values(model.state);
+    const open = async (worker: Worker) => {
+      await attach(worker);
+      await worker.once(programKey(program), (call) => call.open(programId(id, program), id, model, inputs));
+    };
+    return {
+      ...access,
+      effects: model.effects,
+      async compute(feeds, begun) {
+        const region = await regions.acquire(bytes);
+        const worker = await workers.acquire();
+        begun();
+        try {
+          await open(worker);
+          for (const name of taken) tensors[name]!.read();
+          const versions = taken.map((name) => tensors[name]!.version);
+          await worker.call.run(programId(id, program), versions, feeds, region);
+        } catch (error) {
+          regions.release(region);
+          throw error;
+        } finally {
+          workers.release(worker);
+        }
+        return () => {
+          try {
+            const computed = model.effects.map((effect, i) => ({
+              ...effect,
+              span: spanIn(region, effect.spec, offsets[i]!),
+            }));
+            applyEffects(computed, tensors, memory.loops);
+            const outputs = Object.entries(outputsOf(computed));
+            return Object.fromEntries(outputs.map(([name, buffer]) => [name, buffer.slice()]));
+          } finally {
+            regions.release(region);
+          }
+        };
+      },
+    };
+  };
+
+  const loopsOver = (plan: HostPlan): Prepared['compute'] => {
+    const program = programs++;
+    const blocks = blocksOf(plan, state);
+    const share = Math.ceil(blocks.length / workers.count);
+    const onWorkers = async (scalars: ReturnType<typeof scalarsOf>) => {
+      const parts = Array.from({ length: workers.count }, async (_, i) => {
+        const worker = await workers.acquire();
+        try {
+          await attach(worker);
+          await worker.once(programKey(program), (call) => call.openPlan(programId(id, program), id, plan));
+          return await worker.call.doBlocks(programId(id, program), scalars, i * share, (i + 1) * share);
+        } finally {
+          workers.release(worker);
+        }
+      });
+      const results = await Promise.all(parts);
+      return results.flat();
+    };
+    return async (feeds) => {
+      const scalars = scalarsOf(plan, feeds);
+      const touched = spansOf(plan, tensors);
+      const results =
+        blocks.length < FEW_BLOCKS
+          ? doBlocks(plan, blocks, scalars, touched, memory.loops)
+          : await onWorkers(scalars);
+      for (const name of plan.zeros) tensors[name]!.setZero();
+      return () => sumsOf(plan, blocks, results);
+    };
+  };
+
+  return {
+    tensors,
+    frozen: new Set(Object.keys(kept)),
+    checkOpen: workers.checkOpen,
+    prepare(program) {
+      const captured = captureProgram(program, state, this.frozen);
+      const { reads, writes } = captured;
+      if ('model' in captured) return modelProgram(program, captured.model, { reads, writes });
+      return { reads, writes, inPlace: true, effects: captured.effects, compute: loopsOver(captured.plan) };
+    },
+    async dispose() {
+      for (let program = 0; program < programs; program++)
+        await workers.undo(programKey(program), (call) => call.release(programId(id, program)));
+      const unused = frozen && store.leave(frozen);
+      await workers.undo(own, async (call) => {
+        await call.detach(id);
+        await call.forget(own);
+      });
+      if (unused) await workers.everywhere((call) => call.forget(frozenPrefix));
+    },
+  };
+}
+
+const programId = (workspace: number, program: number): string => `${workspace}.${program}`;
+
+interface Regions {
+  acquire(bytes: number): Promise<Region>;
+  release(region: Region): void;
+}
+
+/** Room for the results of calls until they are committed: one more than there are workers, so that these go on. */
+function createRegions(count: number, memory: SharedMemory): Regions {
+  const free: (Region | undefined)[] = Array.from({ length: count });
+  const waiting: ((region: Region | undefined) => void)[] = [];
+  const release = (region: Region | undefined) => {
+    const next = waiting.shift();
+    if (next) next(region);
+    else free.push(region);
+  };
+  return {
+    async acquire(bytes) {
+      const region =
+        free.length > 0
+          ? free.pop()
+          : await new Promise<Region | undefined>((resolve) => waiting.push(resolve));
+      if (region && region.bytes >= bytes) return region;
+      try {
+        return memory.allocate(bytes);
+      } catch (error) {
+        release(region);
+        throw error;
+      }
+    },
+    release,
+  };
+}

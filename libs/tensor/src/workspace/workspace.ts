@@ -1,0 +1,101 @@
+import {
+  allocate,
+  type Buffers,
+  checkInputs,
+  type Specs,
+  type StatefulProgram,
+  specOf,
+  type Workspace,
+} from '../engine.js';
+import { TensorError } from '../errors.js';
+import type { Effect } from './effects.js';
+import type { HostTensor } from './host-tensor.js';
+import { type Access, type Commit, callOrder } from './order.js';
+
+/** A program as an engine is ready to run it. */
+export interface Prepared extends Access {
+  readonly effects: readonly Effect[];
+  /** Computes a call; see `CallOrder.enqueue`. */
+  compute(feeds: Buffers, begun: () => void): Promise<Commit<Buffers>>;
+}
+
+/** What an engine brings to a workspace. */
+export interface Machine {
+  /** The state, frozen tensors included. */
+  readonly tensors: Readonly<Record<string, HostTensor>>;
+  readonly frozen: ReadonlySet<string>;
+  prepare(program: StatefulProgram): Prepared;
+  /** @throws TensorError TENSOR_ENGINE_CLOSED */
+  checkOpen?(): void;
+  dispose(): Promise<void>;
+}
+
+export interface HostWorkspace extends Workspace {
+  /** What a program that was added does. */
+  effectsOf(program: string): readonly Effect[];
+}
+
+export function openWorkspace(machine: Machine): HostWorkspace {
+  const { tensors, frozen } = machine;
+  const specs: Specs = Object.fromEntries(Object.entries(tensors).map(([name, { spec }]) => [name, spec]));
+  const programs = new Map<string, { readonly program: StatefulProgram; readonly prepared: Prepared }>();
+  const order = callOrder();
+
+  const known = (name: string) => {
+    const found = programs.get(name);
+    if (found) return found;
+    throw new TensorError(
+      'TENSOR_UNKNOWN_PROGRAM',
+      `expected one of the programs ${[...programs.keys()].join(', ')}, got ${name}: add it before it runs`,
+    );
+  };
+  const pick = (names: readonly string[]): Specs =>
+    Object.fromEntries(names.map((name) => [name, specOf(specs, name)]));
+
+  return {
+    effectsOf: (name) => known(name).prepared.effects,
+    async add(added) {
+      machine.checkOpen?.();
+      for (const [name, program] of Object.entries(added)) {
+        if (programs.has(name)) continue;
+        pick(program.reads);
+        programs.set(name, { program, prepared: machine.prepare(program) });
+      }
+    },
+    async load(values) {
+      machine.checkOpen?.();
+      const names = Object.keys(values);
+      checkInputs(pick(names), values);
+      for (const name of names)
+        if (frozen.has(name))
+          throw new TensorError('TENSOR_BAD_INPUT', `expected tensors that are not frozen, got ${name}`);
+      await order.enqueue({ reads: [], writes: names }, async () => () => {
+        for (const name of names) tensors[name]!.overwrite().view.set(values[name]!);
+      });
+    },
+    async read(names, into = {}) {
+      checkInputs(pick(Object.keys(into)), into);
+      pick(names);
+      return order.enqueue({ reads: names, writes: [] }, async () => {
+        const buffers = Object.fromEntries(
+          names.map((name) => {
+            const buffer = into[name] ?? allocate(specs[name]!);
+            buffer.set(tensors[name]!.read().view);
+            return [name, buffer];
+          }),
+        );
+        return () => buffers;
+      });
+    },
+    async run(name, feeds) {
+      machine.checkOpen?.();
+      const { program, prepared } = known(name);
+      checkInputs(program.inputs, feeds);
+      return order.enqueue(prepared, (begun) => prepared.compute(feeds, begun));
+    },
+    async dispose() {
+      await order.settled();
+      await machine.dispose();
+    },
+  };
+}
