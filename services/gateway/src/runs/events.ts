@@ -1,10 +1,10 @@
 import { createRoute } from '@hono/zod-openapi';
 import { furthest } from '@rlhf-streams/archive';
 import { hasEnded } from '@rlhf-streams/runs';
+import { problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
 import { checkPositions, decodeEventId, encodeEventId, type StreamPosition } from './event-id.js';
 import { eventsExample } from './examples.js';
