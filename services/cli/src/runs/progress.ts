@@ -26,7 +26,7 @@ export function progressLine(
   about: {
     readonly label: string;
     readonly method: MethodName;
-    readonly steps: number;
+    readonly steps?: number | undefined;
     /** The time, as of `performance.now()`, from which a run may have gone on before its line. Default: now. */
     readonly since?: number;
   },
@@ -46,7 +46,7 @@ export function progressLine(
 
   const text = () => {
     const seconds = (((ended ?? performance.now()) - begun) / 1000).toFixed(1).padStart(6);
-    const steps = `${Math.min(done, total)}/${total}`.padStart(9);
+    const steps = `${Math.min(done, total ?? done)}/${total ?? '?'}`.padStart(9);
     const numbers = [...pick(shown.step, train), ...pick(shown.heldOut, test)].join('  ');
     return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}${beside}`;
   };
@@ -77,7 +77,9 @@ export function progressLine(
       if (split === 'train') {
         done = step + 1;
         train = metrics;
-      } else test = metrics;
+      }
+      // Not every step measures held-out items: the last measures stay.
+      test = { ...test, ...metrics };
       draw();
     },
     waiting({ waitingFor, sinceMs }) {
