@@ -1,6 +1,6 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
-export { globalNorm, gradientClipCoefficient } from './clip.js';
+export { gradientClipCoefficient } from './clip.js';
 export { dpoLoss, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
