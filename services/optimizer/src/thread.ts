@@ -7,6 +7,8 @@ import { serve } from '@rlhf-streams/threads';
 import {
   type Metrics,
   openSession,
+  RESULTS_FILE,
+  resultsFile,
   type Session,
   type StartingModels,
   type StepResult,
@@ -56,8 +58,14 @@ const api = {
     sessions.set(config.run, session);
     return { step: session.step, ...saved };
   },
-  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'carry'>> =>
-    sessionOf(run).update(items),
+  /** `results` are files to store, by name. */
+  async update(
+    run: string,
+    items: readonly Item[],
+  ): Promise<Omit<StepResult, 'carry' | 'results'> & { readonly results?: Record<string, Uint8Array> }> {
+    const { results = [], ...step } = await sessionOf(run).update(items);
+    return { ...step, ...(results.length > 0 && { results: { [RESULTS_FILE]: resultsFile(results) } }) };
+  },
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),
   saveCheckpoint: (run: string, directory: string, positions: Positions) =>

@@ -6,6 +6,7 @@
  */
 
 import { resolve } from 'node:path';
+import { runEvents } from '@rlhf-streams/archive';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
@@ -50,8 +51,8 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it is a replay with the hyperparameters of its run. */
-  readonly reproduces: boolean;
+  /** Of a replay, the run that it replays. */
+  readonly source: RunView | undefined;
   /** Called after every published step. */
   readonly goesOn: () => void;
 }
@@ -71,6 +72,7 @@ export async function train(
     // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
     const initial = view.models![artifactRoles.policy]!;
+    const source = await replayedRun(events, config, signal);
     const driven: Driven = {
       config,
       steps: view.steps ?? config.steps,
@@ -78,7 +80,7 @@ export async function train(
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
-      reproduces: await reproducesRun(events, config, signal),
+      source,
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
@@ -141,9 +143,8 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { context, runs } = dependencies;
-  const { config, steps, testItems } = driven;
+  const { config, steps, testItems, source } = driven;
   const last = stepsOf(config, testItems, steps);
-  const isReplay = replayed(config) !== undefined;
   let step = firstStep;
   if (step >= last) return;
   const join = createJoin(config, testItems, from);
@@ -178,9 +179,9 @@ async function follow(
   holding.catch(() => {});
   try {
     const topics = specOf(config).joins;
-    // All events of a replay were logged before it, so that it reads to the end and waits for none.
-    const logged = isReplay
-      ? context.events.readAll(topics, { from, signal: either })
+    // All events of a replay were there before it, so that it reads to the end and waits for none.
+    const logged = source
+      ? runEvents(context, source, topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
     for await (const event of logged) {
       join.add(event);
@@ -194,7 +195,7 @@ async function follow(
       }
     }
     stalled.signal.throwIfAborted();
-    if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
+    if (source) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
     over.abort();
@@ -238,10 +239,15 @@ async function complete(
   const { run } = config;
   const begun = performance.now();
   const training = step < steps;
-  const own = driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
-  const { metrics, comparisons = [] } = training
+  const source = driven.source?.config;
+  const own = source && reproduces(config, source) ? items.map((item) => sampledBy(run, item)) : items;
+  const {
+    metrics,
+    comparisons = [],
+    results: files,
+  } = training
     ? await compute.update(run, own)
-    : { metrics: await compute.evaluate(run, own) };
+    : { metrics: await compute.evaluate(run, own), results: undefined };
   const updated = performance.now();
   if (step < published.stepsCompleted) return;
 
@@ -249,16 +255,11 @@ async function complete(
   const { publishEvery, onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
   const isLast = done === steps;
-  let release: DataFor<'policy.published'> | undefined;
-  if (training && trains && (done % publishEvery === 0 || isLast)) {
-    const base = await store(context, (directory) => compute.savePublished(run, directory));
-    if (done % config.checkpointEvery === 0 || isLast) {
-      const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
-      driven.checkpoint = { step: done, artifact: saved };
-    }
-    const { checkpoint } = driven;
-    release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
-  }
+  const publishes = training && trains && (done % publishEvery === 0 || isLast);
+  const [release, results] = await Promise.all([
+    publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
+    files && context.artifacts.putFiles(files),
+  ]);
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
     'timing_s/publish': (performance.now() - updated) / 1000,
@@ -278,12 +279,34 @@ async function complete(
         step,
         policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
+        ...(results && { results }),
         split: training ? 'train' : 'test',
         metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
       },
     },
   ]);
   driven.goesOn();
+}
+
+/** Stores the policy after `done` steps, and a checkpoint where one is due. */
+async function save(
+  context: TrainDependencies['context'],
+  compute: OptimizerThread,
+  driven: Driven,
+  {
+    done,
+    isLast,
+    positions,
+  }: { readonly done: number; readonly isLast: boolean; readonly positions: Positions },
+): Promise<DataFor<'policy.published'>> {
+  const { run, checkpointEvery } = driven.config;
+  const base = await store(context, (directory) => compute.savePublished(run, directory));
+  if (done % checkpointEvery === 0 || isLast) {
+    const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
+    driven.checkpoint = { step: done, artifact: saved };
+  }
+  const { checkpoint } = driven;
+  return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
 }
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
@@ -297,17 +320,20 @@ const store = (
     return artifacts.putDirectory(directory);
   });
 
-/** Whether a run is a replay with the configuration of what it replays. */
-async function reproducesRun(
+/**
+ * The run that a replay replays, as the log has it; undefined for any other run.
+ * @throws OptimizerError REPLAY_INCOMPLETE when the log does not know it.
+ */
+async function replayedRun(
   events: ServiceContext['events'],
   config: RunConfig,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<RunView | undefined> {
   const replay = replayed(config);
-  if (replay === undefined) return false;
-  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
-  const source = runs.get(replay)?.config;
-  return source !== undefined && reproduces(config, source);
+  if (replay === undefined) return undefined;
+  const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
+  if (source) return source;
+  throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

@@ -6,6 +6,11 @@ import type { Trainer } from '../trainer/trainer.js';
 
 export type Metrics = Record<string, number>;
 
+/** What a step found out about one of its items. `item` is its id; every item of a step has the same keys. */
+export type ItemResult = Readonly<Record<string, string | number | readonly number[]>> & {
+  readonly item: string;
+};
+
 /** What a method carries from step to step besides parameters: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
 
@@ -13,6 +18,8 @@ export type Carry = Readonly<Record<string, number>>;
 export interface StepResult {
   readonly metrics: Metrics;
   readonly carry: Carry;
+  /** Of the items that were learned from. */
+  readonly results?: readonly ItemResult[];
   /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
 }

@@ -41,7 +41,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     );
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);
-    const results = await readResults(client.events);
+    const results = await readResults(client);
     const verdict = verdictOf(results.policies);
     const checkpoints = await exportCheckpoints(client, directory);
 

@@ -10,6 +10,7 @@ import {
 } from '@rlhf-streams/events';
 import {
   hasEnded,
+  isArchived,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
@@ -92,6 +93,16 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  archive: z
+    .object({
+      artifact: ArtifactRef,
+      records: z.record(z.string(), z.int()).describe('by topic'),
+      whole: z
+        .boolean()
+        .describe('whether it holds all events: not of a run that went on after it was archived'),
+    })
+    .optional()
+    .describe('where its events are kept, beside the log, some time after it has ended'),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -141,7 +152,7 @@ function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[]
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, described, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges, archive } = state;
   const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
@@ -164,6 +175,9 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
       policy: { version: published.version, step: published.step, ...shown(published.model) },
+    }),
+    ...(archive && {
+      archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
