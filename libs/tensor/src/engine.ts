@@ -70,7 +70,10 @@ export interface StatefulProgram {
   readonly run: (state: Tensors, inputs: Tensors) => Effects;
 }
 
-/** Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. */
+/**
+ * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
+ * keep the buffers themselves, which must not change afterwards.
+ */
 export interface Frozen {
   /** Names the values: equal hashes are equal values. */
   readonly hash: string;
@@ -84,13 +87,16 @@ export interface Workspace {
    * known beats several: an engine may have to begin a new session for what comes later.
    */
   add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
-  /** Host to device: tensors of the state, by name; the values are copied. What was never loaded is 0. */
+  /**
+   * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
+   * Calls made before it see what was there before, those made after it what was loaded.
+   */
   load(values: Buffers): Promise<void>;
   /** Device to host, in new buffers or in those of `into`. */
   read(names: readonly string[], into?: Buffers): Promise<Buffers>;
   /**
    * Feeds in, `outputs` out, in new buffers. A call sees the effects of all calls made before it. A call that fails
-   * changes nothing.
+   * changes nothing. The feeds must not change until it ends.
    * @throws TensorError TENSOR_BAD_INPUT when the feeds are not what the program takes; TENSOR_UNKNOWN_PROGRAM.
    */
   run(program: string, feeds: Buffers): Promise<Buffers>;

@@ -47,7 +47,7 @@ export interface Session {
 /** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
 const QUIET = { logSeverityLevel: 4 } as const;
 
-export async function openSession(
+async function openSession(
   model: Uint8Array,
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
