@@ -1,7 +1,7 @@
 import { engineConformance, sameBitsConformance } from '../conformance/index.js';
 import { cpuEngine, onnxEngine, onnxPool } from '../index.js';
 import { PAGE_BYTES } from '../loops/webassembly.js';
-import { poolWithin } from '../pool/pool.js';
+import { poolWithin } from '../pool/within.js';
 
 engineConformance('cpu', { create: cpuEngine });
 engineConformance('onnx', { create: onnxEngine });

@@ -56,7 +56,7 @@ export interface Openable {
   readonly packs?: boolean;
 }
 
-export async function openSession(
+async function openSession(
   { bytes, folder, packs = true }: Openable,
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
