@@ -26,6 +26,7 @@ export interface ThreadOptions {
 
 export interface OpenRun {
   readonly config: RunConfig;
+  readonly steps: number;
   /** Folders of the models that it starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
@@ -43,15 +44,17 @@ const api = {
   /** `positions` and `build` are those of the checkpoint. */
   async open({
     config,
+    steps,
     models,
     checkpoint,
   }: OpenRun): Promise<{ step: number; positions: Positions; build?: Build | undefined }> {
     const { session, ...saved } = await openSession({
       config,
+      steps,
       models,
       checkpoint,
       engine,
-      lanes: workers,
+      workers,
       build,
       memoryBytes,
     });
@@ -66,6 +69,7 @@ const api = {
     const { results = [], ...step } = await sessionOf(run).update(items);
     return { ...step, ...(results.length > 0 && { results: { [RESULTS_FILE]: resultsFile(results) } }) };
   },
+  extend: async (run: string, steps: number) => sessionOf(run).extend(steps),
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),
   saveCheckpoint: (run: string, directory: string, positions: Positions) =>

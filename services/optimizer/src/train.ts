@@ -13,6 +13,7 @@ import type { Positions } from '@rlhf-streams/log';
 import {
   artifactRoles,
   buildChangeText,
+  earlierStreams,
   type Item,
   isSameBuild,
   loggedBy,
@@ -44,10 +45,10 @@ type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
 /** The run under training, as `follow` and `complete` share it. */
 interface Driven {
+  readonly view: RunView;
   readonly config: RunConfig;
   /** Training steps. */
   readonly steps: number;
-  readonly testItems: number;
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
@@ -74,9 +75,9 @@ export async function train(
     const initial = view.models![artifactRoles.policy]!;
     const source = await replayedRun(events, config, signal);
     const driven: Driven = {
+      view,
       config,
-      steps: view.steps ?? config.steps,
-      testItems: view.testItems,
+      steps: view.steps!,
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
@@ -84,7 +85,7 @@ export async function train(
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
-    await tellOtherBuild(dependencies, view, driven, { step, build });
+    await tellOtherBuild(dependencies, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, model: initial })]);
     }
@@ -98,7 +99,7 @@ export async function train(
 
 async function open(
   { context, compute }: TrainDependencies,
-  { config, models: used }: RunView,
+  { config, steps, models: used }: RunView,
   { policy }: Published,
 ) {
   const { artifacts } = context;
@@ -109,6 +110,7 @@ async function open(
   }
   return compute.open({
     config: config!,
+    steps: steps!,
     models: { ...models, policy: await artifacts.fetch(wholeModel(used![artifactRoles.policy]!)) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
@@ -117,13 +119,12 @@ async function open(
 /** Publishes `run.build-changed` where another build did the steps so far, unless it is published already; `build` is the checkpoint's. */
 async function tellOtherBuild(
   { context, build: to }: TrainDependencies,
-  view: RunView,
-  { config, steps, testItems, writer, published, checkpoint }: Driven,
+  { view, writer, published, checkpoint }: Driven,
   { step, build }: { readonly step: number; readonly build?: Build | undefined },
 ): Promise<void> {
   if (!checkpoint && published.stepsCompleted === 0) return;
   // Nothing is left to compute.
-  if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
+  if (published.stepsCompleted >= stepsOf(view)!) return;
   // The build that went on from here last may have published steps after this one.
   const last = view.buildChanges?.findLast((change) => change.step === step)?.to;
   const from = last ?? (checkpoint ? build : view.build);
@@ -143,11 +144,11 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { context, runs } = dependencies;
-  const { config, steps, testItems, source } = driven;
-  const last = stepsOf(config, testItems, steps);
+  const { view, config, source } = driven;
+  const last = stepsOf(view)!;
   let step = firstStep;
   if (step >= last) return;
-  const join = createJoin(config, testItems, from);
+  const join = joinOf(driven, from);
   join.forget(step);
 
   const stalled = new AbortController();
@@ -178,7 +179,7 @@ async function follow(
   // Awaited in `finally`; until then a rejection must not count as unhandled.
   holding.catch(() => {});
   try {
-    const topics = specOf(config).joins;
+    const topics = ['steps' as const, ...specOf(config).joins];
     // All events of a replay were there before it, so that it reads to the end and waits for none.
     const logged = source
       ? runEvents(context, source, topics, { from, signal: either })
@@ -201,6 +202,24 @@ async function follow(
     over.abort();
     await holding;
   }
+}
+
+/** Joins what the run logged that it is trained on; an earlier build listed no steps. */
+function joinOf({ view, config, steps }: Driven, from: Positions): Join {
+  const run = loggedBy(config);
+  const { streams, testItems } = view;
+  const listed = (step: number) => ({
+    run,
+    step,
+    streams: earlierStreams(config, { steps, testItems }, step),
+  });
+  return createJoin({
+    run,
+    streams: specOf(config).streams,
+    steps: stepsOf(view)!,
+    from,
+    listed: streams ? undefined : listed,
+  });
 }
 
 /** Holds the watch while the run is paused, until `signal` aborts. */
@@ -232,37 +251,42 @@ async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
-  { items, failed }: WholeStep,
+  { train, evaluation }: WholeStep,
   positions: Positions,
 ): Promise<void> {
   const { config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
-  const training = step < steps;
   const source = driven.source?.config;
-  const own = source && reproduces(config, source) ? items.map((item) => sampledBy(run, item)) : items;
+  const reproducing = source !== undefined && reproduces(config, source);
+  const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
   const {
     metrics,
     comparisons = [],
     results: files,
-  } = training
-    ? await compute.update(run, own)
-    : { metrics: await compute.evaluate(run, own), results: undefined };
-  const updated = performance.now();
+  } = train ? await compute.update(run, own(train.items)) : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return;
+  const updated = performance.now();
+  const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
+  const evaluated = performance.now();
 
   const done = step + 1;
   const { publishEvery, onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
   const isLast = done === steps;
-  const publishes = training && trains && (done % publishEvery === 0 || isLast);
+  const publishes = train && trains && (done % publishEvery === 0 || isLast);
   const [release, results] = await Promise.all([
     publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
     files && context.artifacts.putFiles(files),
   ]);
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
-    'timing_s/publish': (performance.now() - updated) / 1000,
+    ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
+    'timing_s/publish': (performance.now() - evaluated) / 1000,
+  };
+  const failed = {
+    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
+    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -277,11 +301,11 @@ async function complete(
       data: {
         run,
         step,
-        policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
+        policyVersion: onPolicy && train ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
         ...(results && { results }),
-        split: training ? 'train' : 'test',
-        metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
+        split: train ? 'train' : 'test',
+        metrics: finite({ ...metrics, ...measured, ...timing, ...failed }),
       },
     },
   ]);

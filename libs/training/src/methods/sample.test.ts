@@ -14,7 +14,10 @@ const update = (change: object, items: readonly Item[]) => {
     ...change,
   }) as ConfigOf<'sample'>;
   // It trains nothing: there is no trainer.
-  return sample.update({ config, step: 0, carry: {}, trainer: undefined as unknown as Trainer }, items);
+  return sample.update(
+    { config: { ...config, steps: 1 }, step: 0, carry: {}, trainer: undefined as unknown as Trainer },
+    items,
+  );
 };
 
 const items = [

@@ -5,6 +5,7 @@ import { rankByScore } from './rank.js';
 /** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */
 export const sample: Method<'sample'> = {
   start: () => ({}),
+  programs: () => ({}),
 
   async update({ config, carry }, items) {
     const metrics: Metrics = { 'rollout/count': items.length };

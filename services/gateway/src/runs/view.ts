@@ -48,7 +48,10 @@ export const RunSummary = z
     endedAt: z.iso.datetime().optional(),
     steps: z.object({
       done: z.int(),
-      total: z.int().optional().describe('training steps, and one more where held-out items are evaluated'),
+      total: z
+        .int()
+        .optional()
+        .describe('of an earlier build, one more than it trains where held-out items are evaluated'),
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
@@ -120,8 +123,8 @@ export function summaryOf(
   state: RunView,
   { runs, history }: Pick<RunsContext, 'runs' | 'history'>,
 ): RunSummary {
-  const { run, config, status, experiment, tags, requestedAt, endedAt, steps, testItems, cause, paused } =
-    state;
+  const { run, config, status, experiment, tags, requestedAt, endedAt, cause, paused } = state;
+  const total = stepsOf(state);
   const policyVersion = history.versions.get(run)?.version;
   const waitsFor = waitedFor(state, runs.state);
   return {
@@ -135,7 +138,7 @@ export function summaryOf(
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
       done: stepsDone(history.progress.get(run)),
-      ...(config && { total: stepsOf(config, testItems, steps) }),
+      ...(total !== undefined && { total }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
