@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { writeArchive } from '@rlhf-streams/archive';
 import { codeOf, messageOf, type Projection, type TransactionalEvents } from '@rlhf-streams/bus';
 import { own } from '@rlhf-streams/log';
-import { hasEnded, isArchived, type RunView, readRuns } from '@rlhf-streams/runs';
+import { hasEnded, isArchived, neverStarted, type RunView, readRuns } from '@rlhf-streams/runs';
 import { runRetention, type ServiceContext, type topicSettings } from '@rlhf-streams/service';
 import { pause } from '@rlhf-streams/waiting';
 import type { z } from 'zod';
@@ -133,6 +133,6 @@ async function archive(
 
 /** A run that never started has only its request, and why it came to nothing. */
 const isToArchive = (view: RunView): boolean =>
-  hasEnded(view) && view.artifacts !== undefined && view.end !== undefined && !isArchived(view);
+  hasEnded(view) && !neverStarted(view) && view.end !== undefined && !isArchived(view);
 
 const endOf = ({ run, end }: RunView): string => `${run} ${end?.partition}/${end?.offset}`;

@@ -37,6 +37,7 @@ const started: RunView = {
   partition: 0,
   requestOffset: 0,
   status: 'running',
+  models: {},
   artifacts: {},
   testItems: 0,
   from: {},
@@ -79,7 +80,7 @@ it('never deletes what a run may need that is not archived, however old', async 
   expect(await trim(goesOn)).toBe(0);
   expect(await earliest()).toEqual(from.rollouts);
   // One that has not started reads nothing that is there now.
-  const { artifacts: _, ...requested } = started;
+  const { models: _, ...requested } = started;
   await trim(archivedAt(0), { ...requested, status: 'requested' });
   expect(await earliest()).toEqual((await log.positions(['rollouts'])).latest.rollouts);
 });

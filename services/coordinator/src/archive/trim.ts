@@ -58,7 +58,7 @@ export async function trimTopics({ log, runs, retention, now, signal }: TrimOpti
 
 /** Whether events of the run may be read from the log. A run that has not started needs none that are there now. */
 const isNeeded = (view: RunView, now: number): boolean =>
-  view.artifacts !== undefined && !(isArchived(view) && view.archive!.time + GRACE_MS <= now);
+  view.models !== undefined && !(isArchived(view) && view.archive!.time + GRACE_MS <= now);
 
 /** A run that goes on needs what the archive of its last end lacks; of one just archived, all may still be read. */
 const neededFrom = (view: RunView): Positions => (isArchived(view) ? view.from : startOf(view));
