@@ -16,6 +16,7 @@ const LIBS = {
   bus: [...FLOOR, 'events', 'log'],
   // The protocol of a run is zod and events alone, so that gateway and coordinator read it without tensors.
   runs: ['events'],
+  archive: ['artifacts', 'events', 'log', 'bus', 'runs'],
   service: [...FLOOR, 'artifacts', 'events', 'log', 'kafka', 'bus'],
   data: FLOOR,
   evaluation: FLOOR,
@@ -26,7 +27,7 @@ const LIBS = {
   training: [...FLOOR, 'tensor', 'alignment', 'model', 'events', 'runs', 'data'],
   serving: [...FLOOR, 'tensor', 'model', 'artifacts', 'events', 'log', 'bus', 'runs', 'service'],
 };
-const TRANSPORT = ['events', 'runs', 'artifacts', 'log', 'bus', 'service'];
+const TRANSPORT = ['events', 'runs', 'artifacts', 'archive', 'log', 'bus', 'service'];
 const SERVICES = {
   gateway: [...FLOOR, ...TRANSPORT],
   coordinator: [...FLOOR, ...TRANSPORT, 'data', 'evaluation', 'sentiment', 'model', 'serving'],

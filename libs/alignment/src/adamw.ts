@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** All parameters of a model in one vector [N], with its gradient and moments. */
+/** A tensor of parameters with its gradient and moments, all of one shape. */
 export interface AdamWVectors {
   p: tf.Tensor;
   g: tf.Tensor;
@@ -21,8 +21,6 @@ export interface AdamWOptions {
   biasCorrection1: tf.Scalar;
   /** 1 - beta2^t. */
   biasCorrection2: tf.Scalar;
-  /** [N], 1 for parameters that decay and 0 for others; by default all decay. */
-  decayMask?: tf.Tensor;
   /** The clip coefficient that the gradient is multiplied by. */
   gradScale: tf.Scalar;
 }
@@ -34,21 +32,11 @@ export interface AdamWOptions {
  *   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
  *   p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
  *
- * @returns the new p, m and v, [N]
+ * @returns the new p, m and v
  */
 export function adamw(
   { p, g, m, v }: AdamWVectors,
-  {
-    lr,
-    beta1,
-    beta2,
-    eps,
-    weightDecay,
-    biasCorrection1,
-    biasCorrection2,
-    decayMask,
-    gradScale,
-  }: AdamWOptions,
+  { lr, beta1, beta2, eps, weightDecay, biasCorrection1, biasCorrection2, gradScale }: AdamWOptions,
 ): { p: tf.Tensor; m: tf.Tensor; v: tf.Tensor } {
   const grad = tf.mul(g, gradScale);
   const newM = tf.add(tf.mul(beta1, m), tf.mul(1 - beta1, grad));
@@ -56,7 +44,7 @@ export function adamw(
 
   const denominator = tf.add(tf.sqrt(tf.div(newV, biasCorrection2)), eps);
   const update = tf.div(tf.mul(tf.div(lr, biasCorrection1), newM), denominator);
-  return { p: tf.sub(decayed(p, lr, weightDecay, decayMask), update), m: newM, v: newV };
+  return { p: tf.sub(decayed(p, lr, weightDecay), update), m: newM, v: newV };
 }
 
 /**
@@ -71,8 +59,7 @@ export function biasCorrections(
   return { biasCorrection1: 1 - beta1 ** step, biasCorrection2: 1 - beta2 ** step };
 }
 
-function decayed(p: tf.Tensor, lr: tf.Scalar, weightDecay: number, decayMask?: tf.Tensor): tf.Tensor {
+function decayed(p: tf.Tensor, lr: tf.Scalar, weightDecay: number): tf.Tensor {
   if (weightDecay === 0) return p;
-  const decay = tf.mul(lr, weightDecay);
-  return tf.mul(p, tf.sub(1, decayMask === undefined ? decay : tf.mul(decay, decayMask)));
+  return tf.mul(p, tf.sub(1, tf.mul(lr, weightDecay)));
 }

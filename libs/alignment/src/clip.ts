@@ -1,12 +1,5 @@
 import { AlignmentError } from './errors.js';
 
-/** The L2 norm of all gradients taken as one vector, summed in float64. */
-export function globalNorm(gradients: readonly ArrayLike<number>[]): number {
-  let sum = 0;
-  for (const g of gradients) for (let i = 0; i < g.length; i++) sum += g[i]! * g[i]!;
-  return Math.sqrt(sum);
-}
-
 /**
  * The factor that scales gradients of this norm down to at most maxNorm: min(1, maxNorm / (norm + 1e-6)).
  *

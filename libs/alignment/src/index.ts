@@ -1,6 +1,6 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
-export { globalNorm, gradientClipCoefficient } from './clip.js';
+export { gradientClipCoefficient } from './clip.js';
 export { dpoLoss, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
@@ -10,7 +10,7 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { pairwiseRewardLoss, rewardRange } from './reward-model.js';
-export { rlhfReward } from './rewards.js';
+export { type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';

@@ -7,7 +7,7 @@ export type { Logger } from './logger.js';
 export { SECONDS } from './metrics.js';
 export { createProjection, type Projection, type ProjectionOptions } from './projection.js';
 export type { NewEvent, TransactionalEvents } from './publish.js';
-export { advance, type Received } from './received.js';
+export { advance, type Received, receive } from './received.js';
 export { isUnavailable } from './recovery.js';
 export { topicSpecs } from './topics.js';
 export { createWaits, type Waits } from './waits.js';

@@ -99,6 +99,12 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     },
     { requiredKeys: ['run', 'config', 'steps', 'testItems', 'models', 'artifacts', 'from'] },
   ),
+  'run.archived': fc.record({
+    run,
+    archive: artifact,
+    until: byName(fc.array(count, { maxLength: 6 })),
+    counts: byName(count),
+  }),
   'run.waiting': fc.record({
     run,
     step: count,
@@ -159,6 +165,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       policyVersion: count,
       finishReason: fc.constantFrom('stop' as const, 'length' as const),
       temperature: number.map(Math.abs),
+      sampler: fc.integer({ min: 1 }),
     }),
   ),
   'rollout.failed': and(rollout, fc.record({ policyVersion: count, cause })),

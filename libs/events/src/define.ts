@@ -35,7 +35,10 @@ export interface TopicDefinition<Events extends readonly EventDefinition[] = rea
   readonly key: (data: DataOf<Events[number]>) => string;
   readonly partitions: number;
   readonly cleanup: 'delete' | 'compact';
-  /** Milliseconds; undefined keeps records forever. */
+  /**
+   * Milliseconds; undefined keeps records forever. No record of an archived topic goes before its run is archived,
+   * however old it is.
+   */
   readonly retentionMs?: number;
   /** Services know what they know from this topic as a whole: none of it may go, whatever is configured. */
   readonly state?: true;

@@ -8,10 +8,12 @@ export type {
 export { EventError, type EventErrorCode } from './errors.js';
 export { expectedBy, explainMistake, explainUnknownKeys, shown } from './explain.js';
 export { itemId, rolloutId } from './ids.js';
-export { runOfLetter } from './letter.js';
+export { runIn, runOfLetter } from './letter.js';
 export { nearest, plainName } from './nearest.js';
 export * from './schemas.js';
 export {
+  type ArchivedTopic,
+  archivedTopics,
   type DataFor,
   type EventType,
   type NewDataFor,

@@ -1,22 +1,11 @@
 /** What a dead letter is about: records that could not be handled may hold anything. */
 import { RunId } from './schemas.js';
-import type { DataFor } from './topics.js';
+import { archivedTopics, type DataFor } from './topics.js';
 
 type Letter = DataFor<'record.rejected'>;
 
-/** Topics whose keys begin with the run: `run`, or `run/step/index`. */
-const KEYED_BY_RUN = new Set([
-  'runs',
-  'steps',
-  'prompts',
-  'rollouts',
-  'rewards',
-  'reference-logprobs',
-  'demonstrations',
-  'comparisons',
-  'policy-versions',
-  'training-metrics',
-]);
+/** The keys of archived topics begin with the run: `run`, or `run/step/index`. */
+const KEYED_BY_RUN: ReadonlySet<string> = new Set(archivedTopics);
 
 /** The run that the rejected record names as its own, or else its key. */
 export function runOfLetter({ source, key, value }: Letter): string | undefined {
@@ -26,12 +15,12 @@ export function runOfLetter({ source, key, value }: Letter): string | undefined 
   return KEYED_BY_RUN.has(source.topic) && isRunId(first) ? first : undefined;
 }
 
-function runIn(text: string): string | undefined {
+/** The run that the value of a record names, whatever else it holds; undefined for what is no JSON or names none. */
+export function runIn(text: string): string | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    // The record may have been rejected because it is no JSON.
     return undefined;
   }
   const run = (json as { run?: unknown } | null)?.run;

@@ -81,7 +81,7 @@ export const Metadata = z.record(z.string(), z.unknown());
 /** A turn of a conversation, in the terms of chat templates. */
 export const Message = z.object({
   role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
-  content: Text,
+  content: z.string(),
 });
 export type Message = z.output<typeof Message>;
 

@@ -37,7 +37,7 @@ const Config = z.record(z.string(), z.unknown());
 const DAY = 24 * 60 * 60 * 1000;
 const Conversation = z.array(Message).min(1).optional();
 
-/** Work in flight is kept a week: long enough to replay and to inspect. */
+/** Work in flight stays on its topics for a week, and in archives for as long as artifacts are kept. */
 const WEEK = 7 * DAY;
 const PARTITIONS = 6;
 
@@ -158,6 +158,17 @@ const runs = defineTopic({
     ),
     defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
     defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
+    defineEvent(
+      'run.archived',
+      1,
+      'The run has ended, and an artifact holds its events of every archived topic: topics may lose them now',
+      z.object({
+        run: RunId,
+        archive: ArtifactRef,
+        until: LogPositions.describe('where the topics were read to'),
+        counts: z.record(z.string(), z.int().min(0)).describe('archived records by topic'),
+      }),
+    ),
   ],
 });
 
@@ -244,6 +255,13 @@ const rollouts = defineTopic({
         policyVersion: PolicyVersion,
         finishReason: z.enum(['stop', 'length']),
         temperature: z.number().min(0),
+        sampler: z
+          .int()
+          .min(1)
+          .optional()
+          .describe(
+            'version of the sampler that drew the tokens: 2 by the softmax in float32 of the program of the model; 1, or absent, by weights in float64',
+          ),
       }).refine((r) => r.logprobs.length === r.tokens.length, 'expected one log-prob a token'),
     ),
     defineEvent(
@@ -473,6 +491,7 @@ const trainingMetrics = defineTopic({
         checkpoint: ArtifactRef.optional().describe(
           "the optimizer's checkpoint that was saved with the step",
         ),
+        results: ArtifactRef.optional().describe('a parquet file of what the step computed of each item'),
         split: Split.describe(
           'test: a step of an earlier build, which evaluates after the last training step',
         ),
@@ -527,6 +546,21 @@ export const topics = {
 } as const;
 
 export type TopicName = keyof typeof topics;
+
+/** Topics whose events are those of runs: a run that has ended is archived with its events of all of them. */
+export const archivedTopics = [
+  'runs',
+  'steps',
+  'prompts',
+  'rollouts',
+  'rewards',
+  'reference-logprobs',
+  'demonstrations',
+  'comparisons',
+  'policy-versions',
+  'training-metrics',
+] as const satisfies readonly TopicName[];
+export type ArchivedTopic = (typeof archivedTopics)[number];
 
 type DefinitionsOf<Name extends TopicName> = (typeof topics)[Name]['events'][number];
 

@@ -1,6 +1,7 @@
 import type { EventLog } from '@rlhf-streams/log';
 import { createLog, type LogAdapter, partitionKey } from '@rlhf-streams/log/core';
 import { applyTopics, planTopics } from './admin/topics.js';
+import { trimTopics } from './admin/trim.js';
 import { createFeed } from './consumer/feed.js';
 import { readBatches } from './consumer/reading.js';
 import { openSubscription } from './consumer/subscription.js';
@@ -36,8 +37,10 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
   const direct = openWire(settings);
   /** For fetches that wait for records: later requests on the same connection would wait, too. */
   const waiting = openWire(settings);
+  /** For what is published: reads and commits of other parts of the process would delay it on their connection. */
+  const writing = openWire(settings);
   const feed = createFeed({ direct, waiting, deadlineMs: settings.deadlineMs });
-  const publisher = createPublisher(direct, settings);
+  const publisher = createPublisher(writing, settings);
   const { metadataMaxAgeMs, deadlineMs, replication } = settings;
 
   async function checkTopics(topics: readonly string[]): Promise<void> {
@@ -55,7 +58,7 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
 
     publish: (records) => publisher.publish(records),
 
-    openProducer: (id) => openTransactional(direct, id, settings),
+    openProducer: (id) => openTransactional(writing, id, settings),
 
     async join(options) {
       await checkTopics(options.topics);
@@ -78,6 +81,8 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
       return { earliest, latest };
     },
 
+    trim: (before) => trimTopics(direct, before),
+
     async committed(group, partitions) {
       const committed = await direct.attempt(`find what group ${group} has committed`, async () =>
         committedOffsets(await direct.coordinator('group', group), group, partitions),
@@ -88,6 +93,7 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
     async close() {
       feed.close();
       direct.close();
+      writing.close();
       waiting.close();
     },
   };

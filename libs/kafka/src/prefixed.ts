@@ -73,6 +73,8 @@ export function prefixed(log: EventLog, prefix: string): EventLog {
       const { earliest, latest } = await log.positions(names(topics));
       return { earliest: plainPositions(earliest), latest: plainPositions(latest) };
     },
+    trim: (before) =>
+      log.trim(Object.fromEntries(Object.entries(before).map(([topic, offsets]) => [name(topic), offsets]))),
     lag: async (group, topics) => plainPositions(await log.lag(name(group), names(topics))),
     close: () => log.close(),
   };

@@ -168,6 +168,13 @@ export interface EventLog {
   /** Every committed record from the given positions, without a group. Ends quietly when `signal` aborts. */
   read(options: ReadOptions): AsyncIterable<Batch>;
   positions(topics: readonly string[]): Promise<{ readonly earliest: Positions; readonly latest: Positions }>;
+  /**
+   * Deletes the records before these offsets, for good; the offsets of those that stay do not change. Partitions that
+   * are not named keep theirs, and an offset at or before the earliest record deletes nothing. Killed under way, it
+   * has deleted a part, from the front.
+   * @throws LogError LOG_INVALID for an offset past the end, and for a compacted topic.
+   */
+  trim(before: Positions): Promise<void>;
   /** Records not yet committed by `group`, by topic and partition. */
   lag(group: string, topics: readonly string[]): Promise<Positions>;
   /** Closes subscriptions, whose handlers may still publish what they finish meanwhile, and ends reads. Idempotent. */

@@ -75,8 +75,10 @@ export {
 export {
   applyRunEvent,
   hasEnded,
+  isArchived,
   isInUse,
   neverStarted,
+  type RunArchive,
   type RunView,
   readRuns,
   runStatuses,

@@ -109,6 +109,20 @@ describe('what is live', () => {
     expect(running).toEqual(hashes('p', 'v1', 'v2', 'v3', 'v4', 'v5', 'c1', 'c2', 'c3', 'c4', 'c5'));
   });
 
+  it('is the archive of a run, the newest where there are several, and the results of its steps', async () => {
+    const archived = (content: string): Unplaced => ({
+      type: 'run.archived',
+      data: { run: 'r', archive: refOf(content), until: {}, counts: {} },
+    });
+    const step: Unplaced = {
+      type: 'step.completed',
+      data: { run: 'r', step: 0, policyVersion: 1, split: 'train', metrics: {}, results: refOf('results') },
+    };
+    const over = [requested('r'), started('r', { policy: 'p' }), step, ended('r')];
+    expect(await live(...over)).toEqual(hashes('p', 'results'));
+    expect(await live(...over, archived('a1'), archived('a2'))).toEqual(hashes('p', 'results', 'a2'));
+  });
+
   it('is known of versions that a compacted topic forgot', async () => {
     const kept = versions.filter((event) => event.type !== 'policy.published' || event.data.version === 2);
     expect(await live(requested('r'), ...kept)).toEqual(hashes('v1', 'v2', 'c1'));

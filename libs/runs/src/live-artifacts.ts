@@ -30,8 +30,8 @@ interface Published {
 
 /**
  * What must stay: everything that a run was started with; of each run the newest versions and checkpoints, as many as its
- * `keepCheckpoints` says, and the best version; by default one of each once it has ended, and all before; of runs that
- * have not ended, what they were asked to use. The order of events matters only within a run and topic, as the log keeps
+ * `keepCheckpoints` says, and the best version; by default one of each once it has ended, and all before; the archive
+ * of each run, and the results of its steps; of runs that have not ended, what they were asked to use. The order of events matters only within a run and topic, as the log keeps
  * it.
  *
  * The log goes on while an artifact store collects. What is published meanwhile was put shortly before, and it is the
@@ -62,7 +62,8 @@ export async function liveArtifacts(
         break;
       }
       case 'step.completed': {
-        const { run, step, checkpoint } = event.data;
+        const { run, step, checkpoint, results } = event.data;
+        if (results) keep([results]);
         const { models, checkpoints, steps } = publishedBy(run);
         const model = publishedModel(event);
         if (model && !models.has(model.version)) models.set(model.version, model.model);
@@ -84,6 +85,7 @@ export async function liveArtifacts(
     if (best) keep(artifactsOf(best.model));
   }
   for (const view of runs.values()) {
+    if (view.archive) keep([view.archive.artifact]);
     if (!hasEnded(view) && view.config) keep(askedFor(view.config));
   }
   return [...live.values()];

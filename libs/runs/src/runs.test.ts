@@ -2,7 +2,7 @@ import type { DataFor, TopicEvent } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRunConfig } from './run-config.js';
-import { applyRunEvent, hasEnded, type RunView, stepsAt } from './runs.js';
+import { applyRunEvent, hasEnded, isArchived, type RunView, stepsAt } from './runs.js';
 
 /** Where the log has them is added by `given`. */
 type RunEvent = TopicEvent<'runs'>;
@@ -161,13 +161,18 @@ describe('a run', () => {
       { status: 'cancelled', cause: { code: 'RUN_CANCELLED', message: 'the data was wrong' } },
     ],
   ])('ends when it is %s', (_, end, ended) => {
-    expect(viewAfter(requested, started, end)).toEqual({ ...running, ...ended, endedAt: 102 });
+    expect(viewAfter(requested, started, end)).toEqual({
+      ...running,
+      ...ended,
+      endedAt: 102,
+      end: { partition: 3, offset: 42 },
+    });
   });
 
   describe('that has completed', () => {
     const extended = (steps: number) => ({ type: 'run.extended', data: { run: 'r', steps } }) as const;
     it('goes on to more steps when it is extended, and may complete again', () => {
-      const { endedAt: _, done: __, ...view } = viewAfter(requested, started, completed)!;
+      const { endedAt: _, done: __, end: ___, ...view } = viewAfter(requested, started, completed)!;
       const extents = [
         { from: 0, steps: 2 },
         { from: 2, steps: 5 },
@@ -186,7 +191,7 @@ describe('a run', () => {
   });
 
   it('may fail before it is started', () => {
-    expect(viewAfter(requested, failed)).toEqual({ ...request, status: 'failed', cause, endedAt: 101 });
+    expect(viewAfter(requested, failed)).toMatchObject({ ...request, status: 'failed', cause, endedAt: 101 });
   });
 
   it.each([failed, cancelled])('that ended before it was started may be requested again: %j', (end) => {
@@ -205,6 +210,27 @@ describe('a run', () => {
     expect(viewAfter(requested, started, end, other)).toMatchObject({
       status: expect.stringMatching(/failed|canc/),
     });
+  });
+
+  it('that has ended is archived, with its end; one that went on is not, until it ends again', () => {
+    const archive = { uri: 'artifact:a', sha256: '2'.repeat(64) };
+    const archived = (until: number): RunEvent => ({
+      type: 'run.archived',
+      data: { run: 'r', archive, until: { runs: [0, 0, 0, until] }, counts: { runs: 3 } },
+    });
+    const over = [requested, started, completed];
+    expect(isArchived(viewAfter(...over)!)).toBe(false);
+    const view = viewAfter(...over, archived(43))!;
+    expect(view).toMatchObject({
+      status: 'completed',
+      endedAt: 102,
+      archive: { artifact: archive, counts: { runs: 3 }, until: { runs: [0, 0, 0, 43] }, time: 103 },
+    });
+    expect(isArchived(view)).toBe(true);
+    // The end at offset 42 is not in an archive that was read up to it.
+    expect(isArchived(viewAfter(...over, archived(42))!)).toBe(false);
+    expect(isArchived({ ...view, status: 'running' })).toBe(false);
+    expect(isArchived({ ...view, end: { partition: 3, offset: 50 } })).toBe(false);
   });
 
   it('that nobody requested is none', () => {
@@ -259,6 +285,7 @@ describe('any sequence of events', () => {
             requestOffset: 0,
             requestedAt: 0,
             endedAt: 0,
+            end: undefined,
           });
           expect(timeless(given(...mixed).get('r'))).toEqual(timeless(viewAfter(requested, ...mine)));
         },

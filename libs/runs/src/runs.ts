@@ -72,6 +72,17 @@ export interface RunView {
   readonly waiting?: Pick<DataFor<'run.waiting'>, 'step' | 'waitingFor' | 'sinceMs' | 'deadlineMs'>;
   readonly requestedAt: number;
   readonly endedAt?: number;
+  /** Where topic `runs` has the event that ended it. */
+  readonly end?: { readonly partition: number; readonly offset: number };
+  /** Where its events are kept beside the log, once it has ended: of a run that goes on, those of its last end. */
+  readonly archive?: RunArchive;
+}
+
+/** The archive of a run, as `run.archived` announced it. */
+export interface RunArchive extends Omit<DataFor<'run.archived'>, 'run' | 'archive'> {
+  readonly artifact: ArtifactRef;
+  /** Milliseconds since the epoch at which it was announced. */
+  readonly time: number;
 }
 
 type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
@@ -85,6 +96,13 @@ export type RunEvent = TopicEvent<'runs'> & {
 
 export const hasEnded = ({ status }: Pick<RunView, 'status'>): boolean =>
   status === 'completed' || status === 'failed' || status === 'cancelled';
+
+/** Whether the archive of a run that has ended holds its end, and with it all its events. */
+export const isArchived = (view: Pick<RunView, 'status' | 'end' | 'archive'>): boolean =>
+  hasEnded(view) &&
+  view.archive !== undefined &&
+  view.end !== undefined &&
+  (view.archive.until.runs?.[view.end.partition] ?? 0) > view.end.offset;
 
 /** The number of steps of a run; undefined as long as nobody has counted its items. */
 export const stepsOf = ({
@@ -155,8 +173,8 @@ export function isInUse(runs: ReadonlyMap<string, RunView>, model: ModelRef): bo
 }
 
 /**
- * Applies one event. Only the first request of a run counts, and nothing after its end; but a run that ended before it
- * was started begins anew with its next request.
+ * Applies one event. Only the first request of a run counts, and nothing after its end but its archive; and a run that
+ * ended before it was started begins anew with its next request.
  */
 export function applyRunEvent(runs: Map<string, RunView>, event: RunEvent): void {
   const { run } = event.data;
@@ -219,6 +237,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
   if (event.type === 'run.extended') return extended(view, event.data.steps);
   if (neverStarted(view)) return begin(event);
   if (event.type === 'run.requested') return joining(view, event);
+  if (event.type === 'run.archived') {
+    const { run: _, archive: artifact, ...rest } = event.data;
+    return { ...view, archive: { artifact, ...rest, time: event.time } };
+  }
   if (hasEnded(view)) return undefined;
   const { waiting: _, ...rest } = view;
   switch (event.type) {
@@ -273,7 +295,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
 
 /** A completed run goes on, if it is to have more steps than it has done. */
 function extended(view: RunView, steps: number): RunView | undefined {
-  const { done, endedAt: _, reason: __, ...rest } = view;
+  const { done, endedAt: _, end: __, reason: ___, ...rest } = view;
   if (view.status !== 'completed' || done === undefined || steps <= done) return undefined;
   const before = view.extents ?? [{ from: 0, steps: view.steps! }];
   return { ...rest, status: 'running', steps, extents: [...before, { from: done, steps }] };
@@ -291,7 +313,8 @@ function withPauses(view: RunView, paused: NonNullable<RunView['paused']>): RunV
   return { ...rest, status: rest.models ? 'running' : 'requested' };
 }
 
-function ended(view: RunView, { time }: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
+function ended(view: RunView, event: RunEvent, end: Pick<RunView, 'status' | 'cause'>): RunView {
   const { paused: _, ...rest } = view;
-  return { ...rest, ...end, endedAt: time };
+  const { time, partition, offset } = event;
+  return { ...rest, ...end, endedAt: time, end: { partition, offset } };
 }

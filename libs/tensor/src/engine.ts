@@ -70,27 +70,41 @@ export interface StatefulProgram {
   readonly run: (state: Tensors, inputs: Tensors) => Effects;
 }
 
-/** Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. */
-export interface Frozen {
+/**
+ * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
+ * map those that lie in a file, so that all threads and processes share them; what it cannot map, it reads. It may keep
+ * the buffers of `values` themselves, which must not change afterwards.
+ */
+export type Frozen = {
   /** Names the values: equal hashes are equal values. */
   readonly hash: string;
-  readonly values: Buffers;
+} & ({ readonly values: Buffers } | { readonly stored: StoredTensors });
+
+/** Tensors in a file that nobody changes, row-major and little-endian. */
+export interface StoredTensors {
+  readonly file: string;
+  /** Where each begins, in bytes: multiples of 4. */
+  readonly offsets: Readonly<Record<string, number>>;
 }
 
 /** Named tensors that live where the engine computes, and the programs over them. */
 export interface Workspace {
   /**
-   * Makes programs ready for their shapes; names that are there already are kept as they are. One call with all that is
-   * known beats several: an engine may have to begin a new session for what comes later.
+   * Makes programs known, with their shapes; names that are there already are kept as they are. One call with all that
+   * will be asked for beats several: an engine may have to begin a new session for what comes later, and another may
+   * capture a program when it first runs, so that what never runs costs nothing.
    */
   add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
-  /** Host to device: tensors of the state, by name; the values are copied. What was never loaded is 0. */
+  /**
+   * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
+   * Calls made before it see what was there before, those made after it what was loaded.
+   */
   load(values: Buffers): Promise<void>;
   /** Device to host, in new buffers or in those of `into`. */
   read(names: readonly string[], into?: Buffers): Promise<Buffers>;
   /**
    * Feeds in, `outputs` out, in new buffers. A call sees the effects of all calls made before it. A call that fails
-   * changes nothing.
+   * changes nothing. The feeds must not change until it ends.
    * @throws TensorError TENSOR_BAD_INPUT when the feeds are not what the program takes; TENSOR_UNKNOWN_PROGRAM.
    */
   run(program: string, feeds: Buffers): Promise<Buffers>;

@@ -33,6 +33,7 @@ export interface ConductDependencies extends Omit<PrepareDependencies, 'context'
 /** The topics that hold events of a run. `run.started` records their ends: services read the run's events from there on. */
 const RUN_TOPICS = [
   'steps',
+  'prompts',
   'demonstrations',
   'comparisons',
   'rollouts',

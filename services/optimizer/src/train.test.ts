@@ -125,7 +125,12 @@ const never = new AbortController().signal;
 const build = { version: '1.1.0', code: 'f00d', onnxruntime: '1.30.0', platform: 'linux-x64' };
 const older = { ...build, version: '1.0.0', code: 'c0de' };
 
+const requestSource = () =>
+  events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]);
+
 describe('a run with a checkpoint', () => {
+  beforeEach(requestSource);
+
   const from = { rollouts: [], demonstrations: [] };
   /** Goes on with a run from its checkpoint after step 1, which build `saved` wrote. */
   async function goOn(saved: typeof build | undefined, view: Partial<RunView> = {}) {
@@ -179,6 +184,8 @@ describe('a run with a checkpoint', () => {
 });
 
 describe('a replay', () => {
+  beforeEach(requestSource);
+
   it('computes the steps of its source in their order, and publishes under its own name', async () => {
     await events.publish(loggedOf('source').toReversed());
     await events.publish(loggedOf('other'));

@@ -6,6 +6,7 @@
  */
 
 import { resolve } from 'node:path';
+import { runEvents } from '@rlhf-streams/archive';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
@@ -57,10 +58,8 @@ interface Driven {
   checkpoint: Checkpoint | undefined;
   /** How many steps the run is to have, as far as its learning rates are concerned. */
   length?: number;
-  /** Whether it is a replay with the hyperparameters of its run. */
-  readonly reproduces: boolean;
-  /** How many steps the run was to have at each of its steps: those of the run that a whole replay replays. */
-  readonly lengths: Pick<RunView, 'steps' | 'extents'>;
+  /** Of a replay, the run that it replays. */
+  readonly source: RunView | undefined;
   /** Called after every published step. */
   readonly goesOn: () => void;
 }
@@ -80,6 +79,7 @@ export async function train(
     // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
     const initial = view.models![artifactRoles.policy]!;
+    const source = await replayedRun(events, config, signal);
     const driven: Driven = {
       view,
       config,
@@ -87,7 +87,7 @@ export async function train(
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
-      ...(await lengthsOf(events, view, signal)),
+      source,
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
@@ -153,9 +153,8 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { context, runs } = dependencies;
-  const { view, config } = driven;
+  const { view, config, source } = driven;
   const last = stepsOf(view)!;
-  const isReplay = replayed(config) !== undefined;
   let step = firstStep;
   if (step >= last) return;
   const join = joinOf(driven, from);
@@ -190,9 +189,9 @@ async function follow(
   holding.catch(() => {});
   try {
     const topics = ['steps' as const, ...specOf(config).joins];
-    // All events of a replay were logged before it, so that it reads to the end and waits for none.
-    const logged = isReplay
-      ? context.events.readAll(topics, { from, signal: either })
+    // All events of a replay were there before it, so that it reads to the end and waits for none.
+    const logged = source
+      ? runEvents(context, source, topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
     for await (const event of logged) {
       join.add(event);
@@ -206,7 +205,7 @@ async function follow(
       }
     }
     stalled.signal.throwIfAborted();
-    if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
+    if (source) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
     over.abort();
@@ -267,12 +266,17 @@ async function complete(
   const { view, config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
-  const length = stepsAt(driven.lengths, step);
+  const source = driven.source?.config;
+  const reproducing = source !== undefined && reproduces(config, source);
+  const length = stepsAt(lengthsOf(driven), step);
   if (length !== driven.length) await compute.extend(run, length);
   driven.length = length;
-  const own = (items: readonly Item[]) =>
-    driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
-  const { metrics, comparisons = [] } = train ? await compute.update(run, own(train.items)) : { metrics: {} };
+  const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
+  const {
+    metrics,
+    comparisons = [],
+    results: files,
+  } = train ? await compute.update(run, own(train.items)) : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return false;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
@@ -288,18 +292,11 @@ async function complete(
   const reported = finite({ ...metrics, ...measured, ...failed });
   const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;
   const isLast = done === steps || stops;
-  let release: DataFor<'policy.published'> | undefined;
-  let checkpointed: ArtifactRef | undefined;
-  if (train && trains && (isPublished(config, done, reported) || isLast)) {
-    const base = await store(context, (directory) => compute.savePublished(run, directory));
-    if (done % config.checkpointEvery === 0 || isLast) {
-      const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
-      driven.checkpoint = { step: done, artifact: saved };
-      checkpointed = saved;
-    }
-    const { checkpoint } = driven;
-    release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
-  }
+  const publishes = train && trains && (isPublished(config, done, reported) || isLast);
+  const [release, results] = await Promise.all([
+    publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
+    files && context.artifacts.putFiles(files),
+  ]);
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
@@ -320,7 +317,8 @@ async function complete(
         step,
         policyVersion: onPolicy && train ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
-        ...(checkpointed && { checkpoint: checkpointed }),
+        ...(release && driven.checkpoint?.step === done && { checkpoint: driven.checkpoint.artifact }),
+        ...(results && { results }),
         split: train ? 'train' : 'test',
         metrics: { ...reported, ...timing },
       },
@@ -337,6 +335,27 @@ function isPublished(config: RunConfig, done: number, metrics: Readonly<Record<s
   return metric !== undefined && isMeasuredAfter(config, metric) && metric in metrics;
 }
 
+/** Stores the policy after `done` steps, and a checkpoint where one is due. */
+async function save(
+  context: TrainDependencies['context'],
+  compute: OptimizerThread,
+  driven: Driven,
+  {
+    done,
+    isLast,
+    positions,
+  }: { readonly done: number; readonly isLast: boolean; readonly positions: Positions },
+): Promise<DataFor<'policy.published'>> {
+  const { run, checkpointEvery } = driven.config;
+  const base = await store(context, (directory) => compute.savePublished(run, directory));
+  if (done % checkpointEvery === 0 || isLast) {
+    const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
+    driven.checkpoint = { step: done, artifact: saved };
+  }
+  const { checkpoint } = driven;
+  return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
+}
+
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
 const store = (
   { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
@@ -349,25 +368,26 @@ const store = (
   });
 
 /**
- * A replay of a whole run follows the lengths that the run had, one by one; with the same hyperparameters it reproduces
- * the run.
+ * The run that a replay replays, as the log has it; undefined for any other run.
+ * @throws OptimizerError REPLAY_INCOMPLETE when the log does not know it.
  */
-async function lengthsOf(
+async function replayedRun(
   events: ServiceContext['events'],
-  view: RunView,
+  config: RunConfig,
   signal: AbortSignal,
-): Promise<Pick<Driven, 'reproduces' | 'lengths'>> {
-  const config = view.config!;
+): Promise<RunView | undefined> {
   const replay = replayed(config);
-  if (replay === undefined) return { reproduces: false, lengths: view };
-  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
-  const source = runs.get(replay);
-  if (!source?.config) return { reproduces: false, lengths: view };
+  if (replay === undefined) return undefined;
+  const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
+  if (source) return source;
+  throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
+}
+
+/** How many steps the run was to have at each of its steps: a replay of a whole run follows what that run had. */
+function lengthsOf({ view, source, config }: Driven): Pick<RunView, 'steps' | 'extents'> {
+  if (!source?.config) return view;
   const isWhole = config.steps === source.config.steps && config.epochs === source.config.epochs;
-  return {
-    reproduces: reproduces(config, source.config),
-    lengths: isWhole ? source : { steps: config.steps! },
-  };
+  return isWhole ? source : { steps: config.steps! };
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EventType } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/runs';
+import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
 
 /** An event by its place on the log: the same in every life. */
 export interface Fact {
@@ -22,7 +22,8 @@ export interface Extension {
 export interface LifeOptions {
   /** Folder of the log and the artifacts; temporary files go beside it. */
   readonly directory: string;
-  readonly runs: readonly RunConfigInput[];
+  /** To be done one after another, or together. */
+  readonly runs: readonly RunConfigInput[] | ExperimentInput;
   /** Runs that go on to more steps once all have completed. */
   readonly extensions?: readonly Extension[];
   /** What the log was seen to hold, by place; grows. */

@@ -55,6 +55,8 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map(
     UNKNOWN_TOPIC_OR_PARTITION: { ...ofLeader, code: 'LOG_UNKNOWN_TOPIC' },
     INVALID_TOPIC_EXCEPTION: { code: 'LOG_UNKNOWN_TOPIC' },
     OFFSET_OUT_OF_RANGE: { outOfRange: true },
+    // Records of a compacted topic cannot be deleted.
+    POLICY_VIOLATION: { code: 'LOG_INVALID' },
 
     NOT_COORDINATOR_FOR_GROUP: ofCoordinator,
     GROUP_COORDINATOR_NOT_AVAILABLE: ofCoordinator,

@@ -170,6 +170,9 @@ export interface Broker {
     readonly timeout: number;
     readonly topicPartitions: readonly { readonly topic: string; readonly count: number }[];
   }): Promise<unknown>;
+  deleteRecords(request: {
+    readonly topics: ByTopic<{ readonly partition: number; readonly offset: string }>;
+  }): Promise<unknown>;
   describeConfigs(request: {
     readonly resources: readonly {
       readonly type: number;

@@ -8,6 +8,7 @@ import { readingTests } from './reading.js';
 import { rebalancingTests } from './rebalancing.js';
 import { topicTests } from './topics.js';
 import { transactionTests } from './transactions.js';
+import { trimmingTests } from './trimming.js';
 
 export {
   type ConformanceOptions,
@@ -71,6 +72,7 @@ export function logConformance(name: string, { create, timing = {} }: Conformanc
     groupTests(harness);
     rebalancingTests(harness);
     transactionTests(harness);
+    trimmingTests(harness);
     lifeCycleTests(harness);
   });
 }

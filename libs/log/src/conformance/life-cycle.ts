@@ -52,6 +52,7 @@ export function lifeCycleTests(harness: Harness): void {
       await expect(log.subscribe({ group: 'any', topics: [topic] })).rejects.toMatchObject(refusal);
       await expect(log.positions([topic])).rejects.toMatchObject(refusal);
       await expect(log.lag('any', [topic])).rejects.toMatchObject(refusal);
+      await expect(log.trim({ [topic]: [0] })).rejects.toMatchObject(refusal);
       await expect(log.transactional('any')).rejects.toMatchObject(refusal);
       await expect(log.ensureTopics([])).rejects.toMatchObject(refusal);
       await expect(log.planTopics([])).rejects.toMatchObject(refusal);

@@ -24,6 +24,8 @@ export interface LogAdapter {
   /** Ends, or throws anything, when the plan's signal aborts. */
   read(plan: ReadPlan): AsyncIterable<Batch>;
   positions(topics: readonly string[]): Promise<{ readonly earliest: Positions; readonly latest: Positions }>;
+  /** Deletes the records of a topic with `cleanup: 'delete'` before offsets that lie within the log. */
+  trim(before: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>;
   /** The group's next offset to deliver, by partition key; partitions without a commit are left out. */
   committed(group: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, number>>;
   /** Called once, when subscriptions have ended and the signals of reads have aborted. */

@@ -1,5 +1,5 @@
 import { LogError } from '../errors.js';
-import type { NewRecord, TopicSpec } from '../port.js';
+import type { NewRecord, Positions, TopicPartition, TopicSpec } from '../port.js';
 
 /** The largest record (key, value and headers) that a log takes, in bytes: a Kafka broker's default, less overhead. */
 export const MAX_RECORD_BYTES = 1_000_000;
@@ -47,6 +47,19 @@ export function checkNumber(what: string, value: number, least: number): void {
 export function checkOffset(what: string, offset: number): void {
   if (!Number.isSafeInteger(offset) || offset < 0)
     invalid(`${what} must be an integer of 0 or more; got ${offset}.`);
+}
+
+/** @throws LogError LOG_INVALID for an offset past `latest`; LOG_UNKNOWN_TOPIC for a partition that is not there. */
+export function checkTrim(
+  { topic, partition, offset }: TopicPartition & { readonly offset: number },
+  latest: Positions,
+): void {
+  checkOffset(`The offset before which ${topic} is trimmed`, offset);
+  const end = latest[topic]![partition];
+  if (end === undefined)
+    throw new LogError('LOG_UNKNOWN_TOPIC', `Topic ${topic} has no partition ${partition}.`);
+  if (offset > end)
+    invalid(`Partition ${partition} of ${topic} ends at ${end}: it cannot be trimmed up to ${offset}.`);
 }
 
 /**

@@ -2,7 +2,7 @@ import { linked } from '@rlhf-streams/waiting';
 import { LogError } from '../errors.js';
 import type { Batch, EventLog, Subscription } from '../port.js';
 import type { LogAdapter } from './adapter.js';
-import { checkName, checkTopic } from './checks.js';
+import { checkName, checkTopic, checkTrim } from './checks.js';
 import { createClosing } from './closing.js';
 import { lagOf } from './lag.js';
 import { checkCommit, memberOptions, type ReadPlan, readPlan } from './options.js';
@@ -97,6 +97,17 @@ export function createLog(adapter: LogAdapter): EventLog {
     async positions(topics) {
       closing.assertOpen();
       return adapter.positions(topics);
+    },
+
+    async trim(before) {
+      closing.assertOpen();
+      const { earliest, latest } = await adapter.positions(Object.keys(before));
+      const ends = Object.entries(before).flatMap(([topic, offsets]) =>
+        offsets.map((offset, partition) => ({ topic, partition, offset })),
+      );
+      for (const end of ends) checkTrim(end, latest);
+      const within = ends.filter(({ topic, partition, offset }) => offset > earliest[topic]![partition]!);
+      if (within.length > 0) await closing.track(adapter.trim(within));
     },
 
     async lag(group, topics) {

@@ -7,19 +7,35 @@ import type { Tables } from './tables.js';
 const REMOVALS_PER_TRANSACTION = 1_000;
 
 /**
- * Retention and compaction. Both only remove whole records and never change an offset; each step is a transaction of
+ * Retention, trimming and compaction. They only remove whole records and never change an offset; each step is a transaction of
  * its own, so that a crash in between leaves a log that merely keeps more than it must.
  */
 export function createCleanup(tables: Tables, writer: GroupCommit, now: () => number) {
   const { records, bounds } = tables;
   const compactedTo = new Map<string, number>();
 
-  return async function cleanUp(spec: TopicSpec): Promise<void> {
-    for (let partition = 0; partition < spec.partitions; partition++) {
-      const at = { topic: spec.name, partition };
-      if (spec.cleanup === 'compact') await compact(at);
-      else if (spec.retentionMs !== undefined) await expire(at, now() - spec.retentionMs);
-    }
+  return {
+    async cleanUp(spec: TopicSpec): Promise<void> {
+      for (let partition = 0; partition < spec.partitions; partition++) {
+        const at = { topic: spec.name, partition };
+        if (spec.cleanup === 'compact') await compact(at);
+        else if (spec.retentionMs !== undefined) await expire(at, now() - spec.retentionMs);
+      }
+    },
+
+    /** Removes the records before `end`, which is no further than the end of the partition. */
+    async trim({ topic, partition }: TopicPartition, end: number): Promise<void> {
+      for (;;) {
+        const range = { start: [topic, partition, 0], end: [topic, partition, end] };
+        const offsets = [...records.getKeys({ ...range, limit: REMOVALS_PER_TRANSACTION })].map(
+          ([, , offset]) => offset,
+        );
+        if (offsets.length === 0) return;
+        const isLast = offsets.length < REMOVALS_PER_TRANSACTION;
+        await remove({ topic, partition }, offsets, isLast ? end : offsets.at(-1)! + 1);
+        await turn();
+      }
+    },
   };
 
   /** Removes records from the front that were accepted before `cutoff` (milliseconds since the epoch). */

@@ -98,7 +98,7 @@ async function openStore(
   const { records, bounds, commits, producers } = tables;
   const topics = new Map([...tables.topics.getRange()].map(({ key, value }) => [key, value]));
   const writer = createGroupCommit(root, directory);
-  const cleanUp = createCleanup(tables, writer, now);
+  const { cleanUp, trim } = createCleanup(tables, writer, now);
 
   const boundsOf = ({ topic, partition }: TopicPartition): Bounds =>
     bounds.get([topic, partition]) ?? { earliest: 0, latest: 0 };
@@ -121,8 +121,8 @@ async function openStore(
       }
   }
 
+  // Nothing is cleaned up here: who opens a log may only look, or want its topics to keep more than they did.
   checkEnds();
-  for (const spec of topics.values()) await cleanUp(spec);
 
   return {
     topic: (name) => topics.get(name),
@@ -166,8 +166,11 @@ async function openStore(
     read(at, from, maxRecords, maxBytes) {
       const { topic, partition } = at;
       const batch: LogRecord[] = [];
+      const { latest } = boundsOf(at);
+      // Most looks find nothing, as a reader looks at all its partitions when any has something.
+      if (from >= latest) return batch;
       let bytes = 0;
-      const range = { start: [topic, partition, from], end: [topic, partition, boundsOf(at).latest] };
+      const range = { start: [topic, partition, from], end: [topic, partition, latest] };
       for (const { key, value } of records.getRange({ ...range, limit: maxRecords })) {
         bytes += value.length;
         if (batch.length > 0 && bytes > maxBytes) break;
@@ -175,6 +178,8 @@ async function openStore(
       }
       return batch;
     },
+
+    trim,
 
     bounds: boundsOf,
     committed: (group, { topic, partition }) => commits.get([group, topic, partition]),

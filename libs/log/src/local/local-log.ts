@@ -91,6 +91,13 @@ function localAdapter(store: RecordStore, faults: DeliveryFaults | undefined): L
       latest: byTopic(topics, (at) => store.bounds(at).latest),
     }),
 
+    async trim(before) {
+      for (const { topic } of before)
+        if (topicOf(topic).cleanup === 'compact')
+          throw new LogError('LOG_INVALID', `Topic ${topic} is compacted: it cannot be trimmed.`);
+      for (const { offset, ...at } of before) await store.trim(at, offset);
+    },
+
     async committed(group, partitions) {
       const found = partitions.map((at) => [partitionKey(at), store.committed(group, at)] as const);
       return new Map(found.filter((each): each is [string, number] => each[1] !== undefined));

@@ -36,6 +36,8 @@ export interface RecordStore {
   /** Records from offset `from` on: at most `maxRecords`, and no more than `maxBytes` unless the first is larger. */
   read(at: TopicPartition, from: number, maxRecords: number, maxBytes: number): LogRecord[];
   bounds(at: TopicPartition): Bounds;
+  /** Removes the records before `offset`, which lies between the bounds; killed under way, it has removed a part, from the front. */
+  trim(at: TopicPartition, offset: number): Promise<void>;
   /** Next offset to deliver to the group, if it ever committed one. */
   committed(group: string, at: TopicPartition): number | undefined;
   /** Raises and returns the epoch of a transactional id. */

@@ -80,6 +80,12 @@ export function memoryStore(now: () => number): RecordStore {
       return batch;
     },
 
+    async trim(at, offset) {
+      const partition = partitions.get(partitionKey(at))!;
+      partition.records = partition.records.slice(firstAtLeast(partition.records, offset));
+      partition.earliest = Math.max(partition.earliest, offset);
+    },
+
     bounds: (at) => partitions.get(partitionKey(at))!,
     committed: (group, at) => committed.get(commitKey(group, at)),
 

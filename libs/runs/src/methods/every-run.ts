@@ -41,7 +41,9 @@ export const everyRun = {
     .min(1)
     .max(4096)
     .default(16)
-    .describe('sequences that a worker computes at once; it fixes the bits of a run, not its result')
+    .describe(
+      'sequences that a worker computes at once, at least those of one comparison; it fixes the bits of a run, not its result',
+    )
     .register(named, { as: ['per_device_train_batch_size'] }),
   checkpointEvery: z
     .int()

@@ -28,7 +28,9 @@ const SamplingConfig = z.strictObject({
 });
 
 export const sampled = {
-  prompts: DataSource.describe('rows of {prompt}; of {text}, the first words are taken').register(named, {
+  prompts: DataSource.describe(
+    'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken',
+  ).register(named, {
     as: ['data', 'dataset', 'dataset_name', 'train_dataset'],
   }),
   testFraction: z

@@ -17,7 +17,7 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   readonly models: readonly ModelRole[];
   /** The models that it trains, of which the first is published. A method without any only measures. */
   readonly trains: readonly TrainedModel[];
-  /** Sequences in a micro-batch for each item of a step: a pair has two. */
+  /** Sequences of each item of a step, which are in one micro-batch: a pair has two. */
   readonly sequencesPerItem: number;
   /** What its versions are: models that generate texts, or models that score them. */
   readonly publishes: 'policy' | 'reward model';

@@ -16,20 +16,23 @@ import { plainLoops } from '../loops/loops.js';
 import { applyEffects, type Computed, listEffects, outputsOf, writtenBy } from '../workspace/effects.js';
 import { hostTensor } from '../workspace/host-tensor.js';
 import { openWorkspace } from '../workspace/workspace.js';
+import { createFrozenStore } from './frozen.js';
 
 /**
  * Runs programs on tfjs's plain JavaScript backend, over arrays of its own: slow, and the oracle that the other engines
  * are tested against. Every kernel is its composition.
  */
 export function cpuEngine(): Engine {
+  const store = createFrozenStore((buffer) => buffer);
   const open = (state: Specs, { frozen }: { readonly frozen?: Frozen } = {}) => {
+    const kept = frozen ? store.use(state, frozen) : {};
     const tensors = Object.fromEntries(
       Object.entries(state).map(([name, spec]) => [
         name,
-        hostTensor(name, spec, { view: frozen?.values[name] ?? allocate(spec) }, { adopts: true }),
+        hostTensor(name, spec, { view: kept[name] ?? allocate(spec) }, { adopts: true }),
       ]),
     );
-    const frozenNames = new Set(Object.keys(frozen?.values ?? {}));
+    const frozenNames = new Set(Object.keys(kept));
     return openWorkspace({
       tensors,
       frozen: frozenNames,
@@ -56,7 +59,9 @@ export function cpuEngine(): Engine {
           },
         };
       },
-      dispose: async () => {},
+      dispose: async () => {
+        if (frozen) store.leave(frozen);
+      },
     });
   };
   return {

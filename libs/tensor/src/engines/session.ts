@@ -44,11 +44,23 @@ export interface Session {
   release(): Promise<void>;
 }
 
-export async function openSession(
-  model: Uint8Array,
+/** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
+const QUIET = { logSeverityLevel: 4 } as const;
+
+/** A model, and how ONNX Runtime is to open it. */
+export interface Openable {
+  readonly bytes: Uint8Array;
+  /** Where the files lie that hold constants; they are mapped, and used where they lie. */
+  readonly folder?: string;
+  /** Lays out constant matrices for products, in memory of the session's own. Default true. */
+  readonly packs?: boolean;
+}
+
+async function openSession(
+  { bytes, folder, packs = true }: Openable,
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
-  const session = await InferenceSession.create(model, {
+  const session = await InferenceSession.create(bytes, {
     // The CPU computes what the device has no kernel for.
     executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
     intraOpNumThreads: threads,
@@ -58,11 +70,17 @@ export async function openSession(
     // Planning one block for all of a run's memory costs a quarter more memory and gains no time (measured).
     enableMemPattern: false,
     logSeverityLevel: 3,
+    extra: {
+      session: {
+        ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
+        ...(!packs && { disable_prepacking: '1' }),
+      },
+    },
   });
   return {
     async run(feeds, outputs) {
       const names = Array.from({ length: outputs }, (_, index) => `o${index}`);
-      const results = await session.run(feeds, names);
+      const results = await session.run(feeds, names, QUIET);
       return names.map((name) => results[name]!.data as TypedBuffer);
     },
     release: () => session.release(),
@@ -71,7 +89,7 @@ export async function openSession(
 
 /** Sessions by what they compute, each opened once for all that use it. */
 export interface Sessions {
-  use(key: string, model: () => Uint8Array): Promise<Session>;
+  use(key: string, model: () => Openable): Promise<Session>;
   /** To be called once for each `use`. The session is released with its last user. */
   leave(key: string): Promise<void>;
 }

@@ -44,6 +44,10 @@ describe('a sampling run', () => {
         'objective/kl': 0.75,
       },
       carry: {},
+      results: [
+        { item: 'tiny/0/0/0', length: 2, score: 3, kl: [0.5, -1] },
+        { item: 'tiny/0/0/1', length: 1, score: 1, kl: [2] },
+      ],
     });
   });
 

@@ -1,6 +1,7 @@
 import { openPlace, type Where } from '../place/where.js';
-import { extendRun, followRun } from '../runs/follow-run.js';
+import { followRun } from '../runs/follow-run.js';
 import { progressLine } from '../runs/progress.js';
+import { extendRun } from '../runs/request-run.js';
 
 export interface ExtendOptions extends Where {
   readonly steps?: number;

@@ -99,7 +99,7 @@ function needsOf(
 function optimizerBytes(
   config: RunConfig,
   shapeOf: (name: ModelRole['name']) => ModelConfig,
-  lanes: number,
+  workers: number,
   length: number,
 ): number {
   const { trains, streams, sequencesPerItem } = specOf(config);
@@ -108,8 +108,9 @@ function optimizerBytes(
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
   const items = config.batchSize * (streams[0]!.samples ?? 1);
-  const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
-  return trainingBytes(trained, { lanes, rows, length });
+  // A micro-batch holds whole items.
+  const rows = Math.max(sequencesPerItem, Math.min(config.microBatchSize, sequencesPerItem * items));
+  return trainingBytes(trained, { workers, rows, length });
 }
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);

@@ -1,8 +1,9 @@
 /** What the routes of runs work with. */
+import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { Events, Projection } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
 import type { RunView } from '@rlhf-streams/runs';
-import type { OpenStreams, ServiceContext } from '@rlhf-streams/service';
+import type { OpenStreams } from '@rlhf-streams/service';
 import type { Roots } from './admitted.js';
 import type { Confirm } from './confirm.js';
 import type { Extents } from './extents.js';
@@ -12,7 +13,7 @@ import type { Replica } from './replicas.js';
 export interface RunsContext {
   readonly log: EventLog;
   readonly events: Events;
-  readonly artifacts: Pick<ServiceContext['artifacts'], 'has'>;
+  readonly artifacts: Pick<ArtifactStore, 'fetch' | 'has'>;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunView>;
   /** The runs as the log has them now, while `runs` may lag behind it. */

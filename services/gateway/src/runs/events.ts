@@ -1,10 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
+import { furthest } from '@rlhf-streams/archive';
 import type { Positions } from '@rlhf-streams/log';
 import { hasEnded } from '@rlhf-streams/runs';
+import { problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
 import { checkPositions, decodeEventId, encodeEventId, type StreamPosition } from './event-id.js';
 import { eventsExample } from './examples.js';
@@ -77,15 +78,11 @@ export function addRunEvents(api: Api, context: RunsContext): void {
         further.length === 0
           ? coreEvents(history, options)
           : hasEnded(state)
-            ? eventsOfEndedRun(context, {
-                ...options,
-                further,
-                start: state.from,
-                lives: state.extents?.length ?? 1,
-              })
+            ? eventsOfEndedRun(context, { ...options, further, view: state })
             : eventsOfLiveRun(context, {
                 ...options,
-                topics: [...coreTopics, ...further],
+                further,
+                archive: state.archive,
                 from: furthest(beginningOf(run, state.from, history), positions),
               });
       try {
@@ -121,16 +118,6 @@ const goesOnSince = (run: string, received: Positions, { history }: Pick<RunsCon
       ({ topic, type, partition, offset }) =>
         topic === 'runs' && type === 'run.extended' && offset >= (received.runs?.[partition] ?? 0),
     );
-
-/** The later of two offsets for each partition. */
-function furthest(one: Positions, other: Positions): Positions {
-  const topics = new Set([...Object.keys(one), ...Object.keys(other)]);
-  const later = (a: readonly number[] = [], b: readonly number[] = []) =>
-    Array.from({ length: Math.max(a.length, b.length) }, (_, index) =>
-      Math.max(a[index] ?? 0, b[index] ?? 0),
-    );
-  return Object.fromEntries([...topics].map((topic) => [topic, later(one[topic], other[topic])]));
-}
 
 function messageOf(run: string, { event, ...position }: RunEvent) {
   const { id, type, topic, time, data } = event;

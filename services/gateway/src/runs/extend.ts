@@ -1,11 +1,10 @@
 import { createRoute } from '@hono/zod-openapi';
 import { explainUnknownKeys } from '@rlhf-streams/events';
 import { onlyMeasures, type RunConfig, type RunView, replayed, trainingSteps } from '@rlhf-streams/runs';
-import { problem } from '@rlhf-streams/service';
+import { problem, problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';

@@ -11,6 +11,7 @@ import {
 import {
   bestModel,
   hasEnded,
+  isArchived,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
@@ -110,6 +111,16 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  archive: z
+    .object({
+      artifact: ArtifactRef,
+      records: z.record(z.string(), z.int()).describe('by topic'),
+      whole: z
+        .boolean()
+        .describe('whether it holds all events: not of a run that went on after it was archived'),
+    })
+    .optional()
+    .describe('where its events are kept, beside the log, some time after it has ended'),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -166,7 +177,7 @@ function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[]
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, described, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges, archive } = state;
   const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
@@ -195,6 +206,9 @@ export function viewOf(state: RunView, projections: Projections): Run {
       best: { version: best.version, step: best.step, value: best.value, ...shown(best.model) },
     }),
     ...(state.extents && { extents: [...state.extents] }),
+    ...(archive && {
+      archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
+    }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
     ...(waiting && { waiting }),

@@ -46,10 +46,36 @@ describe.each<[string, Engine]>([
     }
   });
 
+  it('has the same logits where only some tokens are asked for', async () => {
+    const { config, parameters, expected } = await load('gpt2');
+    const { forward, languageHead } = architectureOf(config);
+    const T = 6;
+    const rows: number[][] = expected.cases
+      .slice(0, 2)
+      .map((c: { input_ids: number[] }) => c.input_ids.slice(0, T));
+    const ids = Int32Array.from(rows.flatMap((row) => [...row, ...Array(T - row.length).fill(0)]));
+    const at = Int32Array.of(T + 1, 0, 3, 3);
+    const program = await engine.compile(
+      (t) => ({
+        all: languageHead(config, t, forward(config, t, t.ids!).hidden),
+        some: languageHead(config, t, forward(config, t, t.ids!, t.at!).hidden),
+      }),
+      { ...parameterSpecs(config), ids: int32(rows.length, T), at: int32(at.length) },
+    );
+    const { all, some } = await program.run({ ...parameters, ids, at });
+    const V = config.vocabSize;
+    const picked = [...at].flatMap((place) => [...all!.subarray(place * V, (place + 1) * V)]);
+    close(some!, picked, 1e-5);
+  });
+
   it('gives the log-probs of its prompts', async () => {
     const { config, parameters, expected } = await load('gpt2');
-    const prompts = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
-    const rows = await logprobScorer(engine, config).score(parameters, prompts);
+    const items = expected.cases.map((c: { input_ids: number[] }) => ({
+      tokens: c.input_ids,
+      temperature: 1,
+    }));
+    const scorer = logprobScorer(engine, config, { hash: 'golden', values: parameters });
+    const rows = await scorer.score(items);
     rows.forEach((row, i) => {
       close(row, expected.cases[i].token_logprobs, 1e-4);
     });
@@ -80,8 +106,9 @@ describe.each<[string, Engine]>([
 
   it('has the score of its reward head', async () => {
     const { config, parameters, expected } = await load('gpt2-seqcls');
-    const sequences = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
-    const scores = await rewardScorer(engine, config).score(parameters, sequences);
+    const items = expected.cases.map((c: { input_ids: number[] }) => ({ tokens: c.input_ids }));
+    const scorer = rewardScorer(engine, config, { hash: 'golden scores', values: parameters });
+    const scores = await scorer.score(items);
     close(
       scores,
       expected.cases.map((c: { score: number }) => c.score),
