@@ -10,7 +10,7 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { pairwiseRewardLoss, rewardRange } from './reward-model.js';
-export { rlhfReward } from './rewards.js';
+export { type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';

@@ -38,8 +38,11 @@ export function selectiveLogSoftmax(logits: tf.Tensor, ids: tf.Tensor, temperatu
  * @returns [...]
  */
 export function entropyFromLogits(logits: tf.Tensor, temperature = 1): tf.Tensor {
-  const logp = tf.logSoftmax(temper(logits, temperature));
-  return tf.neg(tf.sum(tf.mul(tf.exp(logp), logp), -1));
+  const vocabulary = logits.shape[logits.rank - 1]!;
+  const leading = logits.shape.slice(0, -1);
+  const z = tf.reshape(temper(logits, temperature), [tf.util.sizeFromShape(leading), vocabulary]);
+  const { shifted, p, logSum } = softmaxParts(z);
+  return tf.reshape(tf.sub(logSum, tf.sum(tf.mul(p, shifted), -1)), leading);
 }
 
 function temper(logits: tf.Tensor, temperature: number): tf.Tensor {
@@ -49,6 +52,17 @@ function temper(logits: tf.Tensor, temperature: number): tf.Tensor {
   return temperature === 1 ? logits : tf.div(logits, temperature);
 }
 
+/**
+ * z less its largest [N, V], p = softmax(z) [N, V] and log sum_v exp(shifted_v) [N]. Log-probs, their gradient and the entropy
+ * are all made of these same operations, so that engines compute them once where several are asked for.
+ */
+function softmaxParts(z: tf.Tensor): { shifted: tf.Tensor; p: tf.Tensor; logSum: tf.Tensor } {
+  const shifted = tf.sub(z, tf.max(z, -1, true));
+  const exps = tf.exp(shifted);
+  const sum = tf.sum(exps, -1, true);
+  return { shifted, p: tf.div(exps, sum), logSum: tf.reshape(tf.log(sum), [z.shape[0]!]) };
+}
+
 /** z [N, V], ids [N] -> [N]. */
 function pickLogprobs(z: tf.Tensor, ids: tf.Tensor, vocabulary: number): tf.Tensor {
   const rows = ids.size;
@@ -56,13 +70,13 @@ function pickLogprobs(z: tf.Tensor, ids: tf.Tensor, vocabulary: number): tf.Tens
   const picked = tf.customGrad((...args) => {
     const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     save([x, ids]);
-    const shifted = tf.sub(x, tf.max(x, -1, true));
+    const { shifted, logSum } = softmaxParts(x);
     const chosen = tf.gather(tf.reshape(shifted, [rows * vocabulary]), tf.add(ids, rowStarts));
-    const value = tf.sub(chosen, tf.log(tf.sum(tf.exp(shifted), -1)));
+    const value = tf.sub(chosen, logSum);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
       const [x, ids] = saved as [tf.Tensor, tf.Tensor];
       const onehot = indicator(tf.equal(tf.reshape(ids, [rows, 1]), range(vocabulary, 1)));
-      return tf.mul(tf.sub(onehot, tf.softmax(x)), tf.reshape(dy, [rows, 1]));
+      return tf.mul(tf.sub(onehot, softmaxParts(x).p), tf.reshape(dy, [rows, 1]));
     };
     return { value, gradFunc };
   });

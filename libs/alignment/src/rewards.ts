@@ -27,6 +27,8 @@ export interface RlhfRewardOptions {
 export interface RlhfReward {
   /** R_t, one per response token. */
   rewards: Float64Array;
+  /** kl_t, one per response token. */
+  kls: Float64Array;
   /** The score, less the penalty if EOS is missing (objective/scores). */
   score: number;
   /** sum_t kl_t (objective/kl). */
@@ -62,10 +64,12 @@ export function rlhfReward(
   }
   const penalised = endedWithEos ? score : score - missingEosPenalty;
   const rewards = new Float64Array(length);
+  const kls = new Float64Array(length);
   let kl = 0;
   let entropy = 0;
   for (let t = 0; t < length; t++) {
     const kl_t = klEstimate(klEstimator, logprobs[t]!, refLogprobs[t]!);
+    kls[t] = kl_t;
     rewards[t] = -klCoef * kl_t;
     kl += kl_t;
     entropy -= logprobs[t]!;
@@ -78,5 +82,6 @@ export function rlhfReward(
       `expected a finite score and log-probs, got score ${score} and KL ${kl}`,
     );
   }
-  return { rewards, score: penalised, kl, nonScoreReward, rlhfReward: penalised + nonScoreReward, entropy };
+  const rlhfReward = penalised + nonScoreReward;
+  return { rewards, kls, score: penalised, kl, nonScoreReward, rlhfReward, entropy };
 }

@@ -53,9 +53,15 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
   /**
    * Final hidden states of whole sequences, which start at position 0 and are padded on the right.
    * @param ids [B, T] int32
-   * @returns hidden [B * T, D], and for each layer the keys and values of all T tokens
+   * @param at [N] int32: the tokens whose states are asked for, t + b * T for token t of row b; default: all
+   * @returns hidden [N, D], or [B * T, D]; and for each layer the keys and values of all T tokens
    */
-  forward(config: Config, p: Parameters, ids: tf.Tensor): { hidden: tf.Tensor2D; cache: LayerCache[] };
+  forward(
+    config: Config,
+    p: Parameters,
+    ids: tf.Tensor,
+    at?: tf.Tensor,
+  ): { hidden: tf.Tensor2D; cache: LayerCache[] };
   /**
    * One decode step: a token a row, each at its own position, attending to the row's cache and to itself.
    * @param ids [B] int32

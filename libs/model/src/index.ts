@@ -1,6 +1,12 @@
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
-export { describeCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint/directory.js';
+export {
+  describeCheckpoint,
+  frozenWeights,
+  readCheckpoint,
+  readWeights,
+  writeCheckpoint,
+} from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
 export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
@@ -30,8 +36,14 @@ export {
 } from './model-config.js';
 export { tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, uniform } from './sampling/rollout-draws.js';
-export { sampleToken } from './sampling/sampler.js';
-export { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
+export { SAMPLER } from './sampling/sampler.js';
+export {
+  type LogprobItem,
+  logprobScorer,
+  rewardScorer,
+  type Scorer,
+  type SequenceItem,
+} from './scoring.js';
 export { trainByteLevelBpe } from './tokenizer/bpe-trainer.js';
 export * from './tokenizer/index.js';
 export { tokenText } from './tokenizer/token-text.js';

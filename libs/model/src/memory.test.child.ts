@@ -20,12 +20,13 @@ const weightsOf = (of: ModelConfig) =>
 const sequence = Array.from({ length: config.contextLength }, (_, i) => i % 250);
 
 async function compute(of: ModelConfig, length: number): Promise<void> {
-  const sequences = Array.from({ length: 16 }, () => sequence.slice(0, length));
+  const items = Array.from({ length: 16 }, () => ({ tokens: sequence.slice(0, length), temperature: 1 }));
+  const frozen = (config: ModelConfig) => ({ hash: 'weights', values: weightsOf(config) });
   if (role === 'reward') {
     const scalar = withScalarHead(of);
-    await rewardScorer(onnxEngine(), scalar).score(weightsOf(scalar), sequences);
+    await rewardScorer(onnxEngine(), scalar, frozen(scalar)).score(items);
   } else if (role === 'reference') {
-    await logprobScorer(onnxEngine(), of).score(weightsOf(of), sequences);
+    await logprobScorer(onnxEngine(), of, frozen(of)).score(items);
   } else {
     const generator = createGenerator(onnxEngine(), of, { slots: SLOTS });
     const weights = { version: '0', parameters: weightsOf(of) };

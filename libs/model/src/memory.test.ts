@@ -46,11 +46,13 @@ describe('what a model needs', () => {
     },
   );
 
-  it('to be trained is many times its weights, and more with each lane', () => {
-    const load = { lanes: 1, rows: 1, length: 2 };
+  it('to be trained is many times its weights, and more with each worker', () => {
+    const load = { workers: 1, rows: 1, length: 2 };
     expect(trainingBytes([quickstart], load)).toBeGreaterThan(15 * weightBytes(quickstart));
     expect(trainingBytes([quickstart, quickstart], load)).toBeGreaterThan(30 * weightBytes(quickstart));
-    expect(trainingBytes([quickstart], { ...load, lanes: 3 })).toBeGreaterThan(23 * weightBytes(quickstart));
+    expect(trainingBytes([quickstart], { ...load, workers: 3 })).toBeGreaterThan(
+      23 * weightBytes(quickstart),
+    );
   });
 });
 

@@ -5,6 +5,7 @@
 import { sizeOf } from '@rlhf-streams/tensor';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
+import { cacheCapacity } from './generation/request.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
@@ -39,14 +40,14 @@ export function generationBytes(
   config: ModelConfig,
   { threads, slots, length, versions }: GenerationLoad,
 ): number {
-  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, length));
+  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
   return threads * (scoringBytes(config, { length }) + (versions - 1) * weightBytes(config) + cache);
 }
 
 export interface TrainingLoad {
   /** Micro-batches computed at a time. */
-  readonly lanes: number;
+  readonly workers: number;
   /** Sequences of a micro-batch. */
   readonly rows: number;
   /** Tokens of a sequence. */
@@ -55,16 +56,19 @@ export interface TrainingLoad {
 
 /**
  * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
- * values that all three started from, and a gradient; each lane holds a gradient, copies of the parameters on their way
+ * values that all three started from, and a gradient; each worker holds a gradient, copies of the parameters on their way
  * to a worker and back, and the activations.
  */
-export function trainingBytes(models: readonly ModelConfig[], { lanes, rows, length }: TrainingLoad): number {
+export function trainingBytes(
+  models: readonly ModelConfig[],
+  { workers, rows, length }: TrainingLoad,
+): number {
   const weights = models.reduce((sum, config) => sum + weightBytes(config), 0);
   const activations = models.reduce((sum, config) => {
     const { kept } = architectureOf(config).activations(config, length);
     return sum + rows * length * (config.layers * kept + 5 * outputs(config)) * FLOAT_BYTES;
   }, 0);
-  return 11 * weights + lanes * (4 * weights + activations + THREAD_BYTES);
+  return 13 * weights + workers * (4 * weights + activations + THREAD_BYTES);
 }
 
 const outputs = ({ head, vocabSize }: ModelConfig): number =>

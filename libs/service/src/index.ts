@@ -1,5 +1,6 @@
 export { isLoopback } from './http/hosts.js';
 export { expectJson } from './http/media-type.js';
+export { type ApiDescription, type Http, jsonBody, jsonResponse, problemResponse } from './http/openapi.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {
   type FieldError,
@@ -7,10 +8,8 @@ export {
   type ProblemDetails,
   ProblemError,
   problem,
-  validationHook,
 } from './http/problem.js';
 export type { OpenStreams } from './http/streams.js';
-export { validated } from './http/validated.js';
 export type { ServiceEnd, ServiceState } from './life-cycle/life-cycle.js';
 export { main, type ReadyMessage } from './life-cycle/main.js';
 export {
@@ -32,6 +31,6 @@ export { kafkaSettings } from './storage/kafka.js';
 export { artifactSettings, openArtifacts } from './storage/open-artifacts.js';
 export { type LogAdapterModule, logSettings, openLog } from './storage/open-log.js';
 export type { TemporaryFolders } from './storage/temporary.js';
-export { topicSettings, topicSpecsFor } from './storage/topic-specs.js';
+export { runRetention, topicSettings, topicSpecsFor } from './storage/topic-specs.js';
 export { createLogger, type LoggerOptions, type LogLevel } from './telemetry/logger.js';
 export type { Telemetry } from './telemetry/port.js';

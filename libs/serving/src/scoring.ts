@@ -1,11 +1,12 @@
 /** Models that score whole sequences, in a compute thread: what a reward model and a reference have in common. */
+import type { SequenceItem } from '@rlhf-streams/model';
 import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { batched } from './batched.js';
 import { startComputeThreads } from './compute-threads.js';
 import type { ModelHostOptions } from './model-host.js';
 import type { ComputeSettings } from './settings.js';
-import type { ScoringThread, SequenceItem } from './thread/scoring.js';
+import type { ScoringThread } from './thread/scoring.js';
 
 /** A loaded model. */
 export interface SequenceScorer<Item extends SequenceItem, Result> {

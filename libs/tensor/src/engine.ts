@@ -72,19 +72,27 @@ export interface StatefulProgram {
 
 /**
  * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
- * keep the buffers themselves, which must not change afterwards.
+ * map those that lie in a file, so that all threads and processes share them; what it cannot map, it reads. It may keep
+ * the buffers of `values` themselves, which must not change afterwards.
  */
-export interface Frozen {
+export type Frozen = {
   /** Names the values: equal hashes are equal values. */
   readonly hash: string;
-  readonly values: Buffers;
+} & ({ readonly values: Buffers } | { readonly stored: StoredTensors });
+
+/** Tensors in a file that nobody changes, row-major and little-endian. */
+export interface StoredTensors {
+  readonly file: string;
+  /** Where each begins, in bytes: multiples of 4. */
+  readonly offsets: Readonly<Record<string, number>>;
 }
 
 /** Named tensors that live where the engine computes, and the programs over them. */
 export interface Workspace {
   /**
-   * Makes programs ready for their shapes; names that are there already are kept as they are. One call with all that is
-   * known beats several: an engine may have to begin a new session for what comes later.
+   * Makes programs known, with their shapes; names that are there already are kept as they are. One call with all that
+   * will be asked for beats several: an engine may have to begin a new session for what comes later, and another may
+   * capture a program when it first runs, so that what never runs costs nothing.
    */
   add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
   /**

@@ -11,6 +11,7 @@ export {
   type RowUpdates,
   type Specs,
   type StatefulProgram,
+  type StoredTensors,
   sizeOf,
   type Tensors,
   type Workspace,

@@ -2,6 +2,8 @@ export type TrainingErrorCode =
   | 'TRAINING_EMPTY_STEP'
   | 'TRAINING_MODELS_DIFFER'
   | 'TRAINING_CHECKPOINT_INVALID'
+  /** A program, or the shape of a micro-batch, that was not made ready before the first step. */
+  | 'TRAINING_PROGRAM_UNKNOWN'
   /** A newer build wrote it. */
   | 'TRAINING_CHECKPOINT_TOO_NEW';
 

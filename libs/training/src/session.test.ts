@@ -58,7 +58,7 @@ afterAll(async () => {
 });
 
 const open = (config: RunConfig, more: Partial<SessionOptions> = {}) =>
-  openSession({ config, models: { policy, value: rewardModel }, engine, lanes: 2, build, ...more });
+  openSession({ config, models: { policy, value: rewardModel }, engine, workers: 2, build, ...more });
 const build = { version: '1.2.3', code: 'c0de', onnxruntime: '1.0.0', platform: 'linux-x64' };
 
 const filesOf = async (directory: string) => {

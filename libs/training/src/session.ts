@@ -16,21 +16,27 @@ import {
   writeCheckpoint,
 } from '@rlhf-streams/model';
 import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
-import type { Engine } from '@rlhf-streams/tensor';
+import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
 import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
+import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
-import { layoutOf, type Models, ofRole, type Role } from './trainer/layout.js';
-import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
+import { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
+import { oneGroup } from './trainer/optimizer.js';
+import { createTrainer, type Trainer } from './trainer/trainer.js';
 
 export interface Session {
   /** Steps done. */
   readonly step: number;
   /** Computes the next training step. */
   update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
+  /** From the next step on the run has so many steps: its learning rates follow that. */
+  extend(steps: number): void;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
+  /** The weights of the model that the run publishes, by its architecture's names. */
+  parameters(): Promise<Buffers>;
   /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
   savePublished(directory: string): Promise<void>;
   /** Writes everything needed to go on from here, into a missing folder. */
@@ -41,14 +47,17 @@ export interface Session {
 
 export interface SessionOptions {
   readonly config: RunConfig;
+  /** Number of its training steps. Default: as configured, of a run that does not count epochs. */
+  readonly steps?: number | undefined;
   /** Folders of the models that the run starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
   /** Stamped into the checkpoints it saves. */
-  readonly build: Build;
+  readonly build?: Build;
   readonly engine: Engine;
-  readonly lanes: number;
+  /** How many micro-batches the engine computes at a time, for the estimate of memory. Default 1. */
+  readonly workers?: number;
   /** Memory at hand; a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
 }
@@ -63,35 +72,41 @@ export interface StartingModels {
 export async function openSession(
   options: SessionOptions,
 ): Promise<{ session: Session } & Pick<Checkpoint, 'positions' | 'build'>> {
-  const { config, memoryBytes = Number.POSITIVE_INFINITY } = options;
+  const { config, engine, workers = 1, memoryBytes = Number.POSITIVE_INFINITY } = options;
   // A method without an optimizer trains nothing.
   if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
   const method = methodOf(config.method);
-  const { trains } = specOf(config);
+  const { trains, sequencesPerItem } = specOf(config);
   const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => requireMemory('the model trained', leastBytes([model], options.lanes), memoryBytes),
+    admit: (model) => requireMemory('the model trained', leastBytes([model], workers), memoryBytes),
   });
   const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
   const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
-  requireMemory('the models trained', leastBytes(Object.values(models), options.lanes), memoryBytes);
+  requireMemory('the models trained', leastBytes(Object.values(models), workers), memoryBytes);
   const layout = layoutOf(models);
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
-  const from = restored?.state ?? initialState(layout, sources);
+  const main = trains[0]!.role;
   const trainer = await createTrainer({
-    engine: options.engine,
-    lanes: options.lanes,
+    engine,
     layout,
-    optimizer: config.optimizer,
-    from,
+    groups: oneGroup(layout, config.optimizer),
+    programs: method.programs(config, models),
+    shapes: allShapes({
+      microBatchSize: config.microBatchSize,
+      contextLength: models[main]!.contextLength,
+      groupSize: sequencesPerItem,
+    }),
+    from: restored?.state ?? { p: initialParameters(layout, sources) },
   });
 
   let step = restored?.checkpoint.step ?? 0;
   let carry: Carry = restored?.checkpoint.memory ?? method.start(config);
-  const current = () => ({ config, step, trainer, carry }) as Step<typeof config.method>;
-  const main = trains[0]!.role;
+  let steps = options.steps ?? config.steps!;
+  const current = () =>
+    ({ config: { ...config, steps }, step, trainer, carry }) as Step<typeof config.method>;
 
   const session: Session = {
     get step() {
@@ -103,10 +118,14 @@ export async function openSession(
       step++;
       return result;
     },
+    extend: (count) => {
+      steps = count;
+    },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
-    saveCheckpoint: (directory, positions) =>
-      saveCheckpoint(directory, layout, trainer.state(), {
+    parameters: () => trainer.parameters(main),
+    saveCheckpoint: async (directory, positions) =>
+      saveCheckpoint(directory, layout, await trainer.state(), {
         step,
         memory: carry,
         positions,
@@ -118,8 +137,8 @@ export async function openSession(
 }
 
 /** The least memory for any data: a sequence has at least two tokens. */
-const leastBytes = (models: readonly ModelConfig[], lanes: number): number =>
-  trainingBytes(models, { lanes, rows: 1, length: 2 });
+const leastBytes = (models: readonly ModelConfig[], workers: number): number =>
+  trainingBytes(models, { workers, rows: 1, length: 2 });
 
 /** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {
@@ -143,7 +162,9 @@ function measuring(config: RunConfig): Session {
       step++;
       return result;
     },
+    extend: () => {},
     evaluate: async () => ({}),
+    parameters: nothing,
     savePublished: nothing,
     saveCheckpoint: nothing,
     close: async () => {},
@@ -184,14 +205,13 @@ async function sourceOf(
   return { config: scalar, tensors };
 }
 
-function initialState(layout: ReturnType<typeof layoutOf>, sources: readonly ModelFiles[]): TrainerState {
-  const p = new Float32Array(layout.size);
-  const views = layout.views(p);
-  (Object.keys(layout.models) as Role[]).forEach((role, i) => {
-    for (const [name, view] of Object.entries(ofRole(role, views)))
-      view.set(sources[i]!.tensors.get(name)!.data);
-  });
-  return { p, m: new Float32Array(layout.size), v: new Float32Array(layout.size), updates: 0 };
+function initialParameters(layout: Layout, sources: readonly ModelFiles[]): Buffers {
+  const roles = Object.keys(layout.models) as Role[];
+  return Object.fromEntries(
+    roles.flatMap((role, i) =>
+      [...layout.namesOf(role)].map(([name, full]) => [full, sources[i]!.tensors.get(name)!.data]),
+    ),
+  );
 }
 
 async function publish(
@@ -202,11 +222,11 @@ async function publish(
   extraFiles: ReadonlyMap<string, Uint8Array>,
 ): Promise<void> {
   const config = trainer.layout.models[role]!;
-  const shapes = ofRole(role, trainer.layout.specs);
+  const parameters = await trainer.parameters(role);
   const tensors = new Map(
-    Object.entries(ofRole(role, trainer.parameters())).map(([name, data]) => [
+    [...architectureOf(config).tensors(config)].map(([name, { shape }]) => [
       name,
-      { shape: [...shapes[name]!.shape], data: Float32Array.from(data) },
+      { shape: [...shape], data: parameters[name] as Float32Array },
     ]),
   );
   await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });

@@ -13,13 +13,22 @@ import {
   type RunConfig,
   specOf,
 } from '@rlhf-streams/runs';
-import type { Engine } from '@rlhf-streams/tensor';
+import { type Buffers, type Engine, sizeOf } from '@rlhf-streams/tensor';
 import { nextTokenLogprobs } from './methods/forward.js';
 import { methodOf } from './methods/index.js';
-import { type Metrics, modelOf, type Step, type StepResult } from './methods/method.js';
-import { completionPart, paddedLength, type Sequence, sequenceBatch } from './methods/rows.js';
-import { type Layout, layoutOf, type Role } from './trainer/layout.js';
-import { createTrainer, type Trainer, type TrainerState } from './trainer/trainer.js';
+import type { Metrics, Step, StepResult } from './methods/method.js';
+import {
+  allShapes,
+  bySequence,
+  type Sequence,
+  sequenceBatch,
+  sequenceInputs,
+  shapeOf,
+} from './methods/rows.js';
+import { type Layout, layoutOf } from './trainer/layout.js';
+import { oneGroup } from './trainer/optimizer.js';
+import type { InferenceProgram, MicroBatch, Programs } from './trainer/program.js';
+import { createTrainer, type Trainer } from './trainer/trainer.js';
 
 export type TrainingMethod = Extract<RunConfig, { optimizer: OptimizerConfig }>['method'];
 export const trainingMethods = methodNames.filter(
@@ -65,14 +74,17 @@ export function layoutFor(method: TrainingMethod): Layout {
 }
 
 /** Weights all unlike each other, those of biases, norms and heads too, so that no gradient is zero by chance. */
-export function initialState(layout: Layout, seed = 0): TrainerState {
-  const p = new Float32Array(layout.size);
-  for (const [name, view] of Object.entries(layout.views(p))) {
-    const key = keyFor(seed, name);
-    const centre = /\.ln_\w+\.weight$/.test(name) ? 1 : 0;
-    for (let i = 0; i < view.length; i++) view[i] = centre + 0.6 * (uniform(key, i) - 0.5);
-  }
-  return { p, m: new Float32Array(layout.size), v: new Float32Array(layout.size), updates: 0 };
+export function initialParameters(layout: Layout, seed = 0): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(layout.trained).map(([name, { shape }]) => {
+      const key = keyFor(seed, name);
+      const centre = /\.ln_\w+\.weight$/.test(name) ? 1 : 0;
+      return [
+        name,
+        Float32Array.from({ length: sizeOf(shape) }, (_, i) => centre + 0.6 * (uniform(key, i) - 0.5)),
+      ];
+    }),
+  );
 }
 
 /** A run under training, without files. */
@@ -81,34 +93,89 @@ export interface TinyRun {
   update(items: readonly Item[]): Promise<Metrics>;
   evaluate(items: readonly Item[]): Promise<Metrics>;
   readonly carry: StepResult['carry'];
+  /** Of the last update. */
+  readonly results: StepResult['results'];
 }
 
 export async function begin(
   config: RunConfig,
   engine: Engine,
-  options: { lanes?: number; from?: TrainerState } = {},
+  options: { layout?: Layout; programs?: Programs; from?: Buffers } = {},
 ): Promise<TinyRun> {
   if (!('optimizer' in config)) throw new Error('a run without an optimizer trains nothing');
-  const layout = layoutFor(config.method);
-  const { lanes = 1, from = initialState(layout) } = options;
-  const trainer = await createTrainer({ engine, lanes, layout, optimizer: config.optimizer, from });
+  const { layout = layoutFor(config.method), programs = {} } = options;
+  const { from = initialParameters(layout) } = options;
   const method = methodOf(config.method);
+  const listed = method.programs(config, layout.models);
+  const trainer = await createTrainer({
+    engine,
+    layout,
+    groups: oneGroup(layout, config.optimizer),
+    programs: {
+      gradients: { ...listed.gradients, ...programs.gradients },
+      losses: { ...listed.losses, ...programs.losses },
+      inference: { ...listed.inference, ...logprobPrograms(layout), ...programs.inference },
+    },
+    shapes: shapesFor(config),
+    from: { p: from },
+  });
   let carry = method.start(config);
   let step = 0;
+  let results: StepResult['results'];
   const current = () => ({ config, step, trainer, carry }) as Step<MethodName>;
   return {
     trainer,
     get carry() {
       return carry;
     },
+    get results() {
+      return results;
+    },
     async update(items) {
       const result = await method.update(current(), items);
-      carry = result.carry;
+      ({ carry, results } = result);
       step++;
       return result.metrics;
     },
     evaluate: (items) => method.evaluate!(current(), items),
   };
+}
+
+/** The shapes of a run, and those that `oneBatch` has. */
+function shapesFor(config: RunConfig) {
+  const { contextLength } = language;
+  const { sequencesPerItem: groupSize } = specOf(config);
+  return [config.microBatchSize, ONE_BATCH].flatMap((microBatchSize) =>
+    allShapes({ microBatchSize, contextLength, groupSize }),
+  );
+}
+/** Sequences that one micro-batch of a test may have. */
+const ONE_BATCH = 16;
+
+const TEMPERATURES = [1, 0.7];
+const logprobPrograms = ({ models }: Layout): Programs['inference'] =>
+  models.policy === undefined
+    ? {}
+    : Object.fromEntries(
+        TEMPERATURES.map((temperature) => [
+          `test log-probs ${temperature}`,
+          {
+            roles: ['policy'],
+            inputs: sequenceInputs(),
+            infer: ({ policy }, batch) => ({
+              logprobs: nextTokenLogprobs(language, policy, batch, temperature),
+            }),
+          } satisfies InferenceProgram,
+        ]),
+      );
+
+/** Sequences laid out as one micro-batch. */
+export function oneBatch(
+  sequences: readonly Sequence[],
+  more: Readonly<Record<string, readonly ArrayLike<number>[]>> = {},
+): MicroBatch {
+  const { contextLength } = language;
+  return sequenceBatch(sequences, shapeOf(sequences, { microBatchSize: ONE_BATCH, contextLength }), more);
 }
 
 /** Log-probs of completion tokens under a trainer's policy. */
@@ -117,18 +184,8 @@ export async function logprobsOf(
   sequences: readonly Sequence[],
   temperature = 1,
 ): Promise<number[][]> {
-  const T = paddedLength(sequences, language.contextLength);
-  const batch = sequenceBatch(sequences, { rows: sequences.length, T });
-  const key = `test logprobs ${temperature}`;
-  const model = modelOf(trainer, 'policy');
-  const [outputs] = await trainer.infer(
-    {
-      key,
-      infer: ({ policy }, { ids }) => ({ logprobs: nextTokenLogprobs(model, policy, ids!, temperature) }),
-    },
-    [batch],
-  );
-  return sequences.map((sequence, row) => [...completionPart(outputs!.logprobs!, row, T, sequence)]);
+  const [outputs] = await trainer.infer(`test log-probs ${temperature}`, [oneBatch(sequences)]);
+  return bySequence(outputs!.logprobs!, sequences).map((row) => [...row]);
 }
 
 /** Tokens other than the end of text. */
@@ -251,13 +308,16 @@ export function itemsFor(method: TrainingMethod, count: number, seed = 1): Item[
 }
 
 /** Everything of a state that training goes on from, bit by bit. */
-export const bitsOf = ({
-  trainer,
-}: Pick<TinyRun, 'trainer'>): Record<'p' | 'm' | 'v', Uint32Array> & { updates: number } => {
-  const { p, m, v, updates } = trainer.state();
-  const bits = (vector: Float32Array) => new Uint32Array(Float32Array.from(vector).buffer);
+export async function bitsOf({ trainer }: Pick<TinyRun, 'trainer'>) {
+  const { p, m, v, updates } = await trainer.state();
+  const bits = (tensors: Buffers) =>
+    Object.fromEntries(Object.entries(tensors).map(([name, { buffer }]) => [name, new Uint32Array(buffer)]));
   return { p: bits(p), m: bits(m), v: bits(v), updates };
-};
+}
+
+/** All numbers of some tensors, or of those of a role. */
+export const numbersOf = (tensors: Buffers, role = ''): number[] =>
+  Object.entries(tensors).flatMap(([name, data]) => (name.startsWith(role) ? [...data] : []));
 
 /** The largest distance of two vectors' entries, in parts of the largest entry. */
 export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -269,8 +329,3 @@ export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
   }
   return most === 0 && apart === 0 ? 0 : apart / most;
 }
-
-export const partOf = (layout: Layout, vector: Float32Array, role: Role): number[] =>
-  Object.entries(layout.views(vector)).flatMap(([name, view]) =>
-    name.startsWith(`${role}.`) ? [...view] : [],
-  );

@@ -63,7 +63,7 @@ attachable(program.command('quickstart'))
 
 attachable(program.command('run'))
   .description('start the runs of a YAML file and follow them to their end')
-  .argument('<file>', 'one document a run')
+  .argument('<file>', 'one document a run, or an experiment of several')
   .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
   .action(async (file, options) => {
     const { run } = await import('./commands/run.js');

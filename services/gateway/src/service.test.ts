@@ -113,6 +113,9 @@ describe('GET /openapi.json', () => {
     );
     expect(routes.sort()).toEqual([
       'get /',
+      'get /healthz',
+      'get /metrics',
+      'get /readyz',
       'get /v1/dead-letters',
       'get /v1/experiments',
       'get /v1/experiments/{experiment}',

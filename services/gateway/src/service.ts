@@ -1,6 +1,6 @@
 import { defineService } from '@rlhf-streams/service';
 import { z } from 'zod';
-import { createApi } from './api.js';
+import { addIndex, api } from './api.js';
 import { addDeadLetters } from './dead-letters/index.js';
 import { addExperiments } from './experiments/index.js';
 import { addRuns } from './runs/index.js';
@@ -26,12 +26,13 @@ const settings = z.object({
 /** The public HTTP API. It is ready when what it knows of runs has caught up with the log. */
 export const gateway = defineService({
   name: 'gateway',
+  api,
   settings,
   start: async (context) => {
-    const api = createApi();
     const { RUN_REQUEST_TIMEOUT_MS: timeoutMs, RLHF_HTTP_ROOTS: roots } = context.settings;
-    addExperiments(api, context, await addRuns(api, context, { timeoutMs, roots }));
-    await addDeadLetters(api, context);
-    context.http.route('/', api);
+    const { http } = context;
+    addIndex(http);
+    addExperiments(http, context, await addRuns(http, context, { timeoutMs, roots }));
+    await addDeadLetters(http, context);
   },
 });

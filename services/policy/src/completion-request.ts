@@ -86,7 +86,8 @@ export const CompletionRequest = z
     if (stream_options && !stream)
       refuse('stream_options', 'expected stream to be true, or no stream_options');
   })
-  .transform(({ max_tokens, ...request }) => ({ ...request, maxTokens: max_tokens }));
+  .transform(({ max_tokens, ...request }) => ({ ...request, maxTokens: max_tokens }))
+  .meta({ id: 'CompletionRequest' });
 export type CompletionRequest = z.output<typeof CompletionRequest>;
 
 /**

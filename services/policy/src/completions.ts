@@ -1,19 +1,53 @@
 /** OpenAI's /v1/completions, for any policy on the log. */
-import { ProblemError, problem, type ServiceContext, validated } from '@rlhf-streams/service';
+import { createRoute } from '@hono/zod-openapi';
+import { jsonBody, ProblemError, problem, problemResponse, type ServiceContext } from '@rlhf-streams/service';
 import type { SSEStreamingApi } from 'hono/streaming';
+import { z } from 'zod';
 import { type CompletionJob, prepareJob, TIMEOUT_MS } from './completion-job.js';
 import { CompletionRequest } from './completion-request.js';
-import { answerOf, sendChunks } from './completion-response.js';
+import { answerOf, Completion, completionExample, sendChunks } from './completion-response.js';
 import type { LoadedPolicy } from './follower.js';
 import { openAIError } from './openai-errors.js';
 import type { Policies } from './policies.js';
 import { requirePolicy } from './served-models.js';
 
+const example = { model: 'ppo-reviews', prompt: 'The ending is', max_tokens: 20, seed: 7 };
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/completions',
+  tags: ['openai'],
+  summary: 'Complete prompts with the newest version of a policy',
+  description: "As OpenAI's clients ask for it; a parameter that is not supported is refused by its name.",
+  ...jsonBody(CompletionRequest, example),
+  responses: {
+    200: {
+      description: 'Completions; with stream, chunks of the same shape, and [DONE] at the end',
+      content: {
+        'application/json': { schema: Completion, example: completionExample },
+        'text/event-stream': {
+          schema: z.string(),
+          example: `data: ${JSON.stringify(completionExample)}\n\ndata: [DONE]\n\n`,
+        },
+      },
+    },
+    400: problemResponse(
+      'MALFORMED_JSON, INVALID_REQUEST, CONTEXT_LENGTH_EXCEEDED, MODEL_GENERATION_REQUEST, MODEL_NOT_A_POLICY',
+    ),
+    404: problemResponse('MODEL_NOT_FOUND'),
+    413: problemResponse('BODY_TOO_LARGE'),
+    415: problemResponse('The body is not declared as JSON'),
+    500: problemResponse('MODEL_LOGITS_NOT_FINITE'),
+    503: problemResponse('SERVICE_STOPPING; RUNTIME_UNAVAILABLE: the policy is out of reach'),
+    504: problemResponse('MODEL_GENERATION_TIMEOUT'),
+  },
+});
+
 export function serveCompletions(
   { http, streams, signal: stopping }: ServiceContext,
   policies: Policies,
 ): void {
-  http.post('/v1/completions', validated('json', CompletionRequest), (c) => {
+  http.openapi(route, (c) => {
     const request = c.req.valid('json');
     requirePolicy(policies, request.model);
     const left = c.req.raw.signal;

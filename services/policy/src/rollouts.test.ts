@@ -36,6 +36,7 @@ beforeEach(async () => {
             tokens: [7],
             logprobs: [-0.5],
             finishReason: 'stop',
+            sampler: 2,
           });
           return { generate, complete: refuse, judge: refuse, encode: refuse };
         },

@@ -126,7 +126,7 @@ async function sampleOne(
   const stamp = stampOf(prompt, sample, version);
   const { role, messages, metadata } = prompt;
   try {
-    const { text, tokens, logprobs, finishReason } = await policy.generate({
+    const { text, tokens, logprobs, finishReason, sampler } = await policy.generate({
       promptTokens: prompt.tokens,
       sampling: prompt.sampling,
       seed: prompt.seed,
@@ -148,6 +148,7 @@ async function sampleOne(
         logprobs: logprobs.map(toFloat32Text),
         finishReason,
         temperature: prompt.sampling.temperature,
+        sampler,
       },
     };
   } catch (error) {

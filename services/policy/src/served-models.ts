@@ -1,22 +1,70 @@
 /** OpenAI's /v1/models: the policies on the log. */
-
+import { createRoute } from '@hono/zod-openapi';
 import { type PublishedVersion, type RunView, specOf } from '@rlhf-streams/runs';
-import { type ProblemError, problem, type ServiceContext } from '@rlhf-streams/service';
+import {
+  jsonResponse,
+  type ProblemError,
+  problem,
+  problemResponse,
+  type ServiceContext,
+} from '@rlhf-streams/service';
+import { z } from 'zod';
 import type { Policies } from './policies.js';
 
+const Model = z
+  .object({
+    id: z.string().describe('the run'),
+    object: z.literal('model'),
+    created: z.int().describe('when the run was requested, in seconds'),
+    owned_by: z.string(),
+    version: z.int().describe('the newest'),
+  })
+  .meta({ id: 'Model' });
+type Model = z.output<typeof Model>;
+const Models = z.object({ object: z.literal('list'), data: z.array(Model) }).meta({ id: 'Models' });
+
+const example: Model = {
+  id: 'ppo-reviews',
+  object: 'model',
+  created: 1_772_442_720,
+  owned_by: 'rlhf-streams',
+  version: 42,
+};
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/models',
+  tags: ['openai'],
+  summary: 'The policies on the log',
+  responses: { 200: jsonResponse('Policies', Models, { object: 'list', data: [example] }) },
+});
+
+const showRoute = createRoute({
+  method: 'get',
+  path: '/v1/models/{id}',
+  tags: ['openai'],
+  summary: 'A policy',
+  request: { params: z.object({ id: z.string().meta({ description: 'a run', example: 'ppo-reviews' }) }) },
+  responses: {
+    200: jsonResponse('The policy', Model, example),
+    400: problemResponse('MODEL_NOT_A_POLICY'),
+    404: problemResponse('MODEL_NOT_FOUND'),
+  },
+});
+
 export function serveModels({ http }: Pick<ServiceContext, 'http'>, policies: Policies): void {
-  const modelOf = ({ run, version }: PublishedVersion) => ({
+  const modelOf = ({ run, version }: PublishedVersion): Model => ({
     id: run,
     object: 'model',
     created: Math.floor((policies.runs.state.get(run)?.requestedAt ?? 0) / 1000),
     owned_by: 'rlhf-streams',
     version,
   });
-  http.get('/v1/models', (c) => {
+  http.openapi(listRoute, (c) => {
     const served = [...policies.versions.state.values()].filter(({ run }) => isPolicy(policies, run));
-    return c.json({ object: 'list', data: served.map(modelOf) });
+    return c.json({ object: 'list' as const, data: served.map(modelOf) }, 200);
   });
-  http.get('/v1/models/:id', (c) => c.json(modelOf(requirePolicy(policies, c.req.param('id')))));
+  http.openapi(showRoute, (c) => c.json(modelOf(requirePolicy(policies, c.req.valid('param').id)), 200));
 }
 
 /**

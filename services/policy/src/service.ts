@@ -14,6 +14,10 @@ import { serveModels } from './served-models.js';
 /** Generates rollouts for the prompts of every run, and completions over HTTP. */
 export const policy = defineService({
   name: 'policy',
+  api: {
+    description: 'The policies of runs, as they are sampled from.',
+    tags: [{ name: 'openai', description: "What OpenAI's clients ask for" }],
+  },
   settings: computeSettings.extend(generationSettings.shape).extend({
     RLHF_REPLICA: z
       .string()

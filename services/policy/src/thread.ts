@@ -6,14 +6,17 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  type EncodedPrompt,
+  encodePrompt,
   type GenerationRequest,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
-  promptTokens,
+  readWeights,
   requireMemory,
+  SAMPLER,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
@@ -40,6 +43,8 @@ export interface Work {
 
 export interface Sampled extends Completion {
   readonly text: string;
+  /** The version of the sampler that drew the tokens. */
+  readonly sampler: number;
 }
 
 /** A completion to sample for somebody who reads along. */
@@ -61,14 +66,6 @@ export interface Completed extends Piece {
   readonly finishReason: Completion['finishReason'];
   /** Tokens that the text consists of. */
   readonly count: number;
-}
-
-export interface EncodedPrompt {
-  /** The tokens that the policy is given. */
-  readonly tokens: readonly number[];
-  readonly text: string;
-  /** Index of the token at which the text begins; those before it begin every text. */
-  readonly begin: number;
 }
 
 export interface Encoded {
@@ -101,9 +98,11 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: ({ key, config, parameters, tokenizer }) => {
+  open: async ({ key, directory, config, tokenizer }) => {
     if (!tokenizer)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
+    const tensors = await readWeights(directory, config);
+    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     return {
       config,
       weights: { version: key, parameters },
@@ -130,7 +129,8 @@ const api = {
   async generate(key: string, work: Work): Promise<Sampled> {
     const { config, weights, tokenizer } = models.of(key);
     const completion = await generatorFor(config).generate(requestOf(weights, work));
-    return { ...completion, text: tokenizer.decode(completion.tokens, { skipSpecialTokens: true }) };
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
@@ -186,10 +186,9 @@ const api = {
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
-        return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
+        return { tokens: [...prompt], text: tokenizer.decode(prompt), begin: 0 };
       }
-      const tokens = promptTokens(tokenizer, config, prompt);
-      return { tokens, text: prompt, begin: tokens.length - tokenizer.encode(prompt).length };
+      return encodePrompt(tokenizer, config, prompt);
     });
     return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
   },

@@ -1,4 +1,5 @@
 import type { Projection } from '@rlhf-streams/bus';
+import type { LogprobItem } from '@rlhf-streams/model';
 import { isInUse, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import {
@@ -8,7 +9,6 @@ import {
   type SequenceScorer,
   startScoring,
 } from '@rlhf-streams/serving';
-import type { LogprobItem } from './thread.js';
 
 /** Gives the log-probs of tokens 1 .. length - 1 of a sequence, at a temperature. */
 export type Reference = SequenceScorer<LogprobItem, Float32Array>;

@@ -8,6 +8,7 @@ import { createReferences } from './references.js';
 /** Log-probs of rollouts and comparisons under the frozen reference of their run, and of texts over HTTP. */
 export const reference = defineService({
   name: 'reference',
+  api: { description: 'Log-probs under the frozen references of runs.' },
   settings: computeSettings,
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import type { Projection } from '@rlhf-streams/bus';
 import { modelKey } from '@rlhf-streams/events';
 import { unlessMissing } from '@rlhf-streams/files';
+import type { SequenceItem } from '@rlhf-streams/model';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
-import type { SequenceItem } from '@rlhf-streams/serving/thread';
 
 /** What is scored: a scorer reads the text or the tokens. */
 export interface Scored {

@@ -1,19 +1,57 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
+import { createRoute } from '@hono/zod-openapi';
 import type { Projection } from '@rlhf-streams/bus';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type RunView, scorersOf } from '@rlhf-streams/runs';
-import { problem, type ServiceContext, validated } from '@rlhf-streams/service';
+import { jsonBody, jsonResponse, problem, problemResponse, type ServiceContext } from '@rlhf-streams/service';
 import { eachText } from '@rlhf-streams/serving';
 import { z } from 'zod';
 import { type Scorers, scoreBy } from './scorers.js';
 
-const ScoreRequest = z.strictObject({
-  run: z.string().min(1).describe('whose scorers'),
-  texts: z.array(z.string()).min(1).max(256).describe('prompt and completion, as one text'),
+const ScoreRequest = z
+  .strictObject({
+    run: z.string().min(1).describe('whose scorers'),
+    texts: z.array(z.string()).min(1).max(256).describe('prompt and completion, as one text'),
+  })
+  .meta({ id: 'ScoreRequest' });
+
+const Scores = z
+  .object({
+    run: z.string(),
+    scores: z
+      .array(
+        z.object({
+          score: z.number().describe("the first scorer's"),
+          parts: z.record(z.string(), z.number()).describe('score by scorer'),
+        }),
+      )
+      .describe('one a text, in their order'),
+  })
+  .meta({ id: 'Scores' });
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/scores',
+  summary: "Score texts with a run's scorers",
+  description: "Each reward model's own tokenizer begins and ends the texts.",
+  ...jsonBody(ScoreRequest, { run: 'ppo-reviews', texts: ['The ending is wonderful.'] }),
+  responses: {
+    200: jsonResponse('Scores', Scores, {
+      run: 'ppo-reviews',
+      scores: [{ score: 1.32, parts: { 'rm-reviews': 1.32, gold: 2.74 } }],
+    }),
+    400: problemResponse(
+      'MALFORMED_JSON, INVALID_REQUEST; MODEL_SEQUENCE_LENGTH: a text that a scorer cannot read',
+    ),
+    404: problemResponse('SCORERS_NOT_FOUND'),
+    413: problemResponse('BODY_TOO_LARGE'),
+    415: problemResponse('The body is not declared as JSON'),
+    503: problemResponse('RUNTIME_UNAVAILABLE: a scorer is out of reach'),
+  },
 });
 
 export function serveScores({ http }: ServiceContext, runs: Projection<RunView>, scorers: Scorers): void {
-  http.post('/v1/scores', validated('json', ScoreRequest), async (c) => {
+  http.openapi(route, async (c) => {
     const { run: id, texts } = c.req.valid('json');
     const run = runs.state.get(id);
     if (!run?.models || scorersOf(run.config!).length === 0) {
@@ -27,7 +65,7 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
     const scores = await eachText(texts, (text) =>
       scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }),
     );
-    return c.json({ run: id, scores });
+    return c.json({ run: id, scores }, 200);
   });
 }
 

@@ -9,6 +9,7 @@ import { serveScores } from './scores-api.js';
 /** Scores rollouts with the reward models and gold rewards their runs name, and texts over HTTP. */
 export const reward = defineService({
   name: 'reward',
+  api: { description: 'What the scorers of runs say of rollouts, and of texts.' },
   settings: computeSettings,
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });

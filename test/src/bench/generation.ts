@@ -1,109 +1,90 @@
-/** Continuous batching: prompts in, completions out, and where the time goes. */
-import { type Completion, createGenerator, keyFor, sampleToken } from '@rlhf-streams/model';
-import { type Engine, onnxEngine } from '@rlhf-streams/tensor';
+/** Continuous batching: prompts in, completions out, on one thread and on both cores; and where the time goes. */
+import { spawn } from '@rlhf-streams/threads';
+import type { GenerationThread, GenerationThreadOptions, GenerationTimes } from './generation-thread.js';
 import type { Measurement, Row } from './measurement.js';
-import { initialParameters, nameOf, small, someTokens } from './models.js';
-import { inTurn, median, ratio, timed } from './timing.js';
+import { big, nameOf, small } from './models.js';
+import { inTurn, median } from './timing.js';
 
 const PROMPTS = 64;
 const PROMPT_TOKENS = 16;
 const NEW_TOKENS = 48;
-const SLOTS = [32, 64] as const;
-const SAMPLING = { temperature: 0.7, topK: 0, topP: 1 };
+const TOKENS = PROMPTS * NEW_TOKENS;
+const VARIANTS = [
+  { threads: 1, slots: 32 },
+  { threads: 1, slots: 64 },
+  { threads: 2, slots: 32 },
+] as const;
 
 export const generation: Measurement = {
   name: 'generation',
-  about: `${PROMPTS} prompts of ${PROMPT_TOKENS} tokens, ${NEW_TOKENS} new tokens each, ${nameOf(small)} parameters, one thread`,
-  async run() {
-    const generators = SLOTS.map((slots) => ({ slots, ...generating(slots) }));
-    const variants: Record<string, () => unknown> = { sampling: drawAll };
-    for (const { slots, run } of generators) variants[slots] = run;
-    const times = await inTurn(variants, { rounds: 6 });
-    const rows = generators.map(({ slots, runs }): Row => {
-      const generating = times[slots]!;
-      // The first run compiles.
-      const share = (of: Kind) => median(runs.slice(1).map((run) => run[of] / run.total));
-      const sampling = ratio(generating, times.sampling!);
-      return {
-        slots,
-        'median ms': median(generating),
-        'best ms': Math.min(...generating),
-        'tokens/s': Math.round((PROMPTS * NEW_TOKENS * 1000) / median(generating)),
-        'prefill %': 100 * share('prefill'),
-        'decode %': 100 * share('decode'),
-        'sampling %': 100 * sampling,
-        'caches and rest %': 100 * (1 - share('prefill') - share('decode') - sampling),
-      };
-    });
-    for (const { close } of generators) close();
+  about: `${PROMPTS} prompts of ${PROMPT_TOKENS} tokens, ${NEW_TOKENS} new tokens each, by weights that are new in each run`,
+  async run(options) {
+    const rows = [...(await measure('small')), ...(options.big ? await measure('big') : [])];
     return {
       rows,
-      notes: ['Prefill and decode are timed around their programs, sampling on as many draws by itself.'],
+      notes: [
+        'Tokens/s of a run have all in them; of decoding, all but prefill, loading the weights and the first step with them.',
+      ],
     };
   },
 };
 
-type Kind = 'prefill' | 'decode';
-type Run = Record<Kind | 'total', number>;
+async function measure(size: GenerationThreadOptions['size']): Promise<Row[]> {
+  const generators = VARIANTS.map(({ threads, slots }) => ({
+    threads,
+    slots,
+    ...generating(threads, size, slots),
+  }));
+  const name = (threads: number, slots: number) => `${threads} x ${slots}`;
+  const times = await inTurn(
+    Object.fromEntries(generators.map(({ threads, slots, run }) => [name(threads, slots), run])),
+    { rounds: size === 'small' ? 8 : 3 },
+  );
+  const rows = generators.map(({ threads, slots, runs }): Row => {
+    const milliseconds = times[name(threads, slots)]!;
+    // The first run opens the programs.
+    const share = (of: (run: GenerationTimes) => number) =>
+      100 * median(runs.slice(1).map((run) => of(run) / run.total));
+    const decoding = median(runs.slice(1).map((run) => run.total - run.prefill - run.load));
+    return {
+      model: nameOf({ small, big }[size]),
+      'threads x slots': name(threads, slots),
+      'median ms': median(milliseconds),
+      'best ms': Math.min(...milliseconds),
+      'tokens/s': Math.round((TOKENS * 1000) / median(milliseconds)),
+      'decoding, tokens/s': Math.round(((TOKENS - 2 * PROMPTS) * 1000) / decoding),
+      'prefill %': share((run) => run.prefill),
+      'load %': share((run) => run.load),
+      'decode %': share((run) => run.decode),
+      'sampling and rest %': share((run) => run.total - run.prefill - run.load - run.decode),
+    };
+  });
+  await Promise.all(generators.map(({ close }) => close()));
+  return rows;
+}
 
-function generating(slots: number) {
-  const { engine, take } = timedEngine();
-  const runs: Run[] = [];
-  const generator = createGenerator(engine, small, { slots });
-  const parameters = initialParameters(small);
-  const tokens = someTokens(PROMPTS * PROMPT_TOKENS, small);
-  const complete = (prompt: number): Promise<Completion> =>
-    generator.generate({
-      weights: { version: 'initial', parameters },
-      promptTokens: [...tokens.subarray(prompt * PROMPT_TOKENS, (prompt + 1) * PROMPT_TOKENS)],
-      sampling: SAMPLING,
-      maxNewTokens: NEW_TOKENS,
-      stopTokens: [],
-      key: keyFor(0, `rollout ${prompt}`),
-    });
+function generating(count: number, size: GenerationThreadOptions['size'], slots: number) {
+  const data: GenerationThreadOptions = {
+    size,
+    slots,
+    prompts: PROMPTS,
+    promptTokens: PROMPT_TOKENS,
+    newTokens: NEW_TOKENS,
+  };
+  const runs: GenerationTimes[] = [];
+  const url = new URL('./generation-thread.js', import.meta.url);
+  const threads = Array.from({ length: count }, (_, i) =>
+    spawn<GenerationThread>(url, { name: `generation-${i}`, data }),
+  );
+  const prompts = Array.from({ length: PROMPTS }, (_, prompt) => prompt);
   return {
     runs,
     async run() {
-      const total = await timed(() => Promise.all(Array.from({ length: PROMPTS }, (_, i) => complete(i))));
-      runs.push({ ...take(), total });
+      const times = await Promise.all(
+        threads.map(({ call }, i) => call.run(prompts.filter((prompt) => prompt % count === i))),
+      );
+      runs.push(times.toSorted((a, b) => b.total - a.total)[0]!);
     },
-    close: () => generator.close(),
+    close: () => Promise.all(threads.map((thread) => thread.close())),
   };
-}
-
-/** An engine that adds up the milliseconds its programs take. */
-function timedEngine() {
-  const inner = onnxEngine();
-  let spent: Record<Kind, number> = { prefill: 0, decode: 0 };
-  const engine: Engine = {
-    ...inner,
-    async compile(program, specs) {
-      const executable = await inner.compile(program, specs);
-      const kind: Kind = 'positions' in specs ? 'decode' : 'prefill';
-      return {
-        ...executable,
-        async run(inputs, into) {
-          const begun = performance.now();
-          const outputs = await executable.run(inputs, into);
-          spent[kind] += performance.now() - begun;
-          return outputs;
-        },
-      };
-    },
-  };
-  /** What was spent since the last call. */
-  const take = () => {
-    const taken = spent;
-    spent = { prefill: 0, decode: 0 };
-    return taken;
-  };
-  return { engine, take };
-}
-
-const logits = Float32Array.from({ length: small.vocabSize }, (_, token) => Math.sin(token));
-
-/** Draws as many tokens as a run of a generator. */
-function drawAll(): void {
-  const draws = PROMPTS * NEW_TOKENS;
-  for (let draw = 0; draw < draws; draw++) sampleToken(logits, SAMPLING, draw / draws);
 }

@@ -3,7 +3,7 @@ import { onnxEngine, onnxPool } from '@rlhf-streams/tensor';
 import type { Measurement, Row } from './measurement.js';
 import { nameOf, small } from './models.js';
 import { inTurn, median, ratio } from './timing.js';
-import { microBatches as cut, LEARNING_RATE, languageModelTrainer, nextTokenLoss } from './training-batch.js';
+import { microBatches as cut, LEARNING_RATE, languageModelTrainer, NEXT_TOKEN } from './training-batch.js';
 
 /** A batch that three workers, two and one can share evenly. */
 const ROWS = 48;
@@ -15,8 +15,8 @@ export const microBatches: Measurement = {
   name: 'micro-batches',
   about: `updates on ${ROWS} x ${LENGTH} tokens, ${nameOf(small)} parameters: workers of one thread against a session of two`,
   async run() {
-    const session = await updates(onnxEngine({ threads: 2 }), 1, 16);
-    const pools = await Promise.all(WORKERS.map((workers) => updates(onnxPool({ workers }), workers, 8)));
+    const session = await updates(onnxEngine({ threads: 2 }), 16);
+    const pools = await Promise.all(WORKERS.map((workers) => updates(onnxPool({ workers }), 8)));
     const name = (workers: number) =>
       `${workers} ${workers === 1 ? 'worker' : 'workers'}, micro-batches of 8`;
     const SESSION = 'a session of 2 threads, of 16';
@@ -36,7 +36,7 @@ export const microBatches: Measurement = {
           'speed : session': ratio(times[variant]!, times[SESSION]!),
         };
       });
-      const [first, ...others] = pools.map(({ weights }) => weights());
+      const [first, ...others] = await Promise.all(pools.map(({ weights }) => weights()));
       const equal = others.every((weights) => weights.equals(first!));
       const verdict = equal ? 'the same bits' : 'DIFFERENT bits';
       return {
@@ -49,16 +49,15 @@ export const microBatches: Measurement = {
   },
 };
 
-async function updates(engine: ReturnType<typeof onnxPool>, lanes: number, size: number) {
-  const trainer = await languageModelTrainer(small, engine, lanes);
-  const program = nextTokenLoss(small);
+async function updates(engine: ReturnType<typeof onnxPool>, size: number) {
+  const trainer = await languageModelTrainer(small, engine, { rows: size, length: LENGTH });
   const batches = cut(small, ROWS, LENGTH, size);
   const options = { normaliser: ROWS * LENGTH, learningRate: LEARNING_RATE };
   return {
-    run: () => trainer.update(program, batches, options),
-    weights: () => {
-      const { p } = trainer.state();
-      return Buffer.from(p.buffer, p.byteOffset, p.byteLength);
+    run: () => trainer.update(NEXT_TOKEN, batches, options),
+    weights: async () => {
+      const { p } = await trainer.state();
+      return Buffer.concat(Object.values(p).map(({ buffer }) => Buffer.from(buffer as ArrayBuffer)));
     },
     async close() {
       await trainer.close();

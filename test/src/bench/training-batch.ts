@@ -7,6 +7,7 @@ import {
   type LossProgram,
   layoutOf,
   type MicroBatch,
+  oneGroup,
   type Trainer,
 } from '@rlhf-streams/training';
 import * as tf from '@tensorflow/tfjs';
@@ -14,18 +15,18 @@ import { initialParameters, someTokens } from './models.js';
 
 export const LEARNING_RATE = 1e-3;
 
-/** A trainer of a fresh language model. */
-export function languageModelTrainer(config: ModelConfig, engine: Engine, lanes: number): Promise<Trainer> {
+/** A trainer of a fresh language model, whose micro-batches have one shape. */
+export function languageModelTrainer(
+  config: ModelConfig,
+  engine: Engine,
+  { rows, length }: { readonly rows: number; readonly length: number },
+): Promise<Trainer> {
   const layout = layoutOf({ policy: config });
-  const p = new Float32Array(layout.size);
   const initial = initialParameters(config);
-  for (const [name, view] of Object.entries(layout.views(p)))
-    view.set(initial[name.slice('policy.'.length)]!);
   return createTrainer({
     engine,
-    lanes,
     layout,
-    optimizer: {
+    groups: oneGroup(layout, {
       learningRate: LEARNING_RATE,
       schedule: 'constant',
       warmupSteps: 0,
@@ -34,14 +35,21 @@ export function languageModelTrainer(config: ModelConfig, engine: Engine, lanes:
       eps: 1e-8,
       weightDecay: 0.01,
       maxGradNorm: 1,
+    }),
+    programs: { gradients: { [NEXT_TOKEN]: nextTokenLoss(config) } },
+    shapes: [{ rows, length, tokens: rows * length }],
+    from: {
+      p: Object.fromEntries([...layout.namesOf('policy')].map(([name, full]) => [full, initial[name]!])),
     },
-    from: { p, m: new Float32Array(layout.size), v: new Float32Array(layout.size), updates: 0 },
   });
 }
 
-/** Mean cross entropy of the next token, at every place of [B, T]. */
+export const NEXT_TOKEN = 'next token';
+
+/** Mean cross entropy of the next token, at every place of [rows, length]. */
 export const nextTokenLoss = (config: ModelConfig): LossProgram => ({
-  key: 'next token',
+  roles: ['policy'],
+  inputs: batchSpecs,
   loss({ policy }, { ids, targets, mask }, normaliser) {
     const { forward, languageHead } = architectureOf(config);
     const logits = languageHead(config, policy, forward(config, policy, ids!).hidden);
@@ -49,9 +57,14 @@ export const nextTokenLoss = (config: ModelConfig): LossProgram => ({
       selectiveLogSoftmax(logits, tf.reshape(targets!, [targets!.size])),
       targets!.shape,
     );
-    const { loss } = sftLoss({ logprobs, mask: mask!, normaliser });
-    return { loss: loss as tf.Scalar, stats: {} };
+    return sftLoss({ logprobs, mask: mask!, normaliser });
   },
+});
+
+const batchSpecs = ({ rows, length }: { readonly rows: number; readonly length: number }) => ({
+  ids: int32(rows, length),
+  targets: int32(rows, length),
+  mask: float32(rows, length),
 });
 
 /** `rows` sequences of `length` tokens, each followed by one more, cut into micro-batches of `size` rows. */
@@ -66,7 +79,7 @@ export function microBatches(config: ModelConfig, rows: number, length: number, 
       targets.set(row(batch * size + i).subarray(1), i * length);
     }
     return {
-      specs: { ids: int32(size, length), targets: int32(size, length), mask: float32(size, length) },
+      specs: batchSpecs({ rows: size, length }),
       buffers: { ids, targets, mask: new Float32Array(size * length).fill(1) },
     };
   });

@@ -129,7 +129,7 @@ describe.each(['runs-of-0.1.0'])('%s, finished', (fixture) => {
         artifacts?.[role] && (await platform.artifacts.fetch(artifacts[role]));
       const models = { policy: (await fetched('policy'))!, value: await fetched('value') };
       const checkpoint = await platform.artifacts.fetch(artifact);
-      const options = { config, models, checkpoint, engine, lanes: 1, build: optimizerBuild };
+      const options = { config, models, checkpoint, engine, build: optimizerBuild };
       const { session, positions, build } = await openSession(options);
       expect(build).toEqual(expected.build);
       expect(session.step).toBe(step);

@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises';
 import kafkajs, { type AclEntry } from 'kafkajs';
 
 const PAGE = new URL('../../../infra/ACLS.md', import.meta.url);
-const COLUMNS = ['user', 'reads', 'writes', 'group', 'transactional ids'];
+const COLUMNS = ['user', 'reads', 'writes', 'deletes records of', 'group', 'transactional ids'];
 
 /** What one user may do: names without prefix. */
 export interface Permissions {
   readonly user: string;
   readonly reads: readonly string[];
   readonly writes: readonly string[];
+  readonly deletes: readonly string[];
   readonly groups: readonly string[];
   readonly transactionalIds: readonly string[];
 }
@@ -22,13 +23,14 @@ export async function readPermissions(): Promise<Permissions[]> {
   const rows = lines.slice(header + 2);
   return rows.slice(0, rows.indexOf('')).map((row) => {
     const cells = row.split('|').slice(1, -1);
-    const [user, reads, writes, groups, transactionalIds] = cells.map((cell) =>
+    const [user, reads, writes, deletes, groups, transactionalIds] = cells.map((cell) =>
       [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name!),
     );
     return {
       user: user![0]!,
       reads: reads!,
       writes: writes!,
+      deletes: deletes!,
       groups: groups!,
       transactionalIds: transactionalIds!,
     };
@@ -51,11 +53,12 @@ const allow = (user: string, operation: Operation, resource: Resource, name: str
 });
 
 export function accessListOf(permissions: Permissions, prefix: string): AclEntry[] {
-  const { user, reads, writes, groups, transactionalIds } = permissions;
+  const { user, reads, writes, deletes, groups, transactionalIds } = permissions;
   return [
     allow(user, 'DESCRIBE', 'TOPIC', prefix, 'PREFIXED'),
     ...reads.map((topic) => allow(user, 'READ', 'TOPIC', prefix + topic, 'LITERAL')),
     ...writes.map((topic) => allow(user, 'WRITE', 'TOPIC', prefix + topic, 'LITERAL')),
+    ...deletes.map((topic) => allow(user, 'DELETE', 'TOPIC', prefix + topic, 'LITERAL')),
     ...groups.map((group) => allow(user, 'READ', 'GROUP', prefix + group, 'LITERAL')),
     ...transactionalIds.map((id) => allow(user, 'WRITE', 'TRANSACTIONAL_ID', prefix + id, 'PREFIXED')),
   ];

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { topics } from '@rlhf-streams/events';
+import { archivedTopics, topics } from '@rlhf-streams/events';
 import { type KafkaCluster, startKafka, unlessUnavailable } from '@rlhf-streams/kafka-broker';
 import '@rlhf-streams/kafka-broker/vitest';
 import { openLog, topicSpecsFor } from '@rlhf-streams/service';
@@ -130,11 +130,15 @@ describe.skipIf(!inject('kafka'))('with no permissions but those of infra/ACLS.m
     'nobody can write elsewhere, nor take the place of another',
     async () => {
       const denied = { code: 'LOG_DENIED' };
-      for (const { user, writes, groups, transactionalIds } of permissions) {
+      const trimmable = archivedTopics.filter((name) => topics[name].cleanup === 'delete');
+      for (const { user, writes, deletes, groups, transactionalIds } of permissions) {
         const log = await openLog(as(user));
         try {
           for (const topic of Object.keys(topics).filter((name) => !writes.includes(name)))
             await expect(log.publish([{ topic, key: 'key', value: '{}' }])).rejects.toMatchObject(denied);
+          const { latest } = await log.positions(Object.keys(topics));
+          for (const topic of trimmable.filter((name) => !deletes.includes(name)))
+            await expect(log.trim({ [topic]: latest[topic]! })).rejects.toMatchObject(denied);
           const [other] = permissions.filter((each) => each.user !== user && each.groups.length > 0);
           const [group] = other!.groups.filter((name) => !groups.includes(name));
           await expect(log.subscribe({ group: group!, topics: ['runs'] })).rejects.toMatchObject(denied);
@@ -144,6 +148,10 @@ describe.skipIf(!inject('kafka'))('with no permissions but those of infra/ACLS.m
           await log.close();
         }
       }
+      const { deletes } = permissions.find(({ user }) => user === 'coordinator')!;
+      const log = await openLog(as('coordinator'));
+      const { latest } = await log.positions(deletes);
+      await log.trim(latest).finally(() => log.close());
     },
     TIMEOUT_MS,
   );

@@ -44,10 +44,10 @@ async function processes(): Promise<number[]> {
   return found.flat();
 }
 
-/** `rlhf-streams run` in a process group of its own, as a shell starts it. */
-async function run(configs: readonly object[]) {
+/** `rlhf-streams run` in a process group of its own, as a shell starts it: the runs are requested together. */
+async function run(runs: readonly object[]) {
   const file = join(folder, 'runs.yaml');
-  await writeFile(file, configs.map((config) => JSON.stringify(config)).join('\n---\n'));
+  await writeFile(file, JSON.stringify({ experiment: 'mine', runs }));
   const { KAFKA_BROKERS: brokers, ...env } = environment;
   const args = [
     'run',

@@ -68,6 +68,9 @@ const paths: Readonly<Record<string, readonly string[]>> = {
     '/v1/runs/ppo/events',
     '/v1/runs/ppo/cancel',
     '/v1/runs/nobody/cancel',
+    '/v1/experiments',
+    '/v1/experiments/tried',
+    '/v1/experiments/tried/cancel',
     '/v1/dead-letters',
   ],
 };
@@ -130,6 +133,27 @@ const close: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
       scorers: fc.array(text, { minLength: 1, maxLength: 2 }),
     }),
   ),
+  '/v1/experiments': fc.record(
+    {
+      experiment: fc.oneof(text, fc.constantFrom('tried', 'x', '__proto__')),
+      tags: fc.oneof(fc.dictionary(text, text, { maxKeys: 3 }), fc.jsonValue()),
+      runs: fc.array(
+        fc.oneof(
+          fc.record({
+            run: fc.constantFrom('a', 'b', 'c', 'ppo', '__proto__'),
+            method: fc.constant('sft'),
+            steps: fc.constant(1),
+            model: fc.constantFrom('run:a', 'run:b', 'run:c', 'run:ppo', 'run:', 'run:__proto__'),
+            data: fc.constantFrom('bundled', 'run:a'),
+          }),
+          fc.jsonValue(),
+        ),
+        { maxLength: 4 },
+      ),
+    },
+    { requiredKeys: ['experiment', 'runs'] },
+  ),
+  '/v1/experiments/tried/cancel': fc.record({ reason: text }),
   '/v1/runs/ppo/cancel': fc.record({ reason: text }),
 };
 

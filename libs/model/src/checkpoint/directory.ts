@@ -1,6 +1,7 @@
 /** A model as a folder of Hugging Face's format: `config.json`, `model.safetensors`, the tokenizer's files. */
 import { basename, join } from 'node:path';
 import { type FileContents, writeFolderAtomically } from '@rlhf-streams/files';
+import type { Frozen } from '@rlhf-streams/tensor';
 import { architectureOf, parseModelConfig } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
@@ -37,14 +38,41 @@ export async function readCheckpoint(
 ): Promise<Checkpoint> {
   const { config, tokenizer } = await describeCheckpoint(dir);
   options.admit?.(config);
+  const tensors = await readWeights(dir, config);
+  return { config, tensors, ...(tokenizer && { tokenizer }) };
+}
+
+/** The weights of a checkpoint that was described. @throws MODEL_CHECKPOINT_TENSORS, MODEL_SAFETENSORS_* */
+export async function readWeights(dir: string, config: ModelConfig): Promise<Map<string, WeightTensor>> {
   const weightsPath = join(dir, 'model.safetensors');
   const stored = new Map(byOwnNames(config, (await readSafetensors(weightsPath)).tensors));
   const read = (name: string) => toFloat32(name, stored.get(name)!, weightsPath);
   const architecture = architectureOf(config);
   for (const [copy, original] of architecture.copies(config))
     if (stored.has(copy)) checkCopy([copy, read(copy)], [original, read(original)], weightsPath);
-  const tensors = new Map([...architecture.tensors(config).keys()].map((name) => [name, read(name)]));
-  return { config, tensors, ...(tokenizer && { tokenizer }) };
+  return new Map([...architecture.tensors(config).keys()].map((name) => [name, read(name)]));
+}
+
+/**
+ * The weights of a checkpoint that was described, which nobody changes: where they lie in its file, when that is how
+ * programs take them, else as they are read.
+ * @param hash names the weights
+ * @throws MODEL_CHECKPOINT_TENSORS, MODEL_SAFETENSORS_*
+ */
+export async function frozenWeights(dir: string, config: ModelConfig, hash: string): Promise<Frozen> {
+  const file = join(dir, 'model.safetensors');
+  const { entries, dataStart } = await readSafetensorsHeader(file);
+  const stored = new Map(byOwnNames(config, entries));
+  const { copies, tensors } = architectureOf(config);
+  const offsets = [...tensors(config).keys()].map(
+    (name) => [name, dataStart + stored.get(name)!.begin] as const,
+  );
+  // What is stored twice has to be compared first.
+  const isOnce = ![...copies(config).keys()].some((copy) => stored.has(copy));
+  const isPlain = offsets.every(([name, offset]) => stored.get(name)!.dtype === 'F32' && offset % 4 === 0);
+  if (isOnce && isPlain) return { hash, stored: { file, offsets: Object.fromEntries(offsets) } };
+  const values = [...(await readWeights(dir, config))].map(([name, { data }]) => [name, data] as const);
+  return { hash, values: Object.fromEntries(values) };
 }
 
 /**

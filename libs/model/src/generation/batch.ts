@@ -3,15 +3,29 @@
  * sequence that ends takes the next waiting request before the following step. All sequences under way belong to one
  * version of the weights: a request for another version waits until the batch has run empty.
  */
-import { allocate, type Buffers, type Engine, type Executable } from '@rlhf-streams/tensor';
-import { ModelError } from '../errors.js';
+import { allocate, type Buffers, type Engine, type Workspace } from '@rlhf-streams/tensor';
+import { isModelError, ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
 import type { ModelConfig } from '../model-config.js';
-import { tokenLogprobs } from '../sampling/likeliest.js';
 import { uniform } from '../sampling/rollout-draws.js';
-import { type SampledToken, sampleToken } from '../sampling/sampler.js';
-import { createKvCache } from './kv-cache.js';
-import { compileDecode, compilePrefill } from './programs.js';
+import {
+  givenToken,
+  type NextToken,
+  type SampledToken,
+  sampleToken,
+  softmaxTemperature,
+} from '../sampling/sampler.js';
+import {
+  COPIED_ROWS,
+  cacheSpecs,
+  copyName,
+  DECODE,
+  generationPrograms,
+  generationState,
+  MIN_ROWS,
+  PREFILL_ROWS,
+  prefillName,
+} from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 
 /** A request, and the promise that its caller waits for. */
@@ -37,14 +51,11 @@ export interface Batch {
   advance(): Promise<void>;
   /** Rejects everything waiting and under way. */
   fail(error: unknown): void;
+  /** Gives up what the engine holds; not used afterwards. */
+  dispose(): Promise<void>;
 }
 
-/** ONNX Runtime multiplies a matrix of one row by another algorithm, whose last bits differ: programs have two rows. */
-const MIN_ROWS = 2;
-
-/** Prompts of one prefill: the smaller program serves where it suffices. A row's numbers do not depend on the others. */
-const PREFILL_ROWS = [MIN_ROWS, 8] as const;
-const MOST_PREFILL_ROWS = PREFILL_ROWS[1];
+const MOST_PREFILL_ROWS = Math.max(...PREFILL_ROWS);
 
 /** Slots that must be free before a prefill interrupts sequences under way: one prompt at a time would hold those up. */
 const ADMITTED_TOGETHER = 4;
@@ -58,34 +69,55 @@ export function createBatch(
   const slots = Math.max(options.slots, MIN_ROWS);
   const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
   const waiting: Pending[] = [];
-  const cache = createKvCache(config, slots, capacity);
-  const ids = new Int32Array(slots);
-  const positions = new Int32Array(slots);
-  const programs = new Map<string, Promise<{ program: Executable; into: Buffers }>>();
+  let opened: Promise<Workspace> | undefined;
+  /** Of the sequences under way. */
   let weights: Weights | undefined;
+  /** The version in the workspace; undefined while that is not known. */
+  let loaded: string | undefined;
+  /**
+   * Slots whose cache may hold what is not finite. What lies behind a sequence's own positions has weight 0 in its
+   * attention, but 0 times NaN is NaN: they are not used again before they are cleared.
+   */
+  const spoilt = new Set<number>();
 
-  const compiled = (key: string, compile: () => Promise<Executable>) => {
-    let entry = programs.get(key);
-    if (!entry) {
-      entry = compile().then((program) => ({
-        program,
-        into: Object.fromEntries(
-          Object.entries(program.outputs).map(([name, spec]) => [name, allocate(spec)]),
-        ),
-      }));
-      programs.set(key, entry);
+  const open = async () => {
+    const shape = { slots, capacity };
+    const workspace = await engine.open(generationState(config, shape));
+    await workspace.add(generationPrograms(config, shape));
+    return workspace;
+  };
+  /** The workspace with the weights of the sequences under way. */
+  const current = async (): Promise<Workspace> => {
+    opened ??= open().catch((error) => {
+      opened = undefined;
+      throw error;
+    });
+    const workspace = await opened;
+    const { version, parameters } = weights!;
+    if (version !== loaded) {
+      loaded = undefined;
+      await workspace.load(parameters);
+      loaded = version;
     }
-    return entry;
+    return workspace;
+  };
+
+  const clearSpoilt = async () => {
+    if (spoilt.size === 0) return;
+    const cache = cacheSpecs(config, { slots, capacity });
+    const zeros = Object.fromEntries(Object.entries(cache).map(([name, spec]) => [name, allocate(spec)]));
+    await (await opened)?.load(zeros);
+    spoilt.clear();
   };
 
   /** Samples the next token of a slot's sequence, and frees the slot when the sequence ends with it. */
-  const extend = (slot: number, sequence: Sequence, logits: Float32Array) => {
+  const extend = (slot: number, sequence: Sequence, next: NextToken) => {
     const { request, resolve, reject, deadline } = sequence.pending;
     try {
-      const { token, logprob } = nextToken(request, sequence.tokens.length, logits);
+      const { token, logprob } = nextToken(request, sequence.tokens.length, next);
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
-      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, logits) === true;
+      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, next.logits) === true;
       const full =
         sequence.tokens.length === request.maxNewTokens ||
         request.promptTokens.length + sequence.tokens.length === config.contextLength;
@@ -98,6 +130,7 @@ export function createBatch(
         });
       } else if (performance.now() > deadline) throw timedOut(sequence.pending);
     } catch (error) {
+      if (isModelError(error) && error.code === 'MODEL_LOGITS_NOT_FINITE') spoilt.add(slot);
       sequences[slot] = undefined;
       reject(error);
     }
@@ -117,10 +150,13 @@ export function createBatch(
   };
 
   const admit = async () => {
-    if (sequences.every((sequence) => !sequence)) weights = waiting[0]?.request.weights;
+    if (sequences.every((sequence) => !sequence)) {
+      await clearSpoilt();
+      weights = waiting[0]?.request.weights;
+    }
     const admitted: { slot: number; pending: Pending }[] = [];
     for (let slot = 0; slot < slots; slot++) {
-      if (sequences[slot]) continue;
+      if (sequences[slot] || spoilt.has(slot)) continue;
       const next = waiting.findIndex(({ request }) => request.weights.version === weights?.version);
       if (next < 0) break;
       const [pending] = waiting.splice(next, 1);
@@ -128,7 +164,10 @@ export function createBatch(
       else admitted.push({ slot, pending: pending! });
     }
     // Samples of one prompt share its prefill; prompts of one length bucket are read together.
-    const byPrompt = groupBy(admitted, ({ pending }) => pending.request.promptTokens.join());
+    const byPrompt = groupBy(
+      admitted,
+      ({ pending: { request } }) => `${request.promptTokens} at ${request.sampling.temperature}`,
+    );
     const byLength = groupBy(byPrompt.values(), ([first]) =>
       bucket(first!.pending.request.promptTokens.length, config.contextLength),
     );
@@ -141,42 +180,72 @@ export function createBatch(
 
   const prefill = async (length: number, groups: readonly { slot: number; pending: Pending }[][]) => {
     const size = PREFILL_ROWS.find((size) => size >= groups.length)!;
-    const { program, into } = await compiled(`prefill ${size} x ${length}`, () =>
-      compilePrefill(engine, config, size, length),
-    );
-    const rows = new Int32Array(size * length);
-    const last = new Int32Array(size);
-    groups.forEach(([first], row) => {
-      const { promptTokens } = first!.pending.request;
-      rows.set(promptTokens, row * length);
-      last[row] = promptTokens.length - 1;
-    });
-    const results = await program.run({ ...weights!.parameters, ids: rows, last }, into);
-    const logits = results.logits as Float32Array;
+    const feeds = {
+      ids: new Int32Array(size * length),
+      last: new Int32Array(size),
+      slot: new Int32Array(size),
+      temperature: new Float32Array(size),
+    };
+    for (let row = 0; row < size; row++) {
+      // Rows too many are the first one again.
+      const { slot, pending } = (groups[row] ?? groups[0])![0]!;
+      const { promptTokens, sampling } = pending.request;
+      feeds.ids.set(promptTokens, row * length);
+      feeds.last[row] = promptTokens.length - 1;
+      feeds.slot[row] = slot;
+      feeds.temperature[row] = softmaxTemperature(sampling);
+    }
+    const workspace = await current();
+    const next = rowsOf(await workspace.run(prefillName(size, length), feeds));
+    await copy(workspace, length, groups);
     groups.forEach((group, row) => {
       for (const { slot, pending } of group) {
         const cached = pending.request.promptTokens.length;
-        cache.store({ outputs: results, row, capacity: length }, { slot, at: 0 }, cached);
         const sequence: Sequence = { pending, tokens: [], logprobs: [], cached };
         sequences[slot] = sequence;
-        extend(slot, sequence, logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize));
+        extend(slot, sequence, next(row));
       }
     });
   };
 
+  /** Gives the other samples of each prompt what was read into the first one's slot. */
+  const copy = async (workspace: Workspace, length: number, groups: readonly { slot: number }[][]) => {
+    const pairs = groups.flatMap(([first, ...others]) => others.map(({ slot }) => [first!.slot, slot]));
+    for (let begin = 0; begin < pairs.length; begin += COPIED_ROWS) {
+      const filled = Array.from({ length: COPIED_ROWS }, (_, i) => pairs[begin + i] ?? pairs[begin]!);
+      const from = Int32Array.from(filled, ([from]) => from!);
+      const to = Int32Array.from(filled, ([, to]) => to!);
+      await workspace.run(copyName(length), { from, to });
+    }
+  };
+
   const decode = async () => {
-    const { program, into } = await compiled('decode', () => compileDecode(engine, config, slots, capacity));
-    sequences.forEach((sequence, slot) => {
-      ids[slot] = sequence?.tokens.at(-1) ?? 0;
-      positions[slot] = sequence?.cached ?? 0;
-    });
-    const results = await program.run({ ...weights!.parameters, ids, positions, ...cache.past }, into);
-    const logits = results.logits as Float32Array;
+    const feeds = {
+      ids: new Int32Array(slots),
+      positions: new Int32Array(slots),
+      temperature: new Float32Array(slots).fill(1),
+    };
     sequences.forEach((sequence, slot) => {
       if (!sequence) return;
-      cache.store({ outputs: results, row: slot, capacity: 1 }, { slot, at: sequence.cached }, 1);
+      feeds.ids[slot] = sequence.tokens.at(-1)!;
+      feeds.positions[slot] = sequence.cached;
+      feeds.temperature[slot] = softmaxTemperature(sequence.pending.request.sampling);
+    });
+    const workspace = await current();
+    const next = rowsOf(await workspace.run(DECODE, feeds));
+    sequences.forEach((sequence, slot) => {
+      if (!sequence) return;
       sequence.cached++;
-      extend(slot, sequence, logits.subarray(slot * config.vocabSize, (slot + 1) * config.vocabSize));
+      extend(slot, sequence, next(slot));
+    });
+  };
+
+  /** The rows of what a program gives for the next token. */
+  const rowsOf = ({ logits, probabilities }: Buffers) => {
+    const { vocabSize: V } = config;
+    return (row: number): NextToken => ({
+      logits: (logits as Float32Array).subarray(row * V, (row + 1) * V),
+      probabilities: (probabilities as Float32Array).subarray(row * V, (row + 1) * V),
     });
   };
 
@@ -187,8 +256,9 @@ export function createBatch(
     },
     async advance() {
       dropAborted();
-      const free = sequences.filter((sequence) => !sequence).length;
-      if (waiting.length > 0 && (free === slots || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
+      const isIdle = !sequences.some(Boolean);
+      const free = sequences.filter((sequence, slot) => !sequence && !spoilt.has(slot)).length;
+      if (waiting.length > 0 && (isIdle || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
         await admit();
       if (sequences.some(Boolean)) await decode();
     },
@@ -199,18 +269,21 @@ export function createBatch(
         sequences[slot] = undefined;
       });
     },
+    async dispose() {
+      await (await opened)?.dispose();
+    },
   };
 }
 
 function nextToken(
   { given, sampling, key }: GenerationRequest,
   position: number,
-  logits: Float32Array,
+  next: NextToken,
 ): SampledToken {
   const token = given?.[position];
   return token === undefined
-    ? sampleToken(logits, sampling, uniform(key, position))
-    : { token, logprob: tokenLogprobs(logits, token, 0, sampling.temperature || 1).logprob };
+    ? sampleToken(next, sampling, uniform(key, position))
+    : givenToken(next, token, sampling);
 }
 
 const timedOut = ({ request }: Pending) =>

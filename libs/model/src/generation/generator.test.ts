@@ -1,7 +1,8 @@
-import { onnxEngine } from '@rlhf-streams/tensor';
-import { describe, expect, it } from 'vitest';
+import { cpuEngine, type Engine, onnxEngine } from '@rlhf-streams/tensor';
+import { describe, expect, it, vi } from 'vitest';
 import { parseModelConfig } from '../architectures/index.js';
 import { keyFor } from '../sampling/rollout-draws.js';
+import { logprobScorer } from '../scoring.js';
 import { initialiseWeights } from '../weights.js';
 import { createGenerator } from './generator.js';
 import type { GenerationRequest, Weights } from './request.js';
@@ -59,16 +60,57 @@ describe('a generator', () => {
     }
   });
 
-  it('samples several completions of a prompt, each from its own draws', async () => {
-    const generator = createGenerator(onnxEngine(), config, { slots: 4 });
-    const samples = await Promise.all(
-      [0, 1, 2, 3, 4].map((sample) =>
-        generator.generate(
-          request(3, { key: keyFor(7, `run/0/3/${sample}`), maxNewTokens: 12, stopTokens: [] }),
-        ),
-      ),
+  it('samples several completions of a prompt as if each were alone, at any temperature', async () => {
+    const samples = Array.from({ length: 12 }, (_, sample) =>
+      request(3, {
+        key: keyFor(7, `run/0/3/${sample}`),
+        sampling: { temperature: [0.9, 0.5, 0, 1e-300][sample % 4]! },
+        maxNewTokens: 12,
+        stopTokens: [],
+      }),
     );
-    expect(new Set(samples.map(({ tokens }) => tokens.join())).size).toBe(5);
+    const generator = createGenerator(onnxEngine(), config, { slots: 16 });
+    const together = await Promise.all(samples.map((sample) => generator.generate(sample)));
+    const alone = createGenerator(onnxEngine(), config, { slots: 2 });
+    for (const [i, sample] of samples.entries()) expect(together[i]).toEqual(await alone.generate(sample));
+    const at = (index: number) =>
+      together.filter((_, sample) => sample % 4 === index).map(({ tokens }) => tokens);
+    expect(new Set(at(0).map(String)).size).toBe(3);
+    expect(new Set([...at(2), ...at(3)].map(String)).size).toBe(1);
+  });
+
+  it('gives the log-probs that scoring finds for the same tokens', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 8 });
+    for (const temperature of [0.7, 1.3]) {
+      const requests = ids.slice(0, 8).map((id) => request(id, { sampling: { temperature, topK: 5 } }));
+      const completions = await Promise.all(requests.map((each) => generator.generate(each)));
+      const items = completions.map(({ tokens }, i) => ({
+        tokens: [...requests[i]!.promptTokens, ...tokens],
+        temperature,
+      }));
+      const frozen = { hash: weights.version, values: weights.parameters };
+      const scored = await logprobScorer(onnxEngine(), config, frozen).score(items);
+      for (const [i, { logprobs }] of completions.entries()) {
+        const again = scored[i]!.subarray(requests[i]!.promptTokens.length - 1);
+        expect(again.length).toBe(logprobs.length);
+        for (const [j, logprob] of logprobs.entries())
+          expect(Math.abs(again[j]! - logprob)).toBeLessThan(1e-5);
+      }
+    }
+  });
+
+  it('generates the same tokens by the plain programs of the cpu engine', async () => {
+    const [plain, fast] = await Promise.all(
+      [cpuEngine(), onnxEngine()].map((engine) => {
+        const generator = createGenerator(engine, config, { slots: 3 });
+        return Promise.all(
+          [3, 3, 8].map((id, sample) =>
+            generator.generate(request(id, { maxNewTokens: 4, stopTokens: [], key: keyFor(7, `${sample}`) })),
+          ),
+        );
+      }),
+    );
+    expect(plain!.map(({ tokens }) => tokens)).toEqual(fast!.map(({ tokens }) => tokens));
   });
 
   it('finishes on a stop token, at maxNewTokens, and at the end of the context', async () => {
@@ -126,6 +168,21 @@ describe('a generator', () => {
     expect(generator.pending).toBe(0);
   });
 
+  it('generates as before in the slots of what was not finite', async () => {
+    const generator = createGenerator(onnxEngine(), config, { slots: 2 });
+    const short = { promptTokens: [5], maxNewTokens: 40 };
+    const before = await generator.generate(request(1, short));
+    const diverged = {
+      version: 'nan',
+      parameters: { ...weights.parameters, 'wpe.weight': new Float32Array(48 * 32).fill(Number.NaN) },
+    };
+    const long = { promptTokens: Array(30).fill(3), maxNewTokens: 11 };
+    const failing = [0, 1].map((id) => generator.generate(request(id, { ...long, weights: diverged })));
+    const after = generator.generate(request(1, short));
+    for (const each of failing) await expect(each).rejects.toMatchObject({ code: 'MODEL_LOGITS_NOT_FINITE' });
+    expect(await after).toEqual(before);
+  });
+
   it('tells of each token as it comes, with its logits, and ends where it is told to', async () => {
     const generator = createGenerator(onnxEngine(), config, { slots: 4 });
     const greedy = { sampling: { temperature: 0 }, maxNewTokens: 9, stopTokens: [] };
@@ -157,7 +214,7 @@ describe('a generator', () => {
     const given = whole.tokens.slice(0, 7);
     const again = await generator.generate(request(3, { ...drawn, given }));
     expect(again.tokens).toEqual(whole.tokens);
-    for (const [i, logprob] of again.logprobs.entries()) expect(logprob).toBeCloseTo(whole.logprobs[i]!, 12);
+    for (const [i, logprob] of again.logprobs.entries()) expect(logprob).toBeCloseTo(whole.logprobs[i]!, 6);
     const others = await generator.generate(request(3, { ...drawn, given: given.toReversed() }));
     expect(others.tokens.slice(0, 7)).toEqual(given.toReversed());
     expect(others.logprobs).not.toEqual(whole.logprobs);
@@ -185,6 +242,30 @@ describe('a generator', () => {
     const alone = createGenerator(onnxEngine(), config, { slots: 2 });
     expect(await kept).toEqual(await alone.generate(request(4, long)));
     expect(generator.pending).toBe(0);
+  });
+
+  it('keeps the workspaces of few capacities, and generates the same when one is opened again', async () => {
+    const inner = cpuEngine();
+    let open = 0;
+    const engine: Engine = {
+      ...inner,
+      async open(...asked) {
+        const workspace = await inner.open(...asked);
+        open++;
+        return { ...workspace, dispose: () => workspace.dispose().then(() => void open--) };
+      },
+    };
+    const generator = createGenerator(engine, config, { slots: 2 });
+    const of = (length: number) =>
+      generator.generate(
+        request(1, { promptTokens: Array(length).fill(3), maxNewTokens: 2, stopTokens: [] }),
+      );
+    const first = await of(5);
+    await Promise.all([of(20), of(40)]);
+    expect(await of(5)).toEqual(first);
+    await vi.waitFor(() => expect(open).toBe(2));
+    generator.close();
+    await vi.waitFor(() => expect(open).toBe(0));
   });
 
   it('rejects what is pending when it closes', async () => {

@@ -17,6 +17,9 @@ export interface Generator {
   close(): void;
 }
 
+/** Batches that are kept while they have nothing to do: each holds the weights, a cache and programs. */
+const KEPT_IDLE = 2;
+
 /**
  * @param engine one thread per session gives rollouts the same bits everywhere: the last bits of ONNX Runtime depend on
  *   its thread count (measured), though not on the rows beside. Further cores are used by further generators.
@@ -28,7 +31,10 @@ export function createGenerator(
   options: { slots?: number } = {},
 ): Generator {
   const slots = options.slots ?? 32;
-  /** Batches by the capacity of their KV cache: a short sequence does not pay for the cache of a long one. */
+  /**
+   * Batches by the capacity of their KV cache: a short sequence does not pay for the cache of a long one. The least
+   * recently used come first.
+   */
   const batches = new Map<number, Batch>();
   let pending = 0;
   let running = false;
@@ -36,8 +42,18 @@ export function createGenerator(
 
   const batchFor = (capacity: number): Batch => {
     const batch = batches.get(capacity) ?? createBatch(engine, config, { slots, capacity });
+    batches.delete(capacity);
     batches.set(capacity, batch);
     return batch;
+  };
+
+  /** A batch that is no longer kept. */
+  const takeSpare = (): Batch | undefined => {
+    const idle = [...batches].filter(([, batch]) => closed || !batch.busy);
+    const [first] = idle.length > (closed ? 0 : KEPT_IDLE) ? idle : [];
+    if (!first) return undefined;
+    batches.delete(first[0]);
+    return first[1];
   };
 
   const run = async () => {
@@ -45,13 +61,13 @@ export function createGenerator(
     running = true;
     // Requests made in one turn of the event loop are admitted together.
     await new Promise(setImmediate);
-    for (let busy = true; busy && !closed; ) {
-      busy = false;
-      for (const batch of batches.values()) {
-        if (!batch.busy) continue;
-        busy = true;
-        await batch.advance().catch((error) => batch.fail(error));
-      }
+    for (;;) {
+      const busy = closed ? [] : [...batches.values()].filter((batch) => batch.busy);
+      for (const batch of busy) await batch.advance().catch((error) => batch.fail(error));
+      if (busy.length > 0) continue;
+      const spare = takeSpare();
+      if (!spare) break;
+      await spare.dispose();
     }
     running = false;
   };
@@ -78,6 +94,7 @@ export function createGenerator(
       closed = true;
       for (const batch of batches.values())
         batch.fail(new ModelError('MODEL_GENERATION_CLOSED', 'the generator is closed'));
+      void run();
     },
   };
 }

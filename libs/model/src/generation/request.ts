@@ -77,6 +77,16 @@ const BUCKET = 16;
 export const bucket = (length: number, limit: number): number =>
   Math.min(limit, Math.ceil(length / BUCKET) * BUCKET);
 
-/** Capacity of the KV cache for a request: a function of the request alone, so that its bits do not depend on others. */
+/** All padded lengths up to `limit`. */
+export const buckets = (limit: number): number[] =>
+  Array.from({ length: Math.ceil(limit / BUCKET) }, (_, i) => bucket((i + 1) * BUCKET, limit));
+
+/** Capacity of the KV cache for a sequence of `length` tokens: a power of two, so that most are generated side by side. */
+export const cacheCapacity = (
+  { contextLength }: Pick<ModelConfig, 'contextLength'>,
+  length: number,
+): number => Math.min(contextLength, BUCKET * 2 ** Math.ceil(Math.log2(Math.max(1, length / BUCKET))));
+
+/** Capacity for a request: a function of the request alone, so that its bits do not depend on others. */
 export const capacityOf = (config: ModelConfig, { promptTokens, maxNewTokens }: GenerationRequest): number =>
-  bucket(promptTokens.length + maxNewTokens, config.contextLength);
+  cacheCapacity(config, promptTokens.length + maxNewTokens);

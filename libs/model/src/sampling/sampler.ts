@@ -1,5 +1,15 @@
-/** Draws one token from one row of logits. */
+/** Draws one token from what a program computed for it: a row of logits, and their softmax. */
 import { ModelError } from '../errors.js';
+import { tokenLogprobs } from './likeliest.js';
+
+/**
+ * The version of the sampler, which `rollout.generated` names: the same logits and draw may give another token, where
+ * rounding decides, in another version.
+ *
+ * 1. Weights exp((logit - max) / temperature) in float64.
+ * 2. Weights are the softmax in float32 that the program of the model computes.
+ */
+export const SAMPLER = 2;
 
 export interface SamplingOptions {
   /** Logits are divided by it. 0 takes the most likely token, the lowest id among equals. */
@@ -8,6 +18,14 @@ export interface SamplingOptions {
   topK?: number;
   /** Draw, after top-k, among the fewest most likely tokens whose probabilities add up to p or more. Absent or 1: off. */
   topP?: number;
+}
+
+/** One row of what a model says of the next token. */
+export interface NextToken {
+  /** [V], V at most 2^21 */
+  readonly logits: Float32Array;
+  /** [V]: the softmax of logits / `softmaxTemperature`, in float32. */
+  readonly probabilities: Float32Array;
 }
 
 export interface SampledToken {
@@ -21,33 +39,58 @@ export interface SampledToken {
 }
 
 /** Scratch buffers of this thread, kept so that a token costs no allocation; a call reads nothing of an earlier one. */
-let weights = new Float64Array(0);
+let weights = new Float32Array(0);
 let ranking = new Float64Array(0);
 const float = new Float32Array(1);
 const floatBits = new Uint32Array(float.buffer);
 
-/** The largest vocabulary for which the bits of a logit and a token id fit one float64 exactly. */
+/** The largest vocabulary for which the bits of a probability and a token id fit one float64 exactly. */
 const MAX_VOCAB = 2 ** 21;
+
+/** The least normal and the greatest numbers of float32: nothing nearer to 0, or greater, divides in a program. */
+const [LEAST, GREATEST] = [2 ** -126, (2 - 2 ** -23) * 2 ** 127];
+
+/** What logits are divided by for the softmax: the temperature as float32, and 1 where it is 0. */
+export const softmaxTemperature = ({ temperature }: SamplingOptions): number =>
+  temperature === 0 ? 1 : Math.min(GREATEST, Math.max(LEAST, temperature));
 
 /**
  * Samples by inversion: the token, in order of ids, at which the cumulative probability passes `u`. A pure function of
- * its arguments, computed in float64.
- * @param logits [V], one row, V at most 2^21
+ * its arguments; sums are float64.
  * @param u a draw from [0, 1)
  * @throws MODEL_SAMPLING_OPTIONS, MODEL_LOGITS_SIZE, MODEL_LOGITS_NOT_FINITE
  */
-export function sampleToken(logits: Float32Array, options: SamplingOptions, u: number): SampledToken {
+export function sampleToken(next: NextToken, options: SamplingOptions, u: number): SampledToken {
   const { temperature, topK = 0, topP = 1 } = options;
   checkOptions(temperature, topK, topP, u);
-  const best = mostLikely(logits);
-  const scale = temperature === 0 ? 1 : temperature;
-  const total = softmaxWeights(logits, logits[best]!, scale);
-  const limited = (topK > 0 && topK < logits.length) || topP < 1;
-  let token = best;
-  if (temperature !== 0) {
-    token = invert(limited ? restrict(logits, topK, topP) : total, logits.length, u) ?? best;
-  }
-  return { token, logprob: (logits[token]! - logits[best]!) / scale - Math.log(total) };
+  const { probabilities } = next;
+  const total = totalOf(next);
+  const limited = (topK > 0 && topK < probabilities.length) || topP < 1;
+  let token: number;
+  if (temperature === 0) token = mostLikely(next.logits);
+  else if (limited) {
+    const kept = restrict(probabilities, topK, topP);
+    token = invert(weights, kept, probabilities.length, u);
+  } else token = invert(probabilities, total, probabilities.length, u);
+  return { token, logprob: logprobOf(next, token, total, options) };
+}
+
+/** A token that was not drawn, with its log-prob as if it were. @throws as `sampleToken` does. */
+export const givenToken = (next: NextToken, token: number, options: SamplingOptions): SampledToken => ({
+  token,
+  logprob: logprobOf(next, token, totalOf(next), options),
+});
+
+function logprobOf(
+  { logits, probabilities }: NextToken,
+  token: number,
+  total: number,
+  options: SamplingOptions,
+): number {
+  const probability = probabilities[token]!;
+  // A subnormal float32 has fewer than 24 bits.
+  if (probability >= LEAST) return Math.log(probability / total);
+  return tokenLogprobs(logits, token, 0, softmaxTemperature(options)).logprob;
 }
 
 function checkOptions(temperature: number, topK: number, topP: number, u: number): void {
@@ -63,85 +106,75 @@ function invalid(expected: string, got: number): ModelError {
   return new ModelError('MODEL_SAMPLING_OPTIONS', `Sampling: ${expected}, got ${got}.`);
 }
 
-function mostLikely(logits: Float32Array): number {
-  if (logits.length === 0 || logits.length > MAX_VOCAB) {
+/** The sum of the probabilities, which is about 1. */
+function totalOf({ logits, probabilities }: NextToken): number {
+  const size = probabilities.length;
+  if (size === 0 || size > MAX_VOCAB) {
     throw new ModelError(
       'MODEL_LOGITS_SIZE',
-      `A row of logits has 1 to ${MAX_VOCAB} values, got ${logits.length}; pass one row of one sequence.`,
+      `A row of logits has 1 to ${MAX_VOCAB} values, got ${size}; pass one row of one sequence.`,
     );
   }
+  let total = 0;
+  for (let token = 0; token < size; token++) total += probabilities[token]!;
+  // One logit that is not finite makes the whole softmax NaN, except for -Infinity, which is a probability of 0.
+  if (total > 0) return total;
+  const token = logits.findIndex((logit) => !Number.isFinite(logit));
+  throw new ModelError(
+    'MODEL_LOGITS_NOT_FINITE',
+    `The logit of token ${token} is ${logits[token]}; the weights have probably diverged, go back to an earlier policy version.`,
+  );
+}
+
+function mostLikely(logits: Float32Array): number {
   let best = 0;
-  for (let token = 0; token < logits.length; token++) {
-    const logit = logits[token]!;
-    if (!Number.isFinite(logit)) {
-      throw new ModelError(
-        'MODEL_LOGITS_NOT_FINITE',
-        `The logit of token ${token} is ${logit}; the weights have probably diverged, go back to an earlier policy version.`,
-      );
-    }
-    if (logit > logits[best]!) best = token;
-  }
+  for (let token = 1; token < logits.length; token++) if (logits[token]! > logits[best]!) best = token;
   return best;
 }
 
-/** Fills `weights` with exp((logit - max) / temperature) and returns their sum. */
-function softmaxWeights(logits: Float32Array, max: number, temperature: number): number {
-  if (weights.length < logits.length) weights = new Float64Array(logits.length);
-  let total = 0;
-  for (let token = 0; token < logits.length; token++) {
-    const weight = Math.exp((logits[token]! - max) / temperature);
-    weights[token] = weight;
-    total += weight;
-  }
-  return total;
-}
-
-/** Sets the weights of tokens outside top-k and top-p to 0 and returns the sum of the others. */
-function restrict(logits: Float32Array, topK: number, topP: number): number {
-  const size = logits.length;
-  const ranked = rank(logits);
+/** Fills `weights` with the probabilities of the tokens in top-k and top-p, 0 for the others, and returns their sum. */
+function restrict(probabilities: Float32Array, topK: number, topP: number): number {
+  const size = probabilities.length;
+  if (weights.length < size) weights = new Float32Array(size);
+  weights.fill(0, 0, size);
+  const ranked = rank(probabilities);
   const candidates = topK > 0 ? Math.min(topK, size) : size;
   let mass = 0;
-  for (let rank = 0; rank < candidates; rank++) mass += weights[ranked[rank]! % size]!;
-  let kept = 0;
+  for (let rank = 0; rank < candidates; rank++) mass += probabilities[ranked[rank]! % size]!;
   let keptMass = 0;
-  do keptMass += weights[ranked[kept++]! % size]!;
-  while (kept < candidates && keptMass < topP * mass);
-  for (let rank = kept; rank < size; rank++) weights[ranked[rank]! % size] = 0;
+  for (let rank = 0; rank < candidates && (rank === 0 || keptMass < topP * mass); rank++) {
+    const token = ranked[rank]! % size;
+    weights[token] = probabilities[token]!;
+    keptMass += probabilities[token]!;
+  }
   return keptMass;
 }
 
 /**
  * Tokens from the likeliest to the least likely, lowest ids first among equals, each as descent * V + token, where
- * `descent` is an integer that grows as the logit falls. Sorting plain numbers needs no comparison function, which makes
- * it twice as fast.
+ * `descent` is an integer that grows as the probability falls: the bits of a float that is not negative, read as an
+ * integer, grow with it. Sorting plain numbers needs no comparison function, which makes it twice as fast.
  */
-function rank(logits: Float32Array): Float64Array {
-  const size = logits.length;
+function rank(probabilities: Float32Array): Float64Array {
+  const size = probabilities.length;
   if (ranking.length < size) ranking = new Float64Array(size);
   const ranked = ranking.subarray(0, size);
   for (let token = 0; token < size; token++) {
-    // -0 + 0 is 0: equal logits must have equal bits.
-    float[0] = logits[token]! + 0;
-    const bits = floatBits[0]!;
-    // The bits of a negative float, read as an integer, grow as the float falls; those of a positive one are mirrored.
-    const descent = bits >= 2 ** 31 ? bits : 2 ** 31 - 1 - bits;
-    ranked[token] = descent * size + token;
+    float[0] = probabilities[token]!;
+    ranked[token] = (2 ** 31 - 1 - floatBits[0]!) * size + token;
   }
   return ranked.sort();
 }
 
 /** The first token whose cumulative weight exceeds u * total, else the last one with any weight. */
-function invert(total: number, size: number, u: number): number | undefined {
+function invert(weights: Float32Array, total: number, size: number, u: number): number {
   const target = u * total;
   let cumulative = 0;
-  let last: number | undefined;
   for (let token = 0; token < size; token++) {
-    const weight = weights[token]!;
-    if (weight === 0) continue;
-    cumulative += weight;
-    last = token;
+    cumulative += weights[token]!;
     if (cumulative > target) return token;
   }
+  let last = size - 1;
+  while (weights[last] === 0) last--;
   return last;
 }

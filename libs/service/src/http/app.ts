@@ -7,22 +7,25 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { type Logger, SECONDS } from '@rlhf-streams/bus';
-import { Hono, type MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { wholeBody } from './body.js';
 import { answerMethods } from './methods.js';
-import { problem, problemResponse, toProblem } from './problem.js';
+import { type ApiDescription, addDocument, createHttp, type Http } from './openapi.js';
+import { problem, problemAnswer, toProblem } from './problem.js';
 
 export interface AppOptions {
+  readonly name: string;
+  readonly api: ApiDescription;
   readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly bodyLimitBytes: number;
 }
 
-/** A Hono app that logs, measures and traces requests, limits bodies, and answers every error with problem details. */
-export function createApp({ logger, meter, tracer, bodyLimitBytes }: AppOptions): Hono {
-  const app = new Hono();
+/** An app that documents its routes, logs, measures and traces requests, limits bodies, and answers every error with problem details. */
+export function createApp({ name, api, logger, meter, tracer, bodyLimitBytes }: AppOptions): Http {
+  const app = createHttp();
   const duration = meter.createHistogram('http_request_duration_seconds', {
     description: 'Until the response begins',
     advice: { explicitBucketBoundaries: SECONDS },
@@ -40,15 +43,16 @@ export function createApp({ logger, meter, tracer, bodyLimitBytes }: AppOptions)
   app.use(traced(tracer));
   app.use(answerMethods(app));
   app.use(wholeBody(bodyLimitBytes));
+  addDocument(app, name, api);
 
   app.notFound((c) =>
-    problemResponse(problem(404, 'NOT_FOUND', 'Not found', `there is nothing at ${c.req.path}`), c.req.path),
+    problemAnswer(problem(404, 'NOT_FOUND', 'Not found', `there is nothing at ${c.req.path}`), c.req.path),
   );
   app.onError((err, c) => {
     const answer = toProblem(err);
     const { method, path } = c.req;
     if (answer.code === 'INTERNAL') logger.error({ err, method, path }, 'a request failed unexpectedly');
-    return problemResponse(answer, path);
+    return problemAnswer(answer, path);
   });
   return app;
 }

@@ -85,7 +85,7 @@ export function invalidRequest(error: Mistakes, where: string): ProblemError {
   });
 }
 
-/** For zod-openapi's `defaultHook`: failed validation becomes a problem. */
+/** As zod-openapi's `defaultHook`: failed validation becomes a problem. */
 export function validationHook(result: { success: boolean; error?: unknown; target?: string }): void {
   if (!result.success) throw invalidRequest(result.error as z.ZodError, result.target ?? 'request');
 }
@@ -118,7 +118,7 @@ export function toProblem(thrown: unknown): ProblemError {
   return problem(500, 'INTERNAL', 'Internal error', undefined, { cause: thrown });
 }
 
-export function problemResponse(error: ProblemError, instance: string): Response {
+export function problemAnswer(error: ProblemError, instance: string): Response {
   const { status, code, title, detail, errors, headers } = error;
   const body: ProblemDetails = {
     type: `urn:problem-type:${code.toLowerCase().replaceAll('_', '-')}`,

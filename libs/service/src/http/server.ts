@@ -3,9 +3,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { type Logger, messageOf, RuntimeError } from '@rlhf-streams/bus';
-import type { Hono } from 'hono';
 import { refuseForeign } from './hosts.js';
-import { problem, problemResponse, toProblem } from './problem.js';
+import type { Http } from './openapi.js';
+import { problem, problemAnswer, toProblem } from './problem.js';
 
 export interface HttpServer {
   readonly port: number;
@@ -28,18 +28,18 @@ export interface ListenOptions {
 const SLOW_REQUESTS = { headersTimeout: 15_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 };
 
 /** @throws RuntimeError RUNTIME_LISTEN when the address cannot be had. */
-export async function listen(app: Hono, options: ListenOptions): Promise<HttpServer> {
+export async function listen(app: Http, options: ListenOptions): Promise<HttpServer> {
   const { host, port, allowedHosts, stalledMs, logger } = options;
   const answer = (request: Request, env: object) => {
     const { address } = server.address() as AddressInfo;
     const refused = refuseForeign(request, { address, allowed: allowedHosts });
-    return refused ? problemResponse(refused, new URL(request.url).pathname) : app.fetch(request, env);
+    return refused ? problemAnswer(refused, new URL(request.url).pathname) : app.fetch(request, env);
   };
   const errorHandler = (err: unknown) => {
     if (err instanceof RequestError)
-      return problemResponse(problem(400, 'MALFORMED_REQUEST', 'The request is malformed', err.message), '');
+      return problemAnswer(problem(400, 'MALFORMED_REQUEST', 'The request is malformed', err.message), '');
     logger.error({ err }, 'a request failed unexpectedly');
-    return problemResponse(toProblem(err), '');
+    return problemAnswer(toProblem(err), '');
   };
   const server = createServer(
     SLOW_REQUESTS,

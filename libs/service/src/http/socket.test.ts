@@ -13,7 +13,7 @@ import {
   startService,
 } from '../life-cycle/service.js';
 import { createLogger } from '../telemetry/logger.js';
-import { validated } from './validated.js';
+import { validatedBody } from './validated-body.js';
 
 const WAIT = { timeout: 20_000, interval: 5 };
 const logged: string[] = [];
@@ -25,9 +25,7 @@ afterEach(async () => {
 
 const runs = ({ http }: ServiceContext) => {
   http.get('/runs', (c) => c.json([]));
-  http.post('/runs', validated('json', z.object({ run: z.string() })), (c) =>
-    c.json(c.req.valid('json'), 201),
-  );
+  http.post('/runs', validatedBody(z.object({ run: z.string() })), (c) => c.json(c.req.valid('json'), 201));
   http.post('/runs/:run/cancel', async (c) => c.json({ reason: await c.req.text() }, 202));
 };
 

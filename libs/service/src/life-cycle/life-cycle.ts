@@ -10,7 +10,8 @@ import { runStopSteps, type StopStep } from './stop-steps.js';
  *     draining -> stopped     everything ended in time, and there was no failure
  *     draining -> failed      there was a failure, or something did not end
  */
-export type ServiceState = 'starting' | 'ready' | 'draining' | 'stopped' | 'failed';
+export const serviceStates = ['starting', 'ready', 'draining', 'stopped', 'failed'] as const;
+export type ServiceState = (typeof serviceStates)[number];
 
 const NEXT: Readonly<Record<ServiceState, readonly ServiceState[]>> = {
   starting: ['ready', 'draining'],

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { filesystemArtifacts } from '@rlhf-streams/artifacts';
 import { topicSpecs } from '@rlhf-streams/bus';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { Hono } from 'hono';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { createHttp } from '../http/openapi.js';
 import { createOperations } from '../http/operations.js';
 import { createLogger } from '../telemetry/logger.js';
 import { noTelemetry } from '../telemetry/port.js';
@@ -371,7 +371,7 @@ describe('stop', () => {
 describe('before it is ready', () => {
   it('is alive, says why it is not ready, and refuses other requests', async () => {
     let state: ServiceState = 'starting';
-    const app = new Hono();
+    const app = createHttp();
     const logger = createLogger({ level: 'silent' });
     const { outer } = createOperations({
       name: 'greeter',

@@ -14,9 +14,9 @@ import {
 import type { TopicName } from '@rlhf-streams/events';
 import type { EventLog } from '@rlhf-streams/log';
 import { withDeadline } from '@rlhf-streams/waiting';
-import type { Hono } from 'hono';
 import type { z } from 'zod';
 import { createApp } from '../http/app.js';
+import type { ApiDescription, Http } from '../http/openapi.js';
 import { createOperations, type Readiness } from '../http/operations.js';
 import { listen } from '../http/server.js';
 import { createStreams, type OpenStreams } from '../http/streams.js';
@@ -36,8 +36,8 @@ export interface ServiceContext<Settings = unknown> {
   readonly artifacts: ArtifactStore;
   /** Temporary folders in RLHF_DATA_DIR. */
   readonly temporary: TemporaryFolders;
-  /** The service adds its routes here, while it starts. Errors become problem details. */
-  readonly http: Hono;
+  /** The service adds its routes here, while it starts. Errors become problem details; /openapi.json has every route. */
+  readonly http: Http;
   /** For server-sent events: `streams.sse(c, write)`. */
   readonly streams: OpenStreams;
   readonly logger: Logger;
@@ -62,6 +62,8 @@ export interface ServiceContext<Settings = unknown> {
 
 export interface ServiceDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly name: string;
+  /** What its OpenAPI document says of it as a whole. */
+  readonly api?: ApiDescription;
   /** Environment variables: each with `.describe()`, and a default where there is a sensible one. */
   readonly settings: Schema;
   /** Sets the service up; it is ready when this returns. */
@@ -121,7 +123,7 @@ export async function startService<Schema extends z.ZodObject>(
   definition: ServiceDefinition<Schema>,
   options: StartOptions,
 ): Promise<RunningService> {
-  const { name } = definition;
+  const { name, api = {} } = definition;
   const { log, artifacts, environment, telemetry = noTelemetry, stopTimeoutMs = 10_000 } = options;
   const [own, shared, data] = readSettings(environment, definition.settings, runtimeSettings, dataSettings);
   const logger = (options.logger ?? createLogger({ level: shared.LOG_LEVEL })).child({ service: name });
@@ -144,7 +146,7 @@ export async function startService<Schema extends z.ZodObject>(
   const events = createEvents({ log, source: name, meter, tracer, logger, waits });
   const streams = createStreams(logger);
   const temporary = temporaryFolders(join(data.RLHF_DATA_DIR, 'tmp'));
-  const app = createApp({ logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
+  const app = createApp({ name, api, logger, meter, tracer, bodyLimitBytes: shared.HTTP_BODY_LIMIT_BYTES });
   const { outer, readiness } = createOperations({ name, app, telemetry, logger, state: () => life.state });
   readiness.check('runs', () => waits.list().length === 0 || waits.list().join('; '));
   const server = await listen(outer, {

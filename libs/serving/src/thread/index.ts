@@ -1,3 +1,3 @@
 /** What compute threads are made of. It loads the engine: never imported by the thread that serves. */
 export { type ModelThread, openEngine, perShape, threadModels } from './models.js';
-export { type ScoreItems, type ScoringThread, type SequenceItem, serveScoring } from './scoring.js';
+export { type ScoringThread, serveScoring } from './scoring.js';

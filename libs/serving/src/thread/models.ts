@@ -1,7 +1,7 @@
 /** What every compute thread does with models: reads them, refuses those that do not fit, and has them by their keys. */
 import { workerData } from 'node:worker_threads';
-import { type ModelConfig, readCheckpoint, shapeKey, type TokenizerFiles } from '@rlhf-streams/model';
-import { type Buffers, type Device, type Engine, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
+import { describeCheckpoint, type ModelConfig, shapeKey, type TokenizerFiles } from '@rlhf-streams/model';
+import { type Device, type Engine, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import type { Api } from '@rlhf-streams/threads';
 
 /** The `workerData` of a compute thread. */
@@ -18,11 +18,11 @@ export interface ModelThread extends Api {
   readonly unload: (key: string) => Promise<void>;
 }
 
-/** A model as it was read. */
-interface ReadModel {
+/** A model whose weights are yet to be read. */
+interface DescribedModel {
   readonly key: string;
+  readonly directory: string;
   readonly config: ModelConfig;
-  readonly parameters: Buffers;
   readonly tokenizer?: TokenizerFiles;
 }
 
@@ -44,24 +44,26 @@ export interface ThreadModelsOptions<Model> {
   /** May refuse a model, by throwing, before its weights are read. */
   readonly admit: (config: ModelConfig, memoryBytes: number) => void;
   /** Makes of a model what the thread computes with. */
-  readonly open: (read: ReadModel) => Model;
+  readonly open: (model: DescribedModel) => Promise<Model>;
+  /** Gives up what `open` took of the engine. */
+  readonly close?: (model: Model) => Promise<void>;
 }
 
-export function threadModels<Model>({ admit, open }: ThreadModelsOptions<Model>): ThreadModels<Model> {
+export function threadModels<Model>({ admit, open, close }: ThreadModelsOptions<Model>): ThreadModels<Model> {
   const { memoryBytes } = workerData as ThreadOptions;
   const models = new Map<string, Model>();
   return {
     calls: {
       async load(key, directory) {
-        const { config, tensors, tokenizer } = await readCheckpoint(directory, {
-          admit: (config) => admit(config, memoryBytes),
-        });
-        const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
-        models.set(key, open({ key, config, parameters, ...(tokenizer && { tokenizer }) }));
+        const { config, tokenizer } = await describeCheckpoint(directory);
+        admit(config, memoryBytes);
+        models.set(key, await open({ key, directory, config, ...(tokenizer && { tokenizer }) }));
         return config.contextLength;
       },
       async unload(key) {
+        const model = models.get(key);
         models.delete(key);
+        if (model) await close?.(model);
       },
     },
     of(key) {

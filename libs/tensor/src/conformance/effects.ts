@@ -274,9 +274,10 @@ export function effectTests(harness: Harness): void {
         rows: { a: { indices: tf.ones([1, 1]), updates: tf.ones([1]) } },
       }),
     };
-    it.each(Object.entries(bad))('is refused when it is added: %s', (_, run) =>
+    it.each(Object.entries(bad))('is refused when it is added, or first run: %s', (_, run) =>
       harness.within({ state, frozen }, async (space) => {
-        await expect(space.add({ bad: program([], run) })).rejects.toMatchObject({
+        const added = space.add({ bad: program([], run) });
+        await expect(added.then(() => space.run('bad', {}))).rejects.toMatchObject({
           code: 'TENSOR_BAD_OUTPUT',
         });
       }),

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -96,6 +99,27 @@ export function stateTests(harness: Harness): void {
           async (space) =>
             expect(numbersOf(await space.run('scaled', { x: floats(1, 2) }))).toEqual({ y: [k, 2 * k] }),
         );
+    });
+
+    it('may lie in a file', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'rlhf-streams-stored-'));
+      const file = join(folder, 'tensors');
+      try {
+        await writeFile(file, new Uint8Array(floats(9, 2, 3, 9, 9).buffer));
+        const frozen = { hash: 'in a file', stored: { file, offsets: { w: 4 } } };
+        await harness.within({ state, frozen, programs: { scaled } }, async (space) => {
+          expect(numbersOf(await space.run('scaled', { x: floats(1, 2) }))).toEqual({ y: [2, 6] });
+          expect(await read(space, 'w')).toEqual({ w: [2, 3] });
+          await expect(space.load({ w: floats(1, 1) })).rejects.toMatchObject({ code: 'TENSOR_BAD_INPUT' });
+        });
+        const tooFar = { hash: 'too far', stored: { file, offsets: { w: 16 } } };
+        const opened = harness.within({ state, frozen: tooFar, programs: { scaled } }, (space) =>
+          space.run('scaled', { x: floats(1, 2) }),
+        );
+        await expect(opened).rejects.toMatchObject({ code: 'TENSOR_BAD_INPUT' });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     });
 
     it('are never loaded', () =>

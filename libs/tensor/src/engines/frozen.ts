@@ -1,4 +1,15 @@
-import { type Buffers, checkInputs, type Frozen, type Specs, specOf, type TypedBuffer } from '../engine.js';
+import { closeSync, openSync, readSync } from 'node:fs';
+import {
+  allocate,
+  type Buffers,
+  checkInputs,
+  type Frozen,
+  type Specs,
+  type StoredTensors,
+  specOf,
+  type TypedBuffer,
+} from '../engine.js';
+import { TensorError } from '../errors.js';
 
 /** Frozen tensors of an engine, each kept once for all workspaces that have it. */
 export interface FrozenStore {
@@ -12,13 +23,20 @@ export interface FrozenStore {
 export function createFrozenStore(keep: (buffer: TypedBuffer) => TypedBuffer): FrozenStore {
   const kept = new Map<string, { readonly buffers: Record<string, TypedBuffer>; users: number }>();
   return {
-    use(state, { hash, values }) {
-      checkInputs(Object.fromEntries(Object.keys(values).map((name) => [name, specOf(state, name)])), values);
+    use(state, frozen) {
+      const { hash } = frozen;
+      const names = namesOf(frozen);
+      const specs = Object.fromEntries(names.map((name) => [name, specOf(state, name)]));
+      if ('values' in frozen) checkInputs(specs, frozen.values);
       const known = kept.get(hash) ?? { buffers: {}, users: 0 };
+      const missing = Object.fromEntries(
+        names.filter((name) => !known.buffers[name]).map((name) => [name, specs[name]!]),
+      );
+      const values = 'values' in frozen ? frozen.values : readStored(frozen.stored, missing);
       kept.set(hash, known);
       known.users++;
-      for (const [name, buffer] of Object.entries(values)) known.buffers[name] ??= keep(buffer);
-      return Object.fromEntries(Object.keys(values).map((name) => [name, known.buffers[name]!]));
+      for (const name of Object.keys(missing)) known.buffers[name] = keep(values[name]!);
+      return Object.fromEntries(names.map((name) => [name, known.buffers[name]!]));
     },
     leave({ hash }) {
       const known = kept.get(hash)!;
@@ -27,3 +45,35 @@ export function createFrozenStore(keep: (buffer: TypedBuffer) => TypedBuffer): F
     },
   };
 }
+
+export const namesOf = (frozen: Frozen): string[] =>
+  Object.keys('values' in frozen ? frozen.values : frozen.stored.offsets);
+
+/** @throws TensorError TENSOR_BAD_INPUT when the file ends before a tensor does; errors of the file system as they are */
+export function readStored({ file, offsets }: StoredTensors, specs: Specs): Buffers {
+  const descriptor = openSync(file, 'r');
+  try {
+    return Object.fromEntries(
+      Object.entries(specs).map(([name, spec]) => {
+        const buffer = allocate(spec);
+        const bytes = new Uint8Array(buffer.buffer);
+        // One call reads at most 2 GiB.
+        for (let done = 0; done < bytes.length; ) {
+          const length = Math.min(bytes.length - done, 2 ** 30);
+          const read = readSync(descriptor, bytes, done, length, offsets[name]! + done);
+          if (read === 0) throw endsBefore({ file, offsets }, name);
+          done += read;
+        }
+        return [name, buffer];
+      }),
+    );
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export const endsBefore = ({ file, offsets }: StoredTensors, name: string): TensorError =>
+  new TensorError(
+    'TENSOR_BAD_INPUT',
+    `expected tensor ${name} at byte ${offsets[name]} of ${file}, which ends before the end of it: fetch the file again`,
+  );

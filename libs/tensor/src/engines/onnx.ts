@@ -1,3 +1,5 @@
+import { realpathSync, statSync } from 'node:fs';
+import { parse } from 'node:path';
 import { compileOver } from '../compile.js';
 import {
   allocate,
@@ -5,22 +7,28 @@ import {
   type Frozen,
   type Specs,
   type StatefulProgram,
+  type StoredTensors,
+  sizeOf,
+  specOf,
+  type TensorSpec,
   type TypedBuffer,
 } from '../engine.js';
 import { blocksOf, doBlocks, type HostPlan, scalarsOf, spansOf, sumsOf } from '../kernels/plan.js';
-import { plainLoops } from '../loops/loops.js';
-import { MOST_CONSTANT_BYTES, type Model, withConstants } from '../onnx/model.js';
+import { plainLoops, type Span } from '../loops/loops.js';
+import { type Constant, MOST_CONSTANT_BYTES, withConstants, withoutInputs } from '../onnx/constants.js';
+import type { Model } from '../onnx/model.js';
 import { applyEffects, outputsOf } from '../workspace/effects.js';
 import { type HostTensor, hostTensor } from '../workspace/host-tensor.js';
 import type { Access } from '../workspace/order.js';
 import { type Machine, openWorkspace, type Prepared } from '../workspace/workspace.js';
 import { captureProgram } from './captured.js';
-import { createFrozenStore, type FrozenStore } from './frozen.js';
+import { createFrozenStore, endsBefore, type FrozenStore, namesOf, readStored } from './frozen.js';
 import {
   createSessions,
   type Feed,
   feed,
   inputFeeds,
+  type Openable,
   privateBuffer,
   type Session,
   type SessionOptions,
@@ -33,14 +41,16 @@ import {
  * their last bits between thread counts, so what must be the same everywhere runs with the default of one.
  *
  * The state lies in private buffers, which ONNX Runtime reads where they are. `constants` of a program are written into
- * its model: a session for the values as they are, opened at the first run after they were loaded.
+ * its model: a session for the values as they are, opened at the first run after they were loaded. Frozen tensors that
+ * lie in a file are mapped: sessions of all threads and processes share the pages of that file.
  */
 export function onnxEngine(options: SessionOptions = {}): Engine {
   const sessions = createSessions(options);
   const store = createFrozenStore(privateBuffer);
   let workspaces = 0;
+  const maps = (options.device ?? 'cpu') === 'cpu';
   const open = (state: Specs, { frozen }: { readonly frozen?: Frozen } = {}) =>
-    openWorkspace(createMachine({ state, frozen, store, sessions, id: workspaces++ }));
+    openWorkspace(createMachine({ state, frozen, store, maps, sessions, id: workspaces++ }));
   return {
     name: 'onnx',
     fidelity: 'bits',
@@ -54,17 +64,24 @@ interface MachineOptions {
   readonly state: Specs;
   readonly frozen: Frozen | undefined;
   readonly store: FrozenStore;
+  /** Whether sessions can use frozen tensors where they lie in a file. */
+  readonly maps: boolean;
   readonly sessions: Sessions;
   /** Of the workspace, in its engine. */
   readonly id: number;
 }
 
-function createMachine({ state, frozen, store, sessions, id }: MachineOptions): Machine {
-  const kept = frozen ? store.use(state, frozen) : {};
+function createMachine({ state, frozen, store, maps, sessions, id }: MachineOptions): Machine {
+  const mapped = maps && frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
+  const kept = frozen && !mapped ? store.use(state, frozen) : {};
+  const frozenNames = new Set(frozen && namesOf(frozen));
+  const memoryOf = (name: string, spec: TensorSpec): Span =>
+    mapped?.has(name) ? mapped.span(name, spec) : { view: kept[name] ?? allocate(spec) };
+  for (const name of frozenNames) specOf(state, name);
   const tensors: Record<string, HostTensor> = Object.fromEntries(
     Object.entries(state).map(([name, spec]) => [
       name,
-      hostTensor(name, spec, { view: kept[name] ?? allocate(spec) }, { adopts: true }),
+      hostTensor(name, spec, memoryOf(name, spec), { adopts: true }),
     ]),
   );
   const feeds = new WeakMap<TypedBuffer, Feed>();
@@ -76,24 +93,40 @@ function createMachine({ state, frozen, store, sessions, id }: MachineOptions): 
   };
   /** Names the numbers that a tensor has now, among all workspaces of the engine. */
   const valueName = (name: string) =>
-    frozen && kept[name] ? `${frozen.hash}/${name}` : `${id}/${name}@${tensors[name]!.version}`;
+    frozen && frozenNames.has(name) ? `${frozen.hash}/${name}` : `${id}/${name}@${tensors[name]!.version}`;
   const bakedSessions: BakedSession[] = [];
 
   const modelProgram = (program: StatefulProgram, model: Model, access: Access): Prepared => {
-    const constants = new Set(bakeable(program.constants ?? [], tensors));
-    const entries = Object.entries(model.state).map(([input, name]) => ({ input, tensor: tensors[name]! }));
-    const baked = entries.filter(({ tensor }) => constants.has(tensor.name));
-    const fed = entries.filter(({ tensor }) => !constants.has(tensor.name));
+    const constants = program.constants ?? [];
+    const inModel = new Set(
+      bakeable(
+        constants.filter((name) => !mapped?.has(name)),
+        state,
+      ),
+    );
+    const entries = Object.entries(model.state).map(([input, name]) => ({
+      input,
+      name,
+      tensor: tensors[name]!,
+    }));
+    const baked = entries.filter(({ name }) => mapped?.has(name) || inModel.has(name));
+    const fed = entries.filter((entry) => !baked.includes(entry));
+    // What is laid out anew for a session is no longer shared: that is worth it for programs that run often.
+    const packs = baked.every(({ name }) => constants.includes(name));
+    let rest: Uint8Array | undefined;
     const session = bakedSession(sessions, {
       key: () =>
-        [model.hash, ...baked.map(({ input, tensor }) => `${input}=${valueName(tensor.name)}`)].join(' '),
-      model: () =>
-        baked.length === 0
-          ? model.bytes
-          : withConstants(
-              model.bytes,
-              Object.fromEntries(baked.map(({ input, tensor }) => [input, tensor.read().view])),
-            ),
+        [model.hash, packs, ...baked.map(({ input, name }) => `${input}=${valueName(name)}`)].join(' '),
+      model() {
+        if (baked.length === 0) return { bytes: model.bytes };
+        rest ??= withoutInputs(model.bytes, new Set(baked.map(({ input }) => input)));
+        const values = baked.map(({ input, name, tensor }): [string, Constant] => [
+          input,
+          { spec: tensor.spec, values: mapped?.part(name, tensor.spec) ?? tensor.read().view },
+        ]);
+        const bytes = withConstants(rest, Object.fromEntries(values));
+        return { bytes, packs, ...(mapped && { folder: mapped.folder }) };
+      },
     });
     bakedSessions.push(session);
     return {
@@ -120,7 +153,7 @@ function createMachine({ state, frozen, store, sessions, id }: MachineOptions): 
 
   return {
     tensors,
-    frozen: new Set(Object.keys(kept)),
+    frozen: frozenNames,
     prepare(program) {
       const captured = captureProgram(program, state, this.frozen);
       const { reads, writes } = captured;
@@ -129,7 +162,7 @@ function createMachine({ state, frozen, store, sessions, id }: MachineOptions): 
       return { reads, writes, inPlace: true, effects, compute: loopsOver(plan, state, tensors) };
     },
     async dispose() {
-      if (frozen) store.leave(frozen);
+      if (frozen && !mapped) store.leave(frozen);
       for (const session of bakedSessions) await session.leave();
     },
   };
@@ -151,12 +184,39 @@ function loopsOver(
 }
 
 /** Constants that fit in a model, all of them or none. */
-function bakeable(
-  names: readonly string[],
-  tensors: Readonly<Record<string, HostTensor>>,
-): readonly string[] {
-  const bytes = names.reduce((sum, name) => sum + (tensors[name]?.read().view.byteLength ?? 0), 0);
+function bakeable(names: readonly string[], state: Specs): readonly string[] {
+  const bytes = names.reduce((sum, name) => sum + bytesOf(specOf(state, name)), 0);
   return bytes <= MOST_CONSTANT_BYTES ? names : [];
+}
+
+const bytesOf = ({ shape }: TensorSpec): number => 4 * sizeOf(shape);
+
+/** A file of tensors as sessions use it. ONNX Runtime follows no link out of the folder it is told. */
+function mapFile(stored: StoredTensors) {
+  const path = realpathSync(stored.file);
+  const { dir: folder, base: file } = parse(path);
+  const { size } = statSync(path);
+  return {
+    folder,
+    has: (name: string) => stored.offsets[name] !== undefined,
+    part: (name: string, spec: TensorSpec) => {
+      const offset = stored.offsets[name];
+      if (offset === undefined) return undefined;
+      const bytes = bytesOf(spec);
+      if (offset + bytes > size) throw endsBefore(stored, name);
+      return { file, offset, bytes };
+    },
+    /** Read only where somebody asks for the numbers. */
+    span(name: string, spec: TensorSpec): Span {
+      let view: TypedBuffer | undefined;
+      return {
+        get view() {
+          view ??= readStored(stored, { [name]: spec })[name]!;
+          return view;
+        },
+      };
+    },
+  };
 }
 
 interface BakedSession {
@@ -167,7 +227,7 @@ interface BakedSession {
 
 function bakedSession(
   sessions: Sessions,
-  { key, model }: { readonly key: () => string; readonly model: () => Uint8Array },
+  { key, model }: { readonly key: () => string; readonly model: () => Openable },
 ): BakedSession {
   let current: string | undefined;
   let session: Promise<Session> | undefined;

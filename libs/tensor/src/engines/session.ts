@@ -47,11 +47,20 @@ export interface Session {
 /** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
 const QUIET = { logSeverityLevel: 4 } as const;
 
+/** A model, and how ONNX Runtime is to open it. */
+export interface Openable {
+  readonly bytes: Uint8Array;
+  /** Where the files lie that hold constants; they are mapped, and used where they lie. */
+  readonly folder?: string;
+  /** Lays out constant matrices for products, in memory of the session's own. Default true. */
+  readonly packs?: boolean;
+}
+
 async function openSession(
-  model: Uint8Array,
+  { bytes, folder, packs = true }: Openable,
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
-  const session = await InferenceSession.create(model, {
+  const session = await InferenceSession.create(bytes, {
     // The CPU computes what the device has no kernel for.
     executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
     intraOpNumThreads: threads,
@@ -61,6 +70,12 @@ async function openSession(
     // Planning one block for all of a run's memory costs a quarter more memory and gains no time (measured).
     enableMemPattern: false,
     logSeverityLevel: 3,
+    extra: {
+      session: {
+        ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
+        ...(!packs && { disable_prepacking: '1' }),
+      },
+    },
   });
   return {
     async run(feeds, outputs) {
@@ -74,7 +89,7 @@ async function openSession(
 
 /** Sessions by what they compute, each opened once for all that use it. */
 export interface Sessions {
-  use(key: string, model: () => Uint8Array): Promise<Session>;
+  use(key: string, model: () => Openable): Promise<Session>;
   /** To be called once for each `use`. The session is released with its last user. */
   leave(key: string): Promise<void>;
 }

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import { expect, it, vi } from 'vitest';
 import { trace } from '../capture/capture.js';
 import { float32 } from '../engine.js';
-import { modelOf, withConstants } from '../onnx/model.js';
+import { withConstants, withoutInputs } from '../onnx/constants.js';
+import { modelOf } from '../onnx/model.js';
 import { createFrozenStore } from './frozen.js';
 import { createSessions, feed } from './session.js';
 
@@ -22,7 +23,7 @@ it('programs that differ in names alone are one model, and share a session until
   const [a, b] = [model('a'), model('b')];
   expect(b.hash).toBe(a.hash);
   const sessions = createSessions({});
-  const bytes = vi.fn(() => a.bytes);
+  const bytes = vi.fn(() => ({ bytes: a.bytes }));
   const [first, second] = [await sessions.use(a.hash, bytes), await sessions.use(b.hash, bytes)];
   expect(bytes).toHaveBeenCalledOnce();
   expect(second).toBe(first);
@@ -37,9 +38,9 @@ it('programs that differ in names alone are one model, and share a session until
 
 it('a model that cannot be opened is tried again', async () => {
   const sessions = createSessions({});
-  await expect(sessions.use('key', () => Uint8Array.of(1, 2, 3))).rejects.toThrow();
+  await expect(sessions.use('key', () => ({ bytes: Uint8Array.of(1, 2, 3) }))).rejects.toThrow();
   const { bytes } = model('a');
-  await expect(sessions.use('key', () => bytes)).resolves.toBeDefined();
+  await expect(sessions.use('key', () => ({ bytes }))).resolves.toBeDefined();
   await sessions.leave('key');
 });
 
@@ -47,7 +48,10 @@ it('inputs of a model become constants', async () => {
   const { bytes, state } = model('w');
   const input = Object.keys(state)[0]!;
   const sessions = createSessions({});
-  const session = await sessions.use('fixed', () => withConstants(bytes, { [input]: Float32Array.of(5, 6) }));
+  const constant = { spec: float32(2), values: Float32Array.of(5, 6) };
+  const session = await sessions.use('fixed', () => ({
+    bytes: withConstants(withoutInputs(bytes, new Set([input])), { [input]: constant }),
+  }));
   expect([...(await session.run({ i1: feed(float32(2), Float32Array.of(1, 2)) }, 1))[0]!]).toEqual([5, 12]);
   await sessions.leave('fixed');
 });

@@ -49,7 +49,12 @@ const root = protobuf.Root.fromJSON({
         dataType: { id: 2, type: 'int32' },
         name: { id: 8, type: 'string' },
         rawData: { id: 9, type: 'bytes' },
+        externalData: { id: 13, type: 'StringStringEntryProto', rule: 'repeated' },
+        dataLocation: { id: 14, type: 'int32' },
       },
+    },
+    StringStringEntryProto: {
+      fields: { key: { id: 1, type: 'string' }, value: { id: 2, type: 'string' } },
     },
     ValueInfoProto: { fields: { name: { id: 1, type: 'string' }, type: { id: 2, type: 'TypeProto' } } },
     TypeProto: {
@@ -68,6 +73,7 @@ const root = protobuf.Root.fromJSON({
 });
 
 export const ModelProto = root.lookupType('ModelProto');
+export const TensorProto = root.lookupType('TensorProto');
 
 /** TensorProto.DataType */
 export const dataType = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;

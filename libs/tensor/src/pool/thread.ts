@@ -65,7 +65,7 @@ const api = {
     states.set(space, { ...state, loops: memory ? simdLoops(memory, maximum) : plainLoops });
   },
   async open(program: string, space: number, model: Model, inputs: Specs): Promise<void> {
-    const session = await sessions.use(model.hash, () => model.bytes);
+    const session = await sessions.use(model.hash, () => ({ bytes: model.bytes }));
     const { offsets } = layOut(model.effects.map(({ spec }) => spec));
     programs.set(program, { state: states.get(space)!, model, inputs, session, offsets });
   },

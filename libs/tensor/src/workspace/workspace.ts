@@ -38,10 +38,14 @@ export interface HostWorkspace extends Workspace {
 export function openWorkspace(machine: Machine): HostWorkspace {
   const { tensors, frozen } = machine;
   const specs: Specs = Object.fromEntries(Object.entries(tensors).map(([name, { spec }]) => [name, spec]));
-  const programs = new Map<string, { readonly program: StatefulProgram; readonly prepared: Prepared }>();
+  /** Programs are prepared when they are first used: of all that may be needed, few are. */
+  const programs = new Map<
+    string,
+    { readonly program: StatefulProgram; readonly prepared: () => Prepared }
+  >();
   const order = callOrder();
 
-  const known = (name: string) => {
+  const programOf = (name: string) => {
     const found = programs.get(name);
     if (found) return found;
     throw new TensorError(
@@ -53,13 +57,13 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     Object.fromEntries(names.map((name) => [name, specOf(specs, name)]));
 
   return {
-    effectsOf: (name) => known(name).prepared.effects,
+    effectsOf: (name) => programOf(name).prepared().effects,
     async add(added) {
       machine.checkOpen?.();
       for (const [name, program] of Object.entries(added)) {
         if (programs.has(name)) continue;
         pick(program.reads);
-        programs.set(name, { program, prepared: machine.prepare(program) });
+        programs.set(name, { program, prepared: once(() => machine.prepare(program)) });
       }
     },
     async load(values) {
@@ -89,13 +93,22 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     },
     async run(name, feeds) {
       machine.checkOpen?.();
-      const { program, prepared } = known(name);
-      checkInputs(program.inputs, feeds);
+      const known = programOf(name);
+      checkInputs(known.program.inputs, feeds);
+      const prepared = known.prepared();
       return order.enqueue(prepared, (begun) => prepared.compute(feeds, begun));
     },
     async dispose() {
       await order.settled();
       await machine.dispose();
     },
+  };
+}
+
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }

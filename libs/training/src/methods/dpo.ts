@@ -1,94 +1,142 @@
 import { dpoLoss, responseLogprobs } from '@rlhf-streams/alignment';
-import { type ConfigOf, type Item, joined } from '@rlhf-streams/runs';
-import { float32 } from '@rlhf-streams/tensor';
+import { type Item, joined } from '@rlhf-streams/runs';
+import { float32, int32, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { LossProgram, MicroBatch } from '../trainer/program.js';
-import type { Trainer } from '../trainer/trainer.js';
+import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { type Method, type Metrics, modelOf } from './method.js';
-import { FILLER, nothingLearned, type Pair, pairLength, pairMask, pairsOf, stack } from './pairs.js';
-import { microBatchesOf, paddedLength, paddedRows, sequenceBatch } from './rows.js';
-
-type Config = ConfigOf<'dpo'>;
+import { inItemOrder, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import {
+  chosenAndRejected,
+  nothingLearned,
+  type Pair,
+  pairCount,
+  pairMask,
+  pairsOf,
+  rowsOf,
+} from './pairs.js';
+import { microBatchesOf, predictedTokens, sequenceBatch, sequenceInputs, shapeOf } from './rows.js';
 
 /** Direct preference optimisation: the policy itself as the reward model of the comparisons. */
 export const dpo: Method<'dpo'> = {
   start: () => ({}),
 
-  async update({ config, step, trainer, carry }, items) {
-    const { pairs, batches } = batchesOf(trainer, items, config);
-    if (pairs.length === 0) return nothingLearned(carry);
-    const lr = learningRate(config, step);
-    const sums = await trainer.update(program(trainer, config), batches, {
+  programs({ dpo: { beta, lossType, labelSmoothing } }, { policy: model }) {
+    const loss: LossProgram = {
+      roles: ['policy'],
+      inputs: pairInputs,
+      loss({ policy }, batch, normaliser) {
+        const { logps, logratios, lengths } = responses(nextTokenLogprobs(model!, policy, batch), batch);
+        const [chosen, rejected] = [0, 1].map((side) => ({
+          logps: chosenAndRejected(logps)[side]!,
+          logratios: chosenAndRejected(logratios)[side]!,
+          lengths: chosenAndRejected(lengths)[side]!,
+        })) as [Parameters<typeof dpoLoss>[0]['chosen'], Parameters<typeof dpoLoss>[0]['rejected']];
+        const mask = batch.pairs!;
+        return {
+          ...dpoLoss({ chosen, rejected, beta, lossType, labelSmoothing, mask, normaliser }),
+          outputs: { chosen: tf.mul(beta, chosen.logratios), rejected: tf.mul(beta, rejected.logratios) },
+        };
+      },
+    };
+    return { gradients: { dpo: loss }, losses: { dpo: loss } };
+  },
+
+  async update(step, items) {
+    const { pairs, groups, batches } = batchesOf(step, items);
+    if (pairs.length === 0) return nothingLearned(step.carry);
+    const lr = learningRate(step.config, step.step);
+    const { stats, outputs } = await step.trainer.update('dpo', batches, {
       normaliser: pairs.length,
       learningRate: lr,
     });
-    const metrics = { ...metricsOf(sums), pairs: pairs.length, grad_norm: sums.gradNorm!, lr };
-    return { metrics, carry };
+    return {
+      metrics: { ...metricsOf(stats), pairs: pairs.length, grad_norm: stats.gradNorm!, lr },
+      carry: step.carry,
+      results: inItemOrder(
+        groups.flatMap((group, i) =>
+          group.map(({ item }, pair) => {
+            const [chosen, rejected] = [outputs[i]!.chosen![pair]!, outputs[i]!.rejected![pair]!];
+            return {
+              item: item.id,
+              reward_chosen: chosen,
+              reward_rejected: rejected,
+              margin: chosen - rejected,
+            };
+          }),
+        ),
+        items,
+      ),
+    };
   },
 
-  async evaluate({ config, trainer }, items) {
-    const { pairs, batches } = batchesOf(trainer, items, config);
+  async evaluate(step, items): Promise<Metrics> {
+    const { pairs, batches } = batchesOf(step, items);
     if (pairs.length === 0) return { 'eval/pairs': 0 };
-    const sums = await trainer.evaluate(program(trainer, config), batches, pairs.length);
-    const metrics = { ...metricsOf(sums), pairs: pairs.length };
+    const { stats } = await step.trainer.evaluate('dpo', batches, pairs.length);
+    const metrics = { ...metricsOf(stats), pairs: pairs.length };
     return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value]));
   },
 };
 
-const metricsOf = (sums: Readonly<Record<string, number>>): Metrics => ({
-  loss: sums.loss!,
-  'rewards/chosen': sums.rewardsChosen!,
-  'rewards/rejected': sums.rewardsRejected!,
-  'rewards/accuracies': sums.rewardsAccuracies!,
-  'rewards/margins': sums.rewardsMargins!,
-  'logps/chosen': sums.logpsChosen!,
-  'logps/rejected': sums.logpsRejected!,
+const metricsOf = (stats: Readonly<Record<string, number>>): Metrics => ({
+  loss: stats.loss!,
+  'rewards/chosen': stats.rewardsChosen!,
+  'rewards/rejected': stats.rewardsRejected!,
+  'rewards/accuracies': stats.rewardsAccuracies!,
+  'rewards/margins': stats.rewardsMargins!,
+  'logps/chosen': stats.logpsChosen!,
+  'logps/rejected': stats.logpsRejected!,
 });
 
-function batchesOf(trainer: Trainer, items: readonly Item[], config: Config) {
-  const { contextLength } = modelOf(trainer, 'policy');
+function batchesOf(step: Step<'dpo'>, items: readonly Item[]) {
   const pairs = pairsOf(joined(items, 'reference'));
-  const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>
-    pairBatch(group, paddedRows(group.length, config.microBatchSize), contextLength),
-  );
-  return { pairs, batches };
-}
-
-/** ids [2 rows, T], mask and refLogprobs [2 rows, T - 1], pairs [rows]. */
-function pairBatch(pairs: readonly Pair[], rows: number, contextLength: number): MicroBatch {
-  const sequences = stack(pairs, rows, (pair, side) => pair[side], FILLER);
-  const refLogprobs = stack<readonly number[]>(
-    pairs,
-    rows,
-    ({ item, places }, side) => item.reference!.logprobs[places[side === 'chosen' ? 0 : 1]]!,
-    [],
-  );
-  const T = paddedLength(sequences, contextLength);
-  const { specs, buffers } = sequenceBatch(sequences, { rows: 2 * rows, T }, { refLogprobs });
+  const limits = limitsOf(step, 'policy');
+  const groups = microBatchesOf(pairs, limits.microBatchSize, rowsOf);
   return {
-    specs: { ...specs, pairs: float32(rows) },
-    buffers: { ...buffers, pairs: pairMask(pairs, rows) },
+    pairs,
+    groups,
+    batches: groups.map((group) => pairBatch(group, shapeOf(group.flatMap(rowsOf), limits))),
   };
 }
 
-const program = (trainer: Trainer, { dpo: { beta, lossType, labelSmoothing } }: Config): LossProgram => ({
-  key: `dpo ${lossType} ${beta} ${labelSmoothing}`,
-  loss({ policy }, { ids, mask, refLogprobs, pairs }, normaliser) {
-    const logprobs = nextTokenLogprobs(modelOf(trainer, 'policy'), policy, ids!);
-    const both = [logprobs, refLogprobs!, mask!].map((x) => tf.split(x, 2) as [tf.Tensor, tf.Tensor]);
-    const side = (i: 0 | 1) =>
-      responseLogprobs({ logprobs: both[0]![i], refLogprobs: both[1]![i], mask: both[2]![i] });
-    const { loss, stats } = dpoLoss({
-      chosen: side(0),
-      rejected: side(1),
-      beta,
-      lossType,
-      labelSmoothing,
-      mask: pairs!,
-      normaliser,
-    });
-    return { loss: loss as tf.Scalar, stats };
-  },
+const pairInputs = (shape: BatchShape) => ({
+  ...sequenceInputs('refLogprobs')(shape),
+  places: int32(shape.rows, shape.length - 1),
+  pairs: float32(pairCount(shape.rows)),
 });
+
+/** `places` [rows, length - 1]: where each row's predictions stand among those of the micro-batch, `tokens` for none. */
+function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
+  const sequences = pairs.flatMap(rowsOf);
+  const refLogprobs = pairs.flatMap(({ item, places }) =>
+    places.map((place) => item.reference!.logprobs[place]!),
+  );
+  const width = shape.length - 1;
+  const places = new Int32Array(shape.rows * width).fill(shape.tokens);
+  let first = 0;
+  sequences.forEach((sequence, row) => {
+    const { length } = predictedTokens(sequence);
+    for (let t = 0; t < length; t++) places[row * width + t] = first + t;
+    first += length;
+  });
+  return {
+    specs: pairInputs(shape),
+    buffers: {
+      ...sequenceBatch(sequences, shape, { refLogprobs }).buffers,
+      places,
+      pairs: pairMask(pairs, shape.rows),
+    },
+  };
+}
+
+/** Log-probs [N] of all predictions, summed row by row. */
+function responses(logprobs: tf.Tensor, { refLogprobs, places }: Tensors) {
+  const tokens = logprobs.shape[0]!;
+  const byRow = (x: tf.Tensor) => tf.gather(tf.concat([x, tf.zeros([1])]), places as tf.Tensor2D);
+  return responseLogprobs({
+    logprobs: byRow(logprobs),
+    refLogprobs: byRow(refLogprobs!),
+    mask: tf.cast(tf.less(places!, tokens), 'float32'),
+  });
+}

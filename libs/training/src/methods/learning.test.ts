@@ -12,7 +12,6 @@ import {
   runOf,
   tokenSource,
 } from '../tiny.test.support.js';
-import { ofRole } from '../trainer/layout.js';
 
 let pool: Engine;
 beforeAll(() => {
@@ -21,9 +20,7 @@ beforeAll(() => {
 afterAll(() => pool.close());
 
 it('sft learns a batch by heart', async () => {
-  const run = await begin(runOf('sft', { optimizer: { learningRate: 2e-2, schedule: 'constant' } }), pool, {
-    lanes: 2,
-  });
+  const run = await begin(runOf('sft', { optimizer: { learningRate: 2e-2, schedule: 'constant' } }), pool);
   const items = itemsFor('sft', 6);
   const before = await run.evaluate(items);
   const losses = [];
@@ -54,7 +51,7 @@ function separable(count: number, seed: number) {
 }
 
 it('a reward model learns what tells completions apart, for pairs it has not seen', async () => {
-  const run = await begin(runOf('reward', { optimizer: { learningRate: 1e-2 } }), pool, { lanes: 2 });
+  const run = await begin(runOf('reward', { optimizer: { learningRate: 1e-2 } }), pool);
   const items = (count: number, seed: number) =>
     separable(count, seed).map(({ id, prompt, completions }) => comparisonItem(id, prompt, completions));
   const [train, test] = [items(32, 1), items(16, 2)];
@@ -66,9 +63,7 @@ it('a reward model learns what tells completions apart, for pairs it has not see
 });
 
 it('dpo makes the chosen completions likelier than the rejected ones, relative to the reference', async () => {
-  const run = await begin(runOf('dpo', { optimizer: { learningRate: 5e-3, schedule: 'constant' } }), pool, {
-    lanes: 2,
-  });
+  const run = await begin(runOf('dpo', { optimizer: { learningRate: 5e-3, schedule: 'constant' } }), pool);
   const items = await Promise.all(
     separable(8, 1).map(async ({ id, prompt, completions }) => {
       const sequences = completions.map((tokens) => ({ promptTokens: prompt, tokens }));
@@ -91,12 +86,12 @@ it('ppo makes a rewarded token likelier', async () => {
     ppo: { klCoef: 0.01, vfCoef: 0.5 },
     microBatchSize: 16,
   });
-  const run = await begin(config, pool, { lanes: 2 });
+  const run = await begin(config, pool);
   const generator = createGenerator(onnxEngine(), language);
   const prompt = [0, 5];
   const scores = [];
   for (let step = 0; step < 15; step++) {
-    const parameters = ofRole('policy', run.trainer.parameters());
+    const parameters = await run.trainer.parameters('policy');
     const items = await Promise.all(
       Array.from({ length: 32 }, async (_, index) => {
         const id = `tiny/${step}/${index}/0`;

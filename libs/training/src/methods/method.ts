@@ -1,10 +1,17 @@
 import type { DataFor } from '@rlhf-streams/events';
 import type { ModelConfig } from '@rlhf-streams/model';
 import type { ConfigOf, Item, MethodName } from '@rlhf-streams/runs';
-import type { Role } from '../trainer/layout.js';
+import type { Models, Role } from '../trainer/layout.js';
+import type { Programs } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
+import type { Limits } from './rows.js';
 
 export type Metrics = Record<string, number>;
+
+/** What a step found out about one of its items. `item` is its id; every item of a step has the same keys. */
+export type ItemResult = Readonly<Record<string, string | number | readonly number[]>> & {
+  readonly item: string;
+};
 
 /** What a method carries from step to step besides parameters: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
@@ -13,12 +20,15 @@ export type Carry = Readonly<Record<string, number>>;
 export interface StepResult {
   readonly metrics: Metrics;
   readonly carry: Carry;
+  /** Of the items that were learned from. */
+  readonly results?: readonly ItemResult[];
   /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
 }
 
 export interface Step<Name extends MethodName> {
-  readonly config: ConfigOf<Name>;
+  /** With the number of its steps, which learning rates follow. */
+  readonly config: ConfigOf<Name> & { readonly steps: number };
   /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
@@ -32,11 +42,28 @@ export interface Step<Name extends MethodName> {
 export interface Method<Name extends MethodName = MethodName> {
   /** The carry before the first step. */
   readonly start: (config: ConfigOf<Name>) => Carry;
+  /** Every program that its steps ask the trainer for. */
+  readonly programs: (config: ConfigOf<Name>, models: Models) => Programs;
   /** Learns from the items of a step. */
   readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
-  /** Measures held-out items after the last step. */
+  /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 
 /** The model of a step that has a role. */
 export const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;
+
+/** What the shapes of a step's micro-batches follow from. */
+export const limitsOf = (
+  { trainer, config }: Pick<Step<MethodName>, 'trainer' | 'config'>,
+  role: Role,
+): Limits => ({
+  microBatchSize: config.microBatchSize,
+  contextLength: modelOf(trainer, role).contextLength,
+});
+
+/** Results in the order of a step's items, whatever the micro-batches they come from. */
+export function inItemOrder(results: readonly ItemResult[], items: readonly Item[]): ItemResult[] {
+  const places = new Map(items.map(({ id }, place) => [id, place]));
+  return results.toSorted((a, b) => places.get(a.item)! - places.get(b.item)!);
+}

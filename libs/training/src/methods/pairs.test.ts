@@ -89,7 +89,7 @@ describe.each([
     });
     const run = await begin(config, pool);
     const said = await use(run);
-    const bits = bitsOf(run);
+    const bits = await bitsOf(run);
     await run.trainer.close();
     return { said, bits };
   };

@@ -1,8 +1,9 @@
 /** Comparisons as pairs of a chosen and a rejected completion. */
 import type { DataFor } from '@rlhf-streams/events';
 import { type Item, type Joined, joined } from '@rlhf-streams/runs';
-import type { Carry, Metrics } from './method.js';
-import { lengthOf, type Sequence } from './rows.js';
+import * as tf from '@tensorflow/tfjs';
+import type { StepResult } from './method.js';
+import type { Sequence } from './rows.js';
 
 export interface Pair {
   readonly chosen: Sequence;
@@ -48,30 +49,26 @@ const sequence = (
 const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((token, t) => token === b[t]);
 
-export const pairLength = ({ chosen, rejected }: Pair): number =>
-  Math.max(lengthOf(chosen), lengthOf(rejected));
+/** The rows of a pair: the chosen completion, and the rejected one below it. */
+export const rowsOf = ({ chosen, rejected }: Pair): readonly Sequence[] => [chosen, rejected];
 
-/** Chosen sequences in the first half of the rows, rejected ones in the second, filler at the end of each. */
-export function stack<T>(
-  pairs: readonly Pair[],
-  rows: number,
-  of: (pair: Pair, side: 'chosen' | 'rejected') => T,
-  filler: T,
-): T[] {
-  const side = (name: 'chosen' | 'rejected') =>
-    Array.from({ length: rows }, (_, i) => (pairs[i] ? of(pairs[i], name) : filler));
-  return [...side('chosen'), ...side('rejected')];
+/** How many pairs a number of rows holds. */
+export const pairCount = (rows: number): number => Math.floor(rows / 2);
+
+/** Mask [pairs]: 1 for pairs, 0 for filler. */
+export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
+  new Float32Array(pairCount(rows)).fill(1, 0, pairs.length);
+
+/** Numbers [rows] as those of the chosen and of the rejected completions, [pairs] each. */
+export function chosenAndRejected(x: tf.Tensor): readonly [tf.Tensor1D, tf.Tensor1D] {
+  const pairs = pairCount(x.shape[0]!);
+  const both = tf.reshape(tf.slice(x, [0], [2 * pairs]), [pairs, 2]);
+  const side = (column: 0 | 1) => tf.reshape(tf.slice(both, [0, column], [pairs, 1]), [pairs]) as tf.Tensor1D;
+  return [side(0), side(1)];
 }
 
-/** A row without tokens: it is masked out everywhere. */
-export const FILLER: Sequence = { promptTokens: [0], tokens: [] };
-
-/** Mask [rows]: 1 for pairs, 0 for filler. */
-export const pairMask = (pairs: readonly Pair[], rows: number): Float32Array =>
-  Float32Array.from({ length: rows }, (_, i) => (i < pairs.length ? 1 : 0));
-
 /** A step without a pair changes no weight and no moment, and is no update of the optimizer. */
-export const nothingLearned = (carry: Carry): { metrics: Metrics; carry: Carry } => ({
+export const nothingLearned = (carry: StepResult['carry']): StepResult => ({
   metrics: { pairs: 0 },
   carry,
 });

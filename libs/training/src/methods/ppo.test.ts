@@ -1,4 +1,4 @@
-import { gae, rlhfReward, selectiveLogSoftmax, whiten } from '@rlhf-streams/alignment';
+import { gae, rlhfReward, whiten } from '@rlhf-streams/alignment';
 import type { Item } from '@rlhf-streams/runs';
 import { type Engine, onnxPool } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
@@ -11,20 +11,24 @@ import {
   itemsFor,
   language,
   logprobsOf,
-  partOf,
+  numbersOf,
+  oneBatch,
   runOf,
   scalar,
   type TinyRun,
   tokenSource,
 } from '../tiny.test.support.js';
-import { nextTokenLogits, nextTokens, stateValues } from './forward.js';
-import { completionPart, paddedLength, sequenceBatch, tokenCount } from './rows.js';
+import type { LossProgram, Programs } from '../trainer/program.js';
+import { nextTokenLogprobs, scalarsAt } from './forward.js';
+import { bySequence, sequenceInputs, tokenCount } from './rows.js';
 
+let single: Engine;
 let pool: Engine;
 beforeAll(() => {
+  single = onnxPool({ workers: 1 });
   pool = onnxPool({ workers: 2 });
 });
-afterAll(() => pool.close());
+afterAll(() => Promise.all([single.close(), pool.close()]));
 
 const ROLLOUTS = 6;
 const ONCE = { numPpoEpochs: 1, numMiniBatches: 1 };
@@ -68,13 +72,13 @@ describe('the first update, when the policy is the one that generated', () => {
     const rollouts = await onPolicy(run, temperature);
     await run.update(asItems(rollouts));
     const expected = await reinforce(rollouts, { temperature, klCoef: 0.2 });
-    expect(distance(expected, direction(gradientOf(run)))).toBeLessThan(1e-4);
+    expect(distance(expected, direction(await gradientOf(run)))).toBeLessThan(1e-4);
     await run.trainer.close();
   });
 });
 
 /** The first gradient of the policy: the optimizer's first moment after one update. */
-const gradientOf = ({ trainer }: TinyRun) => partOf(trainer.layout, trainer.state().m, 'policy');
+const gradientOf = async ({ trainer }: TinyRun) => numbersOf((await trainer.state()).m, 'policy');
 
 function direction(vector: readonly number[]): number[] {
   const length = Math.hypot(...vector);
@@ -88,49 +92,50 @@ async function reinforce(
   options: { temperature: number; klCoef: number; weights?: readonly (readonly number[])[] },
 ): Promise<number[]> {
   const { temperature, klCoef, weights } = options;
-  const run = await begin(runOf('ppo'), pool);
+  const run = await begin(runOf('ppo'), pool, { programs: reinforcePrograms(temperature) });
   const sequences = rollouts.map(({ sequence }) => sequence);
-  const shape = { rows: ROLLOUTS, T: paddedLength(sequences, language.contextLength) };
-  const [output] = await run.trainer.infer(
-    { key: 'test values', infer: ({ value }, { ids }) => ({ values: stateValues(scalar, value, ids!) }) },
-    [sequenceBatch(sequences, shape)],
-  );
-  const estimates = rollouts.map(({ logprobs, reference, score, sequence }, row) => {
+  const [output] = await run.trainer.infer('test values', [oneBatch(sequences)]);
+  const allValues = bySequence(output!.values!, sequences);
+  const estimates = rollouts.map(({ logprobs, reference, score }, row) => {
     const { rewards } = rlhfReward(
       { logprobs, refLogprobs: reference, score, endedWithEos: true },
       { klCoef },
     );
-    const values = completionPart(output!.values!, row, shape.T, sequence);
-    return gae({ rewards, values }, { gamma: 1, lam: 0.95 });
+    return gae({ rewards, values: allValues[row]! }, { gamma: 1, lam: 0.95 });
   });
   const advantages = whiten(estimates.map(({ advantages }) => advantages)).map((row, i) =>
     row.map((advantage, t) => advantage * (weights ? weights[i]![t]! : 1)),
   );
-  await run.trainer.update(
-    {
-      key: 'reinforce',
-      loss: ({ policy, value }, { ids, mask, advantages }, normaliser) => {
-        const logprobs = selectiveLogSoftmax(
-          nextTokenLogits(language, policy, ids!),
-          nextTokens(ids!),
-          temperature,
-        );
-        const gain = tf.div(tf.sum(tf.mul(tf.mul(logprobs, advantages!), mask!)), normaliser);
-        // tfjs insists on a gradient for every parameter.
-        const unused = Object.values(value).map((tensor) => tf.mul(0, tf.sum(tensor)));
-        return {
-          loss: unused.reduce((sum, zero) => tf.add(sum, zero), tf.neg(gain)) as tf.Scalar,
-          stats: {},
-        };
-      },
-    },
-    [sequenceBatch(sequences, shape, { advantages })],
-    { normaliser: tokenCount(sequences), learningRate: 1e-3 },
-  );
-  const gradient = direction(gradientOf(run));
+  await run.trainer.update('reinforce', [oneBatch(sequences, { advantages })], {
+    normaliser: tokenCount(sequences),
+    learningRate: 1e-3,
+  });
+  const gradient = direction(await gradientOf(run));
   await run.trainer.close();
   return gradient;
 }
+
+const reinforcePrograms = (temperature: number): Programs => {
+  const reinforce: LossProgram = {
+    roles: ['policy'],
+    inputs: sequenceInputs('advantages'),
+    loss({ policy }, batch, normaliser) {
+      const logprobs = nextTokenLogprobs(language, policy, batch, temperature);
+      const gain = tf.div(tf.sum(tf.mul(tf.mul(logprobs, batch.advantages!), batch.mask!)), normaliser);
+      return { loss: tf.neg(gain) as tf.Scalar, stats: {} };
+    },
+  };
+  return {
+    gradients: { reinforce },
+    inference: {
+      'test values': {
+        roles: ['value'],
+        inputs: sequenceInputs(),
+        infer: ({ value }, batch) => ({ values: scalarsAt(scalar, value, batch) }),
+      },
+    },
+  };
+};
 
 describe('importance sampling', () => {
   const RATIO = 'sampling/importance_sampling_ratio';
@@ -152,7 +157,7 @@ describe('importance sampling', () => {
       const ppo = { numPpoEpochs: 3, numMiniBatches: 2, ...more };
       const run = await begin(runOf('ppo', { ppo }), pool);
       const metrics = await run.update(itemsFor('ppo', ROLLOUTS));
-      ends.push(bitsOf(run));
+      ends.push(await bitsOf(run));
       const one = {
         [`${RATIO}/min`]: 1,
         [`${RATIO}/mean`]: 1,
@@ -192,7 +197,7 @@ describe('importance sampling', () => {
 
     const said = rollouts.map((rollout, i) => ({ ...rollout, logprobs: items[i]!.rollout!.logprobs }));
     const expected = await reinforce(said, { temperature: 0.7, klCoef: 0.2, weights });
-    expect(distance(expected, direction(gradientOf(run)))).toBeLessThan(1e-4);
+    expect(distance(expected, direction(await gradientOf(run)))).toBeLessThan(1e-4);
     await run.trainer.close();
   });
 
@@ -214,10 +219,10 @@ describe('importance sampling', () => {
 
   it('ends in the same bits on any number of workers', async () => {
     const ends = [];
-    for (const lanes of [1, 2]) {
-      const run = await begin(runOf('ppo', { ppo: { importanceSampling } }), pool, { lanes });
+    for (const engine of [single, pool]) {
+      const run = await begin(runOf('ppo', { ppo: { importanceSampling } }), engine);
       await run.update(asSampledBefore(itemsFor('ppo', ROLLOUTS), { policyVersion: -1 }));
-      ends.push(bitsOf(run));
+      ends.push(await bitsOf(run));
       await run.trainer.close();
     }
     expect(ends[1]).toEqual(ends[0]);
@@ -233,7 +238,7 @@ describe('later epochs', () => {
     const metrics = await run.update(asItems(await onPolicy(run, 0.7)));
     expect(metrics['policy/approxkl_avg']).toBeGreaterThan(1e-4);
     expect(metrics['policy/clipfrac_avg']).toBeGreaterThan(0);
-    expect(run.trainer.state().updates).toBe(6);
+    expect((await run.trainer.state()).updates).toBe(6);
     await run.trainer.close();
   });
 
@@ -243,7 +248,7 @@ describe('later epochs', () => {
     const updates = vi.spyOn(run.trainer, 'update');
     const metrics = await run.update(asItems(await onPolicy(run, 0.7)));
     const ratios = (await Promise.all(updates.mock.results.map(({ value }) => value))).map(
-      ({ ratio }) => ratio as number,
+      ({ stats }) => stats.ratio as number,
     );
     expect(ratios).toHaveLength(4);
     const mean = ratios.reduce((a, b) => a + b) / 4;
@@ -260,7 +265,7 @@ describe('later epochs', () => {
       const config = runOf('ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 3 }, seed });
       const run = await begin(config, pool);
       await run.update(itemsFor('ppo', ROLLOUTS));
-      ends.push(bitsOf(run));
+      ends.push(await bitsOf(run));
       await run.trainer.close();
     }
     expect(ends[0]!.updates).toBe(6);

@@ -1,30 +1,55 @@
 import { pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
-import type { ConfigOf, Item } from '@rlhf-streams/runs';
+import type { Item } from '@rlhf-streams/runs';
 import { float32, int32 } from '@rlhf-streams/tensor';
-import * as tf from '@tensorflow/tfjs';
-import type { InferenceProgram, LossProgram, MicroBatch } from '../trainer/program.js';
-import type { Trainer } from '../trainer/trainer.js';
-import { scoreAt } from './forward.js';
+import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
+import { scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { type Method, type Metrics, modelOf } from './method.js';
-import { FILLER, nothingLearned, type Pair, pairLength, pairMask, pairsOf, stack } from './pairs.js';
-import { lengthOf, microBatchesOf, paddedLength, paddedRows, sequenceBatch } from './rows.js';
-
-type Config = ConfigOf<'reward'>;
+import { inItemOrder, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import {
+  chosenAndRejected,
+  nothingLearned,
+  type Pair,
+  pairCount,
+  pairMask,
+  pairsOf,
+  rowsOf,
+} from './pairs.js';
+import { lengthOf, microBatchesOf, sequenceBatch, shapeOf } from './rows.js';
 
 /** A reward model of pairwise preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
   start: () => ({}),
 
-  async update({ config, step, trainer, carry }, items) {
-    const { pairs, batches } = batchesOf(trainer, items, config);
-    if (pairs.length === 0) return nothingLearned(carry);
-    const lr = learningRate(config, step);
-    const sums = await trainer.update(program(trainer, config), batches, {
+  programs({ reward: { centerRewardsCoefficient } }, { reward: model }) {
+    const loss: LossProgram = {
+      roles: ['reward'],
+      inputs: pairInputs,
+      loss({ reward }, batch, normaliser) {
+        const [chosen, rejected] = chosenAndRejected(scalarsAt(model!, reward, batch));
+        const { margin, mask } = batch;
+        const options = {
+          chosen,
+          rejected,
+          margin: margin!,
+          centerRewardsCoefficient,
+          mask: mask!,
+          normaliser,
+        };
+        return { ...pairwiseRewardLoss(options), outputs: { chosen, rejected } };
+      },
+    };
+    return { gradients: { reward: loss }, losses: { reward: loss } };
+  },
+
+  async update(step, items) {
+    const { pairs, groups, batches } = batchesOf(step, items);
+    if (pairs.length === 0) return nothingLearned(step.carry);
+    const lr = learningRate(step.config, step.step);
+    const { stats, outputs } = await step.trainer.update('reward', batches, {
       normaliser: pairs.length,
       learningRate: lr,
     });
-    const { loss, accuracy, margin, meanReward, gradNorm } = sums as Record<string, number>;
+    const { loss, accuracy, margin, meanReward, gradNorm } = stats;
     return {
       metrics: {
         loss: loss!,
@@ -35,81 +60,67 @@ export const reward: Method<'reward'> = {
         grad_norm: gradNorm!,
         lr,
       },
-      carry,
+      carry: step.carry,
+      results: inItemOrder(
+        groups.flatMap((group, i) =>
+          group.map(({ item }, pair) => ({
+            item: item.id,
+            score_chosen: outputs[i]!.chosen![pair]!,
+            score_rejected: outputs[i]!.rejected![pair]!,
+          })),
+        ),
+        items,
+      ),
     };
   },
 
-  async evaluate({ config, trainer }, items) {
-    const { pairs, batches } = batchesOf(trainer, items, config);
+  async evaluate(step, items): Promise<Metrics> {
+    const { pairs, groups, batches } = batchesOf(step, items);
     if (pairs.length === 0) return { 'eval/pairs': 0 };
-    const sums = await trainer.evaluate(program(trainer, config), batches, pairs.length);
-    const scores = await trainer.infer(scoresProgram(trainer), batches);
-    const { minReward, maxReward } = rewardRange(realScores(scores, batches));
-    const metrics: Metrics = {
-      'eval/loss': sums.loss!,
-      'eval/accuracy': sums.accuracy!,
-      'eval/margin': sums.margin!,
-      'eval/mean_reward': sums.meanReward!,
+    const { stats, outputs } = await step.trainer.evaluate('reward', batches, pairs.length);
+    const scores = groups.flatMap(({ length }, i) =>
+      [outputs[i]!.chosen!, outputs[i]!.rejected!].map((side) => side.subarray(0, length)),
+    );
+    const { minReward, maxReward } = rewardRange(scores);
+    return {
+      'eval/loss': stats.loss!,
+      'eval/accuracy': stats.accuracy!,
+      'eval/margin': stats.margin!,
+      'eval/mean_reward': stats.meanReward!,
       'eval/min_reward': minReward,
       'eval/max_reward': maxReward,
       'eval/pairs': pairs.length,
     };
-    return metrics;
   },
 };
 
-function batchesOf(trainer: Trainer, items: readonly Item[], config: Config) {
-  const { contextLength } = modelOf(trainer, 'reward');
+function batchesOf(step: Step<'reward'>, items: readonly Item[]) {
   const pairs = pairsOf(items);
-  const batches = microBatchesOf(pairs, config.microBatchSize, pairLength).map((group) =>
-    pairBatch(group, paddedRows(group.length, config.microBatchSize), contextLength),
-  );
-  return { pairs, batches };
-}
-
-/** ids [2 rows, T], last [2 rows], and margin and mask [rows]. */
-function pairBatch(pairs: readonly Pair[], rows: number, contextLength: number): MicroBatch {
-  const sequences = stack(pairs, rows, (pair, side) => pair[side], FILLER);
-  const { specs, buffers } = sequenceBatch(sequences, {
-    rows: 2 * rows,
-    T: paddedLength(sequences, contextLength),
-  });
+  const limits = limitsOf(step, 'reward');
+  const groups = microBatchesOf(pairs, limits.microBatchSize, rowsOf);
   return {
-    specs: { ids: specs.ids!, last: int32(2 * rows), margin: float32(rows), mask: float32(rows) },
-    buffers: {
-      ids: buffers.ids!,
-      last: Int32Array.from(sequences, (sequence) => lengthOf(sequence) - 1),
-      margin: Float32Array.from({ length: rows }, (_, i) => pairs[i]?.margin ?? 0),
-      mask: pairMask(pairs, rows),
-    },
+    pairs,
+    groups,
+    batches: groups.map((group) => pairBatch(group, shapeOf(group.flatMap(rowsOf), limits))),
   };
 }
 
-const program = (trainer: Trainer, { reward: { centerRewardsCoefficient } }: Config): LossProgram => ({
-  key: `reward ${centerRewardsCoefficient}`,
-  loss({ reward }, { ids, last, margin, mask }, normaliser) {
-    const scores = scoreAt(modelOf(trainer, 'reward'), reward, ids!, last!);
-    const [chosen, rejected] = tf.split(scores, 2) as [tf.Tensor, tf.Tensor];
-    const options = { chosen, rejected, margin: margin!, centerRewardsCoefficient, mask: mask!, normaliser };
-    const { loss, stats } = pairwiseRewardLoss(options);
-    return { loss: loss as tf.Scalar, stats };
-  },
+const pairInputs = ({ rows, length }: BatchShape) => ({
+  ids: int32(rows, length),
+  at: int32(rows),
+  margin: float32(pairCount(rows)),
+  mask: float32(pairCount(rows)),
 });
 
-const scoresProgram = (trainer: Trainer): InferenceProgram => ({
-  key: 'scores',
-  infer: ({ reward }, { ids, last }) => ({
-    scores: scoreAt(modelOf(trainer, 'reward'), reward, ids!, last!),
-  }),
-});
-
-/** Scores of pairs, without those of filler. */
-function realScores(
-  outputs: readonly Record<string, ArrayLike<number>>[],
-  batches: readonly MicroBatch[],
-): number[][] {
-  return outputs.map(({ scores }, i) => {
-    const mask = batches[i]!.buffers.mask!;
-    return Array.from(scores!).filter((_, row) => mask[row % mask.length] === 1);
+/** ids [rows, length], the place of each row's last token, and margin and mask [pairs]. */
+function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
+  const sequences = pairs.flatMap(rowsOf);
+  const at = new Int32Array(shape.rows);
+  sequences.forEach((sequence, row) => {
+    at[row] = row * shape.length + lengthOf(sequence) - 1;
   });
+  const margin = new Float32Array(pairCount(shape.rows));
+  margin.set(pairs.map(({ margin }) => margin));
+  const { ids } = sequenceBatch(sequences, shape).buffers;
+  return { specs: pairInputs(shape), buffers: { ids: ids!, at, margin, mask: pairMask(pairs, shape.rows) } };
 }

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  completionPart,
+  allShapes,
+  bySequence,
   lengthOf,
   microBatchesOf,
-  paddedLength,
-  paddedRows,
+  predictedTokens,
   type Sequence,
   sequenceBatch,
+  shapeOf,
   tokenCount,
 } from './rows.js';
 
@@ -19,116 +20,141 @@ const unprompted: fc.Arbitrary<Sequence> = fc.record({
   promptTokens: fc.constant([]),
   tokens: tokens(1, CONTEXT),
 });
-const some = (sequence: fc.Arbitrary<Sequence>) => fc.array(sequence, { minLength: 1, maxLength: 5 });
-const filler = fc.nat({ max: 3 });
+const sequences = fc.array(fc.oneof(prompted, unprompted), { minLength: 1, maxLength: 5 });
+const limits = fc.record({
+  microBatchSize: fc.integer({ min: 1, max: 8 }),
+  contextLength: fc.constant(CONTEXT),
+});
 
 describe('sequenceBatch', () => {
   it('pads each sequence to the right, in a row of its own', () => {
     fc.assert(
-      fc.property(some(fc.oneof(prompted, unprompted)), filler, (sequences, more) => {
-        const T = paddedLength(sequences, CONTEXT);
-        const rows = sequences.length + more;
-        const { specs, buffers } = sequenceBatch(sequences, { rows, T });
-        expect(specs).toEqual({
-          ids: { shape: [rows, T], dtype: 'int32' },
-          mask: { shape: [rows, T - 1], dtype: 'float32' },
-        });
-        const padded = Array.from({ length: rows }, (_, row) => {
+      fc.property(sequences, limits, (sequences, limits) => {
+        const shape = shapeOf(sequences, limits);
+        const { specs, buffers } = sequenceBatch(sequences, shape);
+        expect(specs.ids).toEqual({ shape: [shape.rows, shape.length], dtype: 'int32' });
+        const padded = Array.from({ length: shape.rows }, (_, row) => {
           const { promptTokens, tokens } = sequences[row] ?? { promptTokens: [], tokens: [] };
-          return [...promptTokens, ...tokens, ...Array(T).fill(0)].slice(0, T);
+          return [...promptTokens, ...tokens, ...Array(shape.length).fill(0)].slice(0, shape.length);
         });
         expect([...buffers.ids!]).toEqual(padded.flat());
       }),
     );
   });
 
-  it('masks in exactly the predictions of completion tokens: the one at t scores token t + 1', () => {
+  it('predicts exactly the tokens of completions, each behind the token before it', () => {
     fc.assert(
-      fc.property(some(fc.oneof(prompted, unprompted)), filler, (sequences, more) => {
-        const T = paddedLength(sequences, CONTEXT);
-        const rows = sequences.length + more;
-        const { ids, mask } = sequenceBatch(sequences, { rows, T }).buffers;
-        const scored = Array.from({ length: rows }, (_, row) =>
-          Array.from({ length: T - 1 }, (_, t) =>
-            mask![row * (T - 1) + t] === 1 ? [ids![row * T + t + 1]!] : [],
-          ).flat(),
-        );
+      fc.property(sequences, limits, (sequences, limits) => {
+        const { ids, at, next, mask } = sequenceBatch(sequences, shapeOf(sequences, limits)).buffers;
         // Nothing comes before the first token of a text without a prompt: it is not predicted.
-        const expected = Array.from({ length: rows }, (_, row) => {
-          const { promptTokens, tokens } = sequences[row] ?? { promptTokens: [0], tokens: [] };
-          return promptTokens.length === 0 ? tokens.slice(1) : tokens;
+        const expected = sequences.flatMap(({ promptTokens, tokens }) =>
+          promptTokens.length === 0 ? tokens.slice(1) : tokens,
+        );
+        const predicted = [...next!].filter((_, i) => mask![i] === 1);
+        expect(predicted).toEqual(expected);
+        expect(expected).toHaveLength(tokenCount(sequences));
+        predicted.forEach((token, i) => {
+          expect(ids![at![i]! + 1]).toBe(token);
         });
-        expect(scored).toEqual(expected);
-        expect([...mask!].every((x) => x === 0 || x === 1)).toBe(true);
+        const places = [...at!].slice(0, expected.length);
+        expect(new Set(places).size).toBe(places.length);
+        expect([...mask!.slice(expected.length)].every((x) => x === 0)).toBe(true);
       }),
     );
   });
 
-  it('lays numbers of completion tokens out like the mask, and completionPart takes them back', () => {
+  it('lays further numbers out like the mask, and bySequence takes them back', () => {
     fc.assert(
-      fc.property(some(prompted), filler, (sequences, more) => {
-        const T = paddedLength(sequences, CONTEXT);
-        const values = sequences.map(({ tokens }) => tokens.map((token) => token / 4));
-        const batch = sequenceBatch(sequences, { rows: sequences.length + more, T }, { values });
-        expect(
-          sequences.map((sequence, row) => [...completionPart(batch.buffers.values!, row, T, sequence)]),
-        ).toEqual(values);
-        const masked = batch.buffers.values!.map((value, i) => (batch.buffers.mask![i] === 1 ? 0 : value));
+      fc.property(sequences, limits, (sequences, limits) => {
+        const values = sequences.map((sequence) => predictedTokens(sequence).map((token) => token / 4));
+        const { specs, buffers } = sequenceBatch(sequences, shapeOf(sequences, limits), { values });
+        expect(bySequence(buffers.values!, sequences).map((row) => [...row])).toEqual(values);
+        const masked = buffers.values!.map((value, i) => (buffers.mask![i] === 1 ? 0 : value));
         expect(masked.every((value) => value === 0)).toBe(true);
-        expect(batch.specs.values).toEqual(batch.specs.mask);
+        expect(specs.values).toEqual(specs.mask);
       }),
     );
   });
 });
 
-describe('paddedLength', () => {
-  it('fits the longest sequence, the context, and few programs', () => {
+describe('shapes', () => {
+  it('fit their sequences, and cost less than twice of each dimension', () => {
     fc.assert(
-      fc.property(some(fc.oneof(prompted, unprompted)), (sequences) => {
-        const T = paddedLength(sequences, CONTEXT);
-        expect(T).toBeGreaterThanOrEqual(Math.max(...sequences.map(lengthOf)));
-        expect([8, 16, CONTEXT]).toContain(T);
+      fc.property(sequences, limits, (sequences, limits) => {
+        const { rows, length, tokens } = shapeOf(sequences, limits);
+        expect(rows).toBeGreaterThanOrEqual(sequences.length);
+        expect(rows).toBeLessThan(2 * sequences.length);
+        expect(rows).toBeLessThanOrEqual(Math.max(sequences.length, limits.microBatchSize));
+        expect(length).toBeGreaterThanOrEqual(Math.max(...sequences.map(lengthOf)));
+        expect([8, 16, CONTEXT]).toContain(length);
+        expect(tokens).toBeGreaterThanOrEqual(tokenCount(sequences));
+        expect(tokens).toBeLessThanOrEqual(
+          Math.max(tokenCount(sequences), 1) + Math.ceil((rows * length) / 8),
+        );
       }),
     );
   });
-});
 
-describe('paddedRows', () => {
-  it('are less than twice the items, at most the micro-batch, and of few sizes', () => {
+  it('are few for long contexts', () => {
+    const lengths = (contextLength: number) =>
+      new Set(allShapes({ microBatchSize: 1, contextLength, groupSize: 1 }).map(({ length }) => length)).size;
+    expect([64, 128, 1024, 8192].map(lengths)).toEqual([8, 16, 40, 64]);
+    const long = { promptTokens: [1], tokens: Array(1000).fill(2) };
+    expect(shapeOf([long], { microBatchSize: 1, contextLength: 8192 }).length).toBe(1024);
+  });
+
+  it.each([1, 2, 3])('of groups of %d sequences are all known beforehand', (groupSize) => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4096 }), fc.nat(), (microBatchSize, n) => {
-        const items = 1 + (n % microBatchSize);
-        const rows = paddedRows(items, microBatchSize);
-        expect(rows).toBeGreaterThanOrEqual(items);
-        expect(rows).toBeLessThan(2 * items);
-        expect(rows).toBeLessThanOrEqual(microBatchSize);
-        expect(rows === microBatchSize || Number.isInteger(Math.log2(rows))).toBe(true);
+      fc.property(fc.array(prompted, { minLength: 1, maxLength: 30 }), limits, (sequences, limits) => {
+        const listed = new Set(allShapes({ ...limits, groupSize }).map((shape) => JSON.stringify(shape)));
+        const groups = Array.from({ length: Math.floor(sequences.length / groupSize) }, (_, i) =>
+          sequences.slice(i * groupSize, (i + 1) * groupSize),
+        );
+        for (const batch of microBatchesOf(groups, limits.microBatchSize, (group) => group))
+          expect(listed).toContain(JSON.stringify(shapeOf(batch.flat(), limits)));
       }),
     );
-    expect([1, 2, 3, 5, 8, 9, 12].map((items) => paddedRows(items, 12))).toEqual([1, 2, 4, 8, 8, 12, 12]);
+  });
+
+  it('pad few rows to a power of two, and at most to the micro-batch', () => {
+    const rowsOf = (count: number) =>
+      shapeOf(Array(count).fill({ promptTokens: [1], tokens: [1] }), { microBatchSize: 12, contextLength: 8 })
+        .rows;
+    expect([1, 2, 3, 5, 8, 9, 12].map(rowsOf)).toEqual([1, 2, 4, 8, 8, 12, 12]);
   });
 });
 
 describe('microBatchesOf', () => {
-  it('cuts items into groups of a size, those of like length together, each once', () => {
+  const groups = fc.array(fc.array(prompted, { minLength: 1, maxLength: 4 }));
+
+  it('holds at most its rows of sequences, never splits a group, and has each once', () => {
+    fc.assert(
+      fc.property(groups, fc.integer({ min: 1, max: 6 }), (groups, rows) => {
+        const batches = microBatchesOf(groups, rows, (group) => group);
+        for (const batch of batches) expect(batch.flat().length <= rows || batch.length === 1).toBe(true);
+        expect(new Set(batches.flat())).toEqual(new Set(groups));
+        expect(batches.flat()).toHaveLength(groups.length);
+      }),
+    );
+  });
+
+  it('fills them one after the other with groups of like length', () => {
     fc.assert(
       fc.property(fc.array(prompted), fc.integer({ min: 1, max: 6 }), (sequences, rows) => {
-        const groups = microBatchesOf(sequences, rows, lengthOf);
-        expect(groups.map((group) => group.length)).toEqual(
+        const batches = microBatchesOf(sequences, rows, (sequence) => [sequence]);
+        expect(batches.map((batch) => batch.length)).toEqual(
           Array.from({ length: Math.ceil(sequences.length / rows) }, (_, i) =>
             Math.min(rows, sequences.length - i * rows),
           ),
         );
-        const lengths = groups.flat().map(lengthOf);
+        const lengths = batches.flat().map(lengthOf);
         expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
-        expect(new Set(groups.flat())).toEqual(new Set(sequences));
-        expect(tokenCount(groups.flat())).toBe(tokenCount(sequences));
       }),
     );
   });
 
   it('keeps items of one length in their order: the bits of a run follow from its items', () => {
-    const items = Array.from({ length: 9 }, (_, i) => ({ i }));
-    expect(microBatchesOf(items, 4, () => 1).flat()).toEqual(items);
+    const items = Array.from({ length: 9 }, (_, i) => ({ i, promptTokens: [1], tokens: [2] }));
+    expect(microBatchesOf(items, 4, (item) => [item]).flat()).toEqual(items);
   });
 });

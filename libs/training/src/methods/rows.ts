@@ -1,6 +1,6 @@
-/** Lays sequences out as the rectangular arrays of micro-batches. */
-import { float32, int32 } from '@rlhf-streams/tensor';
-import type { MicroBatch } from '../trainer/program.js';
+/** Lays sequences out as micro-batches: which are computed together, in which shapes, and where their tokens stand. */
+import { float32, int32, type Specs } from '@rlhf-streams/tensor';
+import type { BatchShape, MicroBatch } from '../trainer/program.js';
 
 /** A prompt and what follows it. */
 export interface Sequence {
@@ -10,73 +10,165 @@ export interface Sequence {
 
 export const lengthOf = ({ promptTokens, tokens }: Sequence): number => promptTokens.length + tokens.length;
 
-export const tokenCount = (sequences: readonly Sequence[]): number =>
-  sequences.reduce((count, { tokens }) => count + tokens.length, 0);
+/** The tokens of a completion that something comes before: the first one of a text without a prompt is not predicted. */
+export const predictedTokens = ({ promptTokens, tokens }: Sequence): readonly number[] =>
+  promptTokens.length === 0 ? tokens.slice(1) : tokens;
 
-/** Cuts items into micro-batches of `rows`, sorted by length for less padding; the order depends on the items alone. */
-export function microBatchesOf<T>(items: readonly T[], rows: number, length: (item: T) => number): T[][] {
-  const sorted = items.toSorted((a, b) => length(a) - length(b));
-  return Array.from({ length: Math.ceil(sorted.length / rows) }, (_, i) =>
-    sorted.slice(i * rows, (i + 1) * rows),
-  );
+/** The number of tokens that are predicted. */
+export const tokenCount = (sequences: readonly Sequence[]): number =>
+  sequences.reduce((count, sequence) => count + predictedTokens(sequence).length, 0);
+
+/**
+ * Cuts groups of sequences into micro-batches of at most `rows` sequences, sorted by length for less padding. A group is
+ * never split, and a larger one is a micro-batch by itself. The order depends on the groups alone.
+ * @param of the sequences of a group
+ */
+export function microBatchesOf<T>(
+  groups: readonly T[],
+  rows: number,
+  of: (group: T) => readonly Sequence[],
+): T[][] {
+  const longest = (group: T) => Math.max(...of(group).map(lengthOf));
+  const batches: T[][] = [];
+  let taken = rows;
+  for (const group of groups.toSorted((a, b) => longest(a) - longest(b))) {
+    const { length } = of(group);
+    if (taken + length > rows) {
+      batches.push([]);
+      taken = 0;
+    }
+    batches.at(-1)!.push(group);
+    taken += length;
+  }
+  return batches;
 }
 
 /**
- * The number of rows that a group of items is padded to: a power of two, so that few programs are compiled, and at most the
- * run's micro-batch, so that a small group costs little.
+ * The rows that sequences are padded to: a power of two, so that few programs are compiled, and at most the run's
+ * micro-batch, so that few sequences cost little. A group that is larger than the micro-batch is not padded.
  */
-export const paddedRows = (items: number, microBatchSize: number): number =>
-  Math.min(microBatchSize, 2 ** Math.ceil(Math.log2(items)));
+const paddedRows = (sequences: number, microBatchSize: number): number =>
+  Math.max(sequences, Math.min(microBatchSize, 2 ** Math.ceil(Math.log2(sequences))));
 
-/** Padded lengths are multiples of this, which balances programs to compile against padding to compute. */
-const BUCKET = 8;
+/** Lengths are multiples of 8 up to 64, and beyond it eight between a power of two and the next. */
+function paddedLength(length: number, contextLength: number): number {
+  const step = Math.max(8, 2 ** (Math.floor(Math.log2(length - 1)) - 3));
+  return Math.min(contextLength, Math.ceil(length / step) * step);
+}
 
-/** Length to which a group of sequences is padded, at most the context. */
-export const paddedLength = (sequences: readonly Sequence[], contextLength: number): number =>
-  Math.min(contextLength, Math.ceil(Math.max(2, ...sequences.map(lengthOf)) / BUCKET) * BUCKET);
+/** Predicted tokens are padded to an eighth of all tokens, or two, and so on. */
+const EIGHTHS = 8;
+const eighth = (rows: number, length: number): number => Math.ceil((rows * length) / EIGHTHS);
+function paddedTokens(tokens: number, rows: number, length: number): number {
+  const step = eighth(rows, length);
+  return Math.max(1, Math.ceil(tokens / step)) * step;
+}
+
+export interface Limits {
+  /** Sequences computed at once. */
+  readonly microBatchSize: number;
+  readonly contextLength: number;
+}
+
+/** The shape that sequences of one micro-batch are padded to. */
+export function shapeOf(
+  sequences: readonly Sequence[],
+  { microBatchSize, contextLength }: Limits,
+): BatchShape {
+  const rows = paddedRows(sequences.length, microBatchSize);
+  const length = paddedLength(Math.max(2, ...sequences.map(lengthOf)), contextLength);
+  return { rows, length, tokens: paddedTokens(tokenCount(sequences), rows, length) };
+}
 
 /**
- * Right-padded sequences as ids [rows, T] and a mask [rows, T - 1] over predictions: the one at t scores token t + 1,
- * and is 1 for completion tokens. Rows beyond the sequences are filler, masked out. `more` holds further numbers per
- * completion token, each laid out like the mask.
+ * Every shape that `shapeOf` gives.
+ * @param limits.groupSize sequences of a group: each micro-batch has a multiple of them
+ */
+export function allShapes({
+  microBatchSize,
+  contextLength,
+  groupSize,
+}: Limits & { readonly groupSize: number }): BatchShape[] {
+  const rows = new Set<number>();
+  for (let n = groupSize; n <= Math.max(groupSize, microBatchSize); n += groupSize)
+    rows.add(paddedRows(n, microBatchSize));
+  const lengths = new Set<number>();
+  for (let length = 2; length <= contextLength; length++) lengths.add(paddedLength(length, contextLength));
+  return [...rows].flatMap((rows) =>
+    [...lengths].flatMap((length) =>
+      Array.from({ length: EIGHTHS }, (_, i) => ({
+        rows,
+        length,
+        tokens: (i + 1) * eighth(rows, length),
+      })),
+    ),
+  );
+}
+
+/** The inputs of programs over predicted tokens: see `sequenceBatch`. `more` names further numbers by token. */
+export const sequenceInputs =
+  (...more: readonly string[]) =>
+  ({ rows, length, tokens }: BatchShape): Specs => ({
+    ids: int32(rows, length),
+    at: int32(tokens),
+    next: int32(tokens),
+    mask: float32(tokens),
+    ...Object.fromEntries(more.map((name) => [name, float32(tokens)])),
+  });
+
+/**
+ * Right-padded sequences as ids [rows, length], and their predictions, sequence after sequence: `at` [tokens], the place
+ * t + row * length of the token behind which each is made, `next` [tokens], the token predicted, and `mask` [tokens], 1 for
+ * predictions and 0 for padding. `more` holds further numbers for each sequence's predictions.
  */
 export function sequenceBatch(
   sequences: readonly Sequence[],
-  { rows, T }: { rows: number; T: number },
+  shape: BatchShape,
   more: Readonly<Record<string, readonly ArrayLike<number>[]>> = {},
 ): MicroBatch {
-  const ids = new Int32Array(rows * T);
-  const mask = new Float32Array(rows * (T - 1));
-  const perToken = Object.fromEntries(
-    Object.keys(more).map((name) => [name, new Float32Array(rows * (T - 1))]),
-  );
-  sequences.forEach(({ promptTokens, tokens }, row) => {
-    ids.set(promptTokens, row * T);
-    ids.set(tokens, row * T + promptTokens.length);
-    // A text without a prompt has no prediction for its first token.
-    const skipped = promptTokens.length === 0 ? 1 : 0;
-    const first = row * (T - 1) + promptTokens.length - 1 + skipped;
-    mask.fill(1, first, first + tokens.length - skipped);
-    for (const [name, values] of Object.entries(more)) perToken[name]!.set(values[row]!, first);
+  const ids = new Int32Array(shape.rows * shape.length);
+  const [at, next] = [new Int32Array(shape.tokens), new Int32Array(shape.tokens)];
+  const mask = new Float32Array(shape.tokens).fill(1, 0, tokenCount(sequences));
+  let place = 0;
+  sequences.forEach((sequence, row) => {
+    const start = row * shape.length;
+    const predicted = predictedTokens(sequence);
+    ids.set([...sequence.promptTokens, ...sequence.tokens], start);
+    const first = start + lengthOf(sequence) - predicted.length - 1;
+    predicted.forEach((token, t) => {
+      at[place] = first + t;
+      next[place++] = token;
+    });
   });
-  const predictions = float32(rows, T - 1);
+  const names = Object.keys(more);
   return {
-    specs: {
-      ids: int32(rows, T),
-      mask: predictions,
-      ...Object.fromEntries(Object.keys(more).map((name) => [name, predictions])),
+    specs: sequenceInputs(...names)(shape),
+    buffers: {
+      ids,
+      at,
+      next,
+      mask,
+      ...Object.fromEntries(names.map((name) => [name, concatenated(more[name]!, shape.tokens)])),
     },
-    buffers: { ids, mask, ...perToken },
   };
 }
 
-/** The numbers of a sequence's completion tokens in a row laid out like the mask. */
-export function completionPart(
-  values: ArrayLike<number>,
-  row: number,
-  T: number,
-  { promptTokens, tokens }: Sequence,
-): Float32Array {
-  const first = row * (T - 1) + promptTokens.length - 1;
-  return Float32Array.from({ length: tokens.length }, (_, t) => values[first + t]!);
+function concatenated(rows: readonly ArrayLike<number>[], size: number): Float32Array {
+  const all = new Float32Array(size);
+  let place = 0;
+  for (const row of rows) {
+    all.set(row, place);
+    place += row.length;
+  }
+  return all;
+}
+
+/** The numbers of each sequence's predictions, taken from an array that is laid out like the mask. */
+export function bySequence(values: ArrayLike<number>, sequences: readonly Sequence[]): Float32Array[] {
+  let place = 0;
+  return sequences.map((sequence) => {
+    const { length } = predictedTokens(sequence);
+    place += length;
+    return Float32Array.from({ length }, (_, t) => values[place - length + t]!);
+  });
 }

@@ -5,6 +5,7 @@ import { rankByScore } from './rank.js';
 /** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */
 export const sample: Method<'sample'> = {
   start: () => ({}),
+  programs: () => ({}),
 
   async update({ config, carry }, items) {
     const metrics: Metrics = { 'rollout/count': items.length };
@@ -22,6 +23,12 @@ export const sample: Method<'sample'> = {
     return {
       metrics,
       carry,
+      results: episodes.map(({ id, rollout, reward, reference }) => ({
+        item: id,
+        length: rollout.tokens.length,
+        ...(reward && { score: reward.score }),
+        ...(reference && { kl: rollout.logprobs.map((lp, t) => lp - reference.logprobs[0]![t]!) }),
+      })),
       ...(config.rank && { comparisons: rankByScore(joined(items, 'rollout', 'reward')) }),
     };
   },

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Build } from '@rlhf-streams/events';
 import { readSafetensors, writeSafetensors } from '@rlhf-streams/model';
+import type { Buffers, Specs } from '@rlhf-streams/tensor';
 import { z } from 'zod';
 import { TrainingError } from '../errors.js';
 import type { Carry } from '../methods/method.js';
@@ -37,13 +38,13 @@ const StateFile = z.object({
 /** Writes `parameters.safetensors`, `moments.safetensors` and `state.json` into an empty or missing folder. */
 export async function saveCheckpoint(
   directory: string,
-  layout: Layout,
+  { trained }: Layout,
   { p, m, v, updates }: TrainerState,
   checkpoint: Checkpoint,
 ): Promise<void> {
   await mkdir(directory, { recursive: true });
-  await writeSafetensors(join(directory, 'parameters.safetensors'), tensorsOf(layout, p));
-  const moments = new Map([...tensorsOf(layout, m, 'm.'), ...tensorsOf(layout, v, 'v.')]);
+  await writeSafetensors(join(directory, 'parameters.safetensors'), tensorsOf(trained, p));
+  const moments = new Map([...tensorsOf(trained, m, 'm.'), ...tensorsOf(trained, v, 'v.')]);
   await writeSafetensors(join(directory, 'moments.safetensors'), moments);
   const state: z.input<typeof StateFile> = { format: FORMAT, updates, ...mutable(checkpoint) };
   await writeFile(join(directory, 'state.json'), JSON.stringify(state));
@@ -55,12 +56,12 @@ export async function saveCheckpoint(
  */
 export async function loadCheckpoint(
   directory: string,
-  layout: Layout,
+  { trained }: Layout,
 ): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
   try {
     const { updates, step, memory, positions, build } = await readState(join(directory, 'state.json'));
-    const [p] = await readVectors(join(directory, 'parameters.safetensors'), layout, ['']);
-    const [m, v] = await readVectors(join(directory, 'moments.safetensors'), layout, ['m.', 'v.']);
+    const [p] = await readTensors(join(directory, 'parameters.safetensors'), trained, ['']);
+    const [m, v] = await readTensors(join(directory, 'moments.safetensors'), trained, ['m.', 'v.']);
     return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions, build } };
   } catch (cause) {
     if (cause instanceof TrainingError) throw cause;
@@ -82,38 +83,32 @@ async function readState(path: string): Promise<z.output<typeof StateFile>> {
   throw new Error(`${path} is no such state: ${z.prettifyError(parsed.error)}`);
 }
 
-/** Reads one flat vector for each prefix. Every tensor of the file must belong to one of them. */
-async function readVectors(
-  path: string,
-  layout: Layout,
-  prefixes: readonly string[],
-): Promise<Float32Array[]> {
+/** Reads the tensors of each prefix. Every tensor of the file must belong to one of them. */
+async function readTensors(path: string, specs: Specs, prefixes: readonly string[]): Promise<Buffers[]> {
   const { tensors } = await readSafetensors(path);
-  const vectors = prefixes.map((prefix) => {
-    const vector = new Float32Array(layout.size);
-    for (const [name, view] of Object.entries(layout.views(vector, prefix))) {
-      const found = tensors.get(name);
-      const { shape } = layout.specs[name.slice(prefix.length)]!;
-      if (found?.dtype !== 'F32' || `${found.shape}` !== `${shape}`) {
-        const came = found ? `${found.dtype} [${found.shape}]` : 'none';
-        throw new Error(`expected ${name} to be F32 [${shape}] in ${path}, got ${came}`);
-      }
-      view.set(found.data);
-      tensors.delete(name);
-    }
-    return vector;
-  });
+  const byPrefix = prefixes.map((prefix) =>
+    Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => {
+        const found = tensors.get(prefix + name);
+        if (found?.dtype !== 'F32' || `${found.shape}` !== `${shape}`) {
+          const came = found ? `${found.dtype} [${found.shape}]` : 'none';
+          throw new Error(`expected ${prefix + name} to be F32 [${shape}] in ${path}, got ${came}`);
+        }
+        tensors.delete(prefix + name);
+        return [name, found.data];
+      }),
+    ),
+  );
   const [unknown] = tensors.keys();
   if (unknown !== undefined) throw new Error(`expected no tensor ${unknown} in ${path}`);
-  return vectors;
+  return byPrefix;
 }
 
-const tensorsOf = (layout: Layout, vector: Float32Array, prefix = '') =>
+const tensorsOf = (specs: Specs, buffers: Buffers, prefix = '') =>
   new Map(
-    Object.entries(layout.views(vector, prefix)).map(([name, data]) => [
-      name,
-      // Weights live in shared memory; files are written from private memory.
-      { shape: [...layout.specs[name.slice(prefix.length)]!.shape], data: Float32Array.from(data) },
+    Object.entries(specs).map(([name, { shape }]) => [
+      prefix + name,
+      { shape: [...shape], data: buffers[name] as Float32Array },
     ]),
   );
 

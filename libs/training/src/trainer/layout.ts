@@ -1,67 +1,63 @@
-/** All trained parameters of a run in one flat vector: roles in order, within a role in checkpoint order. */
-import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
+/** What a run trains: models by role, of which some may share a trunk or stand still, as tensors with names of their own. */
+import { architectureOf, type ModelConfig } from '@rlhf-streams/model';
 import type { TrainedModel } from '@rlhf-streams/runs';
-import { allocate, float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
+import { float32, type Specs } from '@rlhf-streams/tensor';
 
 /** What a trained model is for. */
 export type Role = TrainedModel['role'];
 
+/** A model is a trunk with a head; the head says whether it gives logits or one number. */
 export type Models = { readonly [R in Role]?: ModelConfig };
+
+export interface LayoutTensor {
+  readonly spec: Specs[string];
+  /** Whether weight decay applies to it. */
+  readonly decay: boolean;
+  /** It is read, and never changed. */
+  readonly frozen: boolean;
+}
 
 export interface Layout {
   readonly models: Models;
-  /** Shapes by `role.name`, in the order of the vector. */
-  readonly specs: Specs;
-  readonly size: number;
-  /** A vector's tensors by `role.name`, without a copy. */
-  views(vector: Float32Array, prefix?: string): Record<string, Float32Array>;
+  /** Every tensor once, in the order of a checkpoint. */
+  readonly tensors: ReadonlyMap<string, LayoutTensor>;
+  /** Shapes of what is trained, in the order of a checkpoint. */
+  readonly trained: Specs;
+  /** The tensors of a role's model: the architecture's names, each with the name in this layout. */
+  namesOf(role: Role): ReadonlyMap<string, string>;
 }
 
-export function layoutOf(models: Models): Layout {
-  const entries = rolesOf(models).flatMap(([role, model]) =>
-    Object.entries(parameterSpecs(model)).map(([name, spec]) => [`${role}.${name}`, spec] as const),
-  );
-  const specs = Object.fromEntries(entries);
+export interface Sharing {
+  /** Roles that have no trunk of their own, each with the role whose trunk it has. Default: none. */
+  readonly trunks?: { readonly [R in Role]?: Role };
+  /** Tensors that stand still, by their name in the layout. Default: none. */
+  readonly frozen?: (name: string) => boolean;
+}
+
+/**
+ * A tensor is named `role.tensor`: that of a shared trunk by the role whose trunk it is, that of a head always by its own.
+ *
+ * @example
+ * layoutOf({ policy, value: withScalarHead(policy) }, { trunks: { value: 'policy' } }); // one trunk with two heads
+ */
+export function layoutOf(models: Models, { trunks = {}, frozen = () => false }: Sharing = {}): Layout {
+  const tensors = new Map<string, LayoutTensor>();
+  const names = new Map<Role, Map<string, string>>();
+  for (const [role, model] of Object.entries(models) as [Role, ModelConfig][]) {
+    const learned = [...architectureOf(model).tensors(model)];
+    const named = learned.map(([name, { shape, decay, ofHead }]) => {
+      const full = `${ofHead ? role : (trunks[role] ?? role)}.${name}`;
+      tensors.set(full, { spec: float32(...shape), decay, frozen: frozen(full) });
+      return [name, full] as const;
+    });
+    names.set(role, new Map(named));
+  }
   return {
     models,
-    specs,
-    size: entries.reduce((size, [, { shape }]) => size + sizeOf(shape), 0),
-    views(vector, prefix = '') {
-      let offset = 0;
-      return Object.fromEntries(
-        entries.map(([name, { shape }]) => {
-          const begin = offset;
-          offset += sizeOf(shape);
-          return [prefix + name, vector.subarray(begin, offset)];
-        }),
-      );
-    },
-  };
-}
-
-/** A zeroed vector that the workers of a pool can read and write. */
-export const sharedVector = (size: number): Float32Array =>
-  allocate(float32(size), { shared: true }) as Float32Array;
-
-/** 1 for each parameter that decays, 0 for the others. Each model's architecture says which of its tensors decay. */
-export function decayMask(layout: Layout): Float32Array {
-  const mask = new Float32Array(layout.size);
-  const views = layout.views(mask);
-  for (const [role, model] of rolesOf(layout.models)) {
-    for (const [name, { decay }] of architectureOf(model).tensors(model))
-      if (decay) views[`${role}.${name}`]!.fill(1);
-  }
-  return mask;
-}
-
-const rolesOf = (models: Models) => Object.entries(models) as [Role, ModelConfig][];
-
-/** The tensors of one role, without its prefix. */
-export function ofRole<T>(role: Role, byName: Readonly<Record<string, T>>): Record<string, T> {
-  const prefix = `${role}.`;
-  return Object.fromEntries(
-    Object.entries(byName).flatMap(([name, value]) =>
-      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+    tensors,
+    trained: Object.fromEntries(
+      [...tensors].flatMap(([name, { spec, frozen }]) => (frozen ? [] : [[name, spec] as const])),
     ),
-  );
+    namesOf: (role) => names.get(role)!,
+  };
 }

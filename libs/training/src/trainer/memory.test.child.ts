@@ -4,7 +4,7 @@ import { type Item, parseRunConfig } from '@rlhf-streams/runs';
 import { onnxPool } from '@rlhf-streams/tensor';
 import { openSession } from '../session.js';
 
-const [directory, tiny, length, rows, lanes] = process.argv.slice(2) as [
+const [directory, tiny, length, rows, workers] = process.argv.slice(2) as [
   string,
   string,
   string,
@@ -27,7 +27,7 @@ async function train(model: string, size: number, tokens: number, workers: numbe
     microBatchSize: size,
   });
   const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
-  const { session } = await openSession({ config, models: { policy: model }, engine, lanes: workers, build });
+  const { session } = await openSession({ config, models: { policy: model }, engine, workers, build });
   const demonstration = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
   const items = Array.from(
     { length: config.batchSize },
@@ -42,5 +42,5 @@ async function train(model: string, size: number, tokens: number, workers: numbe
 await train(tiny, 1, 4, 1);
 const before = bytesOf('VmRSS');
 writeFileSync('/proc/self/clear_refs', '5');
-await train(directory, Number(rows), Number(length), Number(lanes));
+await train(directory, Number(rows), Number(length), Number(workers));
 process.stdout.write(String(bytesOf('VmHWM') - before));

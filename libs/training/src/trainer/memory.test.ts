@@ -28,11 +28,11 @@ it.runIf(process.platform === 'linux').each([
   ['wide', 2, 1],
 ] as const)(
   'what training %s with %d rows takes on %d workers is estimated within a factor of two',
-  async (name, rows, lanes) => {
+  async (name, rows, workers) => {
     const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
-    const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(lanes)];
+    const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(workers)];
     const { stdout } = await promisify(execFile)(process.execPath, [child, ...args]);
-    const estimate = trainingBytes([models[name]], { lanes, rows, length: 64 });
+    const estimate = trainingBytes([models[name]], { workers, rows, length: 64 });
     expect(estimate / Number(stdout)).toBeGreaterThan(0.5);
     expect(estimate / Number(stdout)).toBeLessThan(2);
   },
@@ -45,7 +45,7 @@ it('a run is not opened where there is no memory to train it', async () => {
     config,
     models: { policy: join(folder, 'quickstart') },
     engine: onnxEngine(),
-    lanes: 1,
+    workers: 1,
     build,
   };
   await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({

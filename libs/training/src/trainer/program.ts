@@ -1,106 +1,162 @@
+/** What a trainer computes of a micro-batch: programs over tensors named `p.`, and over gradients named `g.`. */
 import type { Parameters } from '@rlhf-streams/model';
-import { type Buffers, float32, type Program, type Specs } from '@rlhf-streams/tensor';
+import { type Buffers, float32, type Specs, type StatefulProgram, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import { type Layout, ofRole, type Role } from './layout.js';
+import type { Layout, Role } from './layout.js';
 
-/** A piece of a batch, laid out for a program: at most as many rows as the run's micro-batch size. */
+/** A piece of a batch, laid out for a program. */
 export interface MicroBatch {
   readonly specs: Specs;
   readonly buffers: Buffers;
 }
 
+/** What the shapes of a micro-batch follow from. */
+export interface BatchShape {
+  /** Sequences. */
+  readonly rows: number;
+  /** Tokens of each, padding included. */
+  readonly length: number;
+  /** Tokens that are predicted, in all rows together, padding included. */
+  readonly tokens: number;
+}
+
 /** The parameters of a program, by role. */
 export type ModelParameters = { readonly [R in Role]: Parameters };
 
+interface TrainingProgram {
+  /** The models that it is given, each of whose trained tensors it uses. */
+  readonly roles: readonly Role[];
+  readonly inputs: (shape: BatchShape) => Specs;
+}
+
 /**
  * A loss over one micro-batch. `loss` and `stats` are sums over its rows divided by `normaliser`, so that those of
- * the micro-batches add up to those of the batch.
+ * the micro-batches add up to those of the batch. `outputs` are handed over as they are: numbers by token or sequence.
  */
-export interface LossProgram {
-  /** Names the program and everything its graph depends on but the shapes of the batch. */
-  readonly key: string;
+export interface LossProgram extends TrainingProgram {
   readonly loss: (
     parameters: ModelParameters,
     batch: Record<string, tf.Tensor>,
     normaliser: tf.Scalar,
-  ) => { loss: tf.Scalar; stats: Record<string, tf.Tensor> };
+  ) => Computed;
+}
+
+interface Computed {
+  readonly loss: tf.Scalar;
+  readonly stats: Tensors;
+  readonly outputs?: Tensors;
 }
 
 /** Anything computed from parameters and a micro-batch without a gradient. */
-export interface InferenceProgram {
-  readonly key: string;
-  readonly infer: (
-    parameters: ModelParameters,
-    batch: Record<string, tf.Tensor>,
-  ) => Record<string, tf.Tensor>;
+export interface InferenceProgram extends TrainingProgram {
+  readonly infer: (parameters: ModelParameters, batch: Record<string, tf.Tensor>) => Tensors;
+}
+
+/** Every program that a run will ask its trainer for, by the name that it asks by. */
+export interface Programs {
+  /** Losses whose gradients are wanted. */
+  readonly gradients?: Readonly<Record<string, LossProgram>>;
+  /** Losses that are measured. */
+  readonly losses?: Readonly<Record<string, LossProgram>>;
+  readonly inference?: Readonly<Record<string, InferenceProgram>>;
+}
+
+/** What a loss program says of a micro-batch. */
+export interface Measured {
+  /** `loss` and the stats, which add up over micro-batches. */
+  readonly stats: Readonly<Record<string, number>>;
+  readonly outputs: Buffers;
 }
 
 export const NORMALISER = 'normaliser';
-export const GRADIENT = 'gradient.';
 const STAT = 'stat.';
+const OUTPUT = 'output.';
 
-/** The loss, its stats, and the gradient of every parameter. */
-export function gradientProgram(layout: Layout, { loss }: LossProgram, batch: Specs): Program {
-  const names = Object.keys(layout.specs);
-  return (inputs) => {
-    const rows = Object.fromEntries(Object.keys(batch).map((name) => [name, inputs[name]!]));
-    let kept: Record<string, tf.Tensor> = {};
-    const { value, grads } = tf.valueAndGrads((...tensors: tf.Tensor[]) => {
-      const parameters = byRole(Object.fromEntries(names.map((name, i) => [name, tensors[i]!])));
-      const result = loss(parameters, rows, inputs[NORMALISER] as tf.Scalar);
-      // tfjs forgets what a differentiated function computed besides its value.
-      kept = Object.fromEntries(
-        Object.entries(result.stats).map(([name, stat]) => [STAT + name, tf.keep(stat)]),
-      );
-      return result.loss;
-    })(names.map((name) => inputs[name]!));
-    const stats = Object.fromEntries(Object.entries(kept).map(([name, stat]) => [name, tf.clone(stat)]));
-    for (const stat of Object.values(kept)) stat.dispose();
-    return {
-      loss: value,
-      ...stats,
-      ...Object.fromEntries(grads.map((gradient, i) => [GRADIENT + names[i], gradient])),
-    };
+/** Adds the gradient of every trained tensor to the state, and gives the loss, its stats and its outputs. */
+export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, batch: Specs): StatefulProgram {
+  const reads = namesOf(layout, roles);
+  const trained = reads.filter((name) => !layout.tensors.get(name)!.frozen);
+  return {
+    inputs: lossInputs(batch),
+    reads: reads.map(parameter),
+    run(state, inputs) {
+      let kept: Record<string, tf.Tensor> = {};
+      const { value, grads } = tf.valueAndGrads((...tensors: tf.Tensor[]) => {
+        const variables = Object.fromEntries(trained.map((name, i) => [parameter(name), tensors[i]!]));
+        const computed = loss(
+          byRole(layout, roles, { ...state, ...variables }),
+          { ...inputs },
+          inputs[NORMALISER] as tf.Scalar,
+        );
+        // tfjs forgets what a differentiated function computed besides its value.
+        kept = mapped(besidesLoss(computed), (tensor) => tf.keep(tf.clone(tensor)));
+        return computed.loss;
+      })(trained.map((name) => state[parameter(name)]!));
+      const others = mapped(kept, (tensor) => tf.clone(tensor));
+      for (const tensor of Object.values(kept)) tensor.dispose();
+      return {
+        outputs: { loss: value, ...others },
+        added: Object.fromEntries(trained.map((name, i) => [gradient(name), grads[i]!])),
+      };
+    },
   };
 }
 
-/** The loss and its stats alone. */
-export const lossProgram =
-  ({ loss }: LossProgram, batch: Specs): Program =>
-  (inputs) => {
-    const rows = Object.fromEntries(Object.keys(batch).map((name) => [name, inputs[name]!]));
-    const { loss: value, stats } = loss(byRole(inputs), rows, inputs[NORMALISER] as tf.Scalar);
-    return {
-      loss: value,
-      ...Object.fromEntries(Object.entries(stats).map(([name, stat]) => [STAT + name, stat])),
-    };
-  };
-
-export const inferenceProgram =
-  ({ infer }: InferenceProgram, batch: Specs): Program =>
-  (inputs) =>
-    infer(byRole(inputs), Object.fromEntries(Object.keys(batch).map((name) => [name, inputs[name]!])));
-
-export const lossInputs = (layout: Layout, batch: Specs): Specs => ({
-  ...layout.specs,
-  ...batch,
-  [NORMALISER]: float32(),
+/** The loss, its stats and its outputs alone. */
+export const lossProgram = (layout: Layout, { loss, roles }: LossProgram, batch: Specs): StatefulProgram => ({
+  inputs: lossInputs(batch),
+  reads: namesOf(layout, roles).map(parameter),
+  run(state, inputs) {
+    const computed = loss(byRole(layout, roles, state), { ...inputs }, inputs[NORMALISER] as tf.Scalar);
+    return { outputs: { loss: computed.loss, ...besidesLoss(computed) } };
+  },
 });
 
-/** Loss and stats among a program's outputs. */
-export function readStats(outputs: Buffers): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(outputs).flatMap(([name, buffer]) => {
-      if (name === 'loss') return [['loss', buffer[0]!]];
-      return name.startsWith(STAT) ? [[name.slice(STAT.length), buffer[0]!]] : [];
-    }),
-  );
+export const inferenceProgram = (
+  layout: Layout,
+  { infer, roles }: InferenceProgram,
+  batch: Specs,
+): StatefulProgram => ({
+  inputs: batch,
+  reads: namesOf(layout, roles).map(parameter),
+  run: (state, inputs) => ({ outputs: infer(byRole(layout, roles, state), { ...inputs }) }),
+});
+
+/** Names of tensors of the state: a parameter, and what is added up of its gradient. */
+export const parameter = (name: string): string => `p.${name}`;
+export const gradient = (name: string): string => `g.${name}`;
+
+export function readMeasured(buffers: Buffers): Measured {
+  const under = (prefix: string) =>
+    Object.entries(buffers).flatMap(([name, buffer]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), buffer] as const] : [],
+    );
+  const stats = under(STAT).map(([name, buffer]) => [name, buffer[0]!] as const);
+  return {
+    stats: { loss: buffers.loss![0]!, ...Object.fromEntries(stats) },
+    outputs: Object.fromEntries(under(OUTPUT)),
+  };
 }
 
-/** Parameters are named `role.tensor`; the names of a batch have no role. */
-function byRole(tensors: Record<string, tf.Tensor>): ModelParameters {
-  const roles = Object.keys(tensors).flatMap((name) => (name.includes('.') ? name.split('.', 1) : []));
-  return Object.fromEntries(
-    [...new Set(roles)].map((role) => [role, ofRole(role as Role, tensors)]),
+const lossInputs = (batch: Specs): Specs => ({ ...batch, [NORMALISER]: float32() });
+
+const namesOf = (layout: Layout, roles: readonly Role[]): string[] => [
+  ...new Set(roles.flatMap((role) => [...layout.namesOf(role).values()])),
+];
+
+const byRole = (layout: Layout, roles: readonly Role[], state: Tensors): ModelParameters =>
+  Object.fromEntries(
+    roles.map((role) => [
+      role,
+      Object.fromEntries([...layout.namesOf(role)].map(([name, full]) => [name, state[parameter(full)]!])),
+    ]),
   ) as ModelParameters;
-}
+
+const besidesLoss = ({ stats, outputs = {} }: Computed): Tensors =>
+  Object.fromEntries([
+    ...Object.entries(stats).map(([name, tensor]) => [STAT + name, tensor] as const),
+    ...Object.entries(outputs).map(([name, tensor]) => [OUTPUT + name, tensor] as const),
+  ]);
+
+const mapped = (tensors: Tensors, of: (tensor: tf.Tensor) => tf.Tensor): Record<string, tf.Tensor> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, of(tensor)]));

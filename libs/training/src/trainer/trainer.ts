@@ -1,301 +1,266 @@
-import { adamw, biasCorrections, globalNorm, gradientClipCoefficient } from '@rlhf-streams/alignment';
-import type { OptimizerConfig } from '@rlhf-streams/runs';
+/** Gradient, optimizer and layout together: parameters that live in an engine, and the steps that change them there. */
+import type { Buffers, Engine, Frozen, Specs, StatefulProgram, Workspace } from '@rlhf-streams/tensor';
+import { TrainingError } from '../errors.js';
+import type { Layout, Role } from './layout.js';
+import { lineSearchPrograms, PROPOSE, RESTORE, SCALE, SNAPSHOT, snapshotSpecs } from './line-search.js';
 import {
-  type Buffers,
-  type Engine,
-  type Executable,
-  float32,
-  onnxEngine,
-  type Program,
-  type Specs,
-} from '@rlhf-streams/tensor';
-import type * as tf from '@tensorflow/tfjs';
-import { inOrder } from './in-order.js';
-import { decayMask, type Layout, sharedVector } from './layout.js';
+  applyGradient,
+  clearGradient,
+  firstMoment,
+  momentSpecs,
+  optimizerPrograms,
+  type ParameterGroup,
+  secondMoment,
+} from './optimizer.js';
 import {
-  GRADIENT,
+  type BatchShape,
+  gradient,
   gradientProgram,
-  type InferenceProgram,
   inferenceProgram,
-  type LossProgram,
-  lossInputs,
   lossProgram,
+  type Measured,
   type MicroBatch,
   NORMALISER,
-  readStats,
+  type Programs,
+  parameter,
+  readMeasured,
 } from './program.js';
 
-/** Parameters and the optimizer's moments, as flat vectors, and how many updates made them. */
+/** What training goes on from: trained tensors and the moments of their gradients by name, and how many updates made them. */
 export interface TrainerState {
-  readonly p: Float32Array;
-  readonly m: Float32Array;
-  readonly v: Float32Array;
+  readonly p: Buffers;
+  readonly m: Buffers;
+  readonly v: Buffers;
   readonly updates: number;
+}
+
+/** What a batch comes to. */
+export interface BatchResult {
+  /** `loss` and the stats of the program. */
+  readonly stats: Readonly<Record<string, number>>;
+  /** What the program gives by token or sequence, for each micro-batch. */
+  readonly outputs: readonly Buffers[];
 }
 
 export interface Trainer {
   readonly layout: Layout;
-  /** The state now; overwritten by the update after next. */
-  state(): TrainerState;
-  /** The parameters by `role.name`. */
-  parameters(): Buffers;
   /**
-   * One AdamW update by the gradient of `program` over a whole batch, given as micro-batches whose gradients are
-   * added in their order: the same bits on any number of workers.
-   * @param options.normaliser rows or tokens of the whole batch
-   * @returns the batch's loss, its stats, and `gradNorm` before clipping
+   * One update by the gradient of a whole batch: `accumulate`, then `apply`.
+   * @returns with `gradNorm` among the stats
    * @throws AlignmentError ALIGNMENT_NOT_FINITE when the gradient is; nothing is updated then
    */
   update(
-    program: LossProgram,
+    program: string,
     microBatches: readonly MicroBatch[],
-    options: { readonly normaliser: number; readonly learningRate: number },
-  ): Promise<Record<string, number>>;
-  /** Loss and stats of a batch, without an update. */
-  evaluate(
-    program: LossProgram,
-    microBatches: readonly MicroBatch[],
-    normaliser: number,
-  ): Promise<Record<string, number>>;
+    options: { readonly normaliser: number } & Rates,
+  ): Promise<BatchResult>;
+  /**
+   * Adds a batch's gradient to what was accumulated since the last update. It is given as micro-batches, whose gradients
+   * are added in their order: the same bits on any number of workers.
+   * @param normaliser rows or tokens of the whole batch
+   */
+  accumulate(program: string, microBatches: readonly MicroBatch[], normaliser: number): Promise<BatchResult>;
+  /** Updates every group by what was accumulated, which is 0 afterwards. @returns the norm before clipping */
+  apply(rates: Rates): Promise<number>;
+  /** Forgets what was accumulated. */
+  clear(): Promise<void>;
+  /** Loss and stats of a batch, without a gradient. */
+  evaluate(program: string, microBatches: readonly MicroBatch[], normaliser: number): Promise<BatchResult>;
   /** What a program computes of each micro-batch, in their order. */
-  infer(program: InferenceProgram, microBatches: readonly MicroBatch[]): Promise<Buffers[]>;
-  /** Frees the compiled programs. */
+  infer(program: string, microBatches: readonly MicroBatch[]): Promise<Buffers[]>;
+
+  /** Remembers the parameters. */
+  snapshot(): Promise<void>;
+  /** Sets the parameters to the snapshot plus `scale` times what was accumulated. */
+  propose(scale: number): Promise<void>;
+  /** Sets the parameters to the snapshot, to the bit. */
+  restore(): Promise<void>;
+
+  /** The parameters of a role's model, by its architecture's names. */
+  parameters(role: Role): Promise<Buffers>;
+  /** Everything that training goes on from. */
+  state(): Promise<TrainerState>;
+  /** Frees the memory of the engine. */
   close(): Promise<void>;
 }
 
-export interface TrainerOptions {
-  /** Runs micro-batches: a pool, to run several at a time. */
-  readonly engine: Engine;
-  /** Micro-batches under way at a time; the pool's workers. */
-  readonly lanes: number;
-  readonly layout: Layout;
-  readonly optimizer: OptimizerConfig;
-  /** Where training starts; its vectors are copied. */
-  readonly from: TrainerState;
+/** One learning rate for all groups, or one for each. */
+interface Rates {
+  readonly learningRate: number | readonly number[];
 }
 
-export async function createTrainer({
-  engine,
-  lanes,
-  layout,
-  optimizer,
-  from,
-}: TrainerOptions): Promise<Trainer> {
-  const { size } = layout;
-  // Two buffers in turn: ONNX Runtime may still read an input when it writes an output.
-  const vectors = [0, 1].map(() => ({
-    p: sharedVector(size),
-    m: new Float32Array(size),
-    v: new Float32Array(size),
-  })) as [Vectors, Vectors];
-  let [current, next] = vectors;
-  current.p.set(from.p);
-  current.m.set(from.m);
-  current.v.set(from.v);
-  let updates = from.updates;
+export interface TrainerOptions {
+  readonly engine: Engine;
+  readonly layout: Layout;
+  /** Each trained tensor in one of them at most: what is in none, `apply` leaves as it is. */
+  readonly groups: readonly ParameterGroup[];
+  /** All that will be asked for, and every shape that micro-batches may have: made ready before the first step. */
+  readonly programs: Programs;
+  readonly shapes: readonly BatchShape[];
+  /** Where training starts. Moments that are not given are 0. */
+  readonly from: Pick<TrainerState, 'p'> & Partial<TrainerState>;
+  /** The values of the layout's frozen tensors, by their names there. */
+  readonly frozen?: Frozen;
+  /** Whether `snapshot`, `propose` and `restore` are wanted, which takes memory. Default: no. */
+  readonly lineSearch?: boolean;
+}
 
-  const gradient = new Float32Array(size);
-  const laneGradients = Array.from({ length: lanes }, () => {
-    const vector = sharedVector(size);
-    return { vector, views: layout.views(vector, GRADIENT) };
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { engine, layout, groups, from, frozen, lineSearch = false } = options;
+  const workspace = await engine.open(stateSpecs(options), {
+    ...(frozen && { frozen: asParameters(frozen) }),
   });
-  const adam = await compileAdamW(layout, optimizer);
-  const programs = new Map<string, Promise<Executable>>();
-  const compiled = (key: string, { specs }: MicroBatch, compile: () => Promise<Executable>) => {
-    const shape = Object.entries(specs).map(([name, spec]) => `${name}[${spec.shape}]`);
-    const full = `${key} ${shape.join(' ')}`;
-    const known = programs.get(full);
-    if (known) return known;
-    const made = compile();
-    programs.set(full, made);
-    return made;
-  };
+  const listed = listedPrograms(options);
+  await workspace.add({
+    ...listed,
+    ...optimizerPrograms(layout, groups),
+    ...(lineSearch && lineSearchPrograms(layout)),
+  });
+  await workspace.load({
+    ...renamed(from.p, parameter),
+    ...renamed(from.m ?? {}, firstMoment),
+    ...renamed(from.v ?? {}, secondMoment),
+  });
+  let updates = from.updates ?? 0;
 
-  const parameters = () => layout.views(current.p);
-  const gradients = (program: LossProgram, batch: MicroBatch) =>
-    compiled(`gradient of ${program.key}`, batch, () =>
-      engine.compile(gradientProgram(layout, program, batch.specs), lossInputs(layout, batch.specs)),
+  const run = (kind: Kind, program: string, { specs, buffers }: MicroBatch, more: Buffers = {}) => {
+    const name = programName(kind, program, specs);
+    if (listed[name]) return workspace.run(name, { ...buffers, ...more });
+    throw new TrainingError(
+      'TRAINING_PROGRAM_UNKNOWN',
+      `expected one of the ${Object.keys(listed).length} programs and shapes that the run listed, got ${name}: list it among the programs of the method, and its shape among those of the run`,
     );
-
-  const accumulate = async (
-    program: LossProgram,
+  };
+  const measure = async (
+    kind: 'gradient' | 'loss',
+    program: string,
     microBatches: readonly MicroBatch[],
     normaliser: number,
-  ) => {
-    const sums: Record<string, number> = {};
-    const shared = { ...parameters(), [NORMALISER]: Float32Array.of(normaliser) };
-    gradient.fill(0);
-    await inOrder(
-      microBatches.length,
-      lanes,
-      async (job, lane) => {
-        const batch = microBatches[job]!;
-        return (await gradients(program, batch)).run(
-          { ...shared, ...batch.buffers },
-          laneGradients[lane]!.views,
-        );
-      },
-      (outputs, _job, lane) => {
-        addStats(sums, outputs);
-        addTo(gradient, laneGradients[lane]!.vector);
-      },
+  ): Promise<BatchResult> => {
+    const more = { [NORMALISER]: Float32Array.of(normaliser) };
+    return sumOf(
+      (await allOf(microBatches.map(async (batch) => run(kind, program, batch, more)))).map(readMeasured),
     );
-    return sums;
   };
 
-  return {
+  const trainer: Trainer = {
     layout,
-    state: () => ({ ...current, updates }),
-    parameters,
     async update(program, microBatches, { normaliser, learningRate }) {
-      const sums = await accumulate(program, microBatches, normaliser);
-      const gradNorm = globalNorm([gradient]);
-      const gradScale = gradientClipCoefficient(gradNorm, optimizer.maxGradNorm);
-      const corrections = biasCorrections(updates + 1, optimizer);
-      await adam.run(current, next, gradient, { learningRate, gradScale, ...corrections });
-      [current, next] = [next, current];
-      updates++;
-      return { ...sums, gradNorm };
+      const { stats, outputs } = await trainer.accumulate(program, microBatches, normaliser);
+      return { stats: { ...stats, gradNorm: await trainer.apply({ learningRate }) }, outputs };
     },
-    async evaluate(program, microBatches, normaliser) {
-      const sums: Record<string, number> = {};
-      const shared = { ...parameters(), [NORMALISER]: Float32Array.of(normaliser) };
-      await inOrder(
-        microBatches.length,
-        lanes,
-        async (job) => {
-          const batch = microBatches[job]!;
-          const executable = await compiled(`loss of ${program.key}`, batch, () =>
-            engine.compile(lossProgram(program, batch.specs), lossInputs(layout, batch.specs)),
-          );
-          return executable.run({ ...shared, ...batch.buffers });
-        },
-        (outputs) => addStats(sums, outputs),
-      );
-      return sums;
-    },
-    async infer(program, microBatches) {
-      const results: Buffers[] = [];
-      const shared = parameters();
-      await inOrder(
-        microBatches.length,
-        lanes,
-        async (job) => {
-          const batch = microBatches[job]!;
-          const executable = await compiled(program.key, batch, () =>
-            engine.compile(inferenceProgram(program, batch.specs), { ...layout.specs, ...batch.specs }),
-          );
-          return executable.run({ ...shared, ...batch.buffers });
-        },
-        (outputs) => {
-          results.push(outputs);
-        },
-      );
-      return results;
-    },
-    async close() {
-      await adam.dispose();
-      for (const program of await Promise.all(programs.values())) await program.dispose();
-    },
-  };
-}
-
-interface Vectors {
-  readonly p: Float32Array;
-  readonly m: Float32Array;
-  readonly v: Float32Array;
-}
-
-interface Scalars {
-  readonly learningRate: number;
-  readonly gradScale: number;
-  readonly biasCorrection1: number;
-  readonly biasCorrection2: number;
-}
-
-/** Parameters updated at a time. With their gradients and moments they fit the CPU's cache: a third faster than all at once. */
-const CHUNK = 2 ** 17;
-
-/** AdamW over the flat vectors, in the calling thread: its cost is memory traffic, which workers would not share. */
-async function compileAdamW(layout: Layout, optimizer: OptimizerConfig) {
-  const mask = optimizer.weightDecay > 0 ? decayMask(layout) : undefined;
-  const chunks = Array.from({ length: Math.ceil(layout.size / CHUNK) }, (_, i) => ({
-    begin: i * CHUNK,
-    end: Math.min(layout.size, (i + 1) * CHUNK),
-  }));
-  const engine = onnxEngine();
-  const programs = new Map<number, Executable>();
-  for (const { begin, end } of chunks) {
-    const size = end - begin;
-    if (!programs.has(size)) programs.set(size, await engine.compile(...adamWProgram(size, optimizer)));
-  }
-  return {
-    async run(from: Vectors, to: Vectors, g: Float32Array, scalars: Scalars): Promise<void> {
-      const values = Object.fromEntries(
-        Object.entries(scalars).map(([name, value]) => [name, Float32Array.of(value)]),
-      );
-      for (const { begin, end } of chunks) {
-        const part = (vector: Float32Array) => vector.subarray(begin, end);
-        await programs.get(end - begin)!.run(
-          {
-            p: part(from.p),
-            m: part(from.m),
-            v: part(from.v),
-            g: part(g),
-            ...(mask && { decayMask: part(mask) }),
-            ...values,
-          },
-          { p_next: part(to.p), m_next: part(to.m), v_next: part(to.v) },
-        );
+    async accumulate(program, microBatches, normaliser) {
+      try {
+        return await measure('gradient', program, microBatches, normaliser);
+      } catch (error) {
+        await clearGradient(workspace);
+        throw error;
       }
     },
-    async dispose() {
-      for (const program of programs.values()) await program.dispose();
+    async apply({ learningRate }) {
+      const learningRates = typeof learningRate === 'number' ? groups.map(() => learningRate) : learningRate;
+      try {
+        const norm = await applyGradient(workspace, groups, { updates: updates + 1, learningRates });
+        updates++;
+        return norm;
+      } catch (error) {
+        await clearGradient(workspace);
+        throw error;
+      }
     },
-  };
-}
+    clear: () => clearGradient(workspace),
+    evaluate: (program, microBatches, normaliser) => measure('loss', program, microBatches, normaliser),
+    infer: (program, microBatches) =>
+      allOf(microBatches.map(async (batch) => run('inference', program, batch))),
 
-/** One step of AdamW on `size` numbers: p, g, m, v and the step's scalars -> p_next, m_next, v_next. */
-function adamWProgram(size: number, { beta1, beta2, eps, weightDecay }: OptimizerConfig): [Program, Specs] {
-  const vector = float32(size);
-  const program: Program = (t) => {
-    const scalar = (name: keyof Scalars) => t[name] as tf.Scalar;
-    const updated = adamw(
-      { p: t.p!, g: t.g!, m: t.m!, v: t.v! },
-      {
-        lr: scalar('learningRate'),
-        beta1,
-        beta2,
-        eps,
-        weightDecay,
-        biasCorrection1: scalar('biasCorrection1'),
-        biasCorrection2: scalar('biasCorrection2'),
-        gradScale: scalar('gradScale'),
-        ...(t.decayMask && { decayMask: t.decayMask }),
-      },
-    );
-    return { p_next: updated.p, m_next: updated.m, v_next: updated.v };
-  };
-  return [
-    program,
-    {
-      p: vector,
-      g: vector,
-      m: vector,
-      v: vector,
-      ...(weightDecay > 0 && { decayMask: vector }),
-      learningRate: float32(),
-      gradScale: float32(),
-      biasCorrection1: float32(),
-      biasCorrection2: float32(),
+    snapshot: () => runAlone(workspace, SNAPSHOT),
+    propose: (scale) => runAlone(workspace, PROPOSE, { [SCALE]: Float32Array.of(scale) }),
+    restore: () => runAlone(workspace, RESTORE),
+
+    async parameters(role) {
+      const names = [...layout.namesOf(role)];
+      const read = await workspace.read(names.map(([, name]) => parameter(name)));
+      return Object.fromEntries(names.map(([own, name]) => [own, read[parameter(name)]!]));
     },
-  ];
+    async state() {
+      const read = async (names: readonly string[], as: (name: string) => string): Promise<Buffers> => {
+        const buffers = await workspace.read(names.map(as));
+        return Object.fromEntries(names.map((name) => [name, buffers[as(name)]!]));
+      };
+      const updated = groups.flatMap(({ tensors }) => tensors);
+      return {
+        p: await read(Object.keys(layout.trained), parameter),
+        m: await read(updated, firstMoment),
+        v: await read(updated, secondMoment),
+        updates,
+      };
+    },
+    close: () => workspace.dispose(),
+  };
+  return trainer;
 }
 
-function addStats(sums: Record<string, number>, outputs: Buffers): void {
-  for (const [name, value] of Object.entries(readStats(outputs))) sums[name] = (sums[name] ?? 0) + value;
+const stateSpecs = ({ layout, groups, lineSearch }: TrainerOptions): Specs => ({
+  ...renamed(Object.fromEntries([...layout.tensors].map(([name, { spec }]) => [name, spec])), parameter),
+  ...renamed(layout.trained, gradient),
+  ...momentSpecs(layout, groups),
+  ...(lineSearch && snapshotSpecs(layout)),
+});
+
+type Kind = 'gradient' | 'loss' | 'inference';
+
+/** Names everything that a compiled program depends on. */
+const programName = (kind: Kind, program: string, specs: Specs): string =>
+  `${kind} of ${program}: ${Object.entries(specs)
+    .map(([name, { shape }]) => `${name}[${shape}]`)
+    .join(' ')}`;
+
+function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<string, StatefulProgram> {
+  const { gradients = {}, losses = {}, inference = {} } = programs;
+  const listed: Record<string, StatefulProgram> = {};
+  const list = <Program extends { readonly inputs: (shape: BatchShape) => Specs }>(
+    kind: Kind,
+    byName: Readonly<Record<string, Program>>,
+    make: (layout: Layout, program: Program, specs: Specs) => StatefulProgram,
+  ) => {
+    for (const [name, program] of Object.entries(byName)) {
+      for (const shape of shapes) {
+        const specs = program.inputs(shape);
+        listed[programName(kind, name, specs)] ??= make(layout, program, specs);
+      }
+    }
+  };
+  list('gradient', gradients, gradientProgram);
+  list('loss', losses, lossProgram);
+  list('inference', inference, inferenceProgram);
+  return listed;
 }
 
-function addTo(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
+/** The results of calls under way, when all of them have ended. @throws what the first that failed threw */
+async function allOf<T>(calls: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(calls);
+  return Promise.all(calls);
 }
+
+function sumOf(measured: readonly Measured[]): BatchResult {
+  const stats: Record<string, number> = {};
+  for (const one of measured)
+    for (const [name, value] of Object.entries(one.stats)) stats[name] = (stats[name] ?? 0) + value;
+  return { stats, outputs: measured.map(({ outputs }) => outputs) };
+}
+
+const runAlone = async (workspace: Workspace, program: string, feeds: Buffers = {}): Promise<void> => {
+  await workspace.run(program, feeds);
+};
+
+/** Frozen tensors under their names in the state. */
+const asParameters = (frozen: Frozen): Frozen =>
+  'values' in frozen
+    ? { hash: frozen.hash, values: renamed(frozen.values, parameter) }
+    : {
+        hash: frozen.hash,
+        stored: { ...frozen.stored, offsets: renamed(frozen.stored.offsets, parameter) },
+      };
+
+const renamed = <T>(byName: Readonly<Record<string, T>>, as: (name: string) => string): Record<string, T> =>
+  Object.fromEntries(Object.entries(byName).map(([name, value]) => [as(name), value]));

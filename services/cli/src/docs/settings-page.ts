@@ -65,11 +65,12 @@ export function settingsPage(): string {
   return [INTRODUCTION, ...shared, ...own].join('\n\n').concat('\n');
 }
 
-/** Settings by the services that have them just so, as in `policy, optimizer`. */
+/** Settings by the services that have them just so, as in `policy, optimizer`, but for those that every service has. */
 function settingsByOwners(): Map<string, SettingDescription[]> {
+  const shared = new Set(SHARED.flatMap(({ schema }) => describeSettings(schema)).map(({ name }) => name));
   const owners = new Map<string, { readonly setting: SettingDescription; readonly names: string[] }>();
   for (const { name, settings } of services) {
-    for (const setting of describeSettings(settings)) {
+    for (const setting of describeSettings(settings).filter(({ name }) => !shared.has(name))) {
       const key = JSON.stringify(setting);
       const known = owners.get(key) ?? { setting, names: [] };
       owners.set(key, known);

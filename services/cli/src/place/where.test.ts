@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { topicSpecs } from '@rlhf-streams/bus';
 import { embeddedLog } from '@rlhf-streams/log';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { openClient } from './client.js';
 import { openPlace, openToLook } from './where.js';
 
 let directory: string;
@@ -49,4 +50,22 @@ it('a file is no folder to run in, nor to look into', async () => {
     });
     await expect(openToLook({ directory: path })).rejects.toMatchObject({ code: 'CLI_NOTHING_THERE' });
   }
+});
+
+it('a log of an earlier build loses no work by its age, as what is not archived must stay', async () => {
+  const long = Date.now() - 30 * 24 * 60 * 60 * 1000;
+  const log = await embeddedLog({ directory: join(directory, 'log'), now: () => long });
+  await log.ensureTopics(
+    topicSpecs.map((spec) =>
+      spec.name === 'rollouts' ? { ...spec, retentionMs: 7 * 24 * 60 * 60 * 1000 } : spec,
+    ),
+  );
+  await log.publish([{ topic: 'rollouts', key: 'a', value: '{}' }]);
+  await log.close();
+
+  const client = await openClient({ directory });
+  const { earliest, latest } = await client.log.positions(['rollouts']);
+  expect(latest).not.toEqual(earliest);
+  expect(await client.log.planTopics(topicSpecs)).toEqual([]);
+  await client.close();
 });

@@ -210,7 +210,7 @@ describe('memory', () => {
       expect.objectContaining({
         code: 'RUN_MEMORY',
         message: expect.stringMatching(
-          /^model: \{ layers: 48, width: 4096, .*\}: a model of 9\.7e\+9 parameters; .* about 736 GB of memory \(coordinator 38\.7 GB, optimizer 736 GB\), expected at most 8 GB: .*RLHF_MEMORY_LIMIT_BYTES/,
+          /^model: \{ layers: 48, width: 4096, .*\}: a model of 9\.7e\+9 parameters; .* about 813 GB of memory \(coordinator 38\.7 GB, optimizer 813 GB\), expected at most 8 GB: .*RLHF_MEMORY_LIMIT_BYTES/,
         ),
       }),
     );

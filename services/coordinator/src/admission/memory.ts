@@ -99,17 +99,18 @@ function needsOf(
 function optimizerBytes(
   config: RunConfig,
   shapeOf: (name: ModelRole['name']) => ModelConfig,
-  lanes: number,
+  workers: number,
   length: number,
 ): number {
-  const { trains, data, sequencesPerItem } = specOf(config);
+  const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
   const trained = trains.map(({ from, head }) =>
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
-  const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
-  const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
-  return trainingBytes(trained, { lanes, rows, length });
+  const items = config.batchSize * (streams[0]!.samples ?? 1);
+  // A micro-batch holds whole items.
+  const rows = Math.max(sequencesPerItem, Math.min(config.microBatchSize, sequencesPerItem * items));
+  return trainingBytes(trained, { workers, rows, length });
 }
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);

@@ -2,10 +2,9 @@
 import { createRoute } from '@hono/zod-openapi';
 import type { Received } from '@rlhf-streams/bus';
 import { Cause, RunId, runOfLetter, type TopicName, topics } from '@rlhf-streams/events';
-import type { ServiceContext } from '@rlhf-streams/service';
+import { problemResponse, type ServiceContext } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 
 /** How many dead letters are kept in memory, the newest; older ones remain on the topic. */
 const MOST_LETTERS = 1000;

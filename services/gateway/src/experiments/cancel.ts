@@ -1,11 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
 import { hasEnded, type RunView } from '@rlhf-streams/runs';
-import { problem } from '@rlhf-streams/service';
+import { jsonResponse, problem, problemResponse } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import { Cancellation } from '../runs/cancel.js';
 import { inTime } from '../runs/confirm.js';
 import type { ExperimentsContext } from './context.js';
+import { experimentExample } from './examples.js';
 import { ExperimentPath, knownExperiment } from './known.js';
 import { Experiment, viewOfExperiment } from './view.js';
 
@@ -24,7 +24,7 @@ const route = createRoute({
     },
   },
   responses: {
-    202: { description: 'It is cancelled', content: { 'application/json': { schema: Experiment } } },
+    202: jsonResponse('It is cancelled', Experiment, { ...experimentExample, status: 'cancelled' }),
     400: problemResponse('MALFORMED_JSON, INVALID_REQUEST'),
     404: problemResponse('EXPERIMENT_NOT_FOUND'),
     409: problemResponse('EXPERIMENT_ENDED: every run has completed or failed'),

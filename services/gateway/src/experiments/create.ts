@@ -1,10 +1,9 @@
 import { createRoute } from '@hono/zod-openapi';
 import { Experiment as ExperimentSchema, experimentMistakes } from '@rlhf-streams/runs';
-import { expectJson, invalidRequest } from '@rlhf-streams/service';
+import { expectJson, invalidRequest, problemResponse } from '@rlhf-streams/service';
 import type { HonoRequest } from 'hono';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import { accepted } from '../runs/accepted.js';
 import { RunConfig } from '../runs/view.js';
 import type { ExperimentsContext } from './context.js';

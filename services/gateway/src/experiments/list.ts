@@ -1,8 +1,8 @@
 import { createRoute } from '@hono/zod-openapi';
+import { problemResponse } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import { NextCursor, PageQuery, pageOf } from '../page.js';
-import { problemResponse } from '../problem.js';
 import { hasTags, TagQuery } from '../tag-query.js';
 import type { ExperimentsContext } from './context.js';
 import { summaryExample } from './examples.js';

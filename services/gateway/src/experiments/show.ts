@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
+import { problemResponse } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { ExperimentsContext } from './context.js';
 import { experimentExample } from './examples.js';
 import { ExperimentPath, knownExperiment } from './known.js';

@@ -1,11 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
 import { explainUnknownKeys } from '@rlhf-streams/events';
 import { hasEnded } from '@rlhf-streams/runs';
-import { problem } from '@rlhf-streams/service';
+import { jsonResponse, problem, problemResponse } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
+import { runExample } from './examples.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 
@@ -38,7 +38,11 @@ const route = createRoute({
     },
   },
   responses: {
-    202: { description: 'The run is cancelled', content: { 'application/json': { schema: Run } } },
+    202: jsonResponse('The run is cancelled', Run, {
+      ...runExample,
+      status: 'cancelled',
+      cause: { code: 'RUN_CANCELLED', message: 'the KL ran away' },
+    }),
     400: problemResponse('MALFORMED_JSON, INVALID_REQUEST'),
     404: problemResponse('RUN_NOT_FOUND'),
     409: problemResponse('RUN_ENDED: it has completed or failed'),

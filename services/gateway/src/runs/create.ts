@@ -1,9 +1,8 @@
 import { createRoute } from '@hono/zod-openapi';
 import { runConfigMistakes } from '@rlhf-streams/runs';
-import { expectJson, invalidRequest } from '@rlhf-streams/service';
+import { expectJson, invalidRequest, problemResponse } from '@rlhf-streams/service';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import { accepted } from './accepted.js';
 import type { RunsContext } from './context.js';
 import { configExamples, requestedExample } from './examples.js';

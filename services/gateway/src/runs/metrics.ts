@@ -1,7 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
+import { problemResponse } from '@rlhf-streams/service';
 import { z } from 'zod';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
 import { stepExample } from './examples.js';
 import { knownRun, RunPath } from './known-run.js';

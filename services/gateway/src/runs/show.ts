@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
+import { problemResponse } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
-import { problemResponse } from '../problem.js';
 import type { RunsContext } from './context.js';
 import { runExample } from './examples.js';
 import { knownRun, RunPath } from './known-run.js';

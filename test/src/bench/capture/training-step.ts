@@ -2,7 +2,7 @@
 import type { ModelConfig } from '@rlhf-streams/model';
 import { allocate, type Buffers, onnxEngine } from '@rlhf-streams/tensor';
 import { initialParameters } from '../models.js';
-import { LEARNING_RATE, languageModelTrainer, microBatches, nextTokenLoss } from '../training-batch.js';
+import { LEARNING_RATE, languageModelTrainer, microBatches, NEXT_TOKEN } from '../training-batch.js';
 import { plainTrainingStep } from './plain-gpt2.js';
 
 export const ROWS = 16;
@@ -15,12 +15,11 @@ export interface Step {
 }
 
 export async function trainerStep(config: ModelConfig, threads: number): Promise<Step> {
-  const trainer = await languageModelTrainer(config, onnxEngine({ threads }), 1);
-  const program = nextTokenLoss(config);
+  const trainer = await languageModelTrainer(config, onnxEngine({ threads }), { rows: ROWS, length: LENGTH });
   const batches = microBatches(config, ROWS, LENGTH);
   const options = { normaliser: ROWS * LENGTH, learningRate: LEARNING_RATE };
   return {
-    run: async () => (await trainer.update(program, batches, options)).loss!,
+    run: async () => (await trainer.update(NEXT_TOKEN, batches, options)).stats.loss!,
     close: () => trainer.close(),
   };
 }

@@ -1,34 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { Environment } from '@rlhf-streams/service';
 import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import { ppo as workload } from '../against/workload.js';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
 import { median } from '../timing.js';
 import { type Stage, type StepTimes, stages, stepTimes } from './step-times.js';
 import { watch } from './watched-log.js';
 
-const WARM_UP = 2;
-const STEPS = 4;
+const { run, warmUp: WARM_UP } = workload;
+const STEPS = run.steps - WARM_UP;
 const LIMIT_MS = 5 * 60_000;
-
-/** A fresh policy of 0.87 million parameters and a value model of the same size, against a gold reward. */
-const run = {
-  run: 'bench',
-  method: 'ppo',
-  model: { layers: 4, width: 128, heads: 4, contextLength: 64, vocabSize: 512 },
-  prompts: 'bundled',
-  // About 16 tokens.
-  promptWords: 7,
-  scorers: ['gold:bundled'],
-  steps: WARM_UP + STEPS,
-  batchSize: 64,
-  microBatchSize: 16,
-  checkpointEvery: 2,
-  sampling: { temperature: 1, maxNewTokens: 48 },
-  ppo: { numPpoEpochs: 4 },
-} satisfies RunConfigInput;
-
 const ROUNDS = 2;
 
 export const ppo: Measurement = {
@@ -47,21 +29,32 @@ export const ppo: Measurement = {
       }
     }
     const typical = (kind: string, of: (step: StepTimes) => number) => median(measured.get(kind)!.map(of));
-    const row = (stage: string, of: (step: StepTimes) => number): Row => ({
+    const row = (
+      stage: string,
+      of: (step: StepTimes) => number,
+      log: (step: StepTimes) => number = () => Number.NaN,
+    ): Row => ({
       stage,
       ...Object.fromEntries(
         kinds.flatMap((kind) => [
           [`${kind} ms`, typical(kind, of)],
           [`${kind} %`, typical(kind, (step) => (100 * of(step)) / step.total)],
+          [`${kind} log ms`, typical(kind, log)],
         ]),
       ),
     });
+    const waited = ({ log }: StepTimes) => Object.values(log).reduce((sum, ms) => sum + ms, 0);
     const total = ({ total }: StepTimes) => total;
     return {
       rows: [
-        ...(Object.keys(stages) as Stage[]).map((stage) => row(stages[stage], (step) => step.stages[stage])),
-        row('a step', total),
-        row('- waiting for the log', (step) => step.log),
+        ...(Object.keys(stages) as Stage[]).map((stage) =>
+          row(
+            stages[stage],
+            (step) => step.stages[stage],
+            (step) => step.log[stage],
+          ),
+        ),
+        row('a step', total, waited),
         row('- a write to the log under way', (step) => step.writing),
       ],
       figures: {
@@ -74,9 +67,10 @@ export const ppo: Measurement = {
       notes: [
         `Medians of ${STEPS} steps after ${WARM_UP}, in ${ROUNDS} runs a log, one after another; a checkpoint every ${run.checkpointEvery} steps.`,
         'All services in one process on either log, so that one clock times all of them.',
-        'Waiting for the log: the four events that follow upon one another in a step (completion, last prompt, last',
-        'rollout, last score or log-prob), each from the call that writes it until a reader has it. A consumer that',
-        'commits the batch before may add a sync to each. Other writes are under way while something computes.',
+        'Log ms is what of a stage was waiting for the log: the four events that follow upon one another in a step',
+        '(completion, last prompt, last rollout, last score or log-prob), each from the call that writes it until a reader',
+        'has it. A consumer that commits the batch before may add a sync to each. Other writes are under way while',
+        'something computes.',
       ],
     };
   },

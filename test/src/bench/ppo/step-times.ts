@@ -6,8 +6,8 @@ import type { Watch, Write, WrittenEvent } from './watched-log.js';
 export interface StepTimes {
   readonly total: number;
   readonly stages: Readonly<Record<Stage, number>>;
-  /** How long the step waited for the log: see `stepTimes`. */
-  readonly log: number;
+  /** How long each stage waited for the log: see `stepTimes`. */
+  readonly log: Readonly<Record<Stage, number>>;
   /** How long any write to the log was under way. */
   readonly writing: number;
   readonly rollouts: number;
@@ -30,9 +30,10 @@ export type Stage = keyof typeof stages;
 
 /**
  * A step begins when the one before is written as completed. Without staleness four events follow upon one another in
- * it: the completion, the last prompt, the last rollout, the last of the scores and log-probs. `log` is how long these
- * were in the log's hands, from the call that writes each to its arrival at a reader: queueing, appending, the sync to
- * disk, waking the reader and reading. What else is written in a step is written while something computes.
+ * it: the completion, the last prompt, the last rollout, the last of the scores and log-probs. `log` is how long each was
+ * in the log's hands, from the call that writes it to its arrival at a reader: queueing, appending, the sync to disk,
+ * waking the reader and reading. It counts for the stage that begins with it. What else is written in a step is written
+ * while something computes.
  */
 export function stepTimes(writes: readonly Write[], arrival: Watch['arrival'], step: number): StepTimes {
   const before = newest(writes, 'step.completed', step - 1);
@@ -42,7 +43,7 @@ export function stepTimes(writes: readonly Write[], arrival: Watch['arrival'], s
   const reference = newest(writes, 'reference.scored', step);
   const completed = newest(writes, 'step.completed', step);
   const scored = reference.asked > reward.asked ? reference : reward;
-
+  const wait = ({ event, asked }: Asked) => arrival(event)! - asked;
   const { metrics } = completed.event.data as DataFor<'step.completed'>;
   const update = metrics['timing_s/update']! * 1000;
   const publish = metrics['timing_s/publish']! * 1000;
@@ -63,10 +64,15 @@ export function stepTimes(writes: readonly Write[], arrival: Watch['arrival'], s
       update,
       publish,
     },
-    log: [before, prompts, rollout, scored].reduce(
-      (sum, { event, asked }) => sum + arrival(event)! - asked,
-      0,
-    ),
+    log: {
+      issue: wait(before),
+      generate: wait(prompts),
+      reward: wait(rollout),
+      reference: 0,
+      join: wait(scored),
+      update: 0,
+      publish: 0,
+    },
     writing: covered(writes, before.asked, completed.asked),
     rollouts: rollouts.length,
     promptTokens: sum(({ promptTokens }) => promptTokens.length),

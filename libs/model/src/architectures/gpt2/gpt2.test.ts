@@ -48,8 +48,12 @@ describe.each<[string, Engine]>([
 
   it('gives the log-probs of its prompts', async () => {
     const { config, parameters, expected } = await load('gpt2');
-    const prompts = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
-    const rows = await logprobScorer(engine, config).score(parameters, prompts);
+    const items = expected.cases.map((c: { input_ids: number[] }) => ({
+      tokens: c.input_ids,
+      temperature: 1,
+    }));
+    const scorer = logprobScorer(engine, config, { hash: 'golden', values: parameters });
+    const rows = await scorer.score(items);
     rows.forEach((row, i) => {
       close(row, expected.cases[i].token_logprobs, 1e-4);
     });
@@ -80,8 +84,9 @@ describe.each<[string, Engine]>([
 
   it('has the score of its reward head', async () => {
     const { config, parameters, expected } = await load('gpt2-seqcls');
-    const sequences = expected.cases.map((c: { input_ids: number[] }) => c.input_ids);
-    const scores = await rewardScorer(engine, config).score(parameters, sequences);
+    const items = expected.cases.map((c: { input_ids: number[] }) => ({ tokens: c.input_ids }));
+    const scorer = rewardScorer(engine, config, { hash: 'golden scores', values: parameters });
+    const scores = await scorer.score(items);
     close(
       scores,
       expected.cases.map((c: { score: number }) => c.score),

@@ -16,12 +16,14 @@ type Attend = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Te
 /**
  * Final hidden states of whole sequences.
  * @param ids [B, T] int32
- * @returns hidden [B * T, D], and what each layer attends to, for a cache
+ * @param at [N] int32, of 0 .. B * T - 1: behind the attention of the last layer nothing is computed for other tokens
+ * @returns hidden [N, D], without `at` [B * T, D]; and what each layer attends to, for a cache
  */
 export function forward(
   config: Gpt2Config,
   p: Parameters,
   ids: tf.Tensor,
+  at?: tf.Tensor,
 ): { hidden: tf.Tensor2D; cache: LayerCache[] } {
   const [B, T] = ids.shape as [number, number];
   const { width: D } = config;
@@ -31,12 +33,12 @@ export function forward(
   const positions = tf.slice(p['wpe.weight']!, [0, 0], [T, D]);
   const x = tf.reshape(tf.add(tokens, positions), [B * T, D]) as tf.Tensor2D;
 
-  const hidden = blocks(config, p, x, [B, T], (_layer, q, k, v) => {
+  const attend: Attend = (_layer, q, k, v) => {
     cache.push({ keys: k, values: v });
     const scores = tf.add(tf.matMul(q, k, false, true), mask);
     return tf.matMul(tf.softmax(scores), v);
-  });
-  return { hidden, cache };
+  };
+  return { hidden: blocks(config, p, x, [B, T], attend, at), cache };
 }
 
 /**
@@ -96,6 +98,7 @@ function blocks(
   input: tf.Tensor2D,
   [B, T]: readonly [number, number],
   attend: Attend,
+  at?: tf.Tensor,
 ): tf.Tensor2D {
   const { width: D, heads: H, layers, layerNormEpsilon } = config;
   const K = D / H;
@@ -112,8 +115,9 @@ function blocks(
     const name = `h.${layer}`;
     const qkv = linear(norm(x, `${name}.ln_1`), `${name}.attn.c_attn`);
     const [q, k, v] = tf.split(qkv, 3, -1).map(toHeads) as [tf.Tensor, tf.Tensor, tf.Tensor];
-    const attended = attend(layer, tf.mul(q, 1 / Math.sqrt(K)), k, v);
-    x = tf.add(x, linear(fromHeads(attended), `${name}.attn.c_proj`));
+    let attended = fromHeads(attend(layer, tf.mul(q, 1 / Math.sqrt(K)), k, v));
+    if (at && layer === layers - 1) [x, attended] = [tf.gather(x, at), tf.gather(attended, at)];
+    x = tf.add(x, linear(attended, `${name}.attn.c_proj`));
     const wide = gelu(linear(norm(x, `${name}.ln_2`), `${name}.mlp.c_fc`));
     x = tf.add(x, linear(wide, `${name}.mlp.c_proj`));
   }

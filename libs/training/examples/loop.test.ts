@@ -1,0 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readCheckpoint } from '@rlhf-streams/model';
+import { expect, it } from 'vitest';
+import { trainByPpo } from './loop.js';
+
+it('the loop raises the reward, and leaves a policy', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'loop-test-'));
+  try {
+    const said: string[] = [];
+    const scores = await trainByPpo(join(folder, 'policy'), (line) => said.push(line));
+    const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+    expect(said).toHaveLength(scores.length);
+    expect(mean(scores.slice(-3))).toBeGreaterThan(2 * mean(scores.slice(0, 3)));
+    const { tensors, tokenizer } = await readCheckpoint(join(folder, 'policy'));
+    expect(tensors.get('wte.weight')!.shape).toEqual([300, 32]);
+    expect(tokenizer).toBeDefined();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,174 @@
+/**
+ * Rollouts as the episodes that policy gradients learn from: their rewards, the advantages of their tokens, and what
+ * corrects for policies older than the one that is trained. An array has a number for each token of a completion.
+ */
+import {
+  explainedVariance,
+  gae,
+  type RlhfReward,
+  rlhfReward,
+  truncatedImportanceWeights,
+  whiten,
+} from '@rlhf-streams/alignment';
+import type { ConfigOf, Joined } from '@rlhf-streams/runs';
+import { limitsOf, type Metrics, type Step } from './method.js';
+import { bySequence, microBatchesOf, type Sequence, sequenceBatch, shapeOf } from './rows.js';
+
+type Config = ConfigOf<'ppo'>['ppo'];
+
+/** A rollout, its score, and its log-probs under the reference. */
+export type Rollout = Joined<'rollout' | 'reward' | 'reference'>;
+
+export const sequenceOf = ({ rollout: { promptTokens, tokens } }: Joined<'rollout'>): Sequence => ({
+  promptTokens,
+  tokens,
+});
+
+/** The reward of each rollout: its score at the last token, less klCoef times the KL from the reference at every token. */
+export const rewardsOf = (
+  rollouts: readonly Rollout[],
+  { klEstimator, missingEosPenalty }: Config,
+  klCoef: number,
+): RlhfReward[] =>
+  rollouts.map(({ rollout, reward, reference }) =>
+    rlhfReward(
+      {
+        logprobs: rollout.logprobs,
+        refLogprobs: reference.logprobs[0]!,
+        score: reward.score,
+        endedWithEos: rollout.finishReason === 'stop',
+      },
+      { klCoef, klEstimator, missingEosPenalty },
+    ),
+  );
+
+/** Advantages by GAE, whitened over all tokens of the step, and the returns that values are trained towards. */
+export function advantagesOf(
+  rewards: readonly RlhfReward[],
+  values: readonly Float32Array[],
+  { gamma, lam, whitenRewards }: Config,
+): { advantages: Float64Array[]; returns: Float64Array[] } {
+  const perToken = rewards.map(({ rewards }) => rewards);
+  const shaped = whitenRewards ? whiten(perToken, { shiftMean: false }) : perToken;
+  const estimates = shaped.map((rewards, i) => gae({ rewards, values: values[i]! }, { gamma, lam }));
+  return {
+    advantages: whiten(estimates.map(({ advantages }) => advantages)),
+    returns: estimates.map(({ returns }) => returns),
+  };
+}
+
+/** The policy around which PPO clips, and the weight of each token where another policy sampled. */
+export interface Correction {
+  readonly oldLogprobs: ArrayLike<number>;
+  readonly weights?: Float64Array;
+}
+
+/**
+ * The decoupled objective for rollouts of older policies (Hilton et al. 2022): the clip is around the proximal policy, which
+ * is the policy at the beginning of the step, and importance weights correct for the behaviour policy, which sampled. For
+ * rollouts of the policy itself both are the same, with the log-probs that came with them, and the weights are 1. Where all
+ * rollouts are, or nothing is to be corrected, there are no weights.
+ * @param logprobsOf log-probs of completions under the policy as it is
+ */
+export async function importanceCorrection(
+  { config, step }: Step<'ppo'>,
+  rollouts: readonly Rollout[],
+  logprobsOf: (sequences: readonly Sequence[]) => Promise<Float32Array[]>,
+): Promise<{ corrections: Correction[]; metrics: Metrics }> {
+  const uncorrected = rollouts.map(({ rollout }) => ({ oldLogprobs: rollout.logprobs }));
+  const { importanceSampling } = config.ppo;
+  if (!importanceSampling) return { corrections: uncorrected, metrics: {} };
+  // A replay with other hyperparameters trains a policy that sampled none of its rollouts.
+  const older = rollouts.filter(
+    ({ rollout }) => rollout.run !== config.run || rollout.policyVersion !== step,
+  );
+  const logprobs = await logprobsOf(older.map(sequenceOf));
+  const proximal = new Map(older.map((rollout, i) => [rollout, logprobs[i]!]));
+  const corrections = rollouts.map((each) => {
+    const behaviourLogprobs = each.rollout.logprobs;
+    const oldLogprobs = proximal.get(each) ?? behaviourLogprobs;
+    const tokens = { proximalLogprobs: oldLogprobs, behaviourLogprobs };
+    return { oldLogprobs, ...truncatedImportanceWeights(tokens, importanceSampling) };
+  });
+  const weights = corrections.flatMap(({ weights }) => [...weights]);
+  const truncated = corrections.reduce((sum, { truncated }) => sum + truncated, 0);
+  const metrics = {
+    'sampling/importance_sampling_ratio/min': weights.reduce((a, b) => Math.min(a, b)),
+    'sampling/importance_sampling_ratio/mean': weights.reduce((a, b) => a + b) / weights.length,
+    'sampling/importance_sampling_ratio/max': weights.reduce((a, b) => Math.max(a, b)),
+    'sampling/importance_sampling_ratio/truncated': truncated / weights.length,
+  };
+  return { corrections: older.length > 0 ? corrections : uncorrected, metrics };
+}
+
+/** What a step's rollouts are like before any update, by TRL's names: means over rollouts. */
+export function rolloutMetrics(
+  rollouts: readonly Rollout[],
+  rewards: readonly RlhfReward[],
+  values: readonly Float32Array[],
+  returns: readonly Float64Array[],
+): Metrics {
+  const mean = (of: (index: number) => number) =>
+    rollouts.reduce((sum, _, i) => sum + of(i), 0) / rollouts.length;
+  return {
+    'objective/kl': mean((i) => rewards[i]!.kl),
+    'objective/entropy': mean((i) => rewards[i]!.entropy),
+    'objective/non_score_reward': mean((i) => rewards[i]!.nonScoreReward),
+    'objective/rlhf_reward': mean((i) => rewards[i]!.rlhfReward),
+    'objective/scores': mean((i) => rewards[i]!.score),
+    'val/num_eos_tokens': rollouts.filter(({ rollout }) => rollout.finishReason === 'stop').length,
+    'val/var_explained': explainedVariance(values, returns),
+    'rollout/length': mean((i) => rollouts[i]!.rollout.tokens.length),
+    'rollout/staleness': mean((i) => stalenessOf(rollouts[i]!)),
+    'rollout/staleness_max': Math.max(...rollouts.map(stalenessOf)),
+    ...meanParts(rollouts),
+  };
+}
+
+/** What rollouts of held-out prompts say of the policy that sampled them: means over rollouts. */
+export function heldOutMetrics(rollouts: readonly Rollout[], config: Config): Metrics {
+  if (rollouts.length === 0) return {};
+  const rewards = rewardsOf(rollouts, config, 0);
+  const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  return {
+    'eval/objective/scores': mean(rewards.map(({ score }) => score)),
+    'eval/objective/kl': mean(rewards.map(({ kl }) => kl)),
+    'eval/rollout/length': mean(rollouts.map(({ rollout }) => rollout.tokens.length)),
+  };
+}
+
+/** Number of versions by which the policy that sampled is older than the one that is trained. */
+const stalenessOf = ({ rollout }: Rollout): number => rollout.step - rollout.policyVersion;
+
+/** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
+function meanParts(rollouts: readonly Rollout[]): Metrics {
+  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward.parts)));
+  return Object.fromEntries(
+    [...names].flatMap((name) => {
+      const scores = rollouts.flatMap(({ reward }) => reward.parts[name] ?? []);
+      if (scores.length === 0) return [];
+      return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
+    }),
+  );
+}
+
+/** The output `perToken` of a program for the completion of each sequence, in their order. */
+export async function inferPerToken(
+  step: Step<'ppo'>,
+  program: string,
+  sequences: readonly Sequence[],
+): Promise<Float32Array[]> {
+  const limits = limitsOf(step, 'policy');
+  const groups = microBatchesOf([...sequences.keys()], limits.microBatchSize, (i) => [sequences[i]!]).map(
+    (indices) => ({ indices, members: indices.map((i) => sequences[i]!) }),
+  );
+  const batches = groups.map(({ members }) => sequenceBatch(members, shapeOf(members, limits)));
+  const outputs = await step.trainer.infer(program, batches);
+  const numbers: Float32Array[] = [];
+  groups.forEach(({ indices, members }, k) => {
+    bySequence(outputs[k]!.perToken!, members).forEach((perToken, row) => {
+      numbers[indices[row]!] = perToken;
+    });
+  });
+  return numbers;
+}
