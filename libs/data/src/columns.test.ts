@@ -128,9 +128,7 @@ describe('detectFormat', () => {
     ['a prompt of text', [{ ...pair, chosen: [answer], rejected: [other] }], /row 1: chosen: /],
     ['a later row', [pair, pair, { ...pair, rejected: [other] }], /row 3: rejected: rows are conversations/],
     ['one message', [{ ...pair, chosen: answer }], /row 1: chosen: /],
-    ['messages alone', [{ messages: [user, answer] }], /row 1: messages: .*chat template/],
     ['messages of ShareGPT', [{ conversations: [{ from: 'human', value: 'Hi' }] }], /conversations: .*chat/],
-    ['prompts', [{ prompt: [user] }], /row 1: prompt: /],
     ['completions', [{ prompt: [user], completion: [answer] }], /row 1: prompt: /],
     ['rankings', [{ prompt: 'Hi', completions: [[answer], [other]], ranks: [1, 2] }], /row 1: completions: /],
     ['a struct of lists', [{ ...pair, chosen: { role: ['user'], content: ['Hi'] } }], /row 1: chosen: /],
@@ -142,6 +140,33 @@ describe('detectFormat', () => {
         code: 'DATA_NEEDS_CHAT_TEMPLATE',
         message: expect.stringMatching(message),
       }),
+    );
+  });
+
+  it('takes conversations as prompts, without what the assistant said last', () => {
+    const metadata = { difficulty: 3 };
+    const asked = [other, user];
+    expect(detectFormat([{ messages: [...asked, answer, answer], metadata }, { messages: [user] }])).toEqual({
+      kind: 'conversation',
+      rows: [{ messages: asked, metadata }, { messages: [user] }],
+    });
+    expect(detectFormat([{ prompt: asked, messages: [user], metadata: null }])).toEqual({
+      kind: 'conversation',
+      rows: [{ messages: asked }],
+    });
+    expect(detectFormat([{ prompt: 'a', metadata }]).rows).toEqual([{ prompt: 'a', metadata }]);
+  });
+
+  it.each([
+    ['nobody to answer', { messages: [answer] }, /row 1: messages: expected a message to answer, got the/],
+    ['an answer already', { prompt: [user, answer] }, /row 1: prompt: expected a message to answer last/],
+    ['no message', { messages: [] }, /row 1: messages: expected a message at least/],
+    ['parts for a content', { messages: [{ ...user, content: [{}] }] }, /messages\.0\.content: .*got a list/],
+    ['a text for a message', { prompt: [user, 'Hi'] }, /prompt\.1: expected a message {role, content}/],
+    ['a row of text', { prompt: [user] }, /row 2: prompt: expected a list of messages/, { prompt: 'Hi' }],
+  ])('refuses conversations with %s', (_, row, message, next?: object) => {
+    expect(() => detectFormat([row, ...(next ? [next] : [])])).toThrow(
+      expect.objectContaining({ code: 'DATA_ROW_INVALID', message: expect.stringMatching(message) }),
     );
   });
 

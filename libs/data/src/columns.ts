@@ -7,7 +7,12 @@ import { competitionRanks, type PreferencePair, type Ranking } from './preferenc
 export type TextRow = { text: string };
 /** `label` 1 is positive, 0 negative. */
 export type LabelledRow = { text: string; label: 0 | 1 };
-export type PromptRow = { prompt: string };
+/** `metadata` is whatever its writer wants to go along. */
+export type PromptRow = { prompt: string; metadata?: Metadata };
+/** A conversation that lacks the assistant's answer: its last message is of somebody else. */
+export type ConversationRow = { messages: Message[]; metadata?: Metadata };
+type Message = { role: string; content: string };
+type Metadata = Record<string, unknown>;
 export type CompletionRow = { prompt: string; completion: string };
 
 /** A dataset in one of TRL's formats. Rows keep only the columns of their format. */
@@ -15,6 +20,7 @@ export type Dataset =
   | { kind: 'text'; rows: TextRow[] }
   | { kind: 'labelled'; rows: LabelledRow[] }
   | { kind: 'prompt'; rows: PromptRow[] }
+  | { kind: 'conversation'; rows: ConversationRow[] }
   | { kind: 'completion'; rows: CompletionRow[] }
   | { kind: 'preference'; rows: PreferencePair[] }
   | { kind: 'ranking'; rows: Ranking[] };
@@ -23,6 +29,8 @@ interface Format {
   kind: Dataset['kind'];
   /** The columns that make a dataset one of this format: it has them all. */
   columns: readonly string[];
+  /** Whether a dataset of these columns is one of this format, where the columns alone do not tell. */
+  fits?: (rows: readonly unknown[]) => boolean;
   /** Columns where a conversation could stand instead of text. */
   texts: readonly string[];
   schema: z.ZodType<unknown>;
@@ -67,6 +75,17 @@ const numbers = z
 const row = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
   z.object(shape, { error: expecting('an object of columns') });
 
+const messages = z
+  .array(
+    z.object(
+      { role: text.min(1, { error: 'expected the name of a role, got an empty string' }), content: text },
+      { error: expecting('a message {role, content}') },
+    ),
+    { error: expecting('a list of messages {role, content}') },
+  )
+  .min(1, { error: 'expected a message at least, got an empty list' });
+const metadata = z.record(z.string(), z.unknown(), { error: expecting('an object') }).nullish();
+
 const completions = z
   .array(text, { error: expecting('a list of strings') })
   .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
@@ -99,7 +118,25 @@ const FORMATS: readonly Format[] = [
   },
   { kind: 'labelled', columns: ['text', 'label'], texts: [], schema: row({ text, label }) },
   { kind: 'text', columns: ['text'], texts: [], schema: row({ text }) },
-  { kind: 'prompt', columns: ['prompt'], texts: ['prompt'], schema: row({ prompt: text }) },
+  {
+    kind: 'conversation',
+    columns: ['prompt'],
+    fits: (rows) => rows.some((row) => Array.isArray((row as Partial<Record<string, unknown>>)?.prompt)),
+    texts: [],
+    schema: row({ prompt: messages, metadata }).transform(withUnanswered),
+  },
+  {
+    kind: 'prompt',
+    columns: ['prompt'],
+    texts: ['prompt'],
+    schema: row({ prompt: text, metadata }).transform(withoutAbsentMetadata),
+  },
+  {
+    kind: 'conversation',
+    columns: ['messages'],
+    texts: [],
+    schema: row({ messages, metadata }).transform(withoutAnswer),
+  },
 ];
 
 /**
@@ -117,7 +154,9 @@ export function detectFormat(rows: readonly unknown[], options: { source?: strin
     throw new DataError('DATA_EMPTY', `${source}: expected at least one row, but there is none`);
   }
   const present = presentColumns(rows);
-  const format = FORMATS.find(({ columns }) => columns.every((column) => present.has(column)));
+  const format = FORMATS.find(
+    ({ columns, fits }) => columns.every((column) => present.has(column)) && (!fits || fits(rows)),
+  );
   if (format === undefined) throw unknownFormat(source, rows, present);
   const validated = rows.map((row, index) => {
     const where = `${source}: row ${index + 1}`;
@@ -130,6 +169,42 @@ export function detectFormat(rows: readonly unknown[], options: { source?: strin
     throw rowError(where, result.error, format);
   });
   return { kind: format.kind, rows: validated } as Dataset;
+}
+
+type Nullish<T> = T | null | undefined;
+
+function withoutAbsentMetadata<Row extends { metadata?: Nullish<Metadata> }>({ metadata, ...row }: Row) {
+  return { ...row, ...(metadata && { metadata }) };
+}
+
+const isAnswer = (message: Message | undefined): boolean => message?.role === 'assistant';
+
+function withUnanswered(
+  { prompt, metadata }: { prompt: Message[]; metadata?: Nullish<Metadata> },
+  context: z.RefinementCtx,
+): ConversationRow {
+  if (!isAnswer(prompt.at(-1))) return withoutAbsentMetadata({ messages: prompt, metadata });
+  context.addIssue({
+    code: 'custom',
+    path: ['prompt'],
+    message: "expected a message to answer last, got the assistant's own",
+  });
+  return z.NEVER;
+}
+
+/** A whole conversation as a prompt: what the assistant said last is left to be said. */
+function withoutAnswer(
+  { messages, metadata }: { messages: Message[]; metadata?: Nullish<Metadata> },
+  context: z.RefinementCtx,
+): ConversationRow {
+  const asked = messages.slice(0, messages.findLastIndex((message) => !isAnswer(message)) + 1);
+  if (asked.length > 0) return withoutAbsentMetadata({ messages: asked, metadata });
+  context.addIssue({
+    code: 'custom',
+    path: ['messages'],
+    message: "expected a message to answer, got the assistant's own alone",
+  });
+  return z.NEVER;
 }
 
 type ImplicitPair = { chosen: string; rejected: string; margin?: number | undefined };

@@ -33,6 +33,12 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
+const stream = {
+  stream: fc.constantFrom('train' as const, 'evaluation' as const),
+  kind: fc.constantFrom('demonstrations' as const, 'comparisons' as const, 'prompts' as const),
+  split,
+};
+const rows = fc.oneof(fc.array(count, { maxLength: 5 }), fc.record({ from: count, count }));
 const byTag = fc.dictionary(run, fc.string({ maxLength: 200 }), { maxKeys: 4, noNullPrototype: true });
 const metrics = byName(number);
 
@@ -80,15 +86,19 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     { run, config, experiment: run, order: count, tags: byTag },
     { requiredKeys: ['run', 'config'] },
   ),
-  'run.started': fc.record({
-    run,
-    config,
-    steps: fc.integer({ min: 1, max: 1000 }),
-    testItems: count,
-    models: byName(model),
-    artifacts: byName(artifact),
-    from: byName(fc.array(count, { maxLength: 6 })),
-  }),
+  'run.started': fc.record(
+    {
+      run,
+      config,
+      steps: fc.integer({ min: 1, max: 1000 }),
+      streams: fc.array(fc.record({ ...stream, items: count }), { maxLength: 2 }),
+      testItems: count,
+      models: byName(model),
+      artifacts: byName(artifact),
+      from: byName(fc.array(count, { maxLength: 6 })),
+    },
+    { requiredKeys: ['run', 'config', 'steps', 'testItems', 'models', 'artifacts', 'from'] },
+  ),
   'run.archived': fc.record({
     run,
     archive: artifact,
@@ -111,6 +121,17 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'run.completed': fc.record({ run, steps: count, policyVersion: count }),
   'run.failed': fc.record({ run, cause }),
   'run.cancelled': fc.record({ run, reason: text }),
+  'step.issued': fc.record({
+    run,
+    step: count,
+    streams: fc.array(
+      fc.record(
+        { ...stream, rows, samples: fc.integer({ min: 1, max: 64 }), minPolicyVersion: count },
+        { requiredKeys: ['stream', 'kind', 'split', 'rows'] },
+      ),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
   'prompt.issued': and(
     prompt,
     fc.record({

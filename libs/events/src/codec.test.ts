@@ -67,6 +67,7 @@ describe('events of every type', () => {
           'checkpoint',
           'published',
           'applied',
+          ...(type === 'run.started' ? ['streams'] : []),
           'role',
           'messages',
           'experiment',

@@ -81,7 +81,7 @@ export const Metadata = z.record(z.string(), z.unknown());
 /** A turn of a conversation, in the terms of chat templates. */
 export const Message = z.object({
   role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
-  content: Text,
+  content: z.string(),
 });
 export type Message = z.output<typeof Message>;
 
@@ -139,3 +139,38 @@ export const StepStamp = z.object({ run: RunId, step: Step });
 
 /** Next offsets to read, by topic and then partition. */
 export const LogPositions = z.record(z.string(), z.array(z.int().min(0)));
+
+/** What a step draws items from: one part of the run's data, by the part that they have in the step. */
+export const StreamName = z
+  .enum(['train', 'evaluation'])
+  .describe(
+    'train items are what a step learns from or, in a sampling run, samples; evaluation items are held out, and measured',
+  );
+export type StreamName = z.output<typeof StreamName>;
+
+const stream = {
+  stream: StreamName,
+  kind: z.enum(['demonstrations', 'comparisons', 'prompts']).describe('the topic of the items'),
+  split: Split,
+};
+
+/** A stream of a run. */
+export const RunStream = z.object({
+  ...stream,
+  items: z.int().min(0).describe('that the run has to draw from'),
+});
+export type RunStream = z.output<typeof RunStream>;
+
+/** A stream of a step. */
+export const StepStream = z.object({
+  ...stream,
+  rows: z
+    .union([
+      z.array(z.int().min(0)),
+      z.object({ from: z.int().min(0), count: z.int().min(0) }).describe('so many in a row'),
+    ])
+    .describe("places of the items among the run's items of the split, from 0"),
+  samples: z.int().min(1).optional().describe('rollouts of each prompt'),
+  minPolicyVersion: PolicyVersion.optional().describe('the oldest version that may answer the prompts'),
+});
+export type StepStream = z.output<typeof StepStream>;

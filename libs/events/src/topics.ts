@@ -20,10 +20,12 @@ import {
   ModelRef,
   PolicyVersion,
   RunId,
+  RunStream,
   Sampling,
   Split,
   Step,
   StepStamp,
+  StepStream,
   Tags,
   Text,
   Tokens,
@@ -73,7 +75,13 @@ const runs = defineTopic({
         run: RunId,
         config: Config,
         steps: z.int().min(1).describe('training steps'),
-        testItems: z.int().min(0).describe('held-out items, evaluated in one more step'),
+        streams: z
+          .array(RunStream)
+          .optional()
+          .describe(
+            'what its steps draw from. A run without them is of an earlier build: it lists no steps, and its held-out items are evaluated in one more step',
+          ),
+        testItems: z.int().min(0).describe('held-out items that are evaluated'),
         models: z.record(z.string(), ModelRef).describe('the models that it uses, by role'),
         artifacts: z
           .record(z.string(), ArtifactRef)
@@ -153,6 +161,22 @@ const runs = defineTopic({
   ],
 });
 
+const steps = defineTopic({
+  name: 'steps',
+  description: 'What each step of a run is made of',
+  key: (data) => data.run,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'step.issued',
+      1,
+      'These are the items of the step. Their ids follow: run/step/index, counted through the streams in their order',
+      StepStamp.extend({ streams: z.array(StepStream).min(1) }),
+    ),
+  ],
+});
 const SamplingRole = z
   .string()
   .min(1)
@@ -454,8 +478,12 @@ const trainingMetrics = defineTopic({
         policyVersion: PolicyVersion.describe('after the step'),
         published: ModelRef.optional().describe('the policy version that was published with the step'),
         results: ArtifactRef.optional().describe('a parquet file of what the step computed of each item'),
-        split: Split.describe('test: an evaluation after the last training step'),
-        metrics: z.record(z.string(), z.number()),
+        split: Split.describe(
+          'test: a step of an earlier build, which evaluates after the last training step',
+        ),
+        metrics: z
+          .record(z.string(), z.number())
+          .describe('eval/ begins the names of what held-out items gave'),
       }),
       { 1: stepCompleted1 },
     ),
@@ -489,6 +517,7 @@ const deadLetters = defineTopic({
 /** The registry: every topic there is. */
 export const topics = {
   runs,
+  steps,
   prompts,
   rollouts,
   rewards,
@@ -507,6 +536,7 @@ export type TopicName = keyof typeof topics;
 /** Topics whose events are those of runs: a run that has ended is archived with its events of all of them. */
 export const archivedTopics = [
   'runs',
+  'steps',
   'prompts',
   'rollouts',
   'rewards',

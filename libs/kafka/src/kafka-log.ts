@@ -37,8 +37,10 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
   const direct = openWire(settings);
   /** For fetches that wait for records: later requests on the same connection would wait, too. */
   const waiting = openWire(settings);
+  /** For what is published: reads and commits of other parts of the process would delay it on their connection. */
+  const writing = openWire(settings);
   const feed = createFeed({ direct, waiting, deadlineMs: settings.deadlineMs });
-  const publisher = createPublisher(direct, settings);
+  const publisher = createPublisher(writing, settings);
   const { metadataMaxAgeMs, deadlineMs, replication } = settings;
 
   async function checkTopics(topics: readonly string[]): Promise<void> {
@@ -56,7 +58,7 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
 
     publish: (records) => publisher.publish(records),
 
-    openProducer: (id) => openTransactional(direct, id, settings),
+    openProducer: (id) => openTransactional(writing, id, settings),
 
     async join(options) {
       await checkTopics(options.topics);
@@ -91,6 +93,7 @@ function kafkaAdapter(settings: KafkaSettings): LogAdapter & { connect(): Promis
     async close() {
       feed.close();
       direct.close();
+      writing.close();
       waiting.close();
     },
   };

@@ -18,7 +18,8 @@ describe('methods', () => {
       const [example] = methods[name].config.meta()!.examples as object[];
       expect(RunConfig.parse(example)).toMatchObject({ method: name });
       const required = settingsByMethod()[name].filter(
-        ({ required, path }) => required && !path.includes('.'),
+        // Steps or epochs are required.
+        ({ required, path }) => (required || path === 'steps') && !path.includes('.'),
       );
       expect(Object.keys(example!).sort()).toEqual(required.map(({ path }) => path).sort());
     },

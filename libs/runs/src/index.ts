@@ -1,5 +1,6 @@
 export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
+export { earlierStreams } from './earlier-steps.js';
 export { isMistake, RunError, type RunErrorCode } from './errors.js';
 export {
   Experiment,
@@ -40,6 +41,7 @@ export type {
   Plan,
   PromptsSpec,
   ShownMetric,
+  StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
 export {
@@ -80,6 +82,7 @@ export {
   readRuns,
   runStatuses,
   startedRun,
+  stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
 export type { Setting } from './settings.js';
@@ -97,14 +100,16 @@ export {
   withPath,
 } from './sources.js';
 export {
+  type IssuedStep,
   type Item,
-  itemsOf,
+  idsOf,
   type Joined,
   joined,
   loggedBy,
-  minPolicyVersion,
   replayed,
-  stepsOf,
+  rowsOf,
+  type StreamIds,
+  trainingSteps,
 } from './steps.js';
 export {
   applyVersion,

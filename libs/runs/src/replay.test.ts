@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
 import type { ConfigOf } from './methods/index.js';
-import { type Change, replayConfig, replayExtent, reproduces } from './replay.js';
+import { type Change, type ReplaySource, replayConfig, replayExtent, reproduces } from './replay.js';
 import { parseRunConfig, type RunConfig, type RunConfigInput } from './run-config.js';
-import { itemsOf } from './steps.js';
+import { loggedBy } from './steps.js';
 
 const ppo = parseRunConfig({
   run: 'ppo',
@@ -48,7 +48,7 @@ describe('the configuration of a replay', () => {
   it('of a replay names the run that logged the events', () => {
     const once = replayConfig(ppo, 'once', [['ppo.klCoef', 0.1]]);
     expect(replayConfig(once, 'twice')).toEqual({ ...once, run: 'twice', replay: 'ppo' });
-    expect(itemsOf(replayConfig(once, 'twice'), 3, 0)).toEqual(itemsOf(ppo, 3, 0));
+    expect(loggedBy(replayConfig(once, 'twice'))).toBe('ppo');
   });
 
   it.each<[string, Change, RegExp]>([
@@ -88,12 +88,12 @@ describe('how far a replay goes', () => {
   const extent = (
     source: RunConfig,
     change: Partial<RunConfigInput>,
-    { completed, testItems = 0 }: { completed: number; testItems?: number },
+    logged: Pick<ReplaySource, 'completed'> & Partial<ReplaySource>,
   ) =>
     replayExtent(parseRunConfig({ ...source, run: 'again', replay: source.run, ...change }), {
       config: source,
-      testItems,
-      completed,
+      testItems: 0,
+      ...logged,
     });
 
   it('is as far as the run came', () => {
@@ -102,7 +102,17 @@ describe('how far a replay goes', () => {
     expect(extent(dpo, {}, { completed: 11, testItems: 5 })).toEqual({ steps: 10, testItems: 5 });
   });
 
-  it('evaluates no held-out items that the run itself did not come to, or that came after other steps', () => {
+  it('measures what the steps that were logged list', () => {
+    const streams = [
+      { stream: 'train', kind: 'comparisons', split: 'train', items: 9 },
+      { stream: 'evaluation', kind: 'comparisons', split: 'test', items: 5 },
+    ] as const;
+    const logged = { streams: [...streams], testItems: 5 };
+    expect(extent(dpo, {}, { completed: 10, ...logged })).toEqual({ steps: 10, ...logged });
+    expect(extent(dpo, { steps: 3 }, { completed: 10, ...logged })).toEqual({ steps: 3, ...logged });
+  });
+
+  it('of an earlier build evaluates no held-out items that the run itself did not come to, or that came after other steps', () => {
     expect(extent(dpo, {}, { completed: 10, testItems: 5 })).toEqual({ steps: 10, testItems: 0 });
     expect(extent(dpo, { steps: 3 }, { completed: 11, testItems: 5 })).toEqual({ steps: 3, testItems: 0 });
   });

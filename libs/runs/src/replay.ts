@@ -1,5 +1,5 @@
 /** A replay trains again on the events that another run logged, with the same hyperparameters or with others. */
-import type { TopicEvent } from '@rlhf-streams/events';
+import type { RunStream, TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
 import { specOf } from './methods/index.js';
 import { onlyMeasures } from './named-models.js';
@@ -13,8 +13,11 @@ export type Change = readonly [path: string, value: unknown];
 /** The run that is replayed. */
 export interface ReplaySource {
   readonly config: RunConfig;
+  /** Training steps that it was to have. */
+  readonly steps?: number | undefined;
+  readonly streams?: readonly RunStream[] | undefined;
   readonly testItems: number;
-  /** Completed steps, including the one that evaluates held-out items. */
+  /** Completed steps, including the one in which an earlier build evaluated held-out items. */
   readonly completed: number;
 }
 
@@ -22,6 +25,8 @@ export interface ReplaySource {
 export interface ReplayExtent {
   /** Training steps. */
   readonly steps: number;
+  /** Absent where an earlier build started the run: then the replay has its form. */
+  readonly streams?: RunStream[];
   readonly testItems: number;
 }
 
@@ -30,7 +35,7 @@ const NAMES = ['run', 'replay'];
 /** Settings that change no number that is computed. */
 const KEEPING = ['checkpointEvery', 'stallTimeoutMs'];
 /** Settings of how a run learns, besides its optimizer and the hyperparameters of its method. */
-const LEARNING = ['steps', 'microBatchSize', ...KEEPING];
+const LEARNING = ['steps', 'epochs', 'microBatchSize', ...KEEPING];
 
 /**
  * The configuration of a replay: that of its run, with changes. A replay of a replay reads the events of the first run.
@@ -41,7 +46,11 @@ export function replayConfig(source: RunConfig, run: string, changes: readonly C
   if (onlyMeasures(source)) {
     throw unfit(`expected a run that trains, got ${source.run}, which samples: there is nothing to replay`);
   }
-  const changed = changes.reduce<unknown>((json, [path, value]) => set(json, path.split('.'), value), source);
+  // A replay may stop early: then its steps stand for the epochs of its run.
+  const setsSteps = changes.some(([path]) => path === 'steps');
+  const { epochs: _, ...counted } = source;
+  const from: unknown = setsSteps ? counted : source;
+  const changed = changes.reduce<unknown>((json, [path, value]) => set(json, path.split('.'), value), from);
   return parseRunConfig({ ...(changed as object), run, replay: replayed(source) ?? source.run });
 }
 
@@ -50,9 +59,9 @@ export function replayConfig(source: RunConfig, run: string, changes: readonly C
  * @throws RunError TRAINING_REPLAY_UNFIT when it asks for what was never logged: other items, other samples, more steps.
  */
 export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExtent {
-  const { run, steps } = source.config;
+  const { run } = source.config;
   const { hyperparameters, data } = specOf(source.config);
-  const logged = Math.min(steps, source.completed);
+  const logged = Math.min(source.steps ?? source.config.steps!, source.completed);
   if (logged === 0) throw unfit(`expected run ${run} to have completed a step, got none to replay`);
   const free = [...LEARNING, 'optimizer', ...(hyperparameters ? [hyperparameters] : [])];
   const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
@@ -65,13 +74,17 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,
     );
   }
-  if (config.steps !== steps && config.steps > logged) {
+  const { steps, epochs } = config;
+  const isWhole = steps === source.config.steps && epochs === source.config.epochs;
+  if (!isWhole && !(steps !== undefined && steps <= logged)) {
     throw unfit(
-      `expected steps to be at most ${logged}, as many as run ${run} completed, got ${config.steps}`,
+      `expected steps to be at most ${logged}, as many as run ${run} completed, got ${steps === undefined ? `epochs: ${epochs}` : steps}`,
     );
   }
-  const evaluates = config.steps === steps && source.completed > steps;
-  return { steps: Math.min(config.steps, logged), testItems: evaluates ? source.testItems : 0 };
+  const extent = isWhole ? logged : steps!;
+  if (source.streams) return { steps: extent, streams: [...source.streams], testItems: source.testItems };
+  const evaluates = isWhole && source.completed > logged;
+  return { steps: extent, testItems: evaluates ? source.testItems : 0 };
 }
 
 /**
@@ -81,7 +94,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
   differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
 
-/** Steps that a run completed, including the one that evaluates held-out items. */
+/** Steps that a run completed, including the one in which an earlier build evaluated held-out items. */
 export async function stepsCompleted(
   events: AsyncIterable<Pick<TopicEvent<'training-metrics'>, 'data'>>,
   run: string,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
 import { parseRunConfig, runConfigMistakes, runsBuiltOn, settingsByMethod } from './run-config.js';
+import { trainingSteps } from './steps.js';
 
 const least = {
   sft: { run: 'r', method: 'sft', steps: 5, model: 'm', data: 'd' },
@@ -138,11 +139,7 @@ describe('a mistake', () => {
       { ...least.ppo, scorers: ['run:A B'] },
       "scorers[0]: expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit, got 'run:A B'",
     ],
-    [
-      'a missing key',
-      { ...least.sft, steps: undefined },
-      'steps: expected integer from 1 to 1000000, got nothing',
-    ],
+    ['a missing key', { ...least.sft, steps: undefined }, 'steps: expected steps or epochs, got neither'],
     ['a wrong type', { ...least.sft, steps: '5' }, "steps: expected integer from 1 to 1000000, got '5'"],
     ['a fraction', { ...least.sft, batchSize: 1.5 }, 'batchSize: expected integer from 1 to 65536, got 1.5'],
     ['too small', { ...least.sft, steps: 0 }, 'steps: expected integer from 1 to 1000000, got 0'],
@@ -374,5 +371,40 @@ describe('the runs that a run is built on', () => {
     expect(runsBuiltOn(parseRunConfig(config)).sort()).toEqual(['a', 'b', 'c']);
     expect(runsBuiltOn(parseRunConfig({ ...least.sft, model: 'run:a', replay: 'q' }))).toEqual(['q']);
     expect(runsBuiltOn(parseRunConfig(least.dpo))).toEqual([]);
+  });
+});
+
+describe('settings together', () => {
+  const base = { run: 'r', method: 'sft', model: 'm', data: 'd' };
+  const said = (change: object) =>
+    runConfigMistakes({ ...base, ...change }).map(({ path, message }) => `${path.join('.')}: ${message}`);
+  it('are steps or epochs', () => {
+    expect(said({ steps: 3 })).toEqual([]);
+    expect(said({ epochs: 0.5 })).toEqual([]);
+    expect(said({})).toEqual(['steps: expected steps or epochs, got neither']);
+    expect(said({ steps: 3, epochs: 2 })).toEqual([
+      'epochs: expected steps or epochs, got both: steps: 3 and epochs: 2',
+    ]);
+  });
+  it('hold items out for evaluations that are asked for', () => {
+    expect(said({ steps: 3, evaluateEvery: 2, testFraction: 0.1 })).toEqual([]);
+    expect(said({ steps: 3, evaluateEvery: 2 })).toEqual([
+      'evaluateEvery: expected items to be held out for it, got testFraction: 0',
+    ]);
+  });
+});
+
+describe('the number of training steps', () => {
+  const counted = { run: 'r', method: 'sft', model: 'm', data: 'd', batchSize: 10 };
+  it.each([
+    [{ steps: 7 }, 7],
+    [{ epochs: 1 }, 4],
+    [{ epochs: 0.1 }, 1],
+    [{ epochs: 3 }, 11],
+  ])('of %j over 35 items in batches of 10 is %i', (length, steps) => {
+    expect(trainingSteps(parseRunConfig({ ...counted, ...length }), 35)).toBe(steps);
+  });
+  it('may not exceed what a run may have', () => {
+    expect(() => trainingSteps(parseRunConfig({ ...counted, epochs: 1e6 }), 35)).toThrow('3500000');
   });
 });

@@ -1,5 +1,6 @@
 /** A run's configuration: its schema, what it names, and what is wrong with one. */
 import { z } from 'zod';
+import { combinationMistakes } from './combinations.js';
 import { RunError } from './errors.js';
 import { type RunConfig as Config, type ConfigSchema, type MethodName, methods } from './methods/index.js';
 import { explainMistakes, inWords, type Mistake, UNEXPLAINED } from './mistakes.js';
@@ -36,13 +37,14 @@ export function runsBuiltOn(config: RunConfig): string[] {
 export function runConfigMistakes(json: unknown): Mistake[] {
   const result = RunConfig.safeParse(json, { error: () => UNEXPLAINED });
   if (!result.success) return explainMistakes(result.error.issues, json, settingsByMethod());
-  return namedSources(result.data)
+  const circular = namedSources(result.data)
     .filter(({ source }) => source.from === 'run' && source.run === result.data.run)
     .map(({ path, text }) => ({
       path: [...path],
       message: `expected another run than this one, which has nothing yet, got '${text}'`,
       code: 'custom',
     }));
+  return [...combinationMistakes(result.data), ...circular];
 }
 
 /** @throws RunError TRAINING_CONFIG_INVALID naming every mistake by its path, what was expected and what came. */

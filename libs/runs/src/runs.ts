@@ -8,9 +8,11 @@ import {
   type DataFor,
   type ModelRecord,
   type ModelRef,
+  type RunStream,
   type Tags,
   type TopicEvent,
 } from '@rlhf-streams/events';
+import { earlierSteps } from './earlier-steps.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 import { sameRun } from './same-run.js';
 
@@ -42,6 +44,9 @@ export interface RunView {
   readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
+  /** What its steps draw from, from `run.started` on; absent of a run that an earlier build started. */
+  readonly streams?: readonly RunStream[];
+  /** Held-out items that are evaluated. */
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
@@ -92,6 +97,15 @@ export const isArchived = (view: Pick<RunView, 'status' | 'end' | 'archive'>): b
   view.archive !== undefined &&
   view.end !== undefined &&
   (view.archive.until.runs?.[view.end.partition] ?? 0) > view.end.offset;
+
+/** The number of steps of a run; undefined as long as nobody has counted its items. */
+export const stepsOf = ({
+  config,
+  steps = config?.steps,
+  streams,
+  testItems,
+}: Pick<RunView, 'config' | 'steps' | 'streams' | 'testItems'>): number | undefined =>
+  streams || steps === undefined ? steps : earlierSteps(steps, testItems);
 
 /** Whether a run ended before it was started: it was refused, or cancelled in time. It may be requested again. */
 export const neverStarted = (view: Pick<RunView, 'status' | 'artifacts'>): boolean =>
@@ -218,6 +232,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         artifacts: event.data.artifacts,
         ...(event.data.described && { described: event.data.described }),
         steps: event.data.steps,
+        ...(event.data.streams && { streams: event.data.streams }),
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),

@@ -1,8 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { earlierStreams } from './earlier-steps.js';
 import { specOf } from './methods/index.js';
-import { parseRunConfig } from './run-config.js';
-import { itemsOf, minPolicyVersion, stepsOf } from './steps.js';
+import { parseRunConfig, type RunConfig } from './run-config.js';
+import { stepsOf } from './runs.js';
+import { type IssuedStep, idsOf, rowsOf } from './steps.js';
 
 const common = { run: 'r', steps: 3, model: 'm' };
 const sft = parseRunConfig({
@@ -53,7 +54,8 @@ describe('the spec of a run', () => {
 
   it('of ppo joins rollouts, scores and log-probs, and publishes every step', () => {
     expect(specOf(ppoOf({ maxStaleness: 2 }))).toMatchObject({
-      data: { kind: 'prompts', split: 'train', samples: 3 },
+      data: { kind: 'prompts' },
+      streams: [{ name: 'train', split: 'train', draws: { batch: 2 }, samples: 3 }],
       joins: ['rollouts', 'rewards', 'reference-logprobs'],
       ahead: 2,
       onPolicy: true,
@@ -66,58 +68,67 @@ describe('the spec of a run', () => {
     expect(specOf(sampleOf()).joins).toEqual(['rollouts']);
     expect(specOf(sampleOf({ scorers: ['gold:d'] })).joins).toEqual(['rollouts', 'rewards']);
     expect(specOf(sampleOf({ reference: 'm' })).joins).toEqual(['rollouts', 'reference-logprobs']);
-    expect(specOf(sampleOf({ testPrompts: true })).data).toMatchObject({ kind: 'prompts', split: 'test' });
+    expect(specOf(sampleOf({ testPrompts: true })).streams).toMatchObject([{ name: 'train', split: 'test' }]);
   });
 });
 
 describe('the items of a step', () => {
-  it('are a batch, then the held-out items', () => {
-    expect(itemsOf(sft, 2, 5)).toEqual(['r/2/0', 'r/2/1']);
-    expect(itemsOf(sft, 3, 3)).toEqual(['r/3/0', 'r/3/1', 'r/3/2']);
-    expect(itemsOf(sft, 3, 0)).toEqual([]);
-  });
+  const step: IssuedStep = {
+    run: 'r',
+    step: 2,
+    streams: [
+      { stream: 'train', kind: 'prompts', split: 'train', rows: [9, 4], samples: 2 },
+      { stream: 'evaluation', kind: 'prompts', split: 'test', rows: { from: 3, count: 2 } },
+    ],
+  };
 
-  it('are the samples of its prompts, where it samples', () => {
-    expect(itemsOf(ppoOf(), 1, 0)).toEqual([
-      'r/1/0/0',
-      'r/1/0/1',
-      'r/1/0/2',
-      'r/1/1/0',
-      'r/1/1/1',
-      'r/1/1/2',
+  it('are counted through its streams, and are the samples of prompts', () => {
+    expect(idsOf(step)).toEqual([
+      {
+        stream: 'train',
+        issued: ['r/2/0', 'r/2/1'],
+        items: ['r/2/0/0', 'r/2/0/1', 'r/2/1/0', 'r/2/1/1'],
+      },
+      { stream: 'evaluation', issued: ['r/2/2', 'r/2/3'], items: ['r/2/2/0', 'r/2/3/0'] },
     ]);
   });
 
-  it('are in the order of prompts, then samples, as numbers, each once', () => {
-    const sizes = fc.integer({ min: 1, max: 30 });
-    fc.assert(
-      fc.property(sizes, sizes, (batchSize, samplesPerPrompt) => {
-        const ids = itemsOf(ppoOf({ batchSize, samplesPerPrompt }), 2, 0);
-        expect(new Set(ids).size).toBe(batchSize * samplesPerPrompt);
-        const [first, ...others] = ids.map((id) => id.split('/').slice(2).map(Number));
-        others.reduce(([prompt, sample], [nextPrompt, nextSample]) => {
-          const isNext = sample! + 1 < samplesPerPrompt ? [prompt, sample! + 1] : [prompt! + 1, 0];
-          expect([nextPrompt, nextSample]).toEqual(isNext);
-          return [nextPrompt!, nextSample!];
-        }, first!);
-      }),
-    );
+  it('are what is issued, where nothing samples', () => {
+    const streams = step.streams.map(({ samples: _, ...stream }) => ({
+      ...stream,
+      kind: 'comparisons' as const,
+    }));
+    expect(idsOf({ ...step, streams }).map(({ items }) => items)).toEqual([
+      ['r/2/0', 'r/2/1'],
+      ['r/2/2', 'r/2/3'],
+    ]);
   });
 
-  it('come in one step more where some are held out', () => {
-    expect([stepsOf(sft, 0), stepsOf(sft, 1)]).toEqual([3, 4]);
-  });
-});
-
-describe('the oldest policy that may generate the prompts of a step', () => {
-  it('is at most maxStaleness versions behind', () => {
-    const oldest = (maxStaleness: number) =>
-      [0, 1, 2, 3].map((step) => minPolicyVersion(ppoOf({ maxStaleness }), step));
-    expect(oldest(0)).toEqual([0, 1, 2, 3]);
-    expect(oldest(2)).toEqual([0, 0, 0, 1]);
+  it('are of the rows that are listed, or so many in a row', () => {
+    expect(step.streams.map(rowsOf)).toEqual([
+      [9, 4],
+      [3, 4],
+    ]);
   });
 
-  it('is the first where the policy does not change', () => {
-    expect([0, 1, 2].map((step) => minPolicyVersion(sampleOf(), step))).toEqual([0, 0, 0]);
+  it('of an earlier build are a batch, and the held-out items in one more step', () => {
+    const extent = { steps: 3, testItems: 2 };
+    const ids = (config: RunConfig, step: number) =>
+      idsOf({ run: 'r', step, streams: earlierStreams(config, extent, step) }).map(({ stream, items }) => [
+        stream,
+        items,
+      ]);
+    expect(ids(sft, 2)).toEqual([['train', ['r/2/0', 'r/2/1']]]);
+    expect(ids(sft, 3)).toEqual([['evaluation', ['r/3/0', 'r/3/1']]]);
+    expect(ids(ppoOf(), 1)).toEqual([
+      ['train', ['r/1/0/0', 'r/1/0/1', 'r/1/0/2', 'r/1/1/0', 'r/1/1/1', 'r/1/1/2']],
+    ]);
+    const view = { config: sft, ...extent };
+    const streams = [
+      { stream: 'train' as const, kind: 'demonstrations' as const, split: 'train' as const, items: 9 },
+    ];
+    expect([stepsOf(view), stepsOf({ ...view, testItems: 0 }), stepsOf({ ...view, streams })]).toEqual([
+      4, 3, 3,
+    ]);
   });
 });

@@ -1,7 +1,8 @@
-/** The items of a step and the number of steps, as every service counts them. */
-import { type DataFor, itemId, rolloutId } from '@rlhf-streams/events';
+/** The items of a step, as it was issued and as they are joined. */
+import { type DataFor, itemId, rolloutId, type StepStream, type StreamName } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
-import { type RunConfig, specOf } from './methods/index.js';
+import { MOST_STEPS } from './methods/every-run.js';
+import type { RunConfig } from './methods/index.js';
 
 /** The run whose events a replay trains on. */
 export const replayed = (config: RunConfig): string | undefined =>
@@ -11,30 +12,49 @@ export const replayed = (config: RunConfig): string | undefined =>
 export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
 
 /**
- * Ids of the items a step is made of, in the order they are computed. Step `config.steps`, after the last training
- * step, evaluates the `testItems` held-out items.
+ * The number of training steps: as configured, or as many as so many epochs over `items` take.
+ * @throws RunError TRAINING_CONFIG_INVALID for more than a run may have.
  */
-export function itemsOf(config: RunConfig, step: number, testItems: number): string[] {
-  const count = step < config.steps ? config.batchSize : testItems;
-  const ids = Array.from({ length: count }, (_, index) => itemId(loggedBy(config), step, index));
-  const { data } = specOf(config);
-  if (data.kind !== 'prompts') return ids;
-  return ids.flatMap((prompt) =>
-    Array.from({ length: data.samples }, (_, sample) => rolloutId(prompt, sample)),
+export function trainingSteps(
+  { steps, epochs, batchSize }: Pick<RunConfig, 'steps' | 'epochs' | 'batchSize'>,
+  items: number,
+): number {
+  if (steps !== undefined) return steps;
+  // The product of a fraction, such as .1, may come out above a whole number that it is.
+  const count = Math.max(1, Math.ceil((epochs! * items) / batchSize - 1e-9));
+  if (count <= MOST_STEPS) return count;
+  throw new RunError(
+    'TRAINING_CONFIG_INVALID',
+    `expected epochs to take at most ${MOST_STEPS} steps, got ${count}: ${epochs} passes over ${items} items in batches of ${batchSize}`,
   );
 }
 
-/**
- * Training steps, and one more where there are held-out items. `steps` are the training steps as `run.started` says
- * them: a replay of a run that ended early has fewer than its configuration.
- */
-export const stepsOf = (config: RunConfig, testItems: number, steps = config.steps): number =>
-  steps + (testItems > 0 ? 1 : 0);
+export type IssuedStep = DataFor<'step.issued'>;
 
-/** The oldest policy version that may generate the prompts of a step: the staleness bound. */
-export function minPolicyVersion(config: RunConfig, step: number): number {
-  const { onPolicy, ahead } = specOf(config);
-  return onPolicy ? Math.max(0, step - ahead) : 0;
+/** Places of a stream's items among those of its split. */
+export const rowsOf = ({ rows }: Pick<StepStream, 'rows'>): readonly number[] =>
+  'from' in rows ? Array.from({ length: rows.count }, (_, index) => rows.from + index) : rows;
+
+/** What a stream brings to a step. */
+export interface StreamIds {
+  readonly stream: StreamName;
+  /** Of what was issued, one for each row: demonstrations, comparisons or prompts. */
+  readonly issued: readonly string[];
+  /** Of the items that are computed: the same, or the rollouts of the prompts. */
+  readonly items: readonly string[];
+}
+
+/** Ids of the items of a step, in the order in which they are computed. They follow from the event alone. */
+export function idsOf({ run, step, streams }: IssuedStep): StreamIds[] {
+  let index = 0;
+  return streams.map((stream) => {
+    const issued = rowsOf(stream).map(() => itemId(run, step, index++));
+    const { samples = 1 } = stream;
+    const rollouts = (prompt: string) =>
+      Array.from({ length: samples }, (_, sample) => rolloutId(prompt, sample));
+    const items = stream.kind === 'prompts' ? issued.flatMap(rollouts) : issued;
+    return { stream: stream.stream, issued, items };
+  });
 }
 
 /** The events of one item of a step, joined by its id. */

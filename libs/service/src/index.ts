@@ -32,6 +32,6 @@ export { kafkaSettings } from './storage/kafka.js';
 export { artifactSettings, openArtifacts } from './storage/open-artifacts.js';
 export { type LogAdapterModule, logSettings, openLog } from './storage/open-log.js';
 export type { TemporaryFolders } from './storage/temporary.js';
-export { topicSettings, topicSpecsFor } from './storage/topic-specs.js';
+export { runRetention, topicSettings, topicSpecsFor } from './storage/topic-specs.js';
 export { createLogger, type LoggerOptions, type LogLevel } from './telemetry/logger.js';
 export type { Telemetry } from './telemetry/port.js';

@@ -72,7 +72,8 @@ export interface StatefulProgram {
 
 /**
  * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
- * map those that lie in a file, so that all threads and processes share them; what it cannot map, it reads.
+ * keep the buffers themselves, which must not change afterwards. Those that lie in a file it may map, so that all threads
+ * and processes share them; what it cannot map, it reads.
  */
 export type Frozen = {
   /** Names the values: equal hashes are equal values. */
@@ -93,13 +94,16 @@ export interface Workspace {
    * known beats several: an engine may have to begin a new session for what comes later.
    */
   add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
-  /** Host to device: tensors of the state, by name; the values are copied. What was never loaded is 0. */
+  /**
+   * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
+   * Calls made before it see what was there before, those made after it what was loaded.
+   */
   load(values: Buffers): Promise<void>;
   /** Device to host, in new buffers or in those of `into`. */
   read(names: readonly string[], into?: Buffers): Promise<Buffers>;
   /**
    * Feeds in, `outputs` out, in new buffers. A call sees the effects of all calls made before it. A call that fails
-   * changes nothing.
+   * changes nothing. The feeds must not change until it ends.
    * @throws TensorError TENSOR_BAD_INPUT when the feeds are not what the program takes; TENSOR_UNKNOWN_PROGRAM.
    */
   run(program: string, feeds: Buffers): Promise<Buffers>;

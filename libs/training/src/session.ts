@@ -29,6 +29,8 @@ export interface Session {
   readonly step: number;
   /** Computes the next training step. */
   update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
+  /** From the next step on the run has so many steps: its learning rates follow that. */
+  extend(steps: number): void;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
   /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
@@ -41,6 +43,8 @@ export interface Session {
 
 export interface SessionOptions {
   readonly config: RunConfig;
+  /** Number of its training steps. Default: as configured, of a run that does not count epochs. */
+  readonly steps?: number | undefined;
   /** Folders of the models that the run starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
@@ -90,7 +94,9 @@ export async function openSession(
 
   let step = restored?.checkpoint.step ?? 0;
   let carry: Carry = restored?.checkpoint.memory ?? method.start(config);
-  const current = () => ({ config, step, trainer, carry }) as Step<typeof config.method>;
+  let steps = options.steps ?? config.steps!;
+  const current = () =>
+    ({ config: { ...config, steps }, step, trainer, carry }) as Step<typeof config.method>;
   const main = trains[0]!.role;
 
   const session: Session = {
@@ -102,6 +108,9 @@ export async function openSession(
       carry = carried;
       step++;
       return result;
+    },
+    extend: (count) => {
+      steps = count;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
     savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
@@ -143,6 +152,7 @@ function measuring(config: RunConfig): Session {
       step++;
       return result;
     },
+    extend: () => {},
     evaluate: async () => ({}),
     savePublished: nothing,
     saveCheckpoint: nothing,

@@ -3,4 +3,5 @@ export { type Platform, type PlatformOptions, startPlatform } from './place/plat
 export { type Processes, type ProcessesOptions, startProcesses } from './place/processes.js';
 export type { ServiceName } from './place/services.js';
 export type { Supervised } from './place/supervised.js';
-export { followRun, type RunObserver, requestRun } from './runs/follow-run.js';
+export { followRun, type RunObserver } from './runs/follow-run.js';
+export { requestExperiment, requestRun } from './runs/request-run.js';

@@ -1,13 +1,13 @@
 /** Conducts one run from its request to its end. */
 
 import type { Projection } from '@rlhf-streams/bus';
-import type { TopicName } from '@rlhf-streams/events';
-import { hasEnded, RunError, type RunView, readRuns, stepsOf } from '@rlhf-streams/runs';
+import type { StepStream, TopicName } from '@rlhf-streams/events';
+import { hasEnded, type IssuedStep, RunError, type RunView, readRuns, stepsOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
 import { readItems } from './read-items.js';
-import { issuable, stepEvents } from './steps.js';
+import { isAnswerable, issuable, itemEvents, planStep, type StartedRun } from './steps.js';
 
 /** How far a run has come, as `training-metrics` shows it. */
 export interface RunProgress {
@@ -22,6 +22,8 @@ export interface ConductDependencies extends Omit<PrepareDependencies, 'context'
 
 /** The topics that hold events of a run. `run.started` records their ends: services read the run's events from there on. */
 const RUN_TOPICS = [
+  'steps',
+  'prompts',
   'demonstrations',
   'comparisons',
   'rollouts',
@@ -33,7 +35,8 @@ const RUN_TOPICS = [
 
 /**
  * Issues the steps of a run until it is completed. After a restart or a change of owner it goes on from the log: completed
- * steps are counted from `training-metrics`, and steps under way are issued again, which is harmless as ids are the same.
+ * steps are counted from `training-metrics`, and the items of steps under way are issued again, as `step.issued` lists
+ * them, which is harmless as ids are the same.
  */
 export async function conduct(
   dependencies: ConductDependencies,
@@ -48,16 +51,29 @@ export async function conduct(
     if (hasEnded(logged)) return;
     if (!logged.config) throw new RunError('TRAINING_CONFIG_INVALID', logged.cause!.message);
     const view = await started(dependencies, logged, writer, signal, goesOn);
-    const { config, testItems } = view;
     const items = await readItems(context, view);
-    const last = stepsOf(config!, testItems, view.steps);
+    const last = stepsOf(view)!;
     await progress.caughtUp;
     let completed = progress.state.get(run)?.completed ?? 0;
+    const before = await stepsIssued(context, view, completed, signal);
     let issued = completed;
+    /** Streams of issued steps whose items wait for a version of the policy. */
+    let waiting: { readonly step: IssuedStep; readonly stream: StepStream }[] = [];
     while (completed < last) {
-      for (const step of issuable(config!, testItems, { issued, completed })) {
-        await writer.publish(stepEvents(config!, items, step));
-        issued = step + 1;
+      const steps = issuable(view, { issued, completed }).map(
+        (step) => before.get(step) ?? planStep(view, items, step),
+      );
+      issued += steps.length;
+      waiting.push(...steps.flatMap((step) => step.streams.map((stream) => ({ step, stream }))));
+      const ready = new Set(waiting.filter(({ stream }) => isAnswerable(stream, completed)));
+      waiting = waiting.filter((each) => !ready.has(each));
+      const streams = new Set([...ready].map(({ stream }) => stream));
+      for (const step of new Set([...[...ready].map(({ step }) => step), ...steps])) {
+        const isNew = steps.includes(step) && !before.has(step.step) && view.streams !== undefined;
+        await writer.publish([
+          ...(isNew ? [{ type: 'step.issued', id: `${run}/${step.step}`, data: step } as const] : []),
+          ...itemEvents(view, items, step, (stream) => streams.has(stream)),
+        ]);
         goesOn();
       }
       const known = completed;
@@ -73,11 +89,24 @@ export async function conduct(
     }
     const { policyVersion } = progress.state.get(run)!;
     await writer.publish([
-      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: view.steps!, policyVersion } },
+      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: view.steps, policyVersion } },
     ]);
   } finally {
     await writer.close();
   }
+}
+
+/** The steps under way that an earlier owner issued: what they are made of was decided then. */
+async function stepsIssued(
+  { events }: Pick<ServiceContext, 'events'>,
+  { run, from }: Pick<RunView, 'run' | 'from'>,
+  completed: number,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, IssuedStep>> {
+  const steps = new Map<number, IssuedStep>();
+  for await (const { data } of events.readAll(['steps'], { from, signal }))
+    if (data.run === run && data.step >= completed && !steps.has(data.step)) steps.set(data.step, data);
+  return steps;
 }
 
 /**
@@ -100,8 +129,8 @@ async function started(
   writer: Awaited<ReturnType<ServiceContext['events']['transactional']>>,
   signal: AbortSignal,
   goesOn: () => void,
-): Promise<RunView> {
-  if (view.models) return view;
+): Promise<RunView & StartedRun> {
+  if (view.models) return view as RunView & StartedRun;
   const { run, config } = view;
   const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
   // Nothing of the run is on these topics yet, and what other runs did while it waited for them need not be read.
@@ -116,5 +145,5 @@ async function started(
   };
   await writer.publish([{ type: 'run.started', id: `${run}/started`, data }]);
   goesOn();
-  return { ...view, ...prepared, from: data.from };
+  return { ...view, config: config!, ...prepared, from: data.from };
 }

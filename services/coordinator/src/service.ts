@@ -1,7 +1,8 @@
 import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
-import { defineService } from '@rlhf-streams/service';
+import { defineService, topicSettings } from '@rlhf-streams/service';
 import { generationSettings, memoryLimit, memorySettings, trainingSettings } from '@rlhf-streams/serving';
+import { archiveRuns } from './archive/archive-runs.js';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
 import type { PreparationThread } from './preparation/thread.js';
@@ -14,7 +15,8 @@ export const coordinator = defineService({
     .extend(memorySettings.shape)
     // Services in the same process have the same environment; admission needs their settings to estimate memory.
     .extend(generationSettings.shape)
-    .extend(trainingSettings.shape),
+    .extend(trainingSettings.shape)
+    .extend(topicSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const progress = context.project<'training-metrics', RunProgress>({
@@ -37,6 +39,7 @@ export const coordinator = defineService({
     await runs.caughtUp;
     const dependencies: ConductDependencies = { context, runs, progress, threads, machine };
     await collectRegularly(context);
+    await archiveRuns(context, runs);
     await driveOwned(context, {
       group: 'coordinator',
       topic: 'runs',

@@ -1,8 +1,8 @@
 import { type DataFor, type EventType, encodeEvent } from '@rlhf-streams/events';
-import { minPolicyVersion, parseRunConfig, type RunConfig, specOf, stepsOf } from '@rlhf-streams/runs';
+import { idsOf, parseRunConfig, type RunConfig, specOf, stepsOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { issuable, type RunItems, stepEvents } from './steps.js';
+import { isAnswerable, issuable, itemEvents, planStep, type RunItems, type StartedRun } from './steps.js';
 
 const STEPS = 3;
 const BATCH = 4;
@@ -39,20 +39,46 @@ const itemsFor = (config: RunConfig, train = 6, test = 5): RunItems => {
   return { train: items('train', train), test: items('test', test), stopTokens: [0] };
 };
 
+const viewOf = (config: RunConfig, { train, test }: Pick<RunItems, 'train' | 'test'>): StartedRun => {
+  const { data, streams } = specOf(config);
+  const counts = { train: train.length, test: test.length };
+  const drawn = streams.map(({ name, split }) => ({
+    stream: name,
+    kind: data.kind,
+    split,
+    items: counts[split],
+  }));
+  return {
+    run: config.run,
+    config,
+    steps: config.steps!,
+    streams: drawn.filter(({ items }) => items > 0),
+    testItems: test.length,
+  };
+};
+/** The same run, if an earlier build had started it. */
+const earlier = ({ streams: _, ...view }: StartedRun): StartedRun => view;
+const planned = (config: RunConfig, items: RunItems, step: number) =>
+  planStep(viewOf(config, items), items, step);
+const eventsOf = (config: RunConfig, items: RunItems, step: number) =>
+  itemEvents({ config }, items, planned(config, items, step));
+const trained = (config: RunConfig, items: RunItems, step: number) =>
+  itemEvents({ config }, items, planned(config, items, step), ({ stream }) => stream === 'train');
+
 describe.each(Object.entries(configs))('steps of a %s run', (_, config) => {
   const items = itemsFor(config);
 
   it('are the same when issued again', () => {
     for (let step = 0; step < STEPS; step++)
-      expect(stepEvents(config, items, step)).toEqual(stepEvents(config, items, step));
+      expect(eventsOf(config, items, step)).toEqual(eventsOf(config, items, step));
   });
 
   it('hold a batch each, of events with ids from their place, that the schemas accept', () => {
     for (let step = 0; step < STEPS; step++) {
-      const events = stepEvents(config, items, step);
-      expect(events.map(({ id }) => id)).toEqual(
-        Array.from({ length: BATCH }, (_, index) => `r/${step}/${index}`),
-      );
+      const events = eventsOf(config, items, step);
+      const [first, ...others] = idsOf(planned(config, items, step)).map(({ issued }) => issued);
+      expect(first).toEqual(Array.from({ length: BATCH }, (_, index) => `r/${step}/${index}`));
+      expect(events.map(({ id }) => id)).toEqual([...first!, ...others.flat()]);
       for (const { type, id, data } of events) {
         const { key, headers } = encodeEvent(type as EventType, data as DataFor<EventType>, {
           id,
@@ -66,7 +92,7 @@ describe.each(Object.entries(configs))('steps of a %s run', (_, config) => {
 
   it('visit every training item once an epoch, and no other', () => {
     const visited = [0, 1, 2]
-      .flatMap((step) => stepEvents(config, items, step))
+      .flatMap((step) => trained(config, items, step))
       .map(
         ({ data }) =>
           ('promptTokens' in data ? data.promptTokens : (data as DataFor<'prompt.issued'>).tokens)[0]!,
@@ -78,28 +104,99 @@ describe.each(Object.entries(configs))('steps of a %s run', (_, config) => {
   it('depend on the seed of the run', () => {
     const other = { ...config, seed: 6 } as RunConfig;
     const order = (config: RunConfig) =>
-      stepEvents(config, itemsFor(config, 100), 0).map(({ data }) => ({ ...data, seed: 0 }));
+      eventsOf(config, itemsFor(config, 100), 0).map(({ data }) => ({ ...data, seed: 0 }));
     expect(order(other)).not.toEqual(order(config));
   });
 });
 
-describe('the step after the last', () => {
-  it.each(['sft', 'reward', 'dpo'] as const)(
-    'of a %s run holds exactly the held-out items, in their order',
-    (method) => {
-      const items = itemsFor(configs[method]);
-      const events = stepEvents(configs[method], items, STEPS);
-      expect(events.map(({ id }) => id)).toEqual(items.test.map((_, index) => `r/${STEPS}/${index}`));
-      events.forEach(({ data }, index) => {
-        expect(data).toMatchObject({ ...items.test[index], split: 'test' });
-      });
-    },
-  );
+describe('held-out items', () => {
+  const methods = ['sft', 'reward', 'dpo'] as const;
+  it.each(methods)('of a %s run are a stream of its last step, in their order', (method) => {
+    const items = itemsFor(configs[method]);
+    const streams = [0, 1, 2].map((step) =>
+      planned(configs[method], items, step).streams.map(({ stream }) => stream),
+    );
+    expect(streams).toEqual([['train'], ['train'], ['train', 'evaluation']]);
+    const events = eventsOf(configs[method], items, STEPS - 1).slice(BATCH);
+    expect(events.map(({ id }) => id)).toEqual(
+      items.test.map((_, index) => `r/${STEPS - 1}/${BATCH + index}`),
+    );
+    events.forEach(({ data }, index) => {
+      expect(data).toMatchObject({ ...items.test[index], split: 'test' });
+    });
+  });
+
+  it.each(methods)('of a %s run that an earlier build started are one more step', (method) => {
+    const config = configs[method];
+    const items = itemsFor(config);
+    const view = earlier(viewOf(config, items));
+    const steps = [0, 1, 2, 3].map((step) => planStep(view, items, step));
+    expect(steps.map(({ streams }) => streams.map(({ stream }) => stream))).toEqual([
+      ['train'],
+      ['train'],
+      ['train'],
+      ['evaluation'],
+    ]);
+    // The build that issues what an earlier one has issued draws the same.
+    expect(steps[1]!.streams).toEqual(planned(config, items, 1).streams);
+    expect(itemEvents({ config }, items, steps[3]!)).toHaveLength(items.test.length);
+  });
+
+  it('are measured every so many steps, too, where a run says so', () => {
+    const config = parseRunConfig({
+      ...common,
+      method: 'sft',
+      data: 'd',
+      steps: 5,
+      testFraction: 0.1,
+      evaluateEvery: 2,
+    });
+    const measured = [0, 1, 2, 3, 4].map((step) => planned(config, itemsFor(config), step).streams.length);
+    expect(measured).toEqual([1, 2, 1, 2, 2]);
+  });
+
+  it('of a run that samples are prompts for the version that the step starts from, however stale others may be', () => {
+    const config = parseRunConfig({
+      ...prompting,
+      method: 'ppo',
+      scorers: ['gold:d'],
+      maxStaleness: 2,
+      evaluateEvery: 2,
+      maxTestItems: 3,
+    });
+    const items = itemsFor(config);
+    expect(planned(config, items, 0).streams).toHaveLength(1);
+    const step = planned(config, items, 1);
+    const [train, evaluation] = step.streams;
+    expect(train).toMatchObject({ samples: 2, minPolicyVersion: 0 });
+    expect(evaluation).toEqual({
+      stream: 'evaluation',
+      kind: 'prompts',
+      split: 'test',
+      rows: { from: 0, count: 3 },
+      samples: 1,
+      minPolicyVersion: 1,
+    });
+    // Until the version exists no service could answer.
+    expect([0, 1].map((completed) => step.streams.map((stream) => isAnswerable(stream, completed)))).toEqual([
+      [true, false],
+      [true, true],
+    ]);
+    const held = itemEvents({ config }, items, step, ({ stream }) => stream === 'evaluation');
+    expect(held.map(({ id, data }) => [id, (data as DataFor<'prompt.issued'>).text])).toEqual(
+      [0, 1, 2].map((index) => [`r/1/${BATCH + index}`, `prompt ${index}`]),
+    );
+  });
+
+  it('of a run that has none are no stream', () => {
+    const items = itemsFor(configs.dpo, 6, 0);
+    expect(planned(configs.dpo, items, STEPS - 1).streams).toHaveLength(1);
+  });
 });
 
 describe('prompts', () => {
   it('carry everything their sampling depends on', () => {
-    expect(stepEvents(configs.ppo, itemsFor(configs.ppo), 2)[0]).toMatchObject({
+    expect(eventsOf(configs.ppo, itemsFor(configs.ppo), 2)[0]).toMatchObject({
       type: 'prompt.issued',
       id: 'r/2/0',
       data: {
@@ -119,7 +216,7 @@ describe('prompts', () => {
     const config = parseRunConfig({ ...prompting, method: 'sample', testPrompts: true, batchSize: 5 });
     const items = itemsFor(config, 6, 5);
     const marked = { ...items, test: items.test.map((item) => ({ ...item, text: 'held out' })) };
-    expect(stepEvents(config, marked, 0).map(({ data }) => data)).toMatchObject(
+    expect(eventsOf(config, marked, 0).map(({ data }) => data)).toMatchObject(
       Array.from({ length: 5 }, () => ({ text: 'held out' })),
     );
   });
@@ -130,6 +227,7 @@ describe('issuable', () => {
     steps: fc.integer({ min: 1, max: 30 }),
     maxStaleness: fc.nat({ max: 4 }),
     testItems: fc.nat({ max: 2 }),
+    isEarlier: fc.boolean(),
   });
 
   it('issues every step once, in order, and never so early that a rollout could be too stale', () => {
@@ -142,15 +240,19 @@ describe('issuable', () => {
           steps,
           maxStaleness,
         });
+        const items = itemsFor(config);
+        const view = viewOf(config, items);
         const draw = (below: number) => chance.next().value! % below;
         const issued: number[] = [];
         // The optimizer completes steps in order: their number is the version of its newest policy.
         let version = 0;
         while (version < steps) {
-          issued.push(...issuable(config, 0, { issued: issued.length, completed: version }));
+          issued.push(...issuable(view, { issued: issued.length, completed: version }));
           // A policy service may lag behind the newest version, as far as the prompt lets it.
           for (const step of issued.slice(version)) {
-            const oldest = minPolicyVersion(config, step);
+            const [stream] = planStep(view, items, step).streams;
+            const oldest = stream!.minPolicyVersion!;
+            expect(isAnswerable(stream!, version)).toBe(true);
             expect(oldest).toBeLessThanOrEqual(version);
             const generatedBy = oldest + draw(version - oldest + 1);
             expect(step - generatedBy).toBeLessThanOrEqual(maxStaleness);
@@ -163,22 +265,26 @@ describe('issuable', () => {
     );
   });
 
-  it('issues a dataset prefetchSteps ahead, the step of the held-out items included', () => {
+  it('issues a dataset prefetchSteps ahead, the extra step of an earlier build included', () => {
     fc.assert(
-      fc.property(run, fc.integer({ min: 1, max: 9 }), ({ steps, testItems }, prefetchSteps) => {
+      fc.property(run, fc.integer({ min: 1, max: 9 }), ({ steps, testItems, isEarlier }, prefetchSteps) => {
         const config = parseRunConfig({ ...common, method: 'sft', data: 'd', steps, prefetchSteps });
+        const whole = viewOf(config, itemsFor(config, 6, testItems));
+        const view = isEarlier ? earlier(whole) : whole;
+        const all = steps + (isEarlier && testItems > 0 ? 1 : 0);
+        expect(stepsOf(view)).toBe(all);
         const issued: number[] = [];
-        for (let completed = 0; completed < stepsOf(config, testItems); completed++) {
-          issued.push(...issuable(config, testItems, { issued: issued.length, completed }));
-          expect(issued.length).toBe(Math.min(stepsOf(config, testItems), completed + prefetchSteps + 1));
+        for (let completed = 0; completed < all; completed++) {
+          issued.push(...issuable(view, { issued: issued.length, completed }));
+          expect(issued.length).toBe(Math.min(all, completed + prefetchSteps + 1));
         }
-        expect(issued).toEqual(Array.from({ length: steps + (testItems > 0 ? 1 : 0) }, (_, step) => step));
+        expect(issued).toEqual(Array.from({ length: all }, (_, step) => step));
       }),
     );
   });
 
   it('issues nothing twice when progress is told late or again', () => {
-    expect(issuable(configs.ppo, 0, { issued: 3, completed: 0 })).toEqual([]);
-    expect(issuable(configs.ppo, 0, { issued: 3, completed: 3 })).toEqual([]);
+    expect(issuable(viewOf(configs.ppo, itemsFor(configs.ppo)), { issued: 3, completed: 0 })).toEqual([]);
+    expect(issuable(viewOf(configs.ppo, itemsFor(configs.ppo)), { issued: 3, completed: 3 })).toEqual([]);
   });
 });

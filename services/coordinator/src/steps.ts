@@ -1,21 +1,33 @@
 /**
- * The coordinator's decisions: which steps may be issued, and the events of a step. Both are pure functions of the
- * configuration, items and progress, so that issuing a step again is harmless.
+ * The coordinator's decisions: which steps may be issued, what a step is made of, and the events of its items. All are
+ * pure functions of the run, its items and its progress. What a step is made of is decided once: `step.issued` says it,
+ * and the events of its items follow from that, so that issuing them again is harmless.
  */
 
 import type { NewEvent } from '@rlhf-streams/bus';
 import { batchIndices } from '@rlhf-streams/data';
-import { itemId } from '@rlhf-streams/events';
+import type { StepStream } from '@rlhf-streams/events';
 import {
-  minPolicyVersion,
+  type ComparisonItem,
+  type DemonstrationItem,
+  earlierStreams,
+  type IssuedStep,
+  idsOf,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
   type RunItem,
+  type RunView,
   replayed,
+  rowsOf,
+  type StreamSpec,
   specOf,
   stepsOf,
 } from '@rlhf-streams/runs';
+
+/** A run that was started. */
+export type StartedRun = Pick<RunView, 'run' | 'streams' | 'testItems'> &
+  Required<Pick<RunView, 'config' | 'steps'>>;
 
 export interface RunItems {
   readonly train: readonly RunItem[];
@@ -35,51 +47,123 @@ export interface Progress {
  * The steps that may be issued now: as far ahead of the step under way as the run's spec allows, which bounds staleness.
  * A replay issues none, as its events are on the log.
  */
-export function issuable(config: RunConfig, testItems: number, { issued, completed }: Progress): number[] {
-  if (replayed(config) !== undefined) return [];
-  const end = Math.min(stepsOf(config, testItems), completed + specOf(config).ahead + 1);
+export function issuable(run: StartedRun, { issued, completed }: Progress): number[] {
+  if (replayed(run.config) !== undefined) return [];
+  const end = Math.min(stepsOf(run)!, completed + specOf(run.config).ahead + 1);
   return Array.from({ length: Math.max(0, end - issued) }, (_, i) => issued + i);
 }
 
-export function stepEvents(config: RunConfig, items: RunItems, step: number): NewEvent[] {
-  const { data } = specOf(config);
-  const heldOut = step >= config.steps;
-  const split = heldOut ? 'test' : data.kind === 'prompts' ? data.split : 'train';
-  const pool = items[split];
-  const chosen = heldOut
-    ? pool
-    : batchIndices(pool.length, config.batchSize, step, config.seed).map((index) => pool[index]!);
-  return chosen.map((item, index) => {
-    const id = itemId(config.run, step, index);
-    const stamp = { run: config.run, step };
-    const event =
-      data.kind === 'prompts'
-        ? promptIssued(config, data, items.stopTokens, item as PromptItem, { ...stamp, prompt: id })
-        : data.kind === 'comparisons'
-          ? { type: 'comparison.recorded', data: { ...item, ...stamp, comparison: id } }
-          : { type: 'demonstration.recorded', data: { ...item, ...stamp, demonstration: id } };
-    return { ...event, id } as NewEvent;
+/** What a step is made of. */
+export function planStep(view: StartedRun, items: RunItems, step: number): IssuedStep {
+  const { run, config, steps, streams: drawnFrom, testItems } = view;
+  const rows = (count: number, split: RunItem['split']) =>
+    batchIndices(items[split].length, count, step, config.seed);
+  if (!drawnFrom) {
+    const known = step < steps ? rows(config.batchSize, specOf(config).streams[0]!.split) : undefined;
+    const streams = earlierStreams(config, { steps, testItems }, step, known);
+    return {
+      run,
+      step,
+      streams: streams.map((stream) => ({ ...stream, ...versionFor(view, stream, step) })),
+    };
+  }
+  const streams = specOf(config).streams.flatMap(({ name, draws, samples, ...spec }): StepStream[] => {
+    const from = drawnFrom.find(({ stream }) => stream === name);
+    if (!from || !isScheduled(spec, step, steps)) return [];
+    const drawn = {
+      stream: name,
+      kind: from.kind,
+      split: from.split,
+      rows:
+        'batch' in draws
+          ? rows(draws.batch, from.split)
+          : { from: 0, count: Math.min(draws.first, from.items) },
+      ...(samples !== undefined && { samples }),
+    };
+    return [{ ...drawn, ...versionFor(view, drawn, step) }];
   });
+  return { run, step, streams };
 }
 
-const promptIssued = (
+/** Whether a stream belongs to a step. Steps are counted from 1 for what comes every so many. */
+const isScheduled = ({ schedule }: Pick<StreamSpec, 'schedule'>, step: number, steps: number): boolean =>
+  schedule === undefined ||
+  step === steps - 1 ||
+  (schedule.every !== undefined && (step + 1) % schedule.every === 0);
+
+/**
+ * The oldest policy version that may answer the prompts of a stream: that bounds the staleness of what is trained on, and
+ * what is measured is the version that the step starts from.
+ */
+function versionFor(
+  { config }: StartedRun,
+  { kind, stream }: Pick<StepStream, 'kind' | 'stream'>,
+  step: number,
+): Pick<StepStream, 'minPolicyVersion'> {
+  if (kind !== 'prompts') return {};
+  const { onPolicy, ahead } = specOf(config);
+  const oldest = stream === 'evaluation' ? step : Math.max(0, step - ahead);
+  return { minPolicyVersion: onPolicy ? oldest : 0 };
+}
+
+/** Whether the items of a stream may be issued: services have their version, or need none. */
+export const isAnswerable = ({ minPolicyVersion = 0 }: StepStream, completed: number): boolean =>
+  minPolicyVersion <= completed;
+
+/** The events of the items of those streams of a step that are wanted. */
+export function itemEvents(
+  { config }: Pick<StartedRun, 'config'>,
+  items: RunItems,
+  issued: IssuedStep,
+  wanted: (stream: StepStream) => boolean = () => true,
+): NewEvent[] {
+  const { run, step } = issued;
+  const ids = idsOf(issued);
+  return issued.streams.flatMap((stream, which) =>
+    wanted(stream)
+      ? rowsOf(stream).map((row, index) =>
+          itemEvent(config, items, stream, row, { run, step, id: ids[which]!.issued[index]! }),
+        )
+      : [],
+  );
+}
+
+function itemEvent(
   config: RunConfig,
-  { samples, sampling, timeoutMs }: PromptsSpec,
-  stopTokens: readonly number[],
-  { text, messages, tokens, metadata }: PromptItem,
-  stamp: { readonly run: string; readonly step: number; readonly prompt: string },
-) => ({
-  type: 'prompt.issued',
-  data: {
-    ...stamp,
-    text,
-    ...(messages && { messages }),
-    tokens,
-    ...(metadata && { metadata }),
-    samples,
-    minPolicyVersion: minPolicyVersion(config, stamp.step),
-    sampling: { ...sampling, stopTokens: [...stopTokens] },
-    seed: config.seed,
-    timeoutMs,
-  },
-});
+  items: RunItems,
+  stream: StepStream,
+  row: number,
+  { id, ...stamp }: { readonly run: string; readonly step: number; readonly id: string },
+): NewEvent {
+  const item = items[stream.split][row]!;
+  switch (stream.kind) {
+    case 'demonstrations': {
+      const data = { ...(item as DemonstrationItem), ...stamp, demonstration: id };
+      return { type: 'demonstration.recorded', id, data };
+    }
+    case 'comparisons':
+      return {
+        type: 'comparison.recorded',
+        id,
+        data: { ...(item as ComparisonItem), ...stamp, comparison: id },
+      };
+    case 'prompts': {
+      const { text, messages, tokens, metadata } = item as PromptItem;
+      const { sampling, timeoutMs } = specOf(config).data as PromptsSpec;
+      const data = {
+        ...stamp,
+        prompt: id,
+        text,
+        ...(messages && { messages }),
+        tokens,
+        ...(metadata && { metadata }),
+        samples: stream.samples ?? 1,
+        minPolicyVersion: stream.minPolicyVersion ?? 0,
+        sampling: { ...sampling, stopTokens: [...items.stopTokens] },
+        seed: config.seed,
+        timeoutMs,
+      };
+      return { type: 'prompt.issued', id, data };
+    }
+  }
+}

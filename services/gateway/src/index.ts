@@ -1,3 +1,4 @@
+export type { Experiment } from './experiments/view.js';
 export { asOwner } from './runs/admitted.js';
 export type { Run } from './runs/view.js';
 export { gateway } from './service.js';

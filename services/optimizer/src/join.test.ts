@@ -1,34 +1,67 @@
-import type { DataFor } from '@rlhf-streams/events';
+import type { Received } from '@rlhf-streams/bus';
+import type { DataFor, StreamName } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
-import { itemsOf, type JoinedTopic, parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
+import {
+  earlierStreams,
+  type IssuedStep,
+  idsOf,
+  type JoinedTopic,
+  parseRunConfig,
+  type RunSpec,
+  specOf,
+} from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createJoin, type Join, type JoinedEvent, type WholeStep } from './join.js';
+import {
+  createJoin,
+  type Join,
+  type JoinedEvent,
+  type JoinOptions,
+  type WholeStep,
+  type WholeStream,
+} from './join.js';
 
 const PARTITIONS = 3;
 const STEPS = 3;
 const reference = { base: { uri: 'artifact:r', sha256: '0'.repeat(64) } };
 const cause = { code: 'BROKEN', message: 'it broke' };
 
-const ppo = parseRunConfig({
-  run: 'ppo',
-  method: 'ppo',
-  model: 'model',
-  prompts: 'prompts.jsonl',
-  scorers: ['gold:reviews.jsonl'],
-  maxStaleness: 2,
-  steps: STEPS,
-  batchSize: 2,
-  samplesPerPrompt: 2,
+const joins = ['rollouts', 'rewards', 'reference-logprobs'] as const;
+const streams: RunSpec['streams'] = [
+  { name: 'train', split: 'train', draws: { batch: 2 }, samples: 2, joins },
+  { name: 'evaluation', split: 'test', draws: { first: 2 }, joins, schedule: { every: 2 } },
+];
+/** Each step trains on the rollouts of two prompts; the second is evaluated, too. */
+const issuedStep = (step: number, run = 'ppo'): IssuedStep => ({
+  run,
+  step,
+  streams: [
+    { stream: 'train', kind: 'prompts', split: 'train', rows: [5, 3], samples: 2 },
+    ...(step === 1
+      ? [{ stream: 'evaluation', kind: 'prompts', split: 'test', rows: { from: 0, count: 2 } } as const]
+      : []),
+  ],
 });
-const dpo = parseRunConfig({
-  run: 'dpo',
-  method: 'dpo',
-  model: 'model',
-  data: 'pairs.jsonl',
-  steps: 1,
-  batchSize: 1,
-});
+const idsIn = (step: number, stream: StreamName) =>
+  idsOf(issuedStep(step)).find((each) => each.stream === stream)?.items ?? [];
+const ofPpo: JoinOptions = { run: 'ppo', streams, steps: STEPS };
+const stepListed = (step: number, offset: number, run?: string) =>
+  ({
+    topic: 'steps',
+    type: 'step.issued',
+    data: issuedStep(step, run),
+    partition: 1,
+    offset,
+    id: `ppo/${step}`,
+    time: 0,
+    key: 'ppo',
+  }) as Received<'steps'>;
+/** A join of steps that are listed. */
+const joinOfListed = () => {
+  const join = createJoin(ofPpo);
+  for (let step = 0; step < STEPS; step++) join.add(stepListed(step, step));
+  return join;
+};
 
 /** An event without its place on the log. */
 type Unplaced = Pick<JoinedEvent, 'topic' | 'type' | 'data'>;
@@ -111,12 +144,20 @@ const history: fc.Arbitrary<History> = fc
     return { rollouts, rewards: [...rewards, accepted], 'reference-logprobs': [...logprobs, accepted] };
   });
 
-const ids = Array.from({ length: STEPS }, (_, step) => itemsOf(ppo, step, 0)).flat();
+const ids = Array.from({ length: STEPS }, (_, step) =>
+  idsOf(issuedStep(step)).flatMap(({ items }) => items),
+).flat();
 const picks = fc.array(fc.nat({ max: 100 }), { minLength: 1, maxLength: 50 });
 
+type Event = JoinedEvent | Received<'steps'>;
+
 /** The log's partitions: samples of a prompt share one in every topic, beside events of another run. */
-function logOf(histories: readonly History[], order: readonly number[]): JoinedEvent[][] {
-  return topics.flatMap((topic) =>
+function logOf(histories: readonly History[], order: readonly number[]): Event[][] {
+  const listed = [
+    stepListed(1, 0, 'other'),
+    ...Array.from({ length: STEPS }, (_, step) => stepListed(step, step + 1)),
+  ];
+  const parts = topics.flatMap((topic) =>
     Array.from({ length: PARTITIONS }, (_, partition) => {
       const queues = ids.map((id, i) =>
         Number(id.split('/')[2]) % PARTITIONS === partition
@@ -130,6 +171,7 @@ function logOf(histories: readonly History[], order: readonly number[]): JoinedE
       return merge([...queues, other], order).map((event, offset) => at(event, partition, offset));
     }),
   );
+  return [listed, ...parts];
 }
 
 const log = fc
@@ -137,9 +179,13 @@ const log = fc
   .map(([h, o]) => logOf(h, o));
 
 /** The specification: the first rollout, with each topic's first event for its version, unless one of them is a failure. */
-function specified(log: readonly (readonly JoinedEvent[])[], step: number): WholeStep {
+function specified(log: readonly (readonly Event[])[], step: number): WholeStep {
+  const ofStream = (stream: StreamName) => specifiedOf(log, idsIn(step, stream));
+  return { train: ofStream('train'), ...(step === 1 && { evaluation: ofStream('evaluation') }) };
+}
+function specifiedOf(log: readonly (readonly Event[])[], ids: readonly string[]): WholeStream {
   const events = log.flat().filter(({ data }) => data.run === 'ppo');
-  const items = itemsOf(ppo, step, 0).map((id) => {
+  const items = ids.map((id) => {
     const [rollout, ...others] = topics.map((topic) => {
       const own = events.filter((event) => event.topic === topic && Object.values(event.data).includes(id));
       return (version?: number) =>
@@ -154,12 +200,12 @@ function specified(log: readonly (readonly JoinedEvent[])[], step: number): Whol
     if (reward!.type === 'reward.failed' || logprobs!.type === 'reference.failed') return undefined;
     return { id, rollout: first.data, reward: reward!.data, reference: logprobs!.data };
   });
-  const whole = items.filter((item) => item !== undefined) as unknown as WholeStep['items'];
+  const whole = items.filter((item) => item !== undefined) as unknown as WholeStream['items'];
   return { items: whole, failed: items.length - whole.length };
 }
 
 /** Reads events as the optimizer does: whole steps as soon as they are, and the positions after each. */
-function read(join: Join, events: readonly JoinedEvent[], from = 0) {
+function read(join: Join, events: readonly Event[], from = 0) {
   const steps: { readonly whole: WholeStep; readonly positions: Positions }[] = [];
   join.forget(from);
   for (const event of events) {
@@ -181,7 +227,7 @@ describe('rollouts with their scores and log-probs', () => {
         const reading = merge(log, order).flatMap((event, i) =>
           twice[i % twice.length] ? [event, event] : [event],
         );
-        const steps = read(createJoin(ppo, 0), reading).map(({ whole }) => whole);
+        const steps = read(createJoin(ofPpo), reading).map(({ whole }) => whole);
         expect(steps).toEqual(Array.from({ length: STEPS }, (_, step) => specified(log, step)));
       }),
     );
@@ -190,14 +236,14 @@ describe('rollouts with their scores and log-probs', () => {
   it('come out again from the positions of any step on', () => {
     fc.assert(
       fc.property(log, picks, picks, (log, order, again) => {
-        const steps = read(createJoin(ppo, 0), merge(log, order));
+        const steps = read(createJoin(ofPpo), merge(log, order));
         steps.forEach(({ positions }, done) => {
           const rest = log.map((partition) =>
             partition.filter(
               ({ topic, partition, offset }) => offset >= (positions[topic]?.[partition] ?? 0),
             ),
           );
-          const resumed = read(createJoin(ppo, 0, positions), merge(rest, again), done + 1);
+          const resumed = read(createJoin({ ...ofPpo, from: positions }), merge(rest, again), done + 1);
           expect(resumed.map(({ whole }) => whole)).toEqual(steps.slice(done + 1).map(({ whole }) => whole));
         });
       }),
@@ -207,7 +253,7 @@ describe('rollouts with their scores and log-probs', () => {
   it('are told missing until the step is whole', () => {
     fc.assert(
       fc.property(log, picks, (log, order) => {
-        const join = createJoin(ppo, 0);
+        const join = createJoin(ofPpo);
         for (const event of merge(log, order)) {
           const missing = Object.values(join.missing(1)).reduce((sum, count) => sum + count, 0);
           expect(join.whole(1) === undefined).toBe(missing > 0);
@@ -220,14 +266,14 @@ describe('rollouts with their scores and log-probs', () => {
 });
 
 describe('one item', () => {
-  const [first, second, third, fourth] = itemsOf(ppo, 0, 0) as [string, string, string, string];
+  const [first, second, third, fourth] = idsIn(0, 'train') as [string, string, string, string];
   const feed = (join: Join, events: readonly Unplaced[]) => {
     for (const [offset, event] of events.entries()) join.add(at(event, 0, offset));
   };
   const complete = (id: string, version = 0) => topics.map((topic) => rolloutEvent(topic, id, version));
 
   it('does not take the score of another policy version', () => {
-    const join = createJoin(ppo, 0);
+    const join = joinOfListed();
     const own = rolloutEvent('rewards', first, 1);
     feed(join, [
       rolloutEvent('rollouts', first, 1),
@@ -238,11 +284,11 @@ describe('one item', () => {
     expect(join.whole(0)).toBeUndefined();
     expect(join.missing(0)).toEqual({ rewards: 1 });
     feed(join, [own]);
-    expect(join.whole(0)!.items[0]!.reward).toEqual(own.data);
+    expect(join.whole(0)!.train!.items[0]!.reward).toEqual(own.data);
   });
 
   it.each(topics)('is not dropped for the failure of an older attempt: %s', (topic) => {
-    const join = createJoin(ppo, 0);
+    const join = joinOfListed();
     const attempt = topics.map((topic) => rolloutEvent(topic, first, 2));
     const older = rolloutEvent(topic, first, { failed: 1 });
     // The first of two attempts at a rollout counts, whichever it is.
@@ -251,53 +297,80 @@ describe('one item', () => {
       join,
       [second, third, fourth].flatMap((id) => complete(id)),
     );
-    expect(join.whole(0)).toMatchObject({ failed: 0, items: [{ id: first }, {}, {}, {}] });
+    expect(join.whole(0)).toMatchObject({
+      train: { failed: 0, items: [{ id: first }, {}, {}, {}] },
+    });
   });
 
   it('that failed leaves its step whole without it, and still fails after a restart', () => {
     const failure = [rolloutEvent('rollouts', first, 0), rolloutEvent('rewards', first, { failed: 0 })];
-    const join = createJoin(ppo, 0);
+    const join = joinOfListed();
     feed(join, failure);
-    const resumed = createJoin(ppo, 0, join.positions());
-    expect(join.positions()).toEqual({ rollouts: [0], rewards: [1] });
+    const resumed = createJoin({ ...ofPpo, from: join.positions() });
+    resumed.add(stepListed(0, 0));
+    expect(join.positions()).toEqual({ steps: [0, 0], rollouts: [0], rewards: [1] });
     feed(resumed, failure);
     feed(
       resumed,
       [second, third, fourth].flatMap((id) => complete(id)),
     );
     expect(resumed.whole(0)).toMatchObject({
-      failed: 1,
-      items: [{ id: second }, { id: third }, { id: fourth }],
+      train: { failed: 1, items: [{ id: second }, { id: third }, { id: fourth }] },
     });
   });
 
   it('said again after its step holds no position back', () => {
-    const join = createJoin(ppo, 0);
+    const join = joinOfListed();
     const said = complete(first);
     feed(join, said);
     join.forget(1);
     for (const [i, event] of said.entries()) join.add(at(event, 0, 10 + i));
-    expect(join.positions()).toEqual({ rollouts: [11], rewards: [12], 'reference-logprobs': [13] });
+    expect(join.positions()).toEqual({
+      steps: [0, 1],
+      rollouts: [11],
+      rewards: [12],
+      'reference-logprobs': [13],
+    });
   });
 
   it('of no known step or place is nothing', () => {
-    const join = createJoin(ppo, 0);
+    const join = joinOfListed();
     feed(join, [...complete('ppo/0/99/0'), ...complete('ppo/0/0/99'), ...complete(`ppo/${STEPS}/0/0`)]);
     expect(join.missing(0)).toEqual({ rollouts: 4, rewards: 4, 'reference-logprobs': 4 });
     expect(join.whole(STEPS)).toBeUndefined();
   });
 });
 
-it('the step after the last joins the held-out items', () => {
-  const comparison = (config: RunConfig, index: number): Unplaced => {
-    const id = `${config.run}/1/${index}`;
+describe('a step that is not listed yet', () => {
+  const first = idsIn(0, 'train')[0]!;
+  it('waits for that, and keeps what is read of its items', () => {
+    const join = createJoin(ofPpo);
+    join.add(at(rolloutEvent('rollouts', first, 0), 2, 7));
+    expect(join.missing(0)).toEqual({ steps: 1 });
+    expect(join.positions()).toEqual({ rollouts: [0, 0, 7] });
+    join.add(stepListed(0, 3));
+    expect(join.missing(0)).toEqual({ rollouts: 3, rewards: 4, 'reference-logprobs': 4 });
+    expect(join.positions()).toEqual({ steps: [0, 3], rollouts: [0, 0, 7] });
+  });
+
+  it('holds no position back once it is past', () => {
+    const join = createJoin(ofPpo);
+    join.add(at(rolloutEvent('rollouts', first, 0), 2, 7));
+    join.forget(1);
+    expect(join.positions()).toEqual({ rollouts: [0, 0, 8] });
+  });
+});
+
+it('the step after the last of an earlier build joins the held-out items, which no event lists', () => {
+  const comparison = (index: number): Unplaced => {
+    const id = `dpo/1/${index}`;
     const completions = [
       { text: 'a', tokens: [1] },
       { text: 'b', tokens: [2] },
     ];
     const said = { promptText: 'p', promptTokens: [0], completions, ranks: [1, 2], labeler: 'dataset' };
     const data: DataFor<'comparison.recorded'> = {
-      run: config.run,
+      run: 'dpo',
       step: 1,
       comparison: id,
       split: 'test',
@@ -310,18 +383,32 @@ it('the step after the last joins the held-out items', () => {
     type: 'reference.scored',
     data: { run: 'dpo', step: 1, subject: `dpo/1/${index}`, logprobs: [[-1], [-2]], reference },
   });
-  const join = createJoin(dpo, 2);
+  const dpo = parseRunConfig({ run: 'dpo', method: 'dpo', model: 'm', data: 'd', steps: 1, batchSize: 1 });
+  const join = createJoin({
+    run: 'dpo',
+    streams: specOf(dpo).streams,
+    steps: 2,
+    listed: (step) => ({
+      run: 'dpo',
+      step,
+      streams: earlierStreams(dpo, { steps: 1, testItems: 2 }, step),
+    }),
+  });
   // The second item's log-probs are read before the item.
   join.add(at(logprobs(1), 0, 0));
   expect(join.missing(1)).toEqual({ comparisons: 2, 'reference-logprobs': 2 });
-  join.add(at(comparison(dpo, 0), 0, 0));
-  join.add(at(comparison(dpo, 1), 0, 1));
+  join.add(at(comparison(0), 0, 0));
+  join.add(at(comparison(1), 0, 1));
   expect(join.missing(1)).toEqual({ 'reference-logprobs': 1 });
   join.add(at(logprobs(0), 0, 1));
   expect(
     join
       .whole(1)!
-      .items.map(({ id, comparison, reference }) => [id, comparison?.comparison, reference?.subject]),
+      .evaluation!.items.map(({ id, comparison, reference }) => [
+        id,
+        comparison?.comparison,
+        reference?.subject,
+      ]),
   ).toEqual([
     ['dpo/1/0', 'dpo/1/0', 'dpo/1/0'],
     ['dpo/1/1', 'dpo/1/1', 'dpo/1/1'],

@@ -1,34 +1,31 @@
 /**
- * Joins the events of a run into the items of its steps, by id. The first event counts, so that one delivered or made
- * twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they carry its policy version.
+ * Joins the events of a run into the items of its steps, by id: `step.issued` lists them. Topics have no order among them,
+ * so an item's events may be read before its step is listed: they are kept until it is. The first event counts, so that
+ * one delivered or made twice changes nothing. Scores, log-probs and their failures belong to a rollout only if they
+ * carry its policy version.
  */
 
 import { advance, type Received } from '@rlhf-streams/bus';
+import type { StreamName } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
-import {
-  type Item,
-  itemsOf,
-  type JoinedTopic,
-  loggedBy,
-  type RunConfig,
-  type RunSpec,
-  specOf,
-  stepsOf,
-} from '@rlhf-streams/runs';
+import { type IssuedStep, type Item, idsOf, type JoinedTopic, type RunSpec } from '@rlhf-streams/runs';
 
 export type JoinedEvent = Received<JoinedTopic>;
 
-export interface WholeStep {
+/** The items of a stream in the order of their ids. */
+export interface WholeStream {
   readonly items: readonly Item[];
-  /** Number of items that failed and are left out of the step. */
+  /** Number of items that failed and are left out. */
   readonly failed: number;
 }
 
+/** A step in which each item has all its parts or has failed, by its streams. */
+export type WholeStep = { readonly [Name in StreamName]?: WholeStream };
+
 export interface Join {
-  add(event: JoinedEvent): void;
-  /** The items of a step in the order of their ids, when each has all its parts or has failed. */
+  add(event: JoinedEvent | Received<'steps'>): void;
   whole(step: number): WholeStep | undefined;
-  /** Items without a part yet, by topic. */
+  /** Items without a part yet, by topic; where nothing lists the items of the step, that one event. */
   missing(step: number): Record<string, number>;
   /** Forgets steps before `step`. */
   forget(step: number): void;
@@ -36,82 +33,136 @@ export interface Join {
   positions(): Positions;
 }
 
+export interface JoinOptions {
+  /** The run whose events are joined: of a replay the one that it replays. */
+  readonly run: string;
+  readonly streams: RunSpec['streams'];
+  /** Number of steps: events of later ones are not kept. */
+  readonly steps: number;
+  readonly from?: Positions;
+  /** What a step is made of, in a run whose steps no event lists. */
+  readonly listed?: ((step: number) => IssuedStep) | undefined;
+}
+
+/** What an item is joined from, its own topic first. */
+type Joins = readonly JoinedTopic[];
+
 /** All events of one item by topic, in the order of their arrival. */
-type Entry = Map<JoinedTopic, JoinedEvent[]>;
+interface Entry {
+  readonly joins: Joins;
+  readonly events: Map<JoinedTopic, JoinedEvent[]>;
+}
 
 interface OpenStep {
-  /** In the order of their ids. */
+  readonly streams: readonly { readonly stream: StreamName; readonly ids: readonly string[] }[];
   readonly entries: ReadonlyMap<string, Entry>;
+  /** The event that lists the items. */
+  readonly issued?: Received<'steps'> | undefined;
   /** Items neither whole nor failed. */
   open: number;
 }
 
-export function createJoin(config: RunConfig, testItems: number, from: Positions = {}): Join {
-  const { joins } = specOf(config);
-  const logged = loggedBy(config);
-  const end = stepsOf(config, testItems);
+export function createJoin({ run, streams, steps: end, from = {}, listed }: JoinOptions): Join {
+  const joinsOf = new Map(streams.map(({ name, joins }) => [name, joins]));
+  const topics = new Set(streams.flatMap(({ joins }) => joins));
   const steps = new Map<number, OpenStep>();
+  /** Events of steps that are not listed yet. */
+  const early = new Map<number, JoinedEvent[]>();
   let positions = from;
   let first = 0;
 
-  const openStep = (step: number): OpenStep => {
-    const known = steps.get(step);
-    if (known) return known;
-    const ids = itemsOf(config, step, testItems);
-    const opened: OpenStep = { entries: new Map(ids.map((id) => [id, new Map()])), open: ids.length };
-    steps.set(step, opened);
+  const open = (step: IssuedStep, issued?: Received<'steps'>): OpenStep => {
+    const ids = idsOf(step);
+    const entries = new Map(
+      ids.flatMap(({ stream, items }) =>
+        items.map((id): [string, Entry] => [id, { joins: joinsOf.get(stream)!, events: new Map() }]),
+      ),
+    );
+    const opened: OpenStep = {
+      streams: ids.map(({ stream, items }) => ({ stream, ids: items })),
+      entries,
+      issued,
+      open: entries.size,
+    };
+    steps.set(step.step, opened);
+    for (const event of early.get(step.step) ?? []) take(opened, event);
+    early.delete(step.step);
     return opened;
   };
+  const openStep = (step: number): OpenStep | undefined =>
+    steps.get(step) ?? (listed && step < end ? open(listed(step)) : undefined);
 
   return {
     add(event) {
       positions = advance(positions, event);
-      const { run, step } = event.data;
-      if (run !== logged || step < first || step >= end || !joins.includes(event.topic)) return;
+      const { step } = event.data;
+      if (event.data.run !== run || step < first || step >= end) return;
+      if (event.topic === 'steps') {
+        if (!steps.has(step)) open(event.data, event);
+        return;
+      }
+      if (!topics.has(event.topic)) return;
       const opened = openStep(step);
-      const entry = opened.entries.get(subjectOf(event));
-      if (!entry) return;
-      const settled = isSettled(entry, joins);
-      const known = entry.get(event.topic);
-      if (known) known.push(event);
-      else entry.set(event.topic, [event]);
-      if (!settled && isSettled(entry, joins)) opened.open--;
+      if (opened) return take(opened, event);
+      const others = early.get(step);
+      if (others) others.push(event);
+      else early.set(step, [event]);
     },
     whole(step) {
       const opened = steps.get(step);
       if (!opened || opened.open > 0) return undefined;
-      const kept = [...opened.entries].filter(([, entry]) => !hasFailed(entry, joins));
-      return {
-        items: kept.map(([id, entry]) => toItem(id, entry, joins)),
-        failed: opened.entries.size - kept.length,
-      };
+      return Object.fromEntries(
+        opened.streams.map(({ stream, ids }) => {
+          const kept = ids.filter((id) => !hasFailed(opened.entries.get(id)!));
+          const items = kept.map((id) => toItem(id, opened.entries.get(id)!));
+          return [stream, { items, failed: ids.length - kept.length }];
+        }),
+      );
     },
     missing(step) {
-      const waiting = [...openStep(step).entries.values()].filter((entry) => !isSettled(entry, joins));
-      const counts = joins.map(
-        (topic) => [topic, waiting.filter((entry) => !decisive(entry, topic, joins)).length] as const,
-      );
-      return Object.fromEntries(counts.filter(([, count]) => count > 0));
+      const opened = openStep(step);
+      if (!opened) return { steps: 1 };
+      const counts: Record<string, number> = {};
+      for (const entry of opened.entries.values()) {
+        if (isSettled(entry)) continue;
+        for (const topic of entry.joins)
+          if (!decisive(entry, topic)) counts[topic] = (counts[topic] ?? 0) + 1;
+      }
+      return counts;
     },
     forget(step) {
       first = Math.max(first, step);
-      for (const known of steps.keys()) if (known < step) steps.delete(known);
+      for (const known of [...steps.keys()]) if (known < step) steps.delete(known);
+      for (const known of [...early.keys()]) if (known < step) early.delete(known);
     },
     positions() {
       const oldest = Object.fromEntries(
         Object.entries(positions).map(([topic, offsets]) => [topic, [...offsets]]),
       );
-      for (const { entries } of steps.values()) {
-        for (const entry of entries.values()) {
-          for (const { topic, partition, offset } of [...entry.values()].flat()) {
-            const offsets = oldest[topic]!;
-            offsets[partition] = Math.min(offsets[partition]!, offset);
-          }
-        }
+      const mustBeRead = ({ topic, partition, offset }: JoinedEvent | Received<'steps'>) => {
+        const offsets = oldest[topic]!;
+        offsets[partition] = Math.min(offsets[partition]!, offset);
+      };
+      for (const { entries, issued } of steps.values()) {
+        if (issued) mustBeRead(issued);
+        for (const { events } of entries.values())
+          for (const event of [...events.values()].flat()) mustBeRead(event);
       }
+      for (const event of [...early.values()].flat()) mustBeRead(event);
       return oldest;
     },
   };
+}
+
+/** Gives an event to the item of the step that it is about, if it is about one. */
+function take(step: OpenStep, event: JoinedEvent): void {
+  const entry = step.entries.get(subjectOf(event));
+  if (!entry?.joins.includes(event.topic)) return;
+  const settled = isSettled(entry);
+  const known = entry.events.get(event.topic);
+  if (known) known.push(event);
+  else entry.events.set(event.topic, [event]);
+  if (!settled && isSettled(entry)) step.open--;
 }
 
 function subjectOf({ data }: JoinedEvent): string {
@@ -127,23 +178,23 @@ const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
  * the rollout's policy version. This depends on the order within partitions alone, so that every reading of the log
  * decides alike.
  */
-function decisive(entry: Entry, topic: JoinedTopic, joins: RunSpec['joins']): JoinedEvent | undefined {
-  const subject = entry.get(joins[0]!)?.[0];
+function decisive({ joins, events: known }: Entry, topic: JoinedTopic): JoinedEvent | undefined {
+  const subject = known.get(joins[0]!)?.[0];
   if (topic === joins[0] || !subject) return subject;
-  const events = entry.get(topic);
+  const events = known.get(topic);
   if (!('policyVersion' in subject.data)) return events?.[0];
   const { policyVersion } = subject.data;
   return events?.find(({ data }) => 'policyVersion' in data && data.policyVersion === policyVersion);
 }
 
-const hasFailed = (entry: Entry, joins: RunSpec['joins']): boolean =>
-  joins.some((topic) => {
-    const event = decisive(entry, topic, joins);
+const hasFailed = (entry: Entry): boolean =>
+  entry.joins.some((topic) => {
+    const event = decisive(entry, topic);
     return event && isFailure(event);
   });
 
-const isSettled = (entry: Entry, joins: RunSpec['joins']): boolean =>
-  joins.every((topic) => decisive(entry, topic, joins)) || hasFailed(entry, joins);
+const isSettled = (entry: Entry): boolean =>
+  entry.joins.every((topic) => decisive(entry, topic)) || hasFailed(entry);
 
 const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
   demonstrations: 'demonstration',
@@ -153,7 +204,7 @@ const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
   'reference-logprobs': 'reference',
 };
 
-const toItem = (id: string, entry: Entry, joins: RunSpec['joins']): Item => ({
+const toItem = (id: string, entry: Entry): Item => ({
   id,
-  ...Object.fromEntries(joins.map((topic) => [partNames[topic], decisive(entry, topic, joins)!.data])),
+  ...Object.fromEntries(entry.joins.map((topic) => [partNames[topic], decisive(entry, topic)!.data])),
 });

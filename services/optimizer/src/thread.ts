@@ -7,6 +7,8 @@ import { serve } from '@rlhf-streams/threads';
 import {
   type Metrics,
   openSession,
+  RESULTS_FILE,
+  resultsFile,
   type Session,
   type StartingModels,
   type StepResult,
@@ -24,6 +26,7 @@ export interface ThreadOptions {
 
 export interface OpenRun {
   readonly config: RunConfig;
+  readonly steps: number;
   /** Folders of the models that it starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
@@ -41,11 +44,13 @@ const api = {
   /** `positions` and `build` are those of the checkpoint. */
   async open({
     config,
+    steps,
     models,
     checkpoint,
   }: OpenRun): Promise<{ step: number; positions: Positions; build?: Build | undefined }> {
     const { session, ...saved } = await openSession({
       config,
+      steps,
       models,
       checkpoint,
       engine,
@@ -56,8 +61,15 @@ const api = {
     sessions.set(config.run, session);
     return { step: session.step, ...saved };
   },
-  update: (run: string, items: readonly Item[]): Promise<Omit<StepResult, 'carry'>> =>
-    sessionOf(run).update(items),
+  /** `results` are files to store, by name. */
+  async update(
+    run: string,
+    items: readonly Item[],
+  ): Promise<Omit<StepResult, 'carry' | 'results'> & { readonly results?: Record<string, Uint8Array> }> {
+    const { results = [], ...step } = await sessionOf(run).update(items);
+    return { ...step, ...(results.length > 0 && { results: { [RESULTS_FILE]: resultsFile(results) } }) };
+  },
+  extend: async (run: string, steps: number) => sessionOf(run).extend(steps),
   evaluate: (run: string, items: readonly Item[]): Promise<Metrics> => sessionOf(run).evaluate(items),
   savePublished: (run: string, directory: string) => sessionOf(run).savePublished(directory),
   saveCheckpoint: (run: string, directory: string, positions: Positions) =>

@@ -1,7 +1,7 @@
 import { createEvents, createProjection, type Events, type NewEvent, topicSpecs } from '@rlhf-streams/bus';
 import { type DataFor, itemId } from '@rlhf-streams/events';
 import { type EventLog, memoryLog } from '@rlhf-streams/log';
-import { applyRunEvent, type Item, parseRunConfig, type RunView, stepsOf } from '@rlhf-streams/runs';
+import { applyRunEvent, type Item, parseRunConfig, type RunView } from '@rlhf-streams/runs';
 import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OptimizerThread } from './thread.js';
@@ -47,6 +47,10 @@ const viewOf = (view: Partial<RunView>): RunView => ({
   models: { policy: { base: artifact } },
   artifacts: {},
   steps: STEPS,
+  streams: [
+    { stream: 'train', kind: 'demonstrations', split: 'train', items: 20 },
+    { stream: 'evaluation', kind: 'demonstrations', split: 'test', items: TEST_ITEMS },
+  ],
   testItems: TEST_ITEMS,
   from: {},
   requestedAt: 0,
@@ -59,6 +63,7 @@ function fake(): { dependencies: TrainDependencies; computed: string[][] } {
   const compute: OptimizerThread = {
     open: async () => ({ step: 0, positions: {} }),
     update: async (_, items) => ({ metrics: { items: note(items) } }),
+    extend: async () => {},
     evaluate: async (_, items) => ({ 'eval/items': note(items) }),
     savePublished: async () => {},
     saveCheckpoint: async () => {},
@@ -84,14 +89,27 @@ type TemporaryFolders = TrainDependencies['context']['temporary'];
 
 const demonstration = (run: string, step: number, index: number): NewEvent => {
   const id = itemId(run, step, index);
-  const split = step < STEPS ? ('train' as const) : ('test' as const);
+  const split = index < BATCH ? ('train' as const) : ('test' as const);
   const data = { run, step, demonstration: id, split, promptTokens: [], tokens: [1] };
   return { type: 'demonstration.recorded', id, data };
 };
-const idsOf = (step: number) =>
-  Array.from({ length: step < STEPS ? BATCH : TEST_ITEMS }, (_, i) => [step, i] as const);
+/** The held-out items are measured in the last step. */
+const issued = (run: string, step: number): NewEvent => {
+  const kind = 'demonstrations' as const;
+  const train = { stream: 'train' as const, kind, split: 'train' as const, rows: { from: 0, count: BATCH } };
+  const evaluation = { kind, split: 'test' as const, rows: { from: 0, count: TEST_ITEMS } };
+  const streams = [train, ...(step === STEPS - 1 ? [{ stream: 'evaluation' as const, ...evaluation }] : [])];
+  return { type: 'step.issued', id: `${run}/${step}`, data: { run, step, streams } };
+};
+const idsIn = (step: number) =>
+  Array.from({ length: step < STEPS - 1 ? BATCH : BATCH + TEST_ITEMS }, (_, i) => [step, i] as const);
 /** What the source run was trained on. */
-const logged = Array.from({ length: stepsOf(source, TEST_ITEMS) }, (_, step) => idsOf(step)).flat();
+const logged = Array.from({ length: STEPS }, (_, step) => idsIn(step)).flat();
+const listed = (run: string) => Array.from({ length: STEPS }, (_, step) => issued(run, step));
+const loggedOf = (run: string, which = logged): NewEvent[] => [
+  ...which.map(([step, i]) => demonstration(run, step, i)),
+  ...listed(run),
+];
 
 async function metricsOf(run: string): Promise<DataFor<'step.completed'>[]> {
   const steps: DataFor<'step.completed'>[] = [];
@@ -107,7 +125,12 @@ const never = new AbortController().signal;
 const build = { version: '1.1.0', code: 'f00d', onnxruntime: '1.30.0', platform: 'linux-x64' };
 const older = { ...build, version: '1.0.0', code: 'c0de' };
 
+const requestSource = () =>
+  events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]);
+
 describe('a run with a checkpoint', () => {
+  beforeEach(requestSource);
+
   const from = { rollouts: [], demonstrations: [] };
   /** Goes on with a run from its checkpoint after step 1, which build `saved` wrote. */
   async function goOn(saved: typeof build | undefined, view: Partial<RunView> = {}) {
@@ -125,7 +148,7 @@ describe('a run with a checkpoint', () => {
           },
         }),
       ),
-      ...logged.map(([step, i]) => demonstration('source', step, i)),
+      ...loggedOf('source'),
     ]);
     const { dependencies } = fake();
     const { compute } = dependencies;
@@ -161,14 +184,19 @@ describe('a run with a checkpoint', () => {
 });
 
 describe('a replay', () => {
+  beforeEach(requestSource);
+
   it('computes the steps of its source in their order, and publishes under its own name', async () => {
-    await events.publish(logged.toReversed().map(([step, i]) => demonstration('source', step, i)));
-    await events.publish(logged.map(([step, i]) => demonstration('other', step, i)));
+    await events.publish(loggedOf('source').toReversed());
+    await events.publish(loggedOf('other'));
     const { dependencies, computed } = fake();
     await train(dependencies, viewOf({}), never);
 
     expect(computed).toEqual(
-      [0, 1, 2, 3, 4].map((step) => idsOf(step).map(([, index]) => itemId('source', step, index))),
+      [...[0, 1, 2, 3].map((step) => [step, 0, BATCH]), [3, BATCH, BATCH + TEST_ITEMS]].map(
+        ([step, first, end]) =>
+          Array.from({ length: end! - first! }, (_, i) => itemId('source', step!, first! + i)),
+      ),
     );
     const published = await versionsOf('again');
     expect(published.map(({ version }) => version)).toEqual([0, 2, 4]);
@@ -178,21 +206,24 @@ describe('a replay', () => {
       [1, 'train', published[1]!.model],
       [2, 'train', undefined],
       [3, 'train', published[2]!.model],
-      [4, 'test', undefined],
+    ]);
+    expect((await metricsOf('again')).map(({ metrics }) => [metrics.items, metrics['eval/items']])).toEqual([
+      ...Array(3).fill([BATCH, undefined]),
+      [BATCH, TEST_ITEMS],
     ]);
   });
 
   it('of a run that ended early publishes what came of its last step', async () => {
-    await events.publish(logged.map(([step, i]) => demonstration('source', step, i)));
+    await events.publish(loggedOf('source'));
     const { dependencies, computed } = fake();
-    await train(dependencies, viewOf({ steps: 3, testItems: 0 }), never);
+    await train(dependencies, viewOf({ steps: 3 }), never);
     expect(computed).toHaveLength(3);
     expect((await versionsOf('again')).map(({ version }) => version)).toEqual([0, 2, 3]);
   });
 
   it('fails at once when the log does not hold all of it any more, and says what is missing', async () => {
     const kept = logged.filter(([step, index]) => !(step === 2 && index === 1));
-    await events.publish(kept.map(([step, i]) => demonstration('source', step, i)));
+    await events.publish(loggedOf('source', kept));
     const { dependencies, computed } = fake();
     await expect(train(dependencies, viewOf({}), never)).rejects.toMatchObject({
       code: 'REPLAY_INCOMPLETE',
@@ -202,7 +233,7 @@ describe('a replay', () => {
   });
 
   it('reads its source from where that began', async () => {
-    await events.publish(logged.map(([step, i]) => demonstration('source', step, i)));
+    await events.publish(loggedOf('source'));
     const { latest } = await log.positions(['demonstrations']);
     const { dependencies } = fake();
     await expect(train(dependencies, viewOf({ from: latest }), never)).rejects.toThrow('step 0');
@@ -211,7 +242,7 @@ describe('a replay', () => {
 
 describe('a run that waits for its items', () => {
   const config = { ...source, run: 'own', stallTimeoutMs: 1000 };
-  const own = () => viewOf({ run: 'own', config, testItems: 0 });
+  const own = () => viewOf({ run: 'own', config });
   const requested: NewEvent = {
     type: 'run.requested',
     id: 'own',
@@ -281,11 +312,10 @@ describe('a run that waits for its items', () => {
     // A run of the same kind that is not paused, begun later, has reached its deadline.
     const other = { ...config, run: 'other' };
     await expect(
-      train(fake().dependencies, viewOf({ run: 'other', config: other, testItems: 0 }), never),
+      train(fake().dependencies, viewOf({ run: 'other', config: other }), never),
     ).rejects.toMatchObject({ code: 'RUN_STALLED' });
     expect(stalled).toBe(false);
-    const items = logged.filter(([step]) => step < STEPS);
-    await events.publish(items.map(([step, i]) => demonstration('own', step, i)));
+    await events.publish(loggedOf('own'));
     await training;
     expect(await said('run.resumed')).toEqual([{ run: 'own' }]);
   });

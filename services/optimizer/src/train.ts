@@ -6,12 +6,14 @@
  */
 
 import { resolve } from 'node:path';
+import { runEvents } from '@rlhf-streams/archive';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
 import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   artifactRoles,
   buildChangeText,
+  earlierStreams,
   type Item,
   isSameBuild,
   loggedBy,
@@ -43,15 +45,15 @@ type Checkpoint = NonNullable<DataFor<'policy.published'>['checkpoint']>;
 
 /** The run under training, as `follow` and `complete` share it. */
 interface Driven {
+  readonly view: RunView;
   readonly config: RunConfig;
   /** Training steps. */
   readonly steps: number;
-  readonly testItems: number;
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** Whether it is a replay with the hyperparameters of its run. */
-  readonly reproduces: boolean;
+  /** Of a replay, the run that it replays. */
+  readonly source: RunView | undefined;
   /** Called after every published step. */
   readonly goesOn: () => void;
 }
@@ -71,18 +73,19 @@ export async function train(
     // Earlier writers are fenced by now, so no other writer adds to what is read here.
     const published = await readPublished(events, view, signal);
     const initial = view.models![artifactRoles.policy]!;
+    const source = await replayedRun(events, config, signal);
     const driven: Driven = {
+      view,
       config,
-      steps: view.steps ?? config.steps,
-      testItems: view.testItems,
+      steps: view.steps!,
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
-      reproduces: await reproducesRun(events, config, signal),
+      source,
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
-    await tellOtherBuild(dependencies, view, driven, { step, build });
+    await tellOtherBuild(dependencies, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, model: initial })]);
     }
@@ -96,7 +99,7 @@ export async function train(
 
 async function open(
   { context, compute }: TrainDependencies,
-  { config, models: used }: RunView,
+  { config, steps, models: used }: RunView,
   { policy }: Published,
 ) {
   const { artifacts } = context;
@@ -107,6 +110,7 @@ async function open(
   }
   return compute.open({
     config: config!,
+    steps: steps!,
     models: { ...models, policy: await artifacts.fetch(wholeModel(used![artifactRoles.policy]!)) },
     checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
   });
@@ -115,13 +119,12 @@ async function open(
 /** Publishes `run.build-changed` where another build did the steps so far, unless it is published already; `build` is the checkpoint's. */
 async function tellOtherBuild(
   { context, build: to }: TrainDependencies,
-  view: RunView,
-  { config, steps, testItems, writer, published, checkpoint }: Driven,
+  { view, writer, published, checkpoint }: Driven,
   { step, build }: { readonly step: number; readonly build?: Build | undefined },
 ): Promise<void> {
   if (!checkpoint && published.stepsCompleted === 0) return;
   // Nothing is left to compute.
-  if (published.stepsCompleted >= stepsOf(config, testItems, steps)) return;
+  if (published.stepsCompleted >= stepsOf(view)!) return;
   // The build that went on from here last may have published steps after this one.
   const last = view.buildChanges?.findLast((change) => change.step === step)?.to;
   const from = last ?? (checkpoint ? build : view.build);
@@ -141,12 +144,11 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { context, runs } = dependencies;
-  const { config, steps, testItems } = driven;
-  const last = stepsOf(config, testItems, steps);
-  const isReplay = replayed(config) !== undefined;
+  const { view, config, source } = driven;
+  const last = stepsOf(view)!;
   let step = firstStep;
   if (step >= last) return;
-  const join = createJoin(config, testItems, from);
+  const join = joinOf(driven, from);
   join.forget(step);
 
   const stalled = new AbortController();
@@ -177,10 +179,10 @@ async function follow(
   // Awaited in `finally`; until then a rejection must not count as unhandled.
   holding.catch(() => {});
   try {
-    const topics = specOf(config).joins;
-    // All events of a replay were logged before it, so that it reads to the end and waits for none.
-    const logged = isReplay
-      ? context.events.readAll(topics, { from, signal: either })
+    const topics = ['steps' as const, ...specOf(config).joins];
+    // All events of a replay were there before it, so that it reads to the end and waits for none.
+    const logged = source
+      ? runEvents(context, source, topics, { from, signal: either })
       : context.events.follow({ topics, from, signal: either });
     for await (const event of logged) {
       join.add(event);
@@ -194,12 +196,30 @@ async function follow(
       }
     }
     stalled.signal.throwIfAborted();
-    if (isReplay) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
+    if (source) throw new OptimizerError('REPLAY_INCOMPLETE', incompleteMessage(config, step, join));
   } finally {
     watch.stop();
     over.abort();
     await holding;
   }
+}
+
+/** Joins what the run logged that it is trained on; an earlier build listed no steps. */
+function joinOf({ view, config, steps }: Driven, from: Positions): Join {
+  const run = loggedBy(config);
+  const { streams, testItems } = view;
+  const listed = (step: number) => ({
+    run,
+    step,
+    streams: earlierStreams(config, { steps, testItems }, step),
+  });
+  return createJoin({
+    run,
+    streams: specOf(config).streams,
+    steps: stepsOf(view)!,
+    from,
+    listed: streams ? undefined : listed,
+  });
 }
 
 /** Holds the watch while the run is paused, until `signal` aborts. */
@@ -231,37 +251,42 @@ async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
-  { items, failed }: WholeStep,
+  { train, evaluation }: WholeStep,
   positions: Positions,
 ): Promise<void> {
   const { config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
-  const training = step < steps;
-  const own = driven.reproduces ? items.map((item) => sampledBy(run, item)) : items;
-  const { metrics, comparisons = [] } = training
-    ? await compute.update(run, own)
-    : { metrics: await compute.evaluate(run, own) };
-  const updated = performance.now();
+  const source = driven.source?.config;
+  const reproducing = source !== undefined && reproduces(config, source);
+  const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
+  const {
+    metrics,
+    comparisons = [],
+    results: files,
+  } = train ? await compute.update(run, own(train.items)) : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return;
+  const updated = performance.now();
+  const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
+  const evaluated = performance.now();
 
   const done = step + 1;
   const { publishEvery, onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
   const isLast = done === steps;
-  let release: DataFor<'policy.published'> | undefined;
-  if (training && trains && (done % publishEvery === 0 || isLast)) {
-    const base = await store(context, (directory) => compute.savePublished(run, directory));
-    if (done % config.checkpointEvery === 0 || isLast) {
-      const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
-      driven.checkpoint = { step: done, artifact: saved };
-    }
-    const { checkpoint } = driven;
-    release = { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
-  }
+  const publishes = train && trains && (done % publishEvery === 0 || isLast);
+  const [release, results] = await Promise.all([
+    publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
+    files && context.artifacts.putFiles(files),
+  ]);
   const timing = {
     'timing_s/update': (updated - begun) / 1000,
-    'timing_s/publish': (performance.now() - updated) / 1000,
+    ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
+    'timing_s/publish': (performance.now() - evaluated) / 1000,
+  };
+  const failed = {
+    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
+    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -276,14 +301,36 @@ async function complete(
       data: {
         run,
         step,
-        policyVersion: onPolicy && training ? done : trains ? Math.min(done, steps) : 0,
+        policyVersion: onPolicy && train ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
-        split: training ? 'train' : 'test',
-        metrics: finite({ ...metrics, ...timing, ...(failed > 0 && { 'rollout/failed': failed }) }),
+        ...(results && { results }),
+        split: train ? 'train' : 'test',
+        metrics: finite({ ...metrics, ...measured, ...timing, ...failed }),
       },
     },
   ]);
   driven.goesOn();
+}
+
+/** Stores the policy after `done` steps, and a checkpoint where one is due. */
+async function save(
+  context: TrainDependencies['context'],
+  compute: OptimizerThread,
+  driven: Driven,
+  {
+    done,
+    isLast,
+    positions,
+  }: { readonly done: number; readonly isLast: boolean; readonly positions: Positions },
+): Promise<DataFor<'policy.published'>> {
+  const { run, checkpointEvery } = driven.config;
+  const base = await store(context, (directory) => compute.savePublished(run, directory));
+  if (done % checkpointEvery === 0 || isLast) {
+    const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
+    driven.checkpoint = { step: done, artifact: saved };
+  }
+  const { checkpoint } = driven;
+  return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
 }
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
@@ -297,17 +344,20 @@ const store = (
     return artifacts.putDirectory(directory);
   });
 
-/** Whether a run is a replay with the configuration of what it replays. */
-async function reproducesRun(
+/**
+ * The run that a replay replays, as the log has it; undefined for any other run.
+ * @throws OptimizerError REPLAY_INCOMPLETE when the log does not know it.
+ */
+async function replayedRun(
   events: ServiceContext['events'],
   config: RunConfig,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<RunView | undefined> {
   const replay = replayed(config);
-  if (replay === undefined) return false;
-  const runs = await readRuns(events.readAll(['runs'], { signal }), replay);
-  const source = runs.get(replay)?.config;
-  return source !== undefined && reproduces(config, source);
+  if (replay === undefined) return undefined;
+  const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
+  if (source) return source;
+  throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

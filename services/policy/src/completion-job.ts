@@ -1,9 +1,10 @@
 /** A request for completions, prepared: its prompts as tokens, and for each completion what it is sampled by. */
+import type { EncodedPrompt } from '@rlhf-streams/model/tokenizer';
 import { type ProblemError, problem } from '@rlhf-streams/service';
 import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
 import type { LoadedPolicy } from './follower.js';
-import type { Completed, CompletionWork, EncodedPrompt } from './thread.js';
+import type { Completed, CompletionWork } from './thread.js';
 
 export const TIMEOUT_MS = 120_000;
 

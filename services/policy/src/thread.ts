@@ -6,13 +6,14 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  type EncodedPrompt,
+  encodePrompt,
   type GenerationRequest,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
-  promptTokens,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -65,14 +66,6 @@ export interface Completed extends Piece {
   readonly finishReason: Completion['finishReason'];
   /** Tokens that the text consists of. */
   readonly count: number;
-}
-
-export interface EncodedPrompt {
-  /** The tokens that the policy is given. */
-  readonly tokens: readonly number[];
-  readonly text: string;
-  /** Index of the token at which the text begins; those before it begin every text. */
-  readonly begin: number;
 }
 
 export interface Encoded {
@@ -193,10 +186,9 @@ const api = {
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
-        return { tokens: prompt, text: tokenizer.decode(prompt), begin: 0 };
+        return { tokens: [...prompt], text: tokenizer.decode(prompt), begin: 0 };
       }
-      const tokens = promptTokens(tokenizer, config, prompt);
-      return { tokens, text: prompt, begin: tokens.length - tokenizer.encode(prompt).length };
+      return encodePrompt(tokenizer, config, prompt);
     });
     return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
   },

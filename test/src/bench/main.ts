@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { against } from './against/against.js';
 import { capture } from './capture/capture.js';
 import { generation } from './generation.js';
 import { sharedKafka } from './kafka.js';
@@ -13,14 +14,27 @@ import { soak } from './soak/soak.js';
 import { staleness } from './staleness/staleness.js';
 import { formatTable } from './table.js';
 
-const measurements: readonly Measurement[] = [capture, microBatches, generation, log, ppo, staleness, soak];
+const measurements: readonly Measurement[] = [
+  capture,
+  microBatches,
+  generation,
+  log,
+  ppo,
+  staleness,
+  soak,
+  against,
+];
 const names = measurements.map(({ name }) => name);
+const byDefault = measurements.filter(({ onlyByName }) => !onlyByName).map(({ name }) => name);
 
-const USAGE = `usage: npm run bench -- [--only NAME]... [--big] [--minutes N] [--json FILE]
-  --only NAME   ${names.join(', ')}; may be given several times
-  --big         capture: the model of 11.5 million parameters as well
-  --minutes N   soak: how long; only measured when named (default 10)
-  --json FILE   write the results as JSON; - writes them to stdout, and the tables to stderr`;
+const USAGE = `usage: npm run bench -- [--only NAME]... [--against REV] [--big] [--minutes N] [--json FILE]
+  --only NAME    ${names.join(', ')}; may be given several times
+  --against REV  builds a revision of this repository, once, and measures it beside this build and PyTorch (where
+                 python3, or the Python that RLHF_PYTHON names, has torch); nothing else, unless named
+  --big          capture: the model of 11.5 million parameters as well
+  --minutes N    soak: how long; only measured when named (default 10)
+  --json FILE    write the results as JSON; - writes them to stdout, and the tables to stderr
+Without --only and --against: ${byDefault.join(', ')}.`;
 
 const options = readOptions();
 const print = options.json === '-' ? console.error : console.log;
@@ -40,10 +54,11 @@ print(`${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, load ${ma
 
 const results: (Report & { name: string; about: string; seconds: number })[] = [];
 const kafka = sharedKafka();
-for (const { name, about, onlyByName, run } of measurements) {
-  if (options.only ? !options.only.includes(name) : onlyByName) continue;
+for (const { name, about, run } of measurements) {
+  if (!options.only.includes(name)) continue;
   const begun = performance.now();
-  const report = await run({ big: options.big, minutes: options.minutes, brokers: kafka.brokers });
+  const { big, minutes, against } = options;
+  const report = await run({ big, minutes, against, brokers: kafka.brokers });
   const seconds = (performance.now() - begun) / 1000;
   results.push({ name, about, seconds, ...report });
   print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)\n\n${formatTable(report.rows)}`);
@@ -65,16 +80,24 @@ function readOptions() {
     const { values } = parseArgs({
       options: {
         only: { type: 'string', multiple: true },
+        against: { type: 'string' },
+        help: { type: 'boolean', default: false },
         big: { type: 'boolean', default: false },
         minutes: { type: 'string', default: '10' },
         json: { type: 'string' },
       },
     });
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
     const unknown = values.only?.find((name) => !names.includes(name));
     if (unknown !== undefined) throw new Error(`there is no measurement ${unknown}`);
     const minutes = Number(values.minutes);
     if (!(minutes > 0)) throw new Error(`expected --minutes to be positive, got ${values.minutes}`);
-    return { ...values, minutes };
+    const { against, big, json } = values;
+    const only = values.only ?? (against === undefined ? byDefault : ['against']);
+    return { only, against, big, json, minutes };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);

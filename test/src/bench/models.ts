@@ -1,14 +1,12 @@
 /** The models that are measured: GPT-2 in two small sizes, with initial weights. */
 import { initialiseWeights, type ModelConfig, newModelConfig, parameterCount } from '@rlhf-streams/model';
 import type { Buffers } from '@rlhf-streams/tensor';
-
-const shape = (layers: number, width: number, heads: number, vocabSize: number) =>
-  newModelConfig({ architecture: 'gpt2', layers, width, heads, vocabSize, contextLength: 64 });
+import { bigShape, smallShape } from './against/workload.js';
 
 /** 0.87 million parameters. */
-export const small = shape(4, 128, 4, 512);
+export const small = newModelConfig({ architecture: 'gpt2', ...smallShape });
 /** 11.5 million parameters. */
-export const big = shape(6, 384, 6, 2048);
+export const big = newModelConfig({ architecture: 'gpt2', ...bigShape });
 
 export const nameOf = (config: ModelConfig): string => {
   const millions = parameterCount(config) / 1e6;

@@ -13,30 +13,20 @@ import { openSession } from '@rlhf-streams/training';
 import { followRun, openClient, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { outcomeOf, untimed } from '../platform/outcome.js';
-import {
-  type Expected,
-  expectedOf,
-  gateway,
-  kindOfMachine,
-  layOut,
-  topicsFile,
-  type View,
-} from './fixture.js';
+import { type Expected, expectedOf, gateway, layOut, topicsFile, type View } from './fixture.js';
 
-/** How far weights may be from the recorded ones on a machine that rounds otherwise. */
+/** How far weights may be from the recorded ones: this build, and other machines, round otherwise. */
 const CLOSE = 1e-4;
 const optimizerBuild = thisBuild(onnxRuntimeVersion);
 const every = Object.keys(topics) as TopicName[];
 
 let folder: string;
 let expected: Expected;
-let sameMachine: boolean;
 let platform: Platform;
 
 async function layOutHere(fixture: string, life: 'finished' | 'stopped'): Promise<void> {
   folder = await mkdtemp(join(tmpdir(), 'compatibility-'));
   expected = await expectedOf(fixture);
-  sameMachine = (await kindOfMachine()) === expected.machine;
   await layOut(fixture, life, folder);
 }
 const options = () => ({
@@ -57,14 +47,26 @@ const shown = async (run: string) => (await gateway(platform, `/v1/runs/${run}`)
 const tensorsOf = async (artifact: ArtifactRef) =>
   (await readCheckpoint(await platform.artifacts.fetch(artifact))).tensors;
 
-/** Expects that a run ended in the recorded weights: to the bit, where this machine computes the recorded bits. */
+/** Expects that a run ended in the recorded weights, but for rounding. */
 async function expectWeights(run: string, as: string): Promise<void> {
-  const { weights } = await outcomeOf(platform);
-  if (sameMachine) return expect(weights[run]).toBe(expected.weights[as]);
   const now = await tensorsOf((await shown(run)).policy!.artifact);
   for (const [name, { data }] of await tensorsOf(viewOf(as).policy!.artifact)) {
     const furthest = data.reduce((most, x, i) => Math.max(most, Math.abs(x - now.get(name)!.data[i]!)), 0);
     expect(furthest, name).toBeLessThan(CLOSE);
+  }
+}
+
+/** Expects the recorded metrics, but for rounding. */
+function expectMetrics(
+  metrics: Readonly<Record<string, number>>,
+  recorded: Readonly<Record<string, number>>,
+): void {
+  expect(Object.keys(metrics).sort()).toEqual(Object.keys(recorded).sort());
+  for (const [name, value] of Object.entries(recorded)) {
+    // At the first step policy and reference are equal: rounding alone, of this build and of that, prefers a side.
+    if (name === 'rewards/accuracies') continue;
+    const scale = Math.max(1, Math.abs(value));
+    expect(Math.abs(metrics[name]! - value) / scale, name).toBeLessThan(10 * CLOSE);
   }
 }
 
@@ -152,7 +154,11 @@ describe.each(['runs-of-0.1.0'])('%s, finished', (fixture) => {
     const measured = (name: string) =>
       steps.filter((step) => step.run === name).map(({ step, split, metrics }) => ({ step, split, metrics }));
     expect(measured(again)).toHaveLength(measured(run).length);
-    if (sameMachine) expect(measured(again)).toEqual(measured(run));
+    measured(again).forEach(({ metrics, ...step }, i) => {
+      const { metrics: recorded, ...as } = measured(run)[i]!;
+      expect(step).toEqual(as);
+      expectMetrics(metrics, recorded);
+    });
   });
 });
 
@@ -177,8 +183,8 @@ describe.each(['runs-of-0.1.0'])('%s, of which one was killed', (fixture) => {
     // The checkpoint is older than the stamp of builds.
     const change = { step: 2, ...(expected.build && { from: expected.build }), to: optimizerBuild };
     expect(await shown('ppo')).toMatchObject({ status: 'completed', buildChanges: [change] });
-    if (!sameMachine) return;
-    expect(untimed(steps.findLast(({ run }) => run === 'ppo')!.metrics)).toEqual(
+    expectMetrics(
+      untimed(steps.findLast(({ run }) => run === 'ppo')!.metrics),
       untimed(viewOf('ppo').metrics!.metrics),
     );
   });

@@ -24,8 +24,6 @@ export interface View {
 
 /** What a fixture must be read as. */
 export interface Expected {
-  /** Bits are of one kind of machine: on another, weights are only close. */
-  readonly machine: string;
   /** The build that made it, as its checkpoints name it; absent where they name none. */
   readonly build?: Build;
   /** SHA-256 of the model.safetensors of each run's newest version. */
@@ -55,11 +53,4 @@ export async function gateway({ services }: Pick<Platform, 'services'>, path: st
   const response = await services.find(({ name }) => name === 'gateway')!.request(path);
   if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
   return response.json();
-}
-
-/** The instruction set that ONNX Runtime picks its float32 kernels by. */
-export async function kindOfMachine(): Promise<string> {
-  const flags = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
-  const widest = ['avx512f', 'avx2', 'avx'].find((flag) => flags.includes(` ${flag} `));
-  return [process.platform, process.arch, widest].filter(Boolean).join(' ');
 }

@@ -23,7 +23,7 @@ import {
   tinySft,
   writeReviews,
 } from '../platform/tiny-runs.js';
-import { type Expected, gateway, kindOfMachine, topicsFile, type View } from './fixture.js';
+import { type Expected, gateway, topicsFile, type View } from './fixture.js';
 
 /** The run that is also killed, and its step after which it is: checkpoints are written after every second step. */
 const KILLED = { run: 'ppo', step: 2 };
@@ -89,7 +89,6 @@ async function expectedOf(platform: Platform): Promise<Expected> {
   const names = Object.keys(topics) as (keyof typeof topics)[];
   for await (const { type } of platform.events.readAll(names)) events[type] = (events[type] ?? 0) + 1;
   return {
-    machine: await kindOfMachine(),
     build: thisBuild(onnxRuntimeVersion),
     weights,
     runs: views,

@@ -38,16 +38,20 @@ function killsOf(total: number): NonNullable<LifeOptions['end']>[] {
   }));
 }
 
-describe('a pipeline whose process is killed', () => {
-  it(`ends in the same bits as one that nobody killed (CRASH_SEED=${seed})`, async () => {
+describe('runs that are requested together, whose process is killed', () => {
+  it(`end in the same bits as one after another, when nobody kills it (CRASH_SEED=${seed})`, async () => {
     const whole = { directory: join(folder, 'whole'), runs, facts: new Map<string, Fact>() };
     expect(await live(whole)).toBe('completed');
 
-    const killed = { directory: join(folder, 'killed'), runs, facts: new Map<string, Fact>() };
+    // Listed the other way round: each waits for those after it.
+    const experiment = { experiment: 'e', runs: runs.toReversed() };
+    const killed = { directory: join(folder, 'killed'), runs: experiment, facts: new Map<string, Fact>() };
     for (const end of killsOf(whole.facts.size)) expect(await live({ ...killed, end })).toBe('SIGKILL');
     expect(await live(killed)).toBe('completed');
 
     expect(versionsIn(killed.facts)).toEqual(versionsIn(whole.facts));
+    const requests = [...killed.facts.values()].filter(({ type }) => type === 'run.requested');
+    expect(requests).toHaveLength(runs.length);
     const outcome = await outcomeIn(killed.directory);
     expect(outcome).toEqual(await outcomeIn(whole.directory));
     expect(Object.keys(outcome.weights).sort()).toEqual(['comparisons', 'dpo', 'ppo', 'sft']);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EventType } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/runs';
+import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
 
 /** An event by its place on the log: the same in every life. */
 export interface Fact {
@@ -17,7 +17,8 @@ export interface Fact {
 export interface LifeOptions {
   /** Folder of the log and the artifacts; temporary files go beside it. */
   readonly directory: string;
-  readonly runs: readonly RunConfigInput[];
+  /** To be done one after another, or together. */
+  readonly runs: readonly RunConfigInput[] | ExperimentInput;
   /** What the log was seen to hold, by place; grows. */
   readonly facts: Map<string, Fact>;
   /** `signal` is sent `delayMs` milliseconds after the number of facts known has reached `facts`. */

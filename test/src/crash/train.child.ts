@@ -1,15 +1,17 @@
 /**
- * Run as a process by tests that end it: does the runs it is given one after another, going on with what its folder
- * holds of them, and writes a line for each event of the log, also for those of earlier lives. SIGTERM stops it.
+ * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together,
+ * going on with what its folder holds of them, and writes a line for each event of the log, also for those of earlier
+ * lives. SIGTERM stops it.
  */
 
 import type { Received } from '@rlhf-streams/bus';
 import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
-import type { RunConfigInput } from '@rlhf-streams/runs';
-import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
+import { followRun, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
 import type { Fact } from './life.js';
 
-const [directory, configs] = process.argv.slice(2) as [string, string];
+const [directory, written] = process.argv.slice(2) as [string, string];
+const asked = JSON.parse(written) as readonly RunConfigInput[] | ExperimentInput;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
 
@@ -22,8 +24,10 @@ const telling = (async () => {
   for await (const event of platform.events.follow({ topics: every })) tell(event);
 })();
 try {
-  for (const config of JSON.parse(configs) as RunConfigInput[]) {
-    await requestRun(platform, config);
+  const isExperiment = 'experiment' in asked;
+  if (isExperiment) await requestExperiment(platform, asked);
+  for (const config of isExperiment ? asked.runs : asked) {
+    if (!isExperiment) await requestRun(platform, config);
     await followRun(platform, config.run, {}, stop.signal);
   }
 } catch (error) {

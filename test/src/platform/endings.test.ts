@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
-import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
+import { followRun, type Platform, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { oneThread, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
@@ -106,6 +106,47 @@ describe('a run that cannot start', () => {
       { type: 'run.requested', id: 'mistaken/requested', data: { run: config.run, config } },
     ]);
     expect(await failureOf(config.run)).toMatchObject(mistakes);
+  });
+});
+
+describe('runs that are requested together', () => {
+  const sft = (run: string, change: object = {}) => ({ ...tinySft(data), run, steps: 2, ...change });
+
+  it('fail with the one that they build on, by its cause, and are done when all are asked for again', async () => {
+    const later = join(folder, 'set.jsonl');
+    const runs = [sft('last', { model: 'run:middle' }), sft('middle', { model: 'run:first' }), sft('beside')];
+    const set = { experiment: 'set', runs: [...runs, sft('first', { data: later })] };
+    await requestExperiment(platform, set);
+    const first = `run first, which this one builds on, failed: ${(await failureOf('first')).message}`;
+    expect(await failureOf('middle')).toEqual({ code: 'RUN_SOURCE_FAILED', message: first });
+    const middle = `run middle, which this one builds on, failed: ${first}`;
+    expect(await failureOf('last')).toEqual({ code: 'RUN_SOURCE_FAILED', message: middle });
+    await followRun(platform, 'beside', {});
+
+    await copyFile(data, later);
+    await requestExperiment(platform, set);
+    for (const { run } of set.runs)
+      await expect(followRun(platform, run, {})).resolves.toMatchObject({ run });
+  });
+
+  it('fail with one that is cancelled', async () => {
+    const endless = { ...sft('endless'), steps: 1_000_000 };
+    await requestExperiment(platform, {
+      experiment: 'cancelled',
+      runs: [endless, sft('waiting', { model: 'run:endless' })],
+    });
+    const begun = new AbortController();
+    const following = followRun(platform, 'endless', { step: () => begun.abort() }, begun.signal);
+    await expect(following).rejects.toThrow();
+    await platform.request('/v1/runs/endless/cancel', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason: 'enough' }),
+    });
+    expect(await failureOf('waiting')).toEqual({
+      code: 'RUN_SOURCE_FAILED',
+      message: 'run endless, which this one builds on, was cancelled: enough',
+    });
   });
 });
 

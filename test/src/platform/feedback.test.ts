@@ -94,8 +94,8 @@ it('feedback published as plain records trains a DPO run, and a reward model ask
   expect(steps.map(({ step, split }) => [step, split])).toEqual([
     [0, 'train'],
     [1, 'train'],
-    [2, 'test'],
   ]);
+  expect(steps.map(({ metrics }) => metrics['eval/rewards/accuracies'] !== undefined)).toEqual([false, true]);
   // Before its first update the policy is the reference: both rewards are 0, and the loss is that of a coin.
   expect(steps[0]!.metrics.loss).toBeCloseTo(Math.log(2), 3);
   expect(Math.abs(steps[1]!.metrics.loss! - Math.log(2))).toBeGreaterThan(1e-3);

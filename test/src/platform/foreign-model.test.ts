@@ -14,7 +14,8 @@ import { oneThread } from './tiny-runs.js';
 const fixture = (path: string) =>
   fileURLToPath(new URL(`../../../libs/model/fixtures/${path}`, import.meta.url));
 const END = 0;
-const CHAT_TEMPLATE = '{{ messages }}';
+const CHAT_TEMPLATE =
+  "{% for message in messages %}{{ message.role + ': ' + message.content + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
 
 /** The golden model under other names of its tokens. */
 async function writeForeign(model: string, directory: string): Promise<string> {
@@ -153,7 +154,7 @@ it('judges comparisons without a prompt from their second token on', async () =>
 it('is sampled from after its prompt alone, and after the beginning of text where that is empty', async () => {
   const prompts = new Map<string, number[]>();
   for await (const { type, data } of platform.events.readAll(['prompts'])) {
-    if (type !== 'prompt.issued') continue;
+    if (type !== 'prompt.issued' || data.run !== 'sample') continue;
     prompts.set(data.text, data.tokens);
     expect(data.sampling.stopTokens).toEqual([END]);
   }
@@ -204,6 +205,28 @@ it('has log-probs of the tokens that something predicts', async () => {
   expect(results.map(({ logprobs }) => logprobs.length)).toEqual(
     texts.map((text) => encode(text).length - 1),
   );
+});
+
+it('reads conversations by its chat template; what was asked goes along to what was sampled', async () => {
+  const question = [{ role: 'user', content: 'Was it good?' }];
+  const prompts = join(folder, 'chats.jsonl');
+  const row = { messages: [...question, { role: 'assistant', content: 'Yes.' }], metadata: { film: 7 } };
+  await writeFile(prompts, `${JSON.stringify(row)}\n`);
+  const model = join(folder, 'model');
+  const sampling = { maxNewTokens: 2 };
+  const run = { run: 'chats', method: 'sample', model, prompts, testFraction: 0, sampling } as const;
+  await requestRun(platform, { ...run, steps: 1, batchSize: 1 });
+  await followRun(platform, 'chats', {});
+  const { encode } = loadTokenizer(...(await tokenizerIn(model)));
+  const text = 'user: Was it good?\nassistant:';
+  const asked = { role: 'policy', messages: question, metadata: { film: 7 } };
+  const said: unknown[] = [];
+  for await (const { data } of platform.events.readAll(['prompts', 'rollouts']))
+    if (data.run === 'chats') said.push(data);
+  expect(said).toMatchObject([
+    { ...asked, text, tokens: encode(text) },
+    { ...asked, promptText: text, promptTokens: encode(text) },
+  ]);
 });
 
 it.each(['sft', 'dpo', 'reward'])(

@@ -1,11 +1,12 @@
-/** A Python with the libraries of requirements.txt, where there is one. */
+/** A Python with the libraries that it is asked for, where there is one. */
 import { execFile, spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const python = process.env.RLHF_PYTHON || 'python3';
+/** Named in RLHF_PYTHON, or the one on the path. */
+export const python = process.env.RLHF_PYTHON || 'python3';
 const script = fileURLToPath(new URL('../../python/interop.py', import.meta.url));
 
 /**
@@ -13,14 +14,19 @@ const script = fileURLToPath(new URL('../../python/interop.py', import.meta.url)
  * @throws when something does and `REQUIRE_PYTHON` is 1
  */
 export function missingForPython(): string | undefined {
-  const libraries = ['torch', 'transformers', 'trl', 'datasets'];
-  const find = `import importlib.util as u; print(*[n for n in ${JSON.stringify(libraries)} if u.find_spec(n) is None])`;
-  const { status, stdout } = spawnSync(python, ['-c', find], { encoding: 'utf8' });
-  const missing = status === 0 ? stdout.trim().replaceAll(' ', ', ') : python;
-  if (missing === '') return undefined;
+  const missing = missingLibraries(['torch', 'transformers', 'trl', 'datasets']);
+  if (missing === undefined) return undefined;
   const needs = `needs ${missing}: pip install -r test/python/requirements.txt, and name that Python in RLHF_PYTHON`;
   if (process.env.REQUIRE_PYTHON === '1') throw new Error(`Interoperation with Python ${needs}.`);
   return needs;
+}
+
+/** Which of these libraries Python lacks, or Python itself; undefined where nothing is missing. */
+export function missingLibraries(libraries: readonly string[]): string | undefined {
+  const find = `import importlib.util as u; print(*[n for n in ${JSON.stringify(libraries)} if u.find_spec(n) is None])`;
+  const { status, stdout } = spawnSync(python, ['-c', find], { encoding: 'utf8' });
+  const missing = status === 0 ? stdout.trim().replaceAll(' ', ', ') : python;
+  return missing === '' ? undefined : missing;
 }
 
 /** Runs the script on a request; its files go into `directory`. */

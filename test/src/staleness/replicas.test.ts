@@ -149,7 +149,7 @@ describe('a policy replica that cannot fetch the weights', () => {
       store.heal();
       await completed(events, run.run);
       const { steps, deadLetters } = await loggedRun(events, run.run);
-      expect(steps).toHaveLength(run.steps);
+      expect(steps).toHaveLength(run.steps!);
       expect(deadLetters).toEqual([]);
       await vi.waitFor(async () => expect(await readiness(alone)).toMatchObject({ status: 200 }), WAIT);
     },

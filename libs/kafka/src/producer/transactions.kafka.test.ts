@@ -47,6 +47,7 @@ describe.skipIf(!kafka)('transactions', { timeout: TEST_TIMEOUT_MS }, () => {
     const topic = await newTopic(log);
     const id = uniqueName('producer');
     const zombie = await log.transactional(id);
+    await zombie.transact({ records: numbered(topic, 1, 'zombie ') });
     const asked = () => count('EndTxn') + count('InitProducerId');
     const before = asked();
     const deaf = sockets.open();
@@ -63,7 +64,7 @@ describe.skipIf(!kafka)('transactions', { timeout: TEST_TIMEOUT_MS }, () => {
       code: 'LOG_FENCED',
     });
     await successor.transact({ records: numbered(topic, 1, 'successor ') });
-    expect(texts(await readAll(other, [topic]))).toEqual(['successor 0', 'successor 0']);
+    expect(texts(await readAll(other, [topic]))).toEqual(['zombie 0', 'successor 0', 'successor 0']);
   });
 
   it('that a broker refuses leave nothing, and do not harm the next', async () => {
@@ -209,7 +210,7 @@ describe.skipIf(!kafka)('publishing', { timeout: TEST_TIMEOUT_MS }, () => {
     }
   });
 
-  it('and much else, at once, over connections that were cut, opens one again', async () => {
+  it('and much else, at once, over connections that were cut, opens one for either again', async () => {
     const sockets = watchSockets();
     const log = await openLog({ brokers });
     const topic = await newTopic(log, 4);
@@ -217,6 +218,6 @@ describe.skipIf(!kafka)('publishing', { timeout: TEST_TIMEOUT_MS }, () => {
     sockets.cut();
     await Promise.all(Array.from({ length: 20 }, () => log.positions([topic])));
     await log.publish(numbered(topic, 10));
-    expect(sockets.open()).toHaveLength(1);
+    expect(sockets.open()).toHaveLength(2);
   });
 });

@@ -1,3 +1,4 @@
+import { gunzipSync, gzipSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { registerCodecs } from './codecs.js';
@@ -18,7 +19,7 @@ const FRAMES = {
     'lgSQ4AIAAAAB0gJyZWNvcmQgMCB0aGUgcXVpY2sgYnJvd24gZm94IP4UAP4UAC4UAAAAAbIAAhmyADH+sgD+sgCWsgAABBmyADL+sgD+sgCGsgA=',
 } as const;
 
-const { LZ4, ZSTD, Snappy } = kafkajs.CompressionTypes;
+const { GZIP, LZ4, ZSTD, Snappy } = kafkajs.CompressionTypes;
 const CODECS = kafkajs.CompressionCodecs as unknown as Readonly<
   Record<
     number,
@@ -35,6 +36,21 @@ describe('codecs', () => {
     const text = (await codec.decompress(Buffer.from(frame, 'base64'))).toString('latin1');
     expect(text.match(/record \d (the quick brown fox ){8}/g)).toHaveLength(3);
   });
+
+  it.each([1, 64 * 1024, 64 * 1024 + 1, 1024 * 1024])(
+    'give %d bytes back that gzip made smaller, and read those of other gzips',
+    async (size) => {
+      const text = Buffer.alloc(size, 'the quick brown fox ');
+      const gzip = CODECS[GZIP]!() as unknown as {
+        compress(encoder: { buffer: Buffer }): Promise<Buffer>;
+        decompress(bytes: Buffer): Promise<Buffer>;
+      };
+      const compressed = await gzip.compress({ buffer: text });
+      expect(gunzipSync(compressed).equals(text)).toBe(true);
+      expect((await gzip.decompress(compressed)).equals(text)).toBe(true);
+      expect((await gzip.decompress(gzipSync(text, { level: 9 }))).equals(text)).toBe(true);
+    },
+  );
 
   it('write none of these', async () => {
     await expect(CODECS[ZSTD]!().compress(Buffer.alloc(1))).rejects.toMatchObject({ code: 'LOG_INVALID' });

@@ -116,8 +116,9 @@ describe.skipIf(!inject('kafka'))('a secure broker', { timeout: TEST_TIMEOUT_MS 
       await log.publish(numbered(topic, 1, `${published++} `));
       await until('it is read', () => read.length === published);
     };
-    // The connections are for requests, for fetches at once, for fetches that wait, and the member's own.
-    const all = 5;
+    // The connections are for requests, for what is published, for fetches at once, for fetches that wait, and the
+    // member's own.
+    const all = 6;
     await until('all connections are open', async () => {
       await publish();
       return connections === all;

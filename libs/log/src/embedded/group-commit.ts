@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { RootDatabase } from 'lmdb';
 import { LogError } from '../errors.js';
 
@@ -42,8 +43,9 @@ export function createGroupCommit(root: RootDatabase, directory: string): GroupC
   }
 
   async function write(): Promise<void> {
-    // Changes submitted in the same turn of the event loop join the first group.
-    await Promise.resolve();
+    // Changes that are submitted while this turn of the event loop lasts join the first group: several threads may have
+    // answered in it, and who comes too late waits for two syncs.
+    await turn();
     while (queue.length > 0) {
       const group = nextGroup();
       // LMDB prints a stack for every write that fails, so it is not asked to write to a disk that is known to be full.

@@ -1,5 +1,7 @@
 /** Reads the tokenizer of a checkpoint. */
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessMissing } from '@rlhf-streams/files';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/json-file.js';
 import { ModelError } from '../errors.js';
@@ -9,7 +11,7 @@ import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 export interface TokenizerFiles {
   /** `tokenizer.json` */
   json: unknown;
-  /** `tokenizer_config.json`, which names the special tokens */
+  /** `tokenizer_config.json`, which names the special tokens and has the chat template */
   config?: unknown;
 }
 
@@ -24,7 +26,8 @@ export async function readTokenizer(dir: string): Promise<Tokenizer | undefined>
 
 /**
  * The tokenizer's files; undefined where the folder has none. A special token that `tokenizer_config.json` does not
- * name is the one of `special_tokens_map.json`, else the one whose id `config.json` gives.
+ * name is the one of `special_tokens_map.json`, else the one whose id `config.json` gives. A `chat_template.jinja` is the
+ * chat template, as in transformers, whatever the config has.
  * @throws MODEL_TOKENIZER_INVALID
  */
 export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
@@ -44,7 +47,21 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | 
       return value === undefined ? [] : [[token, value]];
     }),
   );
-  return { json, ...((config || Object.keys(named).length > 0) && { config: { ...config, ...named } }) };
+  const template = await readTemplate(dir);
+  const told = { ...named, ...(template !== undefined && { chat_template: template }) };
+  return { json, ...((config || Object.keys(told).length > 0) && { config: { ...config, ...told } }) };
+}
+
+async function readTemplate(dir: string): Promise<string | undefined> {
+  const path = join(dir, 'chat_template.jinja');
+  const size = (await unlessMissing(stat(path)))?.size ?? 0;
+  if (size > MAX_CONFIG_BYTES) {
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `${path}: expected at most ${MAX_CONFIG_BYTES} bytes, the file has ${size}.`,
+    );
+  }
+  return unlessMissing(readFile(path, 'utf8'));
 }
 
 const vocabulary = z.looseObject({

@@ -1,4 +1,5 @@
+export type { Message } from './chat-template.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { tokenizerDifference } from './identity.js';
-export { promptTokens } from './prompt.js';
+export { type EncodedPrompt, encodePrompt } from './prompt.js';
 export { loadTokenizer, type Tokenizer } from './tokenizer.js';

@@ -1,15 +1,30 @@
 import type { ModelConfig } from '../model-config.js';
+import type { Message } from './chat-template.js';
 import type { Tokenizer } from './tokenizer.js';
 
+/** A prompt as a model is given it. */
+export interface EncodedPrompt {
+  readonly text: string;
+  readonly tokens: number[];
+  /** Index of the token at which the text begins; those before it begin every text. */
+  readonly begin: number;
+}
+
 /**
- * The tokens of a prompt, after those that begin a text. A prompt without any token becomes the model's beginning of
- * text, else its end of text, as in transformers' `generate`.
+ * A prompt as tokens. A text follows the tokens that begin every text; one without any token becomes the model's beginning
+ * of text, else its end of text, as in transformers' `generate`. A conversation becomes the text that the model's chat
+ * template makes of it, up to where the answer begins, and nothing is added to that, as in `apply_chat_template`.
+ * @throws ModelError MODEL_CHAT_TEMPLATE_MISSING, MODEL_CHAT_TEMPLATE
  */
-export function promptTokens(
-  tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId'>,
+export function encodePrompt(
+  tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId' | 'renderChat'>,
   { bosTokenId }: Pick<ModelConfig, 'bosTokenId'>,
-  text: string,
-): number[] {
-  const tokens = [...tokenizer.begin, ...tokenizer.encode(text)];
-  return tokens.length > 0 ? tokens : [bosTokenId ?? tokenizer.eosId];
+  prompt: string | readonly Message[],
+): EncodedPrompt {
+  const isText = typeof prompt === 'string';
+  const text = isText ? prompt : tokenizer.renderChat(prompt);
+  const begin = isText ? tokenizer.begin : [];
+  const tokens = [...begin, ...tokenizer.encode(text)];
+  if (tokens.length > 0) return { text, tokens, begin: begin.length };
+  return { text, tokens: [bosTokenId ?? tokenizer.eosId], begin: 1 };
 }

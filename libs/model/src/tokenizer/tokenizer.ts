@@ -2,6 +2,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { type Message, renderChat } from './chat-template.js';
 import { frameOf } from './post-processor.js';
 
 export interface Tokenizer {
@@ -23,6 +24,8 @@ export interface Tokenizer {
   eosId: number;
   /** The token that fills batches: the end of text where the tokenizer names no other. */
   padId: number;
+  /** The text of a conversation, by the chat template of `tokenizer_config.json`. @throws as `renderChat` does */
+  renderChat(messages: readonly Message[]): string;
   /** The `tokenizer.json` it was made from. */
   json: unknown;
 }
@@ -104,6 +107,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     ...frame,
     eosId,
     padId: padId ?? eosId,
+    renderChat: (messages) => renderChat(tokenizerConfig, messages),
     json: tokenizerJson,
   };
 

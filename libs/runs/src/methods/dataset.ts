@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import type { DatasetSpec, Plan } from './spec.js';
+import { evaluateEvery } from './every-run.js';
+import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
 export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
 export const preferences = DataSource.describe(
@@ -24,8 +25,11 @@ export const dataset = (data: typeof demonstrations) => ({
     .min(0)
     .max(0.9)
     .default(0)
-    .describe('share of the data, never trained on and evaluated at the end')
+    .describe('share of the data, never trained on and evaluated after the last step')
     .register(named, { as: ['test_size', 'test_split'] }),
+  evaluateEvery: evaluateEvery.describe(
+    'steps between evaluations of the held-out items, by the weights after the step; the last step always has one',
+  ),
   maxTestItems: z.int().min(1).max(65_536).default(256).describe('held-out items evaluated, at most'),
   prefetchSteps: z.int().min(1).max(1000).default(4).describe('steps issued ahead of training'),
 });
@@ -39,6 +43,8 @@ export const pairLength = z
 
 interface DatasetConfig {
   readonly data: string;
+  readonly batchSize: number;
+  readonly evaluateEvery?: number | undefined;
   readonly maxTestItems: number;
   readonly prefetchSteps: number;
   readonly checkpointEvery: number;
@@ -46,11 +52,14 @@ interface DatasetConfig {
 
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
-  { data, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
-  { kind, limit }: Pick<DatasetSpec, 'kind' | 'limit'>,
+  { data, batchSize, evaluateEvery: every, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
+  { kind, limit, joins = [kind] }: Pick<DatasetSpec, 'kind' | 'limit'> & { joins?: readonly JoinedTopic[] },
 ): Plan => ({
   data: { kind, source: parseSource('data', data), limit, maxTestItems },
-  joins: [kind],
+  streams: [
+    { name: 'train', split: 'train', draws: { batch: batchSize }, joins },
+    { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: { every } },
+  ],
   ahead: prefetchSteps,
   onPolicy: false,
   publishEvery: checkpointEvery,

@@ -65,11 +65,10 @@ export const dpo = defineMethod({
     ],
     heldOut: [['held-out accuracy', 'eval/rewards/accuracies']],
   },
-  plan: (run) => ({
-    ...overDataset(run, {
+  plan: (run) =>
+    overDataset(run, {
       kind: 'comparisons',
       limit: { setting: 'dpo.maxLength', tokens: run.dpo.maxLength },
+      joins: ['comparisons', 'reference-logprobs'],
     }),
-    joins: ['comparisons', 'reference-logprobs'],
-  }),
 });

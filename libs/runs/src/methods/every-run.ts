@@ -3,6 +3,8 @@ import { RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from '../settings.js';
 
+export const MOST_STEPS = 1_000_000;
+
 const share = z.number().min(0).max(1);
 
 /** What every run has. */
@@ -21,9 +23,19 @@ export const everyRun = {
   steps: z
     .int()
     .min(1)
-    .max(1_000_000)
-    .describe('updates of the model, or batches of samples in a run that trains nothing')
+    .max(MOST_STEPS)
+    .optional()
+    .describe(
+      'updates of the model, or batches of samples in a run that trains nothing; a run has steps or epochs',
+    )
     .register(named, { as: ['max_steps', 'num_steps', 'iterations'] }),
+  epochs: z
+    .number()
+    .positive()
+    .max(MOST_STEPS)
+    .optional()
+    .describe('instead of steps: passes over the data, the last step of which may begin another one')
+    .register(named, { as: ['num_train_epochs', 'num_epochs'] }),
   microBatchSize: z
     .int()
     .min(1)
@@ -54,6 +66,12 @@ export const everyRun = {
     .prefault({})
     .describe('shares of the data that may be lost; a run that would lose more is refused'),
 };
+
+export const evaluateEvery = z
+  .int()
+  .min(1)
+  .optional()
+  .register(named, { as: ['eval_steps'] });
 
 /** What every run has that trains. */
 export const training = {

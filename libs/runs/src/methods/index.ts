@@ -5,7 +5,7 @@ import { ppo } from './ppo.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
-import type { MethodSpec, Plan } from './spec.js';
+import type { JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
 export const methods = { sft, reward, ppo, dpo, sample };
@@ -18,9 +18,14 @@ export type ConfigOf<Name extends MethodName> = z.output<(typeof methods)[Name][
 export type RunConfig = ConfigOf<MethodName>;
 
 /** The spec of a run's method, with what depends on the run's configuration. */
-export interface RunSpec extends Omit<MethodSpec, 'config' | 'plan'>, Plan {}
+export interface RunSpec extends Omit<MethodSpec, 'config' | 'plan'>, Plan {
+  /** What the items of its steps are joined from. */
+  readonly joins: readonly JoinedTopic[];
+}
 
 export function specOf(config: RunConfig): RunSpec {
   const { config: _, plan, ...spec } = methods[config.method] as MethodSpec;
-  return { ...spec, ...plan(config) };
+  const planned = plan(config);
+  const joins = [...new Set(planned.streams.flatMap(({ joins }) => joins))];
+  return { ...spec, ...planned, joins };
 }

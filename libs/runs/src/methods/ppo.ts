@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { everyRun, training } from './every-run.js';
+import { evaluateEvery, everyRun, training } from './every-run.js';
 import {
   frozenReference,
   initialPolicy,
@@ -14,7 +14,7 @@ import {
   value,
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
-import { promptsOf, sampled } from './sampling.js';
+import { promptsOf, sampled, sampledStream } from './sampling.js';
 import { defineMethod } from './spec.js';
 
 const config = z
@@ -22,6 +22,15 @@ const config = z
     ...everyRun,
     ...training,
     ...sampled,
+    evaluateEvery: evaluateEvery.describe(
+      'steps between evaluations: held-out prompts, sampled from the version that the step starts from; without it, there are none',
+    ),
+    maxTestItems: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .default(256)
+      .describe('held-out prompts of an evaluation, at most'),
     method: z.literal('ppo').describe('proximal policy optimisation'),
     model: initialPolicy,
     reference: frozenReference,
@@ -41,7 +50,7 @@ const config = z
           .min(1)
           .default(4)
           .describe("passes over a step's rollouts")
-          .register(named, { as: ['epochs', 'ppo_epochs', 'num_epochs', 'num_train_epochs'] }),
+          .register(named, { as: ['ppo_epochs'] }),
         numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
         klCoef: z
           .number()
@@ -139,6 +148,8 @@ const config = z
     ],
   });
 
+const joins = ['rollouts', 'rewards', 'reference-logprobs'] as const;
+
 export const ppo = defineMethod({
   config,
   hyperparameters: 'ppo',
@@ -152,11 +163,28 @@ export const ppo = defineMethod({
       ['gold', 'scores/gold'],
       ['KL', 'objective/kl'],
     ],
-    heldOut: [],
+    heldOut: [
+      ['held-out score', 'eval/objective/scores'],
+      ['held-out KL', 'eval/objective/kl'],
+    ],
   },
   plan: (run) => ({
     data: promptsOf(run),
-    joins: ['rollouts', 'rewards', 'reference-logprobs'],
+    streams: [
+      sampledStream(run, { joins }),
+      ...(run.evaluateEvery === undefined
+        ? []
+        : [
+            {
+              name: 'evaluation' as const,
+              split: 'test' as const,
+              draws: { first: run.maxTestItems },
+              samples: 1,
+              joins,
+              schedule: { every: run.evaluateEvery },
+            },
+          ]),
+    ],
     ahead: run.maxStaleness,
     onPolicy: true,
     publishEvery: 1,

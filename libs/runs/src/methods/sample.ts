@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ModelSource } from '../source-schemas.js';
 import { everyRun } from './every-run.js';
 import { optionalReference, policy, reference, reportingScorers, scorer } from './models.js';
-import { promptsOf, sampled } from './sampling.js';
+import { promptsOf, sampled, sampledStream } from './sampling.js';
 import { defineMethod } from './spec.js';
 
 const config = z
@@ -45,14 +45,19 @@ export const sample = defineMethod({
     heldOut: [],
   },
   plan: (run) => ({
-    data: promptsOf(run, run.testPrompts ? 'test' : 'train'),
-    joins: [
-      'rollouts',
-      ...(run.scorers.length > 0 ? (['rewards'] as const) : []),
-      ...(run.reference !== undefined ? (['reference-logprobs'] as const) : []),
+    data: promptsOf(run),
+    streams: [
+      sampledStream(run, {
+        split: run.testPrompts ? 'test' : 'train',
+        joins: [
+          'rollouts',
+          ...(run.scorers.length > 0 ? (['rewards'] as const) : []),
+          ...(run.reference !== undefined ? (['reference-logprobs'] as const) : []),
+        ],
+      }),
     ],
     ahead: STEPS_AHEAD,
     onPolicy: false,
-    publishEvery: run.steps,
+    publishEvery: 1,
   }),
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import type { PromptsSpec } from './spec.js';
+import type { JoinedTopic, PromptsSpec, StreamSpec } from './spec.js';
 
 const SamplingConfig = z.strictObject({
   temperature: z
@@ -65,15 +65,16 @@ export const sampled = {
 
 type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
 
-export const promptsOf = (
-  { prompts, promptWords, samplesPerPrompt, sampling, timeoutMs }: SampledConfig,
-  split: PromptsSpec['split'] = 'train',
-): PromptsSpec => ({
+export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: SampledConfig): PromptsSpec => ({
   kind: 'prompts',
   source: parseSource('data', prompts),
-  split,
   words: promptWords,
-  samples: samplesPerPrompt,
   sampling,
   timeoutMs,
 });
+
+/** The prompts of a step, and what their rollouts are joined from. */
+export const sampledStream = (
+  { batchSize, samplesPerPrompt }: SampledConfig,
+  { split = 'train', joins }: { split?: StreamSpec['split']; joins: readonly JoinedTopic[] },
+): StreamSpec => ({ name: 'train', split, draws: { batch: batchSize }, samples: samplesPerPrompt, joins });

@@ -2,7 +2,7 @@
  * What a method is to the services: everything in which methods differ, but for their mathematics (`libs/alignment`)
  * and what they do with the items of a step (`libs/training`). Services read these fields and know no method by name.
  */
-import type { ModelRecord, Sampling } from '@rlhf-streams/events';
+import type { ModelRecord, Sampling, StreamName } from '@rlhf-streams/events';
 import type { z } from 'zod';
 import type { DataOrigin } from '../sources.js';
 
@@ -29,14 +29,29 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
 /** What depends on the configuration of a run. */
 export interface Plan {
   readonly data: DataSpec;
-  /** What the optimizer joins by item, the item's own event first. */
-  readonly joins: readonly JoinedTopic[];
+  /** What a step may be made of, in the order of its ids: the items of its update first. */
+  readonly streams: readonly StreamSpec[];
   /** Steps issued ahead of the step under way: with `onPolicy` the staleness bound. */
   readonly ahead: number;
   /** Whether steps change the policy that prompts are sampled from. */
   readonly onPolicy: boolean;
   /** A version is published every `publishEvery` steps, and after the last. */
   readonly publishEvery: number;
+}
+
+/** Items of a step that are drawn, joined and used alike. They are of the run's data. */
+export interface StreamSpec {
+  readonly name: StreamName;
+  /** The part of the data that steps draw from. */
+  readonly split: 'train' | 'test';
+  /** `batch`: so many a step, in the order of epochs. `first`: the first of the split, so many at most, always the same. */
+  readonly draws: { readonly batch: number } | { readonly first: number };
+  /** Rollouts of each prompt. */
+  readonly samples?: number;
+  /** What the optimizer joins by item, the item's own event first. */
+  readonly joins: readonly JoinedTopic[];
+  /** The steps that have such items: by default each, or else the last, and every so many where that is given. */
+  readonly schedule?: { readonly every?: number | undefined };
 }
 
 /** Topics whose events an item of a step is joined from. */
@@ -51,20 +66,16 @@ export interface DatasetSpec {
   readonly source: DataOrigin;
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
-  /** Held-out items evaluated after the last step, at most. */
+  /** Held-out items, at most. */
   readonly maxTestItems: number;
 }
 
-/** Prompts that a policy answers. Held-out prompts are evaluated by sampling runs of their own. */
+/** Prompts that a policy answers. */
 export interface PromptsSpec {
   readonly kind: 'prompts';
   readonly source: DataOrigin;
-  /** The part of the prompts that steps draw from. */
-  readonly split: 'train' | 'test';
   /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
-  /** Responses for each prompt of a step. */
-  readonly samples: number;
   /** How responses are drawn; what ends one follows from the tokenizer of the policy. */
   readonly sampling: Omit<Sampling, 'stopTokens'>;
   readonly timeoutMs: number;
@@ -101,7 +112,7 @@ export interface TrainedModel {
 /** What is shown of a run under way: metrics, each with a label. */
 export interface Progress {
   readonly step: readonly ShownMetric[];
-  /** Measured after the last step, on held-out items. */
+  /** Measured on held-out items. */
   readonly heldOut: readonly ShownMetric[];
 }
 export type ShownMetric = readonly [label: string, metric: string];

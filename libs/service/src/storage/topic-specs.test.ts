@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { topicSpecs } from '@rlhf-streams/bus';
 import type { TopicSpec } from '@rlhf-streams/log';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { topicSpecsFor } from './topic-specs.js';
+import type { z } from 'zod';
+import { runRetention, topicSettings, topicSpecsFor } from './topic-specs.js';
 
 const DAY = 86_400_000;
 
@@ -44,10 +45,9 @@ topics:
       partitions: 24,
       replication: 2,
       cleanup: 'delete',
-      retentionMs: DAY / 2,
       settings: { ...settings, 'compression.type': 'zstd' },
     });
-    expect(byFile.rewards).toMatchObject({ partitions: 3, retentionMs: 2 * DAY, settings });
+    expect(byFile.rewards).toMatchObject({ partitions: 3, settings });
     expect(byFile.feedback).toMatchObject({ retentionMs: 365 * DAY });
     expect(byFile['dead-letters']).toMatchObject({ partitions: 1, replication: 1 });
 
@@ -57,15 +57,51 @@ topics:
     expect(byBoth['dead-letters']).toMatchObject({ partitions: 1, replication: 1 });
   });
 
-  it('that are kept for ever stay so under a default retention', async () => {
-    const configured = await specs(
-      'defaults: { retention: 1h }\ntopics: { prompts: { retention: forever } }',
+  it('of runs lose no record by the age that a file gives: what is not archived must stay', async () => {
+    const configured = await specs('defaults: { retention: 1h }\ntopics: { rollouts: { retention: 1d } }');
+    for (const spec of Object.values(configured)) expect(spec).not.toHaveProperty('retentionMs');
+  });
+});
+
+describe('how long the work of runs stays', () => {
+  const retention = async (text?: string, settings: z.input<typeof topicSettings> = {}) => {
+    if (text !== undefined) await writeFile(file, text);
+    const kept = await runRetention(
+      topicSettings.parse({ ...(text !== undefined && { RLHF_TOPICS_FILE: file }), ...settings }),
     );
-    const forever = Object.values(configured).filter(({ retentionMs }) => retentionMs === undefined);
-    const registered = topicSpecs.filter(({ retentionMs }) => retentionMs === undefined);
-    expect(forever.map(({ name }) => name).toSorted()).toEqual(
-      [...registered.map(({ name }) => name), 'prompts'].toSorted(),
-    );
+    return Object.fromEntries(kept);
+  };
+  const work = ['demonstrations', 'prompts', 'reference-logprobs', 'rewards', 'rollouts'];
+
+  it('is seven days; comparisons, steps and versions stay for ever', async () => {
+    const kept = await retention();
+    expect(Object.keys(kept).toSorted()).toEqual(work);
+    expect(new Set(Object.values(kept))).toEqual(new Set([7 * DAY]));
+  });
+
+  it("is the file's entry for a topic, else the environment, its defaults", async () => {
+    const text = `
+defaults: { retention: 2d }
+topics: { rollouts: { retention: 12h }, prompts: { retention: forever }, comparisons: { retention: 30d } }
+`;
+    expect(await retention(text)).toEqual({
+      demonstrations: 2 * DAY,
+      'reference-logprobs': 2 * DAY,
+      rewards: 2 * DAY,
+      rollouts: DAY / 2,
+      comparisons: 30 * DAY,
+    });
+    const kept = await retention(text, { RLHF_TOPIC_RETENTION_MS: DAY });
+    expect([kept.rollouts, kept.rewards, kept.prompts]).toEqual([DAY / 2, DAY, undefined]);
+    expect(Object.keys(await retention(text, { RLHF_TOPIC_RETENTION_MS: 0 }))).toEqual([
+      'rollouts',
+      'comparisons',
+    ]);
+  });
+
+  it('is an hour at least', () => {
+    const refused = topicSettings.safeParse({ RLHF_TOPIC_RETENTION_MS: '1000' });
+    expect(refused.error?.issues[0]?.message).toContain('3600000');
   });
 });
 
@@ -94,6 +130,12 @@ describe('a file that is wrong', () => {
       'topics: { training-metrics: { settings: { retention.bytes: 1000000 } } }',
       'kept whole',
       'topics["training-metrics"].settings["retention.bytes"]',
+    ],
+    [
+      'work of limited size',
+      'topics: { rollouts: { settings: { retention.bytes: 1000000 } } }',
+      'not archived yet',
+      'topics.rollouts.settings["retention.bytes"]',
     ],
     [
       'a compacted topic that is not',

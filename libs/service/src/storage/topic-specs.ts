@@ -1,11 +1,11 @@
 /** Topics as an installation wants them. */
 
 import { RuntimeError, topicSpecs } from '@rlhf-streams/bus';
-import type { TopicName } from '@rlhf-streams/events';
+import { type ArchivedTopic, archivedTopics, type TopicName, topics } from '@rlhf-streams/events';
 import type { TopicSpec } from '@rlhf-streams/log';
 import { z } from 'zod';
 import { type Environment, readSettings } from '../settings/settings.js';
-import { readTopicsFile, type TopicSettings, type TopicsFile } from './topics-file.js';
+import { readTopicsFile, SHORTEST_RETENTION_MS, type TopicSettings, type TopicsFile } from './topics-file.js';
 
 export const topicSettings = z.object({
   RLHF_TOPIC_PARTITIONS: z.coerce
@@ -28,6 +28,16 @@ export const topicSettings = z.object({
     .describe(
       'copies of every topic that RLHF_TOPICS_FILE does not name with its own: with one, what is on a broker that is lost is lost',
     ),
+  RLHF_TOPIC_RETENTION_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .refine((ms) => ms === 0 || ms >= SHORTEST_RETENTION_MS, 'expected 0, or at least an hour: 3600000')
+    .optional()
+    .meta({ defaultInWords: "the registry's, 604800000 (seven days)" })
+    .describe(
+      'milliseconds for which work in flight stays on its topics; then the coordinator deletes it, if no run needs it that is not archived; 0 keeps it for ever. RLHF_TOPICS_FILE may give a topic its own',
+    ),
   RLHF_TOPICS_FILE: z
     .string()
     .optional()
@@ -44,16 +54,8 @@ export const topicSettings = z.object({
  * @throws RuntimeError RUNTIME_SETTINGS naming every mistake of the environment, or of the file.
  */
 export async function topicSpecsFor(environment: Environment): Promise<readonly TopicSpec[]> {
-  const [{ RLHF_TOPIC_PARTITIONS, RLHF_TOPIC_REPLICATION, RLHF_TOPICS_FILE }] = readSettings(
-    environment,
-    topicSettings,
-  );
-  const file: TopicsFile = RLHF_TOPICS_FILE ? await readTopicsFile(RLHF_TOPICS_FILE) : {};
-  const defaults: TopicSettings = {
-    ...file.defaults,
-    ...(RLHF_TOPIC_PARTITIONS !== undefined && { partitions: RLHF_TOPIC_PARTITIONS }),
-    ...(RLHF_TOPIC_REPLICATION !== undefined && { replication: RLHF_TOPIC_REPLICATION }),
-  };
+  const [settings] = readSettings(environment, topicSettings);
+  const { file, defaults } = await wantedBy(settings);
   const specs = topicSpecs.map((spec) => configured(spec, defaults, file.topics?.[spec.name as TopicName]));
   const mistakes = specs.flatMap(tooFewReplicas);
   if (mistakes.length > 0)
@@ -61,13 +63,57 @@ export async function topicSpecsFor(environment: Environment): Promise<readonly 
   return specs;
 }
 
+/**
+ * How long records stay on the topics of runs, in milliseconds, by the same rules; topics that keep theirs for ever are
+ * left out. The log is not told: the coordinator deletes what is older and archived.
+ *
+ * @throws RuntimeError RUNTIME_SETTINGS naming every mistake of the file.
+ */
+export async function runRetention(
+  settings: z.output<typeof topicSettings>,
+): Promise<ReadonlyMap<ArchivedTopic, number>> {
+  const { file, defaults } = await wantedBy(settings);
+  return new Map(
+    archivedTopics.flatMap((name) => {
+      const { cleanup, state, retentionMs } = topics[name];
+      if (cleanup === 'compact' || state) return [];
+      const kept = retentionOf(retentionMs, defaults, file.topics?.[name]);
+      return kept === 'forever' ? [] : [[name, kept] as const];
+    }),
+  );
+}
+
+async function wantedBy({
+  RLHF_TOPIC_PARTITIONS,
+  RLHF_TOPIC_REPLICATION,
+  RLHF_TOPIC_RETENTION_MS,
+  RLHF_TOPICS_FILE,
+}: z.output<typeof topicSettings>): Promise<{ readonly file: TopicsFile; readonly defaults: TopicSettings }> {
+  const file: TopicsFile = RLHF_TOPICS_FILE ? await readTopicsFile(RLHF_TOPICS_FILE) : {};
+  const defaults: TopicSettings = {
+    ...file.defaults,
+    ...(RLHF_TOPIC_PARTITIONS !== undefined && { partitions: RLHF_TOPIC_PARTITIONS }),
+    ...(RLHF_TOPIC_REPLICATION !== undefined && { replication: RLHF_TOPIC_REPLICATION }),
+    ...(RLHF_TOPIC_RETENTION_MS !== undefined && { retention: RLHF_TOPIC_RETENTION_MS || 'forever' }),
+  };
+  return { file, defaults };
+}
+
+/** How long a topic keeps its records where the registry says `registeredMs`, or for ever where it says nothing. */
+const retentionOf = (
+  registeredMs: number | undefined,
+  defaults: TopicSettings,
+  own: TopicSettings = {},
+): number | 'forever' =>
+  own.retention ?? (registeredMs === undefined ? 'forever' : (defaults.retention ?? registeredMs));
+
+const archived: ReadonlySet<string> = new Set(archivedTopics);
+
 function configured(registered: TopicSpec, defaults: TopicSettings, own: TopicSettings = {}): TopicSpec {
   const { retentionMs: _, ...spec } = registered;
   const { partitions = spec.partitions, replication } = { ...defaults, ...own };
   const settings = { ...defaults.settings, ...own.settings };
-  const retention =
-    own.retention ??
-    (registered.retentionMs === undefined ? 'forever' : (defaults.retention ?? registered.retentionMs));
+  const retention = archived.has(spec.name) ? 'forever' : retentionOf(registered.retentionMs, defaults, own);
   return {
     ...spec,
     partitions,

@@ -2,7 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
-import { explainMistake, type TopicDefinition, type TopicName, topics } from '@rlhf-streams/events';
+import {
+  archivedTopics,
+  explainMistake,
+  type TopicDefinition,
+  type TopicName,
+  topics,
+} from '@rlhf-streams/events';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
@@ -12,7 +18,7 @@ const LEAST_MESSAGE_BYTES = 1_048_588;
 const MINUTE = 60 * 1000;
 const UNITS = { m: MINUTE, h: 60 * MINUTE, d: 24 * 60 * MINUTE } as const;
 /** The shortest retention: what is read again after a crash, or by a service that was down, must still be there. */
-const SHORTEST = UNITS.h;
+export const SHORTEST_RETENTION_MS = UNITS.h;
 const EXPECTED = 'expected a duration of at least 1h, as 7d, 12h or 90m, or forever';
 
 /** How long a record is kept: `7d`, `12h`, `90m`, as milliseconds, or `forever`. At least an hour. */
@@ -20,7 +26,7 @@ const Retention = z.string(EXPECTED).transform((text, { addIssue }): number | 'f
   if (text === 'forever') return text;
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const milliseconds = Number(count) * UNITS[unit as keyof typeof UNITS];
-  if (milliseconds >= SHORTEST) return milliseconds;
+  if (milliseconds >= SHORTEST_RETENTION_MS) return milliseconds;
   addIssue({ code: 'custom', message: EXPECTED });
   return z.NEVER;
 });
@@ -57,6 +63,8 @@ const Defaults = z.strictObject(defaults).superRefine(({ settings }, { addIssue 
 const TopicSettings = z.strictObject({ ...defaults, cleanup: z.enum(['delete', 'compact']).optional() });
 export type TopicSettings = z.output<typeof TopicSettings>;
 
+const isArchived = (name: string): boolean => archivedTopics.some((archived) => archived === name);
+
 /** What one topic may be set to, without losing what services rely on. */
 const settingsOf = (topic: Pick<TopicDefinition, 'name' | 'cleanup' | 'state'>) =>
   TopicSettings.superRefine(({ cleanup, retention, settings = {} }, { addIssue }) => {
@@ -68,6 +76,11 @@ const settingsOf = (topic: Pick<TopicDefinition, 'name' | 'cleanup' | 'state'>) 
         known === 'compact'
           ? `expected ${name} to stay compacted: its last event of each key is kept for ever`
           : `expected ${name} to stay at delete: compaction would take all events of a key but its last`,
+      );
+    if (isArchived(name) && !state && (settings['retention.bytes'] ?? '-1') !== '-1')
+      refuse(
+        ['settings', 'retention.bytes'],
+        `expected none: brokers would delete of ${name} what is not archived yet; set its retention`,
       );
     const kept = known === 'compact' ? 'compacted' : state ? 'kept whole' : undefined;
     if (!kept) return;

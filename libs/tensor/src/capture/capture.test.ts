@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
+import { compute } from '../compute.test.support.js';
 import type { Specs, Tensors } from '../engine.js';
 import { float32, onnxEngine } from '../index.js';
 import { trace } from './capture.js';
@@ -29,12 +30,12 @@ describe('capture', () => {
 
   it('keeps the names of a program apart from those of its graph', async () => {
     const names = ['c0', 'c1', 't2', 't3', 'i0', 'i1', 'o0', 'o1'];
-    const program = await onnxEngine().compile(
+    const results = await compute(
+      onnxEngine(),
       (inputs) => Object.fromEntries(names.map((name, i) => [name, tf.add(tf.mul(inputs[name]!, 2), i)])),
       Object.fromEntries(names.map((name) => [name, float32(1)])),
+      Object.fromEntries(names.map((name, i) => [name, Float32Array.of(10 * i)])),
     );
-    const feeds = Object.fromEntries(names.map((name, i) => [name, Float32Array.of(10 * i)]));
-    const results = await program.run(feeds);
     expect(names.map((name) => results[name]![0])).toEqual(names.map((_, i) => 21 * i));
   });
 
@@ -47,23 +48,26 @@ describe('capture', () => {
   });
 
   it('passes inputs and constants through as outputs', async () => {
-    const program = await onnxEngine().compile(({ x }) => ({ same: x!, one: tf.scalar(1) }), {
-      x: float32(2),
-    });
-    const result = await program.run({ x: Float32Array.of(3, 4) });
+    const result = await compute(
+      onnxEngine(),
+      ({ x }) => ({ same: x!, one: tf.scalar(1) }),
+      { x: float32(2) },
+      { x: Float32Array.of(3, 4) },
+    );
     expect([...result.same!, ...result.one!]).toEqual([3, 4, 1]);
   });
 
   it('gives out a value under two names, and one that it goes on with', async () => {
-    const program = await onnxEngine().compile(
+    const result = await compute(
+      onnxEngine(),
       ({ x }) => {
         const next = tf.add(x!, 1);
         const [head, tail] = tf.split(next, [1, 2]);
         return { next, same: next, head: head!, doubled: tf.mul(tail!, 2), tail: tail! };
       },
       { x: float32(3) },
+      { x: Float32Array.of(1, 2, 3) },
     );
-    const result = await program.run({ x: Float32Array.of(1, 2, 3) });
     expect(result).toEqual({
       next: Float32Array.of(2, 3, 4),
       same: Float32Array.of(2, 3, 4),
@@ -74,14 +78,15 @@ describe('capture', () => {
   });
 
   it('splits truth values', async () => {
-    const program = await onnxEngine().compile(
+    const result = await compute(
+      onnxEngine(),
       ({ x }) => {
         const [head, tail] = tf.split(tf.greater(x!, 0), [1, 2]);
         return { head: tf.cast(head!, 'float32'), tail: tf.cast(tail!, 'float32') };
       },
       { x: float32(3) },
+      { x: Float32Array.of(1, -1, 1) },
     );
-    const { head, tail } = await program.run({ x: Float32Array.of(1, -1, 1) });
-    expect([...head!, ...tail!]).toEqual([1, 0, 1]);
+    expect([...result.head!, ...result.tail!]).toEqual([1, 0, 1]);
   });
 });

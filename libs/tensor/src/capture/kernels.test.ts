@@ -1,14 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, describe, expect, it } from 'vitest';
+import { compute } from '../compute.test.support.js';
 import {
   type Buffers,
   cpuEngine,
   float32,
   int32,
   onnxEngine,
-  type Program,
   type Specs,
   sizeOf,
+  type Tensors,
 } from '../index.js';
 
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
@@ -210,9 +211,9 @@ const onnx = onnxEngine();
 const cpu = cpuEngine();
 afterAll(() => onnx.close());
 
-async function expectSame(program: Program, specs: Specs, buffers: Buffers) {
+async function expectSame(program: (inputs: Tensors) => Tensors, specs: Specs, buffers: Buffers) {
   const [onOnnx, onCpu] = await Promise.all(
-    [onnx, cpu].map(async (engine) => (await engine.compile(program, specs)).run(buffers)),
+    [onnx, cpu].map((engine) => compute(engine, program, specs, buffers)),
   );
   expect(Object.keys(onOnnx!)).toEqual(Object.keys(onCpu!));
   for (const [name, expected] of Object.entries(onCpu!)) {
@@ -253,7 +254,7 @@ describe.each(Object.entries(cases))(
           .map((y, k) => tf.sum(tf.mul(y, tf.reshape(tf.add(tf.range(0, y.size, 1), k + 1), y.shape))));
         return terms.reduce((sum, term) => tf.add(sum, term)) as tf.Scalar;
       };
-      const program: Program = (x) => {
+      const program: (inputs: Tensors) => Tensors = (x) => {
         const wanted = inputs.map((_, i) => x[`x${i}`]!);
         const rest = ids ? [x.ids!] : [];
         return named(tf.grads((...xs: tf.Tensor[]) => weighted(...xs, ...rest))(wanted));

@@ -8,9 +8,16 @@ import type { Device } from './session.js';
 export async function requireDevice(device: Device): Promise<void> {
   if (device === 'cpu') return;
   try {
-    const square = await onnxEngine({ device }).compile(({ x }) => ({ y: tf.square(x!) }), { x: float32(1) });
-    await square.run({ x: Float32Array.of(2) });
-    await square.dispose();
+    const space = await onnxEngine({ device }).open({});
+    await space.add({
+      square: {
+        inputs: { x: float32(1) },
+        reads: [],
+        run: (_, { x }) => ({ outputs: { y: tf.square(x!) } }),
+      },
+    });
+    await space.run('square', { x: Float32Array.of(2) });
+    await space.dispose();
   } catch (cause) {
     throw new TensorError(
       'TENSOR_DEVICE_UNAVAILABLE',

@@ -1,16 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { TensorSpec } from '../engine.js';
 import {
-  allocate,
-  type Buffers,
   cpuEngine,
   type Engine,
   float32,
   int32,
   onnxEngine,
   onnxPool,
-  type Program,
   type Specs,
+  type StatefulProgram,
+  sizeOf,
 } from '../index.js';
 
 const engines: Engine[] = [cpuEngine(), onnxEngine(), onnxEngine({ threads: 2 }), onnxPool({ workers: 2 })];
@@ -19,7 +19,7 @@ afterAll(() => Promise.all(engines.map((engine) => engine.close())));
 const [rows, width, hidden, classes] = [8, 5, 16, 7];
 
 /** One whole training step, with Adam, of a small network: state in, state out. */
-const trainingStep: Program = ({ w1, b1, w2, m1, v1, x, labels, correction }) => {
+const trainingStep: StatefulProgram['run'] = ({ w1, b1, w2, m1, v1 }, { x, labels, correction }) => {
   const loss = (w1: tf.Tensor, b1: tf.Tensor, w2: tf.Tensor) => {
     const hiddenLayer = tf.tanh(tf.add(tf.matMul(x as tf.Tensor2D, w1 as tf.Tensor2D), b1));
     const logprobs = tf.reshape(
@@ -34,43 +34,49 @@ const trainingStep: Program = ({ w1, b1, w2, m1, v1, x, labels, correction }) =>
   const v = tf.add(tf.mul(v1!, 0.999), tf.mul(tf.square(grads[0]!), 0.001));
   const update = tf.div(tf.div(m, correction!), tf.add(tf.sqrt(v), 1e-8));
   return {
-    loss: value,
-    w1_next: tf.sub(w1!, tf.mul(update, 0.01)),
-    b1_next: tf.sub(b1!, tf.mul(grads[1]!, 0.5)),
-    w2_next: tf.sub(w2!, tf.mul(grads[2]!, 0.5)),
-    m1_next: m,
-    v1_next: v,
+    outputs: { loss: value },
+    next: {
+      w1: tf.sub(w1!, tf.mul(update, 0.01)),
+      b1: tf.sub(b1!, tf.mul(grads[1]!, 0.5)),
+      w2: tf.sub(w2!, tf.mul(grads[2]!, 0.5)),
+      m1: m,
+      v1: v,
+    },
   };
 };
-const specs: Specs = {
+const state: Specs = {
   w1: float32(width, hidden),
   b1: float32(hidden),
   w2: float32(hidden, classes),
   m1: float32(width, hidden),
   v1: float32(width, hidden),
+};
+const inputs: Specs = {
   x: float32(rows, width),
   labels: int32(rows),
   correction: float32(),
 };
 
+const numbers = (name: string, spec: TensorSpec) =>
+  Float32Array.from({ length: sizeOf(spec.shape) }, (_, i) => Math.sin(i * 1.7 + name.length));
+
 async function train(engine: Engine, steps: number): Promise<number[]> {
-  const program = await engine.compile(trainingStep, specs);
-  const state: Record<string, Buffers[string]> = {};
-  for (const [name, spec] of Object.entries(specs))
-    state[name] = allocate(spec).map((_, i) => Math.sin(i * 1.7 + name.length));
-  state.m1!.fill(0);
-  state.v1!.fill(0);
-  state.labels = Int32Array.from({ length: rows }, (_, i) => i % classes);
+  const space = await engine.open(state);
+  await space.add({ step: { inputs, reads: Object.keys(state), run: trainingStep } });
+  const { w1, b1, w2 } = state;
+  await space.load({ w1: numbers('w1', w1!), b1: numbers('b1', b1!), w2: numbers('w2', w2!) });
+  const x = numbers('x', inputs.x!);
+  const labels = Int32Array.from({ length: rows }, (_, i) => i % classes);
   const losses: number[] = [];
   for (let step = 1; step <= steps; step++) {
-    state.correction = Float32Array.of(1 - 0.9 ** step);
-    const { loss, ...next } = await program.run(state);
-    losses.push(loss![0]!);
-    for (const [name, buffer] of Object.entries(next)) state[name.replace('_next', '')] = buffer;
+    const correction = Float32Array.of(1 - 0.9 ** step);
+    losses.push((await space.run('step', { x, labels, correction })).loss![0]!);
   }
-  await program.dispose();
+  await space.dispose();
   return losses;
 }
+
+const pair = float32(2);
 
 describe('every engine', () => {
   it('trains as the oracle does: 20 losses within 1e-5', async () => {
@@ -85,89 +91,88 @@ describe('every engine', () => {
   });
 
   it.each(engines.map((engine) => [engine.name, engine] as const))(
-    '%s writes into the buffers it is given, shared or not',
+    '%s refuses rows outside of their tensor, and changes nothing then',
     async (_, engine) => {
-      const program = await engine.compile(({ x }) => ({ double: tf.mul(x!, 2), half: tf.div(x!, 2) }), {
-        x: float32(3),
+      const space = await engine.open({ rows: float32(3, 2), sum: pair });
+      await space.add({
+        store: {
+          inputs: { at: int32(2, 1), updates: float32(2, 2) },
+          reads: [],
+          run: (_, { at, updates }) => ({
+            added: { sum: tf.ones([2]) },
+            rows: { rows: { indices: at!, updates: updates! } },
+          }),
+        },
       });
-      for (const shared of [true, false]) {
-        const x = allocate(float32(3), { shared });
-        x.set([1, 2, 3]);
-        const flat = allocate(float32(5), { shared });
-        const double = flat.subarray(1, 4);
-        const result = await program.run({ x }, { double });
-        expect(result.double).toBe(double);
-        expect([...flat]).toEqual([0, 2, 4, 6, 0]);
-        expect([...result.half!]).toEqual([0.5, 1, 1.5]);
-      }
+      const updates = Float32Array.of(1, 2, 3, 4);
+      for (const bad of [3, -1])
+        await expect(space.run('store', { at: Int32Array.of(0, bad), updates })).rejects.toMatchObject({
+          code: 'TENSOR_BAD_OUTPUT',
+          message: expect.stringContaining(`${bad} in row 1`),
+        });
+      const { rows, sum } = await space.read(['rows', 'sum']);
+      expect([...rows!, ...sum!]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+      await space.dispose();
     },
   );
 
-  it.each(engines.map((engine) => [engine.name, engine] as const))(
-    '%s refuses buffers that do not fit',
+  it.each(engines.slice(1).map((engine) => [engine.name, engine] as const))(
+    '%s goes on after calls that fail while they are computed',
     async (_, engine) => {
-      const program = await engine.compile(({ x }) => ({ y: tf.neg(x!) }), { x: float32(3) });
-      const bad: [Buffers, Buffers, string][] = [
-        [{}, {}, 'TENSOR_BAD_INPUT'],
-        [{ x: new Float32Array(2) }, {}, 'TENSOR_BAD_INPUT'],
-        [{ x: new Int32Array(3) }, {}, 'TENSOR_BAD_INPUT'],
-        [{ x: new Float32Array(3), z: new Float32Array(1) }, {}, 'TENSOR_BAD_INPUT'],
-        [{ x: new Float32Array(3) }, { y: new Float32Array(4) }, 'TENSOR_BAD_OUTPUT'],
-        [{ x: new Float32Array(3) }, { z: new Float32Array(3) }, 'TENSOR_BAD_OUTPUT'],
-      ];
-      for (const [inputs, into, code] of bad)
-        await expect(program.run(inputs, into)).rejects.toMatchObject({ code });
-    },
-  );
-});
-
-describe('runs under way together', () => {
-  it.each(engines.map((engine) => [engine.name, engine] as const))(
-    '%s keeps them apart',
-    async (_, engine) => {
-      const program = await engine.compile(({ x }) => ({ y: tf.add(x!, 1) }), { x: float32(1) });
-      const results = await Promise.all(
-        [1, 10, 100].map((value) => {
-          const x = allocate(float32(1), { shared: true });
-          x.fill(value);
-          return program.run({ x });
-        }),
+      const space = await engine.open({ sum: pair });
+      await space.add({
+        pick: {
+          inputs: { x: pair, at: int32(2) },
+          reads: [],
+          run: (_, { x, at }) => ({ added: { sum: tf.gather(x!, at as tf.Tensor1D) } }),
+        },
+      });
+      const x = Float32Array.of(1, 2);
+      const runs = Array.from({ length: 12 }, (_, k) =>
+        space.run('pick', { x, at: Int32Array.of(0, k % 3) }),
       );
-      expect(results.map(({ y }) => y![0])).toEqual([2, 11, 101]);
+      const failed = (await Promise.allSettled(runs)).map(({ status }) => status === 'rejected');
+      expect(failed).toEqual(Array.from({ length: 12 }, (_, k) => k % 3 === 2));
+      expect([...(await space.read(['sum'])).sum!]).toEqual([8, 12]);
+      await space.dispose();
     },
   );
 });
 
 describe('a pool', () => {
-  it('gives the same bits on 1, 2 and 3 workers, whatever runs where', async () => {
-    const inputs = Array.from({ length: 7 }, (_, k) =>
-      Float32Array.from({ length: 64 }, (_, i) => Math.sin(i * (k + 1))),
-    );
-    const results = await Promise.all(
-      [1, 2, 3].map(async (workers) => {
-        const pool = onnxPool({ workers });
-        const program = await pool.compile(
-          ({ x }) => ({ y: tf.softmax(tf.matMul(x as tf.Tensor2D, x as tf.Tensor2D, true)) }),
-          { x: float32(8, 8) },
-        );
-        const outputs = await Promise.all(inputs.map((x) => program.run({ x })));
-        await pool.close();
-        return outputs.map(({ y }) => Buffer.from(y!.buffer).toString('hex'));
-      }),
-    );
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
-  });
-
   it('refuses work once closed, and a worker count below one', async () => {
     const pool = onnxPool({ workers: 1 });
-    const program = await pool.compile(({ x }) => ({ y: tf.neg(x!) }), { x: float32(1) });
+    const space = await pool.open({ x: pair });
+    const program: StatefulProgram = { inputs: {}, reads: ['x'], run: ({ x }) => ({ outputs: { y: x! } }) };
+    await space.add({ program });
     await pool.close();
-    await expect(program.run({ x: new Float32Array(1) })).rejects.toMatchObject({
-      code: 'TENSOR_ENGINE_CLOSED',
-    });
+    const closed = { code: 'TENSOR_ENGINE_CLOSED' };
+    await expect(space.run('program', {})).rejects.toMatchObject(closed);
+    await expect(space.add({ other: program })).rejects.toMatchObject(closed);
+    await expect(space.load({ x: new Float32Array(2) })).rejects.toMatchObject(closed);
+    await expect(pool.open({})).rejects.toMatchObject(closed);
+    await space.dispose();
     expect(() => onnxPool({ workers: 0 })).toThrowError(
       expect.objectContaining({ code: 'TENSOR_BAD_INPUT' }),
     );
+  });
+
+  it('has room for results again after every call, also of programs that come later and are larger', async () => {
+    const pool = onnxPool({ workers: 2 });
+    const space = await pool.open({ sum: float32(4), large: float32(70_000) });
+    const adding = (name: string, size: number): StatefulProgram => ({
+      inputs: { x: float32() },
+      reads: [],
+      run: (_, { x }) => ({ added: { [name]: tf.fill([size], 1).mul(x!) } }),
+    });
+    const x = Float32Array.of(1);
+    await space.add({ small: adding('sum', 4) });
+    await Promise.all(Array.from({ length: 10 }, () => space.run('small', { x })));
+    await space.add({ large: adding('large', 70_000) });
+    await Promise.all(Array.from({ length: 10 }, (_, i) => space.run(i % 2 ? 'small' : 'large', { x })));
+    const { sum, large } = await space.read(['sum', 'large']);
+    expect([...sum!]).toEqual([15, 15, 15, 15]);
+    expect(large!.every((value) => value === 5)).toBe(true);
+    await pool.close();
   });
 });

@@ -53,6 +53,9 @@ export interface Openable {
   readonly packs?: boolean;
 }
 
+/** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
+const QUIET = { logSeverityLevel: 4 } as const;
+
 export async function openSession(
   { bytes, folder, packs = true }: Openable,
   { threads = 1, device = 'cpu' }: SessionOptions,
@@ -77,7 +80,7 @@ export async function openSession(
   return {
     async run(feeds, outputs) {
       const names = Array.from({ length: outputs }, (_, index) => `o${index}`);
-      const results = await session.run(feeds, names);
+      const results = await session.run(feeds, names, QUIET);
       return names.map((name) => results[name]!.data as TypedBuffer);
     },
     release: () => session.release(),

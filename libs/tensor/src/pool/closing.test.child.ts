@@ -12,12 +12,20 @@ const OUTPUTS = 500;
 /** Computes on all workers, for as long as they are there; resolves once they have begun. */
 async function compute(): Promise<{ readonly pool: ReturnType<typeof onnxPool> }> {
   const pool = onnxPool({ workers: WORKERS });
-  const specs = { x: float32(1) };
-  const program = await pool.compile(
-    ({ x }) => Object.fromEntries(Array.from({ length: OUTPUTS }, (_, i) => [`y${i}`, tf.add(x!, i)])),
-    specs,
-  );
-  const run = () => program.run({ x: allocate(specs.x) });
+  const x = float32(1);
+  const space = await pool.open({});
+  await space.add({
+    many: {
+      inputs: { x },
+      reads: [],
+      run: (_, inputs) => ({
+        outputs: Object.fromEntries(
+          Array.from({ length: OUTPUTS }, (_, i) => [`y${i}`, tf.add(inputs.x!, i)]),
+        ),
+      }),
+    },
+  });
+  const run = () => space.run('many', { x: allocate(x) });
   await Promise.all(Array.from({ length: WORKERS }, run));
   const again = async (): Promise<void> => {
     for (;;) await run();

@@ -27,7 +27,7 @@ it.each(cases)('%s: every metric of a run is the same on both engines', async (_
   for (const engine of [pool, cpuEngine()]) {
     const run = await begin(config, engine);
     const metrics = [];
-    for (let step = 0; step < config.steps; step++)
+    for (let step = 0; step < config.steps!; step++)
       metrics.push(await run.update(batches[step % batches.length]!));
     if (method !== 'ppo') metrics.push(await run.evaluate(heldOut));
     measured.push(metrics);

@@ -6,6 +6,11 @@ import type { Trainer } from '../trainer/trainer.js';
 
 export type Metrics = Record<string, number>;
 
+/** What a step found out about one of its items. `item` is its id; every item of a step has the same keys. */
+export type ItemResult = Readonly<Record<string, string | number | readonly number[]>> & {
+  readonly item: string;
+};
+
 /** What a method carries from step to step besides parameters: plain JSON, part of every checkpoint. */
 export type Carry = Readonly<Record<string, number>>;
 
@@ -13,12 +18,15 @@ export type Carry = Readonly<Record<string, number>>;
 export interface StepResult {
   readonly metrics: Metrics;
   readonly carry: Carry;
+  /** Of the items that were learned from. */
+  readonly results?: readonly ItemResult[];
   /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];
 }
 
 export interface Step<Name extends MethodName> {
-  readonly config: ConfigOf<Name>;
+  /** With the number of its steps, which learning rates follow. */
+  readonly config: ConfigOf<Name> & { readonly steps: number };
   /** Number of the step, from 0. */
   readonly step: number;
   readonly trainer: Trainer;
@@ -34,7 +42,7 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly start: (config: ConfigOf<Name>) => Carry;
   /** Learns from the items of a step. */
   readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
-  /** Measures held-out items after the last step. */
+  /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }
 

@@ -19,6 +19,7 @@ import { TrainingError } from '../errors.js';
 import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import type { Trainer } from '../trainer/trainer.js';
 import { nextTokenLogits, nextTokenLogprobs, nextTokens, stateValues } from './forward.js';
+import { heldOutRollouts } from './held-out-rollouts.js';
 import { learningRate } from './learning-rate.js';
 import { type Method, type Metrics, modelOf } from './method.js';
 import {
@@ -85,6 +86,8 @@ export const ppo: Method<'ppo'> = {
       carry: { klCoef: nextKlCoef, episode },
     };
   },
+
+  evaluate: async ({ config }, items) => heldOutRollouts(config, items),
 };
 
 /** Values, rewards, advantages and returns of a step's rollouts, and the metrics that follow from them before any update. */

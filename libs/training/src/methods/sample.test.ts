@@ -14,7 +14,10 @@ const update = (change: object, items: readonly Item[]) => {
     ...change,
   }) as ConfigOf<'sample'>;
   // It trains nothing: there is no trainer.
-  return sample.update({ config, step: 0, carry: {}, trainer: undefined as unknown as Trainer }, items);
+  return sample.update(
+    { config: { ...config, steps: 1 }, step: 0, carry: {}, trainer: undefined as unknown as Trainer },
+    items,
+  );
 };
 
 const items = [
@@ -41,6 +44,10 @@ describe('a sampling run', () => {
         'objective/kl': 0.75,
       },
       carry: {},
+      results: [
+        { item: 'tiny/0/0/0', length: 2, score: 3, kl: [0.5, -1] },
+        { item: 'tiny/0/0/1', length: 1, score: 1, kl: [2] },
+      ],
     });
   });
 

@@ -22,6 +22,12 @@ export const sample: Method<'sample'> = {
     return {
       metrics,
       carry,
+      results: episodes.map(({ id, rollout, reward, reference }) => ({
+        item: id,
+        length: rollout.tokens.length,
+        ...(reward && { score: reward.score }),
+        ...(reference && { kl: rollout.logprobs.map((lp, t) => lp - reference.logprobs[0]![t]!) }),
+      })),
       ...(config.rank && { comparisons: rankByScore(joined(items, 'rollout', 'reward')) }),
     };
   },

@@ -63,15 +63,16 @@ it('makes what can be made, and names what stays', async () => {
   const yaml = `
 topics:
   rollouts: { partitions: 8, retention: 1d }
+  feedback: { retention: 30d }
   rewards: { partitions: 2 }
 `;
   const [planned, plan] = await run(false, yaml);
   expect(planned).toBe(false);
-  expect(plan).toBe(`topic     what                 is    wanted
--------------------------------------------------------------------------------------------------------------
-rollouts  partitions            6         8
-rollouts  retention.ms  604800000  86400000
-rewards   partitions            6         2  stays: partitions are never removed: their records would be lost
+  expect(plan).toBe(`topic     what          is      wanted
+--------------------------------------------------------------------------------------------------------
+rollouts  partitions     6           8
+rewards   partitions     6           2  stays: partitions are never removed: their records would be lost
+feedback  retention.ms  -1  2592000000
 
 ${COUNT} topics, 2 changes to make, 1 that will not be made
 `);

@@ -1,6 +1,7 @@
 /** What a command works with, whoever runs the services: the log, the artifacts, and a gateway to ask. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import { createEvents, type Events, type Logger } from '@rlhf-streams/bus';
+import { archivedTopics } from '@rlhf-streams/events';
 import type { EventLog } from '@rlhf-streams/log';
 import {
   createLogger,
@@ -10,7 +11,7 @@ import {
   topicSpecsFor,
 } from '@rlhf-streams/service';
 import { type FailedService, type GatewayRequest, inProcessGateway } from './in-process-gateway.js';
-import { openLogSoon } from './open-log.js';
+import { isEmbedded, openLogSoon } from './open-log.js';
 
 export interface Client {
   readonly log: EventLog;
@@ -37,6 +38,8 @@ export interface ClientOptions {
   readonly createTopics?: boolean;
 }
 
+const isArchived = (name: string): boolean => archivedTopics.some((archived) => archived === name);
+
 /** Opens the log and the artifacts that an environment names. No service is started, nor watched. */
 export async function openClient({
   directory,
@@ -58,6 +61,13 @@ export async function openClient({
     await log.close();
   };
   try {
+    // The embedded log has nobody who would run `topics apply`, and one of an earlier build deletes by their age records
+    // of runs that are not archived.
+    if (createTopics && isEmbedded(settings))
+      await log.ensureTopics(
+        topics.filter(({ name }) => isArchived(name)),
+        { settings: true },
+      );
     if (createTopics) await log.ensureTopics(topics);
   } catch (error) {
     await close();

@@ -9,6 +9,9 @@ const FIRST_ANSWER_MS = 10_000;
 const isKafka = ({ RLHF_LOG, KAFKA_BROKERS }: Environment): boolean =>
   RLHF_LOG ? RLHF_LOG === 'kafka' : Boolean(KAFKA_BROKERS);
 
+export const isEmbedded = ({ RLHF_LOG, KAFKA_BROKERS }: Environment): boolean =>
+  RLHF_LOG ? RLHF_LOG === 'embedded' : !KAFKA_BROKERS;
+
 /**
  * Opens the log that an environment names, as `openLog` does, but brokers must answer within 10 s at first, or within
  * KAFKA_DEADLINE_MS.

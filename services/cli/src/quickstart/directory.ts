@@ -31,23 +31,29 @@ export interface DirectoryOptions {
 /** What a folder holds; `others` stands for files that no quickstart wrote. */
 type Found = 'nothing' | 'others' | { readonly experiment: RecipeOptions; readonly finished: boolean };
 
-/** A folder for each experiment, named by what makes it differ from the plain one. */
-export function defaultDirectory({ data, seed, short, allow = {} }: RecipeOptions): string {
-  const name = [
-    'quickstart',
-    ...(short ? ['short'] : []),
-    ...(data === 'bundled'
-      ? []
-      : [
-          basename(data)
-            .replace(/\..*$/, '')
-            .replace(/[^\w-]+/g, '-') || 'data',
-        ]),
-    ...(seed === 0 ? [] : [`seed-${seed}`]),
-    ...Object.entries(allow).map(([what, share]) => `${what}-${share}`),
-  ];
-  return join('runs', name.join('-'));
-}
+/** A folder for each experiment. */
+export const defaultDirectory = (options: RecipeOptions): string => join('runs', partsOf(options).join('-'));
+
+const MOST_OF_A_NAME = 100;
+
+/** What the experiment is called on the log, wherever its folder is. */
+export const nameOf = (options: RecipeOptions): string =>
+  partsOf(options).join('-').toLowerCase().slice(0, MOST_OF_A_NAME);
+
+/** What makes an experiment differ from the plain one. */
+const partsOf = ({ data, seed, short, allow = {} }: RecipeOptions): string[] => [
+  'quickstart',
+  ...(short ? ['short'] : []),
+  ...(data === 'bundled'
+    ? []
+    : [
+        basename(data)
+          .replace(/\..*$/, '')
+          .replace(/[^\w-]+/g, '-') || 'data',
+      ]),
+  ...(seed === 0 ? [] : [`seed-${seed}`]),
+  ...Object.entries(allow).map(([what, share]) => `${what}-${share}`),
+];
 
 /**
  * Opens the embedded log of the experiment's folder. Its lock keeps every other process from starting, resuming or

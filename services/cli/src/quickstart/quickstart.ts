@@ -1,18 +1,19 @@
 import { resolve } from 'node:path';
-import { newestVersions, parseRunConfig } from '@rlhf-streams/runs';
+import { type Experiment, newestVersions, parseExperiment, type RunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
 import { wholeModel } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
 import { environmentOf, isShared, openPlace, type Place, type Where } from '../place/where.js';
-import { showRun } from '../runs/show-run.js';
+import { showExperiment } from '../runs/show-experiment.js';
 import { table } from '../table.js';
 import { asOption } from './allowing.js';
 import { checkData } from './check-data.js';
 import {
   type DirectoryOptions,
   defaultDirectory,
+  nameOf,
   openDirectory,
   shareDirectory,
   writeReport,
@@ -41,7 +42,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     );
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);
-    const results = await readResults(client.events);
+    const results = await readResults(client);
     const verdict = verdictOf(results.policies);
     const checkpoints = await exportCheckpoints(client, directory);
 
@@ -63,7 +64,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
 
 /** Refuses, before anything is written, whatever can be known to be wrong. */
 async function check(experiment: RecipeOptions, where: Where): Promise<void> {
-  for (const { runs } of recipe(experiment)) for (const config of runs) parseRunConfig(config);
+  asExperiment(experiment);
   // Services that run elsewhere have settings, and may have files, of their own.
   if (!where.attach) await checkSettings(environmentOf(where));
   await checkData(experiment.data).catch((error) => {
@@ -94,16 +95,24 @@ async function open(where: Where, experiment: RecipeOptions, options: DirectoryO
   }
 }
 
+/** The stages as one experiment, whose runs are on the log at once: each waits for those that it builds on. */
+const asExperiment = (options: RecipeOptions): Experiment =>
+  parseExperiment({ experiment: nameOf(options), runs: recipe(options).flatMap(({ runs }) => runs) });
+
 async function runStages(client: Client, options: RecipeOptions, signal: AbortSignal): Promise<void> {
   const stages = recipe(options);
-  for (const [index, { title, runs }] of stages.entries()) {
-    for (const config of runs) {
-      const name = runs.length > 1 ? `${title}: ${config.run}` : title;
-      await showRun(client, config, `${index + 1}/${stages.length} ${name}`, signal).catch((error) => {
-        throw asOption(error);
-      });
-    }
-  }
+  const labels = new Map(
+    stages.flatMap(({ title, runs }, index) =>
+      runs.map(({ run }) => [
+        run,
+        `${index + 1}/${stages.length} ${runs.length > 1 ? `${title}: ${run}` : title}`,
+      ]),
+    ),
+  );
+  const labelOf = ({ run }: RunConfig) => labels.get(run)!;
+  await showExperiment(client, asExperiment(options), { labelOf }, signal).catch((error) => {
+    throw asOption(error);
+  });
 }
 
 /** The trained models as plain folders in the Hugging Face layout. */

@@ -49,11 +49,15 @@ const completed = (run: string, step: number, metrics: Record<string, number>): 
 
 let log: EventLog;
 let events: Events;
+/** No run is archived here. */
+const artifacts = { fetch: () => Promise.reject(new Error('nothing is archived')) };
 beforeEach(async () => {
   log = memoryLog();
   await log.ensureTopics(topicSpecs);
   events = createEvents({ log, source: 'test' });
   for (const policy of EVALUATED) {
+    const run = evaluationOf(policy);
+    await events.publish([{ type: 'run.requested', id: `${run}/requested`, data: { run, config: {} } }]);
     // Services work in parallel, so prompts come to the log in any order.
     await events.publish(PAIRED.toReversed().flatMap((index) => episode(policy, index).toReversed()));
     await events.publish(episode(policy, 1, 'done twice'));
@@ -66,7 +70,7 @@ afterEach(async () => {
 
 describe('readResults', () => {
   it('summarises every policy on the same prompts', async () => {
-    const { policies } = await readResults(events);
+    const { policies } = await readResults({ events, artifacts });
     expect(policies.map(({ name }) => name)).toEqual(['SFT', 'PPO', 'DPO']);
     const [sft, ppo, dpo] = policies;
     expect(sft).toMatchObject({
@@ -86,13 +90,13 @@ describe('readResults', () => {
   it('compares policies prompt by prompt, and only where each has a completion', async () => {
     const more = [...episode('ppo', 0, 'unpaired'), ...episode('sft', 5, 'unpaired')];
     await events.publish(more);
-    const { policies, samples } = await readResults(events);
+    const { policies, samples } = await readResults({ events, artifacts });
     expect(policies[1]).toMatchObject({ gold: { n: 5 }, winRate: { mean: 0.75, n: 4 } });
     expect(JSON.stringify(samples)).not.toContain('unpaired');
   });
 
   it('shows completions of the first prompts side by side, as first sampled', async () => {
-    const { samples } = await readResults(events);
+    const { samples } = await readResults({ events, artifacts });
     expect(samples).toHaveLength(3);
     expect(samples[1]).toEqual({
       prompt: 'prompt 2',
@@ -112,7 +116,7 @@ describe('readResults', () => {
       completed('ppo', 1, { score: 99 }),
       completed('dpo', 0, { loss: 3 }),
     ]);
-    const { metrics } = await readResults(events);
+    const { metrics } = await readResults({ events, artifacts });
     expect(Object.fromEntries(metrics)).toEqual({
       ppo: [
         { name: 'score', steps: [0, 1], values: [1, 2] },

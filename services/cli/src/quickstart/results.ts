@@ -1,5 +1,6 @@
 /** The results of the experiment, read from the log: metrics by run, and the three policies on the held-out prompts. */
 
+import { type ReadDependencies, runEvents } from '@rlhf-streams/archive';
 import type { Events } from '@rlhf-streams/bus';
 import {
   type MetricSeries,
@@ -10,6 +11,7 @@ import {
   winRate,
 } from '@rlhf-streams/evaluation';
 import type { DataFor } from '@rlhf-streams/events';
+import { type RunView, readRuns } from '@rlhf-streams/runs';
 import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
 
 /** A rollout of a held-out prompt with its scores and its log-probs under the reference. */
@@ -28,10 +30,14 @@ export interface Results {
 
 const SAMPLES = 3;
 
-export async function readResults(events: Events): Promise<Results> {
+export async function readResults(reading: ReadDependencies): Promise<Results> {
+  const { events } = reading;
+  const runs = await readRuns(events.readAll(['runs']));
   const episodes = Object.fromEntries(
     await Promise.all(
-      EVALUATED.map(async (policy) => [policy, await episodesOf(events, evaluationOf(policy))] as const),
+      EVALUATED.map(
+        async (policy) => [policy, await episodesOf(reading, runs.get(evaluationOf(policy)))] as const,
+      ),
     ),
   ) as Record<Evaluated, Episode[]>;
   const baseline = episodes.sft;
@@ -56,11 +62,11 @@ function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): 
 }
 
 /** Episodes of a sampling run in the order of its prompts, which is the same in every evaluation. */
-async function episodesOf(events: Events, run: string): Promise<Episode[]> {
+async function episodesOf(reading: ReadDependencies, view: RunView | undefined): Promise<Episode[]> {
+  if (!view) return [];
   const parts = new Map<string, Partial<Episode>>();
   const note = (id: string, part: Partial<Episode>) => parts.set(id, { ...part, ...parts.get(id) });
-  for await (const event of events.readAll(['rollouts', 'rewards', 'reference-logprobs'])) {
-    if (event.data.run !== run) continue;
+  for await (const event of runEvents(reading, view, ['rollouts', 'rewards', 'reference-logprobs'])) {
     if (event.type === 'rollout.generated') note(event.data.rollout, { rollout: event.data });
     if (event.type === 'reward.scored') note(event.data.rollout, { reward: event.data });
     if (event.type === 'reference.scored') note(event.data.subject, { reference: event.data });
@@ -104,7 +110,7 @@ function summarise(
   };
 }
 
-async function metricsByRun(events: Events): Promise<Map<string, MetricSeries[]>> {
+async function metricsByRun(events: Pick<Events, 'readAll'>): Promise<Map<string, MetricSeries[]>> {
   const byRun = new Map<string, Map<number, Record<string, number>>>();
   for await (const { data } of events.readAll(['training-metrics'])) {
     const steps = byRun.get(data.run) ?? new Map<number, Record<string, number>>();

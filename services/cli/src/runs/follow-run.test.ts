@@ -9,7 +9,8 @@ import { createLogger } from '@rlhf-streams/service';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Client } from '../place/client.js';
 import { type InProcessGateway, inProcessGateway } from '../place/in-process-gateway.js';
-import { followRun, isThere, type RunObserver, requestRun } from './follow-run.js';
+import { followRun, type RunObserver } from './follow-run.js';
+import { isThere, requestRun } from './request-run.js';
 
 const config = (change: object = {}): RunConfigInput => ({
   run: 'r',
@@ -85,25 +86,6 @@ describe('a run on a log', () => {
     };
   };
 
-  it('is requested once, with the path as it was written, and another under its name is refused by its settings', async () => {
-    expect(await isThere(client, 'r', AbortSignal.timeout(60_000))).toBe(false);
-    await requestRun(client, config());
-    await requestRun(client, config({ seed: 0 }));
-    expect(await isThere(client, 'r', AbortSignal.timeout(60_000))).toBe(true);
-    const requested = [];
-    for await (const { data } of events.readAll(['runs'])) requested.push(data);
-    expect(requested).toMatchObject([{ run: 'r', config: { data: 'mine/rows.jsonl' } }]);
-
-    await expect(requestRun(client, config({ steps: 3, data: 'other.jsonl' }))).rejects.toMatchObject({
-      code: 'CLI_RUN_EXISTS',
-      message:
-        'run r exists with another configuration, which differs in steps, data: give this one another name',
-    });
-    await expect(requestRun(client, config({ steps: 0 }))).rejects.toMatchObject({
-      code: 'TRAINING_CONFIG_INVALID',
-    });
-  });
-
   it('is requested anew when it ended before it was started', async () => {
     await requestRun(client, config());
     await events.publish([failed]);
@@ -169,33 +151,6 @@ describe('a run on a log', () => {
 
   it('that nobody requested is a mistake', async () => {
     await expect(followRun(client, 'nobody', {})).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
-  });
-});
-
-describe('a gateway that cannot answer yet', () => {
-  const unready = () =>
-    Response.json({ status: 503, code: 'RUN_NOT_CONFIRMED', title: 'Not confirmed' }, { status: 503 });
-
-  it('is asked again', async () => {
-    vi.useFakeTimers();
-    try {
-      const request = vi.fn(async () => (request.mock.calls.length < 3 ? unready() : Response.json({})));
-      const requesting = requestRun({ request }, config());
-      await vi.runAllTimersAsync();
-      await requesting;
-      expect(request).toHaveBeenCalledTimes(3);
-    } finally {
-      vi.useRealTimers();
-    }
-  });
-
-  it('is asked no more once the signal says so', async () => {
-    const end = new AbortController();
-    const request = async () => {
-      end.abort(new Error('enough'));
-      return unready();
-    };
-    await expect(requestRun({ request }, config(), end.signal)).rejects.toThrow('enough');
   });
 });
 

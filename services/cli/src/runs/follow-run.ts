@@ -1,15 +1,14 @@
-/** Requests runs of a gateway and watches them to their end, as any client over HTTP does. */
+/** Watches a run to its end, as any client of a gateway does over HTTP. */
 import type { DataFor, TopicEvent } from '@rlhf-streams/events';
-import type { Run } from '@rlhf-streams/gateway';
-import { neverStarted, parseRunConfig, type RunConfigInput } from '@rlhf-streams/runs';
-import { type ProblemDetails, ProblemError, problem } from '@rlhf-streams/service';
-import { linked, pause, retry, untilAborted } from '@rlhf-streams/waiting';
+import { linked, pause } from '@rlhf-streams/waiting';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { CliError, serviceFailed } from '../errors.js';
 import type { Client } from '../place/client.js';
+import { isPassing, problemOf } from './problems.js';
 
 export interface RunObserver {
-  started?(run: DataFor<'run.started'>): void;
+  /** `at` is when, in milliseconds since 1970. */
+  started?(run: DataFor<'run.started'>, at: number): void;
   step?(step: DataFor<'step.completed'>): void;
   waiting?(wait: DataFor<'run.waiting'>): void;
   /** The run waits for something outside of itself, which is named. */
@@ -17,56 +16,7 @@ export interface RunObserver {
   resumed?(): void;
   /** The run went on with what another build had computed. */
   buildChanged?(change: DataFor<'run.build-changed'>): void;
-}
-
-/** Times that a request is repeated which the log did not confirm, over some 40 seconds. */
-const REPEATS = 10;
-const REPEAT_MS = 500;
-
-/**
- * Requests a run, unless the log has it already. One that ended before it was started is requested anew.
- * @throws RunError TRAINING_CONFIG_INVALID; CliError CLI_RUN_EXISTS, naming the settings that differ, when the log has
- *   another run of the name; ProblemError with the gateway's code; the signal's reason.
- */
-export async function requestRun(
-  { request }: Pick<Client, 'request'>,
-  config: RunConfigInput,
-  signal?: AbortSignal,
-): Promise<void> {
-  const parsed = parseRunConfig(config);
-  const { run } = parsed;
-  const init = {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(parsed),
-  };
-  const post = async () => {
-    const response = await request('/v1/runs', init);
-    if (!response.ok) throw await problemOf(response);
-  };
-  await retry(post, { shouldRetry: isPassing, retries: REPEATS, minDelayMs: REPEAT_MS, signal }).catch(
-    (error) => {
-      if (!(error instanceof ProblemError) || error.code !== 'RUN_EXISTS') throw error;
-      const differing = error.errors?.map(({ path }) => path).join(', ');
-      throw new CliError(
-        'CLI_RUN_EXISTS',
-        `run ${run} exists with another configuration${differing ? `, which differs in ${differing}` : ''}: give this one another name`,
-        { cause: error },
-      );
-    },
-  );
-}
-
-/** Whether the log has a run that is not to be requested anew. @throws the signal's reason. */
-export async function isThere(
-  { request }: Pick<Client, 'request'>,
-  run: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const response = await untilAborted(request(`/v1/runs/${run}`), signal);
-  if (response.status === 404) return false;
-  if (!response.ok) throw await problemOf(response);
-  return !neverStarted((await response.json()) as Run);
+  completed?(at: number): void;
 }
 
 /** Milliseconds without an event of the run until the services are asked what they wait for. */
@@ -102,7 +52,7 @@ export async function followRun(
       seen = performance.now();
       switch (event.type) {
         case 'run.started':
-          observer.started?.(event.data);
+          observer.started?.(event.data, Date.parse(event.time));
           break;
         case 'run.waiting':
           observer.waiting?.(event.data);
@@ -121,6 +71,7 @@ export async function followRun(
           observer.buildChanged?.(event.data);
           break;
         case 'run.completed':
+          observer.completed?.(Date.parse(event.time));
           return event.data;
         case 'run.failed': {
           const { cause } = event.data;
@@ -138,7 +89,7 @@ export async function followRun(
 }
 
 /** The events that every stream of a run has. */
-type CoreEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'>;
+type CoreEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'> & { readonly time: string };
 
 const RECONNECT_MS = 500;
 
@@ -172,11 +123,3 @@ async function* eventsOf(
 
 const messagesIn = ({ body }: Response, signal: AbortSignal) =>
   body!.pipeThrough(new TextDecoderStream(), { signal }).pipeThrough(new EventSourceParserStream());
-
-/** Whether the same request may be answered later. */
-const isPassing = (error: Error): boolean => error instanceof ProblemError && error.status === 503;
-
-async function problemOf(response: Response): Promise<ProblemError> {
-  const { status, code, title, detail, errors } = (await response.json()) as ProblemDetails;
-  return problem(status, code, title, detail, { ...(errors && { errors }) });
-}

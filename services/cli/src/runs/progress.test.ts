@@ -55,7 +55,7 @@ describe('on a file or a pipe', () => {
 
   it('counts the steps that the run was started with', async () => {
     const output = await shown(undefined, (line) => {
-      line.started!({ ...started, steps: 1 });
+      line.started!({ ...started, steps: 1 }, Date.now());
       line.step!(step(0, { loss: 0.7 }));
       line.done();
     });
@@ -66,8 +66,8 @@ describe('on a file or a pipe', () => {
     const dropped = { 'longer than the context of 64 tokens': 48 };
     const started = { run: 'r', config: {}, steps: 1, testItems: 0, models: {}, artifacts: {}, from: {} };
     const output = await shown(undefined, (line) => {
-      line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } });
-      line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } });
+      line.started!({ ...started, data: { read: 64, used: 16, cut: 0, dropped } }, Date.now());
+      line.started!({ ...started, data: { read: 64, used: 64, cut: 0, dropped: {} } }, Date.now());
     });
     expect(stripVTControlCharacters(output)).toBe(
       '· 4/5 DPO begins\n  4/5 DPO: 64 rows: 16 used, 48 dropped (longer than the context of 64 tokens)\n',
@@ -95,12 +95,39 @@ describe('on a file or a pipe', () => {
     );
   });
 
+  it('tells how long a run took that went on before its line, and ended before it', async () => {
+    vi.useFakeTimers();
+    try {
+      const since = performance.now();
+      vi.advanceTimersByTime(60_000);
+      const out = new PassThrough() as unknown as NodeJS.WriteStream;
+      const line = progressLine({ label: 'DPO', method: 'dpo', steps: 2, since }, out);
+      line.started!(started, Date.now() - 50_000);
+      line.step!(step(1, {}));
+      line.completed!(Date.now() - 20_000);
+      line.done();
+      out.end();
+      expect(stripVTControlCharacters(await text(out))).toMatch(/\n✓ DPO +2\/2 steps +30\.0 s/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('counts no time before the command began', async () => {
+    const output = await shown(undefined, (line) => {
+      line.started!(started, Date.now() - 86_400_000);
+      line.completed!(Date.now() - 80_000_000);
+      line.done();
+    });
+    expect(stripVTControlCharacters(output)).toMatch(/ 0\.0 s/);
+  });
+
   it('tells every 30 s how far it is, until it ends', async () => {
     vi.useFakeTimers();
     try {
       const output = await shown(undefined, (line) => {
         vi.advanceTimersByTime(30_000);
-        line.started!(started);
+        line.started!(started, Date.now());
         line.step!(step(0, { loss: 0.7 }));
         vi.advanceTimersByTime(59_999);
         line.step!(step(1, { loss: 0.5 }));
@@ -135,7 +162,10 @@ describe('on a terminal', () => {
   it('keeps what became of the rows above itself', async () => {
     const started = { run: 'r', config: {}, steps: 2, testItems: 0, models: {}, artifacts: {}, from: {} };
     const output = await shown({ columns: 200 }, (line) =>
-      line.started!({ ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } }),
+      line.started!(
+        { ...started, data: { read: 9, used: 8, cut: 0, dropped: { 'empty text': 1 } } },
+        Date.now(),
+      ),
     );
     const [above, line] = stripVTControlCharacters(output).split('\n');
     expect(above).toMatch(/4\/5 DPO: 9 rows: 8 used, 1 dropped \(empty text\)$/);
@@ -162,5 +192,25 @@ describe('on a terminal', () => {
       line.step!(step(1, { loss: 0.5 }));
     });
     expect(last(moved)).not.toContain('waiting');
+  });
+
+  it('shows what it waits for until it is prepared, and what goes on beside it', async () => {
+    const wide = { columns: 200 };
+    const reward = { waitsFor: ['reward'], running: ['dpo 1/4', 'reward 2/2'] };
+    expect(last(await shown(wide, (line) => line.beside(reward)))).toMatch(
+      / {2}waits for reward {2}beside: dpo 1\/4, reward 2\/2$/,
+    );
+    const prepared = await shown(wide, (line) => {
+      line.beside(reward);
+      line.beside({ waitsFor: [], running: [] });
+    });
+    expect(last(prepared)).toMatch(/ {2}being prepared$/);
+    const moved = await shown(wide, (line) => {
+      line.beside(reward);
+      line.started!(started, Date.now());
+      line.waiting!(waiting);
+      line.beside({ waitsFor: [], running: ['dpo 2/4'] });
+    });
+    expect(last(moved)).toMatch(/waiting 15 s for 3 rewards, 1 rollouts {2}beside: dpo 2\/4$/);
   });
 });

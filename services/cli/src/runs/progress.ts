@@ -14,28 +14,41 @@ export interface ProgressLine extends RunObserver {
   abandon(): void;
   /** Leaves the line as it stands: the run goes on another time. */
   leave(): void;
+  /** Which runs it waits for, and how far others are that go on meanwhile. */
+  beside(others: { readonly waitsFor: readonly string[]; readonly running: readonly string[] }): void;
 }
 
 const TOLD_EVERY_MS = 30_000;
+const WAITS = '  waits for ';
+const PREPARED = '  being prepared';
 
 export function progressLine(
-  about: { readonly label: string; readonly method: MethodName; readonly steps: number },
+  about: {
+    readonly label: string;
+    readonly method: MethodName;
+    readonly steps?: number | undefined;
+    /** The time, as of `performance.now()`, from which a run may have gone on before its line. Default: now. */
+    readonly since?: number;
+  },
   out: NodeJS.WriteStream = process.stdout,
 ): ProgressLine {
   const shown = methods[about.method].progress;
-  const begun = performance.now();
+  let begun = performance.now();
+  const { since = begun } = about;
+  let ended: number | undefined;
   const live = out.isTTY === true;
   let done = 0;
   let total = about.steps;
   let train: Record<string, number> = {};
   let test: Record<string, number> = {};
-  let note = '  being prepared';
+  let note = PREPARED;
+  let beside = '';
 
   const text = () => {
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6);
-    const steps = `${Math.min(done, total)}/${total}`.padStart(9);
+    const seconds = (((ended ?? performance.now()) - begun) / 1000).toFixed(1).padStart(6);
+    const steps = `${Math.min(done, total ?? done)}/${total ?? '?'}`.padStart(9);
     const numbers = [...pick(shown.step, train), ...pick(shown.heldOut, test)].join('  ');
-    return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}`;
+    return `${about.label.padEnd(28)}${steps} steps ${seconds} s   ${numbers}${note}${beside}`;
   };
   const draw = () => {
     if (live) out.write(`\r\u001b[K${text().slice(0, (out.columns ?? 120) - 1)}`);
@@ -43,6 +56,7 @@ export function progressLine(
   const finish = (mark: string) => {
     clearInterval(telling);
     note = '';
+    beside = '';
     out.write(`${live ? '\r\u001b[K' : ''}${mark} ${text()}\n`);
   };
   // A log that is read later tells how far a run is, and that it goes on.
@@ -50,7 +64,8 @@ export function progressLine(
   if (live) draw();
   else out.write(`· ${about.label} begins\n`);
   return {
-    started({ steps, data }) {
+    started({ steps, data }, at) {
+      begun = Math.max(since, Math.min(begun, timeOf(at)));
       total = steps;
       note = '';
       const became = data && dataLine(data);
@@ -62,7 +77,9 @@ export function progressLine(
       if (split === 'train') {
         done = step + 1;
         train = metrics;
-      } else test = metrics;
+      }
+      // Not every step measures held-out items: the last measures stay.
+      test = { ...test, ...metrics };
       draw();
     },
     waiting({ waitingFor, sinceMs }) {
@@ -88,11 +105,23 @@ export function progressLine(
       out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${color.yellow(buildChangeText(change))}\n`);
       draw();
     },
+    completed(at) {
+      ended = Math.max(begun, timeOf(at));
+    },
+    beside({ waitsFor, running }) {
+      if (note === PREPARED || note.startsWith(WAITS))
+        note = waitsFor.length > 0 ? `${WAITS}${waitsFor.join(', ')}` : PREPARED;
+      beside = running.length > 0 ? color.dim(`  beside: ${running.join(', ')}`) : '';
+      draw();
+    },
     done: () => void finish(color.green('✓')),
     abandon: () => void finish(color.red('✗')),
     leave: () => void finish(color.yellow('–')),
   };
 }
+
+/** A time since 1970 as `performance.now()` would have told it. */
+const timeOf = (at: number): number => performance.now() - (Date.now() - at);
 
 const pick = (wanted: readonly ShownMetric[], metrics: Readonly<Record<string, number>>): string[] =>
   wanted.flatMap(([label, metric]) =>

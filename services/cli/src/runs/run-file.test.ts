@@ -14,7 +14,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const reading = async (text: string) => {
   await writeFile(file, text);
-  return readRunFile(file);
+  return (await readRunFile(file)).runs;
 };
 
 const SFT = `
@@ -77,6 +77,22 @@ prompts: bundled
     });
   });
 
+  it('may be one experiment, whose runs may stand in any order', async () => {
+    await writeFile(
+      file,
+      `
+experiment: mine
+tags: { seed: '7' }
+runs:
+  - { run: after, method: sft, steps: 20, model: run:before, data: bundled }
+  - { run: before, method: sft, steps: 20, model: { layers: 2 }, data: bundled }
+`,
+    );
+    const { runs, experiment } = await readRunFile(file);
+    expect(experiment).toMatchObject({ experiment: 'mine', tags: { seed: '7' }, runs });
+    expect(runs.map(({ run }) => run)).toEqual(['after', 'before']);
+  });
+
   it('may be JSON, which is YAML', async () => {
     const json = { run: 'r', method: 'sft', steps: 1, model: 'folder', data: 'bundled' };
     expect(await reading(JSON.stringify(json))).toMatchObject([json]);
@@ -118,6 +134,24 @@ describe('a file that is none', () => {
     expect(error).toMatchObject({ name: 'CliError', code: 'CLI_FILE_INVALID' });
     expect(error.message).toContain(file);
     expect(error.message).toContain(said);
+  });
+
+  it.each([
+    [
+      'without a name',
+      'runs: []',
+      ['experiment: expected a string, got nothing', 'runs: expected at least 1 item'],
+    ],
+    [
+      'with a mistake in a run',
+      'experiment: e\nruns: [{ run: r, method: sft, steps: 0, model: m, data: d }]',
+      ['not an experiment', 'runs[0].steps: expected integer from 1'],
+    ],
+    ['with others', `experiment: e\nruns: []\n---${SFT}`, ['run 1 is an experiment', 'the only document']],
+  ])('because of an experiment %s', async (_, text, said) => {
+    const error = await reading(text).catch((thrown) => thrown);
+    expect(error).toMatchObject({ name: 'CliError', code: 'CLI_FILE_INVALID' });
+    for (const part of said) expect(error.message).toContain(part);
   });
 
   it('because of aliases that would fill the memory', async () => {

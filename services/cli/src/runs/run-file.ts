@@ -1,13 +1,26 @@
-/** Runs from a YAML file: one document a run, in the order they are to be done. */
+/** Runs from a YAML file: a document a run, in the order they are to be done, or one document that is an experiment. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { hasCode } from '@rlhf-streams/files';
-import { parseRunConfig, type RunConfig, RunError, runsBuiltOn } from '@rlhf-streams/runs';
+import {
+  type Experiment,
+  parseExperiment,
+  parseRunConfig,
+  type RunConfig,
+  RunError,
+  runsBuiltOn,
+} from '@rlhf-streams/runs';
 import { type Document, parseAllDocuments } from 'yaml';
 import { CliError } from '../errors.js';
 
+export interface RunFile {
+  readonly runs: readonly RunConfig[];
+  /** Where the runs are to be requested together. */
+  readonly experiment?: Experiment;
+}
+
 /** @throws CliError CLI_FILE_UNREADABLE; CLI_FILE_INVALID naming every mistake by its path, and the document. */
-export async function readRunFile(path: string): Promise<RunConfig[]> {
+export async function readRunFile(path: string): Promise<RunFile> {
   const text = await readFile(path, 'utf8').catch((cause) => {
     const reason = hasCode(cause, 'ENOENT') ? 'there is no such file' : cause.message;
     throw new CliError('CLI_FILE_UNREADABLE', `expected ${resolve(path)} to be a readable file: ${reason}`, {
@@ -21,19 +34,41 @@ export async function readRunFile(path: string): Promise<RunConfig[]> {
       `expected ${path} to hold a run's configuration, got an empty file`,
     );
   }
-  const runs = documents.map((document, index) => {
+  const contents = documents.map((document, index) => {
     const where = documents.length > 1 ? placeOf(path, index) : path;
     const [syntax] = document.errors;
     if (syntax) throw new CliError('CLI_FILE_INVALID', `${where} is no YAML: ${syntax.message}`);
-    try {
-      return parseRunConfig(contentOf(document, where));
-    } catch (error) {
-      if (!(error instanceof RunError)) throw error;
-      throw new CliError('CLI_FILE_INVALID', `${where} is ${error.message}`, { cause: error });
-    }
+    return { where, content: contentOf(document, where) };
   });
+  const set = contents.find(({ content }) => isExperiment(content));
+  if (set && contents.length > 1) {
+    throw new CliError(
+      'CLI_FILE_INVALID',
+      `${set.where} is an experiment, which has its runs in a list: expected it to be the only document of its file`,
+    );
+  }
+  if (set) {
+    const experiment = parsed(set, parseExperiment);
+    return { runs: experiment.runs, experiment };
+  }
+  const runs = contents.map((each) => parsed(each, parseRunConfig));
   refuseDisorder(path, runs);
-  return runs;
+  return { runs };
+}
+
+const isExperiment = (content: unknown): boolean =>
+  typeof content === 'object' && content !== null && ('experiment' in content || 'runs' in content);
+
+function parsed<T>(
+  { where, content }: { readonly where: string; readonly content: unknown },
+  parse: (content: unknown) => T,
+): T {
+  try {
+    return parse(content);
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    throw new CliError('CLI_FILE_INVALID', `${where} is ${error.message}`, { cause: error });
+  }
 }
 
 const placeOf = (path: string, index: number): string => `${path}, run ${index + 1}`;

@@ -102,12 +102,12 @@ function optimizerBytes(
   lanes: number,
   length: number,
 ): number {
-  const { trains, data, sequencesPerItem } = specOf(config);
+  const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
   const trained = trains.map(({ from, head }) =>
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
-  const items = config.batchSize * (data.kind === 'prompts' ? data.samples : 1);
+  const items = config.batchSize * (streams[0]!.samples ?? 1);
   const rows = sequencesPerItem * Math.min(config.microBatchSize, items);
   return trainingBytes(trained, { lanes, rows, length });
 }

@@ -3,21 +3,23 @@ import { type DataAccount, DataAccount as DataAccountSchema } from '@rlhf-stream
 import { type ComparisonItem, itemSchemas, parseRunConfig, specOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
+import {
+  encoderOf as encoderOfTokenizer,
+  feedbackItems,
+  itemsOf,
+  type PreparedItems,
+  recordedItems,
+} from './items.js';
 
 const END = 0;
 /** A token a letter, whatever its case. */
 const letters = (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!);
-const encoderOf = (begin: readonly number[], contextLength: number) => ({
-  contextLength,
-  begin,
-  encode: letters,
-  prompt: (text: string) => {
-    const tokens = [...begin, ...letters(text)];
-    return tokens.length > 0 ? tokens : [END];
-  },
-  end: END,
-});
+const encoderOf = (begin: readonly number[], contextLength: number) => {
+  const renderChat = () => {
+    throw new Error('no conversations here');
+  };
+  return encoderOfTokenizer({ begin, encode: letters, eosId: END, renderChat }, { contextLength });
+};
 const encoder = encoderOf([END], 16);
 
 type Method = 'sft' | 'reward' | 'dpo' | 'ppo' | 'sample';

@@ -122,11 +122,16 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
       'expected items to train on, but all are held out: lower testFraction',
     );
   }
-  const { data } = specOf(config);
-  if (data.kind === 'prompts' && data.split === 'test' && test.length === 0) {
+  // Without a schedule, every step draws from a stream.
+  const { data, streams } = specOf(config);
+  const isAskedFor = streams.some(
+    ({ split, schedule }) => split === 'test' && (!schedule || schedule.every !== undefined),
+  );
+  if (isAskedFor && test.length === 0) {
+    const what = data.kind === 'prompts' ? 'prompts' : 'items';
     throw new CoordinatorError(
       'RUN_DATA_EMPTY',
-      'expected prompts held out of training, got none: raise testFraction',
+      `expected ${what} held out of training, got none: raise testFraction`,
     );
   }
 }

@@ -1,4 +1,5 @@
 import { type Dataset, detectFormat } from '@rlhf-streams/data';
+import { type Message, ModelError } from '@rlhf-streams/model';
 import { itemSchemas, parseRunConfig, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { describe, expect, it } from 'vitest';
@@ -8,13 +9,17 @@ import * as prepared from './items.js';
 const END = 0;
 /** A token a letter, so that lengths can be read. */
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = {
-  contextLength: 16,
+const tokenizer = {
   begin: [END],
   encode: letters,
-  prompt: (text: string) => [END, ...letters(text)],
-  end: END,
+  eosId: END,
+  renderChat: (messages: readonly Message[]): string => {
+    if (messages.some(({ role }) => role === 'tool'))
+      throw new ModelError('MODEL_CHAT_TEMPLATE', 'the template takes no tool');
+    return messages.map(({ role, content }) => role[0] + content).join('');
+  },
 };
+const encoder = prepared.encoderOf(tokenizer, { contextLength: 16 });
 
 const itemsOf = (...from: Parameters<typeof prepared.itemsOf>) => prepared.itemsOf(...from).items;
 const recordedItems = (...from: Parameters<typeof prepared.recordedItems>) =>
@@ -104,6 +109,37 @@ describe('prompts', () => {
     ['rankings', ranked],
   ])('of %s are their prompts', (_, dataset) => {
     expect(itemsOf(ppo, dataset, encoder)).toMatchObject([{ text: 'ab' }]);
+  });
+
+  it('of conversations are the text that the chat template makes of them, and keep their messages', () => {
+    const user = (content: string) => ({ role: 'user', content });
+    const metadata = { answer: 4 };
+    const dataset = datasetOf(
+      { messages: [user('2+2?'), { role: 'assistant', content: '4' }], metadata },
+      { messages: [user('2+2?')] },
+      { messages: [user('2+2?')] },
+      { messages: [{ role: 'tool', content: '4' }] },
+    );
+    const expected = { split: 'train', text: 'u2+2?', messages: [user('2+2?')], tokens: letters('u2+2?') };
+    for (const config of [ppo, sample]) {
+      const { items, data } = prepared.itemsOf(config, dataset, encoder);
+      expect(items).toEqual([{ ...expected, metadata }, expected]);
+      expect(data.dropped).toEqual({ 'duplicate prompt': 1, 'the template takes no tool': 1 });
+    }
+    const other = { code: 'RUN_SOURCE_UNFIT', message: expect.stringContaining('got conversations') };
+    for (const config of [sft, dpo])
+      expect(() => itemsOf(config, dataset, encoder)).toThrow(expect.objectContaining(other));
+  });
+
+  it('of conversations need a model with a chat template', () => {
+    const renderChat = () => {
+      throw new ModelError('MODEL_CHAT_TEMPLATE_MISSING', 'none');
+    };
+    const bare = prepared.encoderOf({ ...tokenizer, renderChat }, { contextLength: 16 });
+    const dataset = datasetOf({ messages: [{ role: 'user', content: 'Hi' }] });
+    expect(() => itemsOf(sample, dataset, bare)).toThrow(
+      expect.objectContaining({ code: 'MODEL_CHAT_TEMPLATE_MISSING' }),
+    );
   });
 
   it('leave room for a token at least', () => {
@@ -224,7 +260,7 @@ describe.each([
 
 describe('items of a model whose texts begin with no token', () => {
   const START = 1;
-  const bare = { ...encoder, begin: [], prompt: (text: string) => (text === '' ? [START] : letters(text)) };
+  const bare = prepared.encoderOf({ ...tokenizer, begin: [] }, { contextLength: 16, bosTokenId: START });
   const split = 'train';
 
   it('of texts are learned from their second token on, and of an empty one there is nothing to learn', () => {

@@ -2,7 +2,14 @@
 import { type Dataset, promptOf } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
 import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
-import { type ModelConfig, promptTokens, type Tokenizer } from '@rlhf-streams/model';
+import {
+  type EncodedPrompt,
+  encodePrompt,
+  type Message,
+  type ModelConfig,
+  type Tokenizer,
+} from '@rlhf-streams/model';
+import { isModelError } from '@rlhf-streams/model/errors';
 import {
   type ComparisonItem,
   type DatasetSpec,
@@ -31,17 +38,20 @@ interface Encoder {
   /** Tokens that the tokenizer puts before a text; may be empty. */
   readonly begin: readonly number[];
   encode(text: string): number[];
-  /** Tokens of a prompt to sample from, at least one. */
-  prompt(text: string): number[];
+  /** A prompt to sample from: a text or a conversation, as text and as tokens, at least one. */
+  prompt(prompt: string | readonly Message[]): Pick<EncodedPrompt, 'text' | 'tokens'>;
   /** Token that ends a completion. */
   readonly end: number;
 }
 
-export const encoderOf = (tokenizer: Tokenizer, config: ModelConfig): Encoder => ({
+export const encoderOf = (
+  tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId' | 'renderChat'>,
+  config: Pick<ModelConfig, 'contextLength' | 'bosTokenId'>,
+): Encoder => ({
   contextLength: config.contextLength,
   begin: tokenizer.begin,
   encode: (text) => tokenizer.encode(text),
-  prompt: (text) => promptTokens(tokenizer, config, text),
+  prompt: (prompt) => encodePrompt(tokenizer, config, prompt),
   end: tokenizer.eosId,
 });
 
@@ -173,6 +183,12 @@ function demonstrations(
   }
 }
 
+/** What a prompt is made of. */
+interface RawPrompt {
+  readonly prompt: string | Message[];
+  readonly metadata?: Record<string, unknown>;
+}
+
 function prompts(
   { words }: Pick<PromptsSpec, 'words'>,
   dataset: Dataset,
@@ -180,33 +196,55 @@ function prompts(
 ): Outcome<Unsplit<PromptItem>>[] {
   const limit = contextOf(encoder);
   const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
-  const outcomeOf = (text: string): Outcome<Unsplit<PromptItem>> => {
-    const tokens = encoder.prompt(text);
+  const outcomeOf = ({ prompt, metadata }: RawPrompt): Outcome<Unsplit<PromptItem>> => {
+    const encoded = encodedUnlessRefused(encoder, prompt);
+    if ('dropped' in encoded) return encoded;
+    const { text, tokens } = encoded;
     if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
-    return fitsRecord({ text, tokens }, 0) ? { item: { text, tokens } } : { dropped: TOO_LARGE };
+    const messages = typeof prompt === 'string' ? undefined : prompt;
+    const item = { text, ...(messages && { messages }), tokens, ...(metadata && { metadata }) };
+    return fitsRecord(item, 0) ? { item } : { dropped: TOO_LARGE };
   };
-  return promptTexts(dataset, words).map((text) => {
-    if (typeof text !== 'string') return text;
-    const first = known.get(text);
+  return rawPrompts(dataset, words).map((raw) => {
+    if ('dropped' in raw) return raw;
+    const { prompt, metadata } = raw;
+    const key = typeof prompt === 'string' && !metadata ? prompt : JSON.stringify([prompt, metadata]);
+    const first = known.get(key);
     if (first) return 'item' in first ? { dropped: DUPLICATE } : first;
-    const outcome = outcomeOf(text);
-    known.set(text, outcome);
+    const outcome = outcomeOf(raw);
+    known.set(key, outcome);
     return outcome;
   });
 }
 
-function promptTexts(dataset: Dataset, words: number): (string | { dropped: Reason })[] {
+/** A conversation that the chat template refuses is a row lost; a model without a template reads none at all. */
+function encodedUnlessRefused(encoder: Encoder, prompt: RawPrompt['prompt']) {
+  try {
+    return encoder.prompt(prompt);
+  } catch (error) {
+    if (!isModelError(error) || error.code !== 'MODEL_CHAT_TEMPLATE') throw error;
+    return { dropped: lost(error.message) };
+  }
+}
+
+function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Reason })[] {
   switch (dataset.kind) {
     case 'text':
     case 'labelled': {
       const dropped = lost(`too short to take ${words} words of and leave two`, 'lower promptWords');
-      return dataset.rows.map(({ text }) => promptOf(text, words) ?? { dropped });
+      return dataset.rows.map(({ text }) => {
+        const prompt = promptOf(text, words);
+        return prompt === undefined ? { dropped } : { prompt };
+      });
     }
+    case 'conversation':
+      return dataset.rows.map(({ messages, ...rest }) => ({ prompt: messages, ...rest }));
     case 'prompt':
+      return dataset.rows;
     case 'completion':
     case 'preference':
     case 'ranking':
-      return dataset.rows.map(({ prompt }) => prompt);
+      return dataset.rows.map(({ prompt }) => ({ prompt }));
   }
 }
 
@@ -292,5 +330,7 @@ function rankings(dataset: Dataset): RankedTexts[] {
 const unfit = ({ kind }: Dataset, what: string, expected: string) =>
   new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected data to make ${what} of, that is rows of ${expected}; got ${kind} rows`,
+    kind === 'conversation'
+      ? `expected data to make ${what} of, that is rows of ${expected}; got conversations, which are only sampled from for now: render them with the model's chat template first`
+      : `expected data to make ${what} of, that is rows of ${expected}; got ${kind} rows`,
   );

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef, DataFor, ModelRecord, ModelRef } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, ModelRecord, ModelRef, RunStream } from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
@@ -15,6 +15,7 @@ import {
   replayed,
   sourceText,
   specOf,
+  trainingSteps,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
@@ -27,7 +28,8 @@ import { completed, recordedComparisons, type SourceDependencies } from './sourc
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
-export interface Preparation extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data'> {
+export interface Preparation
+  extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data' | 'streams'> {
   readonly models: Record<string, ModelRef>;
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
@@ -78,19 +80,29 @@ export async function prepare(
       return { models, items, lengths, ...made };
     });
 
-    const { models, items, test, lengths } = prepared;
+    const { models, items, counts, lengths } = prepared;
+    const streams = streamsOf(config, counts);
     const roles = byRole(config, models);
     return {
       ...usedBy(roles, items),
       described: describe(roles),
       memory: memoryOf(config, models, lengths.longest, machine()),
-      steps: config.steps,
-      // Held-out prompts are for sampling runs that ask for them; nothing is evaluated on them at the end of this run.
-      testItems: specOf(config).data.kind === 'prompts' ? 0 : test,
+      // The first stream is what steps are made for.
+      steps: trainingSteps(config, streams[0]!.items),
+      streams,
+      testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
       data: prepared.data,
     };
   });
 }
+
+/** What the steps of a run draw from. A stream that has nothing to draw from is none. */
+const streamsOf = (config: RunConfig, counts: Readonly<Record<RunStream['split'], number>>): RunStream[] => {
+  const { data, streams } = specOf(config);
+  return streams
+    .map(({ name, split }) => ({ stream: name, kind: data.kind, split, items: counts[split] }))
+    .filter(({ items }) => items > 0);
+};
 
 /** The models in the order of `namedModels`, the run's own first. */
 async function findModels(

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { encodedAnew } from './recorded.js';
 
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = { prompt: (text: string) => [1, ...letters(text)], encode: letters, end: 2 };
+const encoder = { prompt: (text: string) => ({ tokens: [1, ...letters(text)] }), encode: letters, end: 2 };
 const recorded = (text: string, tokens: number[]) => ({
   promptText: 'ab',
   promptTokens: [900],

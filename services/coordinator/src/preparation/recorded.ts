@@ -1,12 +1,12 @@
 /** Comparisons that another run recorded, as texts and as tokens of its policy. */
-import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
+import type { EncodedPrompt, ModelConfig, Tokenizer } from '@rlhf-streams/model';
 import type { ComparisonItem } from '@rlhf-streams/runs';
 
 export type RecordedComparisons = readonly Omit<ComparisonItem, 'split'>[];
 
 interface Encoder {
   /** The tokens of a prompt that was sampled from. */
-  prompt(text: string): number[];
+  prompt(text: string): Pick<EncodedPrompt, 'tokens'>;
   encode(text: string): number[];
   readonly end: number;
 }
@@ -30,7 +30,7 @@ export function encodedAnew(
   };
   return recorded.map((comparison) => ({
     ...comparison,
-    promptTokens: prompt(comparison.promptText),
+    promptTokens: prompt(comparison.promptText).tokens,
     completions: comparison.completions.map((completion) => ({
       ...completion,
       tokens: tokensOf(completion.text, completion.tokens.at(-1) === stop),

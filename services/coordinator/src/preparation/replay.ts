@@ -38,10 +38,16 @@ export async function prepareReplay(
   // Read from the log itself, as a projection may lag behind it.
   const metrics = dependencies.context.events.readAll(['training-metrics'], { from: view.from, signal });
   const completed = await stepsCompleted(metrics, source);
-  const extent = replayExtent(config, { config: view.config, testItems: view.testItems, completed });
-  const from = Object.fromEntries(
-    specOf(config).joins.map((topic) => [topic, [...(view.from[topic] ?? [])]]),
-  );
+  const { steps, streams, testItems } = view;
+  const extent = replayExtent(config, {
+    config: view.config,
+    steps,
+    streams,
+    testItems,
+    completed,
+  });
+  const topics = ['steps' as const, ...specOf(config).joins];
+  const from = Object.fromEntries(topics.map((topic) => [topic, [...(view.from[topic] ?? [])]]));
   return { ...extent, models: { ...view.models }, artifacts: { ...view.artifacts }, from };
 }
 

@@ -1,5 +1,6 @@
 /** The runs that a run builds on: waits for them, and reads the comparisons that they recorded. */
 
+import { runEvents } from '@rlhf-streams/archive';
 import type { Projection } from '@rlhf-streams/bus';
 import { type DataFor, type ModelRef, nearest } from '@rlhf-streams/events';
 import {
@@ -27,9 +28,9 @@ export async function recordedComparisons(
   signal: AbortSignal,
 ): Promise<{ recorded: RecordedComparisons; policy: ModelRef }> {
   const recorded = new Map<string, DataFor<'comparison.recorded'>>();
-  for await (const { data } of context.events.readAll(['comparisons'], { signal })) {
-    if (data.run === run) recorded.set(data.comparison, data);
-  }
+  const view = runs.state.get(run)!;
+  for await (const { data } of runEvents(context, view, ['comparisons'], { signal }))
+    recorded.set(data.comparison, data);
   if (recorded.size === 0) {
     throw new CoordinatorError(
       'RUN_SOURCE_UNFIT',
@@ -46,7 +47,7 @@ export async function recordedComparisons(
       labeler,
       ...(margin !== undefined && { margin }),
     }));
-  return { recorded: comparisons, policy: runs.state.get(run)!.models![artifactRoles.policy]! };
+  return { recorded: comparisons, policy: view.models![artifactRoles.policy]! };
 }
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>

@@ -60,13 +60,13 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`, counts those held out, the tokens of all, and accounts for the rows of its data. */
+  /** Writes the run's items into `out`, counts them by split and the tokens of all, and accounts for the rows of its data. */
   async makeItems(
     config: RunConfig,
     data: RunData,
     readers: Readers,
     out: string,
-  ): Promise<{ test: number; data: DataAccount; lengths: Lengths }> {
+  ): Promise<{ counts: Record<RunItem['split'], number>; data: DataAccount; lengths: Lengths }> {
     const model = await readerAt(readers.model);
     const prepared = await preparedFrom(config, data, model);
     const { items } = prepared;
@@ -81,7 +81,7 @@ const api = {
     });
     return {
       data: prepared.data,
-      test: items.filter(({ split }) => split === 'test').length,
+      counts: { train: countOf(items, 'train'), test: countOf(items, 'test') },
       lengths: {
         longest: longestSequence(config, items, model.config),
         shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
@@ -96,6 +96,9 @@ const api = {
     await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
+
+const countOf = (items: readonly RunItem[], wanted: RunItem['split']): number =>
+  items.filter(({ split }) => split === wanted).length;
 
 const LINES_AT_ONCE = 1000;
 

@@ -174,14 +174,12 @@ function refuseUnknownSources({ runs }: Experiment, lacking: readonly Lacking[],
       }),
   );
   if (errors.length === 0) return;
+  const first = errors[0]!;
   throw problem(
     400,
     'RUN_SOURCE_UNKNOWN',
     'A run is not known',
-    `expected the runs that are built on to exist or to be of the set, ${errors.length === 1 ? 'one is' : `${errors.length} are`} neither: ${errors
-      .slice(0, MOST_NAMED)
-      .map(({ path }) => path)
-      .join(', ')}`,
+    `${first.path}: ${first.message}${errors.length > 1 ? `; and ${errors.length - 1} more` : ''}`,
     { errors: errors.slice(0, MOST_NAMED) },
   );
 }

@@ -1,4 +1,5 @@
 /** What the routes of runs work with. */
+import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { Events, Projection } from '@rlhf-streams/bus';
 import type { EventLog } from '@rlhf-streams/log';
 import type { RunView } from '@rlhf-streams/runs';
@@ -12,6 +13,7 @@ import type { Replica } from './replicas.js';
 export interface RunsContext {
   readonly log: EventLog;
   readonly events: Events;
+  readonly artifacts: Pick<ArtifactStore, 'fetch'>;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunView>;
   /** The runs as the log has them now, while `runs` may lag behind it. */

@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import type { Positions } from '@rlhf-streams/log';
+import { furthest } from '@rlhf-streams/archive';
 import { hasEnded } from '@rlhf-streams/runs';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
@@ -54,7 +54,7 @@ const route = createRoute({
 });
 
 export function addRunEvents(api: Api, context: RunsContext): void {
-  const { events, streams, draining, history } = context;
+  const { streams, draining, history } = context;
   api.openapi(route, async (c) => {
     const state = knownRun(c.req.valid('param').run, context);
     const { run, requestOffset } = state;
@@ -75,10 +75,11 @@ export function addRunEvents(api: Api, context: RunsContext): void {
         further.length === 0
           ? coreEvents(history, options)
           : hasEnded(state)
-            ? eventsOfEndedRun(context, { ...options, further, start: state.from })
-            : eventsOfLiveRun(events, {
+            ? eventsOfEndedRun(context, { ...options, further, view: state })
+            : eventsOfLiveRun(context, {
                 ...options,
-                topics: [...coreTopics, ...further],
+                further,
+                archive: state.archive,
                 from: furthest(beginningOf(run, state.from, history), positions),
               });
       try {
@@ -104,16 +105,6 @@ async function startOf(
     late: 'the log to tell its positions',
   });
   return start;
-}
-
-/** The later of two offsets for each partition. */
-function furthest(one: Positions, other: Positions): Positions {
-  const topics = new Set([...Object.keys(one), ...Object.keys(other)]);
-  const later = (a: readonly number[] = [], b: readonly number[] = []) =>
-    Array.from({ length: Math.max(a.length, b.length) }, (_, index) =>
-      Math.max(a[index] ?? 0, b[index] ?? 0),
-    );
-  return Object.fromEntries([...topics].map((topic) => [topic, later(one[topic], other[topic])]));
 }
 
 function messageOf(run: string, { event, ...position }: RunEvent) {

@@ -5,7 +5,7 @@ import type { Positions } from '@rlhf-streams/log';
 import { runOf, type StreamTopic } from './stream-topics.js';
 
 /** The offsets of a run's first and last event in a partition. */
-interface Extent {
+export interface Extent {
   readonly partition: number;
   readonly first: number;
   readonly last: number;

@@ -20,7 +20,7 @@ import { addShowRun } from './show.js';
 /** Resolves, with what the routes of runs work with, when the projections have caught up with the log. */
 export async function addRuns(
   api: Api,
-  { log, events, streams, project, signal }: ServiceContext,
+  { log, events, artifacts, streams, project, signal }: ServiceContext,
   { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<RunsContext> {
   let read: Positions = {};
@@ -44,6 +44,7 @@ export async function addRuns(
   const context: RunsContext = {
     log,
     events,
+    artifacts,
     streams,
     runs,
     newestRuns,

@@ -1,8 +1,12 @@
 /** The events of one run as a stream sends them: each once, with the position to go on from, and the run's end last. */
-import { advance, type Events, type Received } from '@rlhf-streams/bus';
+import { archivedEvents, furthest, type ReadDependencies, runEvents } from '@rlhf-streams/archive';
+import { advance, type Received } from '@rlhf-streams/bus';
+import { type ArchivedTopic, archivedTopics } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
+import { isArchived, type RunArchive, type RunView } from '@rlhf-streams/runs';
+import type { RunsContext } from './context.js';
 import type { StreamPosition } from './event-id.js';
-import type { Extents } from './extents.js';
+import type { Extent, Extents } from './extents.js';
 import { coreTopics, type History } from './history.js';
 import { runOf, type StreamTopic } from './stream-topics.js';
 
@@ -54,26 +58,24 @@ export async function* coreEvents(
 }
 
 /**
- * All events of a run that has ended, those of further topics too. Each further topic is read from the log only between
- * the run's first and last event in it. `start` are the positions at which the run began.
+ * All events of a run that has ended, those of further topics too. What its archive has of them is read there, and else
+ * each further topic from the log, between the run's first and last event in it. `start` are the positions at which the
+ * run began.
  */
 export async function* eventsOfEndedRun(
   {
-    events,
     history,
     extents,
-  }: { readonly events: Events; readonly history: History; readonly extents: Extents },
+    ...reading
+  }: ReadDependencies & { readonly history: History; readonly extents: Extents },
   {
     run,
     requestOffset,
     further,
-    start,
+    view,
     from,
     signal,
-  }: RunEventsOptions & {
-    readonly further: readonly StreamTopic[];
-    readonly start: Positions;
-  },
+  }: RunEventsOptions & { readonly further: readonly StreamTopic[]; readonly view: RunView },
 ): AsyncGenerator<RunEvent, void> {
   let positions = from;
   let end: Received<StreamTopic> | undefined;
@@ -85,39 +87,71 @@ export async function* eventsOfEndedRun(
   if (!end) return;
 
   for (const topic of further) {
-    for (const { partition, first, last } of await extents.of(run, topic, start)) {
-      const begin = Math.max(first, from[topic]?.[partition] ?? 0);
-      if (begin > last) continue;
-      const options = { partitions: [partition], maxBatchRecords: Math.min(500, last + 1 - begin), signal };
-      const offsets = Array.from({ length: partition + 1 }, (_, index) => (index === partition ? begin : 0));
-      for await (const event of events.readAll([topic], { from: { [topic]: offsets }, ...options })) {
-        positions = advance(positions, event);
-        if (runOf(event) === run) yield { event, positions, ended: false };
-        if (event.offset >= last) break;
-      }
+    const told =
+      isArchived(view) && isArchivedTopic(topic)
+        ? runEvents(reading, view, [topic], { from, signal })
+        : loggedEvents(reading, topic, await extents.of(run, topic, view.from), { run, from, signal });
+    for await (const event of told) {
+      positions = advance(positions, event);
+      yield { event, positions, ended: false };
     }
   }
   yield { event: end, positions: advance(positions, end), ended: true };
 }
 
+/** A run's events on a topic, where the log has them. */
+async function* loggedEvents(
+  { events }: Pick<ReadDependencies, 'events'>,
+  topic: StreamTopic,
+  extents: readonly Extent[],
+  { run, from, signal }: Pick<RunEventsOptions, 'run' | 'from' | 'signal'>,
+): AsyncGenerator<Received<StreamTopic>, void> {
+  for (const { partition, first, last } of extents) {
+    const begin = Math.max(first, from[topic]?.[partition] ?? 0);
+    if (begin > last) continue;
+    const options = { partitions: [partition], maxBatchRecords: Math.min(500, last + 1 - begin), signal };
+    const offsets = Array.from({ length: partition + 1 }, (_, index) => (index === partition ? begin : 0));
+    for await (const event of events.readAll([topic], { from: { [topic]: offsets }, ...options })) {
+      if (runOf(event) === run) yield event;
+      if (event.offset >= last) break;
+    }
+  }
+}
+
 /**
- * All events of a run that goes on, on `topics`, which are read from the log for this reader alone. `from` should lie
- * where the run begins: what lies before is read in vain.
+ * All events of a run that goes on, on core topics and further ones, which are read from the log for this reader alone.
+ * `from` should lie where the run begins: what lies before is read in vain. Of a run that went on after its end, topics
+ * may have lost what the archive of that end has.
  */
 export async function* eventsOfLiveRun(
-  events: Pick<Events, 'follow' | 'readAll'>,
+  { events, artifacts }: Pick<RunsContext, 'events' | 'artifacts'>,
   {
     run,
     requestOffset,
-    topics,
+    further,
+    archive,
     from,
     signal,
-  }: RunEventsOptions & { readonly topics: readonly StreamTopic[] },
+  }: RunEventsOptions & {
+    readonly further: readonly StreamTopic[];
+    readonly archive: RunArchive | undefined;
+  },
 ): AsyncGenerator<RunEvent, void> {
+  const topics = [...coreTopics, ...further];
   let positions = from;
   let end: Received<'runs'> | undefined;
 
-  for await (const event of events.follow({ topics, from, signal })) {
+  if (archive) {
+    const archived = further.filter(isArchivedTopic);
+    for await (const event of archivedEvents({ artifacts }, archive, archived, { from, signal })) {
+      positions = advance(positions, event);
+      yield { event, positions, ended: false };
+    }
+    const until = archived.map((topic) => [topic, archive.until[topic] ?? []]);
+    positions = furthest(positions, Object.fromEntries(until));
+  }
+
+  for await (const event of events.follow({ topics, from: positions, signal })) {
     const isEarlier = event.topic === 'runs' && event.offset < requestOffset;
     if (runOf(event) === run && endsRun(event) && !isEarlier) {
       end = event;
@@ -149,6 +183,9 @@ export function beginningOf(run: string, started: Positions, history: History): 
     beginning[topic]![partition] = Math.min(beginning[topic]![partition]!, offset);
   return beginning;
 }
+
+const isArchivedTopic = (topic: StreamTopic): topic is StreamTopic & ArchivedTopic =>
+  archivedTopics.some((archived) => archived === topic);
 
 const endsRun = (event: Received<StreamTopic>): event is Received<'runs'> =>
   event.type === 'run.completed' || event.type === 'run.failed' || event.type === 'run.cancelled';

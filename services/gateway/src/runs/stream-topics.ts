@@ -15,6 +15,7 @@ export const streamTopics = [
   'comparisons',
   'policy-replicas',
   'dead-letters',
+  'steps',
 ] as const satisfies readonly TopicName[];
 export type StreamTopic = (typeof streamTopics)[number];
 

@@ -10,6 +10,7 @@ import {
 } from '@rlhf-streams/events';
 import {
   hasEnded,
+  isArchived,
   methodNames,
   RunConfig as RunConfigSchema,
   type RunView,
@@ -47,7 +48,10 @@ export const RunSummary = z
     endedAt: z.iso.datetime().optional(),
     steps: z.object({
       done: z.int(),
-      total: z.int().optional().describe('training steps, and one more where held-out items are evaluated'),
+      total: z
+        .int()
+        .optional()
+        .describe('of an earlier build, one more than it trains where held-out items are evaluated'),
     }),
     policyVersion: z.int().optional().describe('the newest published'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
@@ -92,6 +96,16 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  archive: z
+    .object({
+      artifact: ArtifactRef,
+      records: z.record(z.string(), z.int()).describe('by topic'),
+      whole: z
+        .boolean()
+        .describe('whether it holds all events: not of a run that went on after it was archived'),
+    })
+    .optional()
+    .describe('where its events are kept, beside the log, some time after it has ended'),
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
@@ -109,8 +123,8 @@ export function summaryOf(
   state: RunView,
   { runs, history }: Pick<RunsContext, 'runs' | 'history'>,
 ): RunSummary {
-  const { run, config, status, experiment, tags, requestedAt, endedAt, steps, testItems, cause, paused } =
-    state;
+  const { run, config, status, experiment, tags, requestedAt, endedAt, cause, paused } = state;
+  const total = stepsOf(state);
   const policyVersion = history.versions.get(run)?.version;
   const waitsFor = waitedFor(state, runs.state);
   return {
@@ -124,7 +138,7 @@ export function summaryOf(
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
     steps: {
       done: stepsDone(history.progress.get(run)),
-      ...(config && { total: stepsOf(config, testItems, steps) }),
+      ...(total !== undefined && { total }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
     ...(cause && { cause }),
@@ -141,7 +155,7 @@ function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[]
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, described, data, build, buildChanges } = state;
+  const { run, config, artifacts, models, described, data, build, buildChanges, archive } = state;
   const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
@@ -164,6 +178,9 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {
       policy: { version: published.version, step: published.step, ...shown(published.model) },
+    }),
+    ...(archive && {
+      archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),

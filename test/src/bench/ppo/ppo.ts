@@ -1,34 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { RunConfigInput } from '@rlhf-streams/runs';
 import type { Environment } from '@rlhf-streams/service';
 import { followRun, requestRun, startPlatform } from 'rlhf-streams';
+import { ppo as workload } from '../against/workload.js';
 import type { Measurement, Row } from '../measurement.js';
 import { inTemporaryFolder } from '../temporary-folder.js';
 import { median } from '../timing.js';
 import { type Stage, type StepTimes, stages, stepTimes } from './step-times.js';
 import { watch } from './watched-log.js';
 
-const WARM_UP = 2;
-const STEPS = 4;
+const { run, warmUp: WARM_UP } = workload;
+const STEPS = run.steps - WARM_UP;
 const LIMIT_MS = 5 * 60_000;
-
-/** A fresh policy of 0.87 million parameters and a value model of the same size, against a gold reward. */
-const run = {
-  run: 'bench',
-  method: 'ppo',
-  model: { layers: 4, width: 128, heads: 4, contextLength: 64, vocabSize: 512 },
-  prompts: 'bundled',
-  // About 16 tokens.
-  promptWords: 7,
-  scorers: ['gold:bundled'],
-  steps: WARM_UP + STEPS,
-  batchSize: 64,
-  microBatchSize: 16,
-  checkpointEvery: 2,
-  sampling: { temperature: 1, maxNewTokens: 48 },
-  ppo: { numPpoEpochs: 4 },
-} satisfies RunConfigInput;
-
 const ROUNDS = 2;
 
 export const ppo: Measurement = {

@@ -72,7 +72,7 @@ async function measure(
   return {
     'max staleness': maxStaleness,
     corrected: corrected ? 'yes' : 'no',
-    'rollouts/s': (1000 * config.steps * ppo.batchSize!) / milliseconds,
+    'rollouts/s': (1000 * config.steps! * ppo.batchSize!) / milliseconds,
     'mean staleness': of('rollout/staleness').reduce((a, b) => a + b, 0) / trained.length,
     'most staleness': Math.max(...of('rollout/staleness_max')),
     'gold reward': gold.mean,

@@ -1,4 +1,4 @@
-import { cpuEngine, float32 } from '@rlhf-streams/tensor';
+import { cpuEngine, float32, onnxEngine } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { gelu, layerNorm } from './ops.js';
@@ -12,7 +12,7 @@ const close = (came: ArrayLike<number>, expected: ArrayLike<number>, tolerance: 
   }
 };
 
-describe('operators with closed-form gradients', () => {
+describe.each([cpuEngine(), onnxEngine()])('operators with closed-form gradients on $name', (engine) => {
   const x = float32(3, 8);
   const values = Float32Array.from({ length: 24 }, (_, i) => 3 * Math.sin(i * 1.7));
   const row = (k: number) => Float32Array.from({ length: 8 }, (_, i) => Math.cos(i + k));
@@ -23,7 +23,7 @@ describe('operators with closed-form gradients', () => {
         tf.mul(x, 0.5),
         tf.add(1, tf.tanh(tf.mul(Math.sqrt(2 / Math.PI), tf.add(x, tf.mul(0.044715, tf.pow(x, 3)))))),
       );
-    const program = await cpuEngine().compile(
+    const program = await engine.compile(
       ({ x }) => ({
         y: gelu(x!),
         expected: tanhForm(x!),
@@ -43,7 +43,7 @@ describe('operators with closed-form gradients', () => {
       return tf.add(tf.mul(tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, 1e-5))), weight), bias);
     };
     const weigh = (y: tf.Tensor) => tf.mul(y, tf.reshape(tf.range(0, 24, 1), [3, 8]));
-    const program = await cpuEngine().compile(
+    const program = await engine.compile(
       ({ x, w, b }) => {
         const ours = tf.grads((x, w, b) => weigh(layerNorm(x, w, b, 1e-5)))([x!, w!, b!]);
         const theirs = tf.grads((x, w, b) => weigh(composed(x, w, b)))([x!, w!, b!]);
