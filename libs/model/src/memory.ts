@@ -1,6 +1,6 @@
 /**
  * Estimates of the memory that a model needs, from its config alone. They hold for float32 computed by programs of ONNX
- * Runtime, which keeps a copy of the weights it is given; measured peaks lie within a factor of two.
+ * Runtime; measured peaks lie within a factor of two.
  */
 import { sizeOf } from '@rlhf-streams/tensor';
 import { architectureOf } from './architectures/index.js';
@@ -18,10 +18,13 @@ const ROWS = 8;
 /** Bytes of the weights in float32. */
 export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
 
-/** Bytes to score sequences of up to `length` tokens, with a reference or a reward model. */
+/**
+ * Bytes to score sequences of up to `length` tokens, with a reference or a reward model. Its weights are used where they
+ * were read, or lie in the checkpoint's file.
+ */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
   const numbers = outputs(config) + architectureOf(config).activations(config, length).working;
-  return 2 * weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
+  return weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
 }
 
 export interface GenerationLoad {
@@ -35,14 +38,17 @@ export interface GenerationLoad {
   readonly versions: number;
 }
 
-/** Bytes to generate completions. */
+/**
+ * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened.
+ */
 export function generationBytes(
   config: ModelConfig,
   { threads, slots, length, versions }: GenerationLoad,
 ): number {
   const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
-  return threads * (scoringBytes(config, { length }) + (versions - 1) * weightBytes(config) + cache);
+  return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
 }
 
 export interface TrainingLoad {

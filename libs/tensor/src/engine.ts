@@ -72,8 +72,8 @@ export interface StatefulProgram {
 
 /**
  * Tensors that are the same wherever they are used: an engine keeps them once, however many workspaces have them. It may
- * map those that lie in a file, so that all threads and processes share them; what it cannot map, it reads. It may keep
- * the buffers of `values` themselves, which must not change afterwards.
+ * keep the buffers themselves, which must not change afterwards. Those that lie in a file it may map, so that all threads
+ * and processes share them; what it cannot map, it reads.
  */
 export type Frozen = {
   /** Names the values: equal hashes are equal values. */

@@ -47,7 +47,7 @@ export function languageModelTrainer(
 export const NEXT_TOKEN = 'next token';
 
 /** Mean cross entropy of the next token, at every place of [rows, length]. */
-export const nextTokenLoss = (config: ModelConfig): LossProgram => ({
+const nextTokenLoss = (config: ModelConfig): LossProgram => ({
   roles: ['policy'],
   inputs: batchSpecs,
   loss({ policy }, { ids, targets, mask }, normaliser) {

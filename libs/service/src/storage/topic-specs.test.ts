@@ -71,9 +71,9 @@ describe('how long the work of runs stays', () => {
     );
     return Object.fromEntries(kept);
   };
-  const work = ['demonstrations', 'prompts', 'reference-logprobs', 'rewards', 'rollouts'];
+  const work = ['demonstrations', 'prompts', 'reference-logprobs', 'rewards', 'rollouts', 'steps'];
 
-  it('is seven days; comparisons, steps and versions stay for ever', async () => {
+  it('is seven days; comparisons, metrics and versions stay for ever', async () => {
     const kept = await retention();
     expect(Object.keys(kept).toSorted()).toEqual(work);
     expect(new Set(Object.values(kept))).toEqual(new Set([7 * DAY]));
@@ -85,6 +85,7 @@ defaults: { retention: 2d }
 topics: { rollouts: { retention: 12h }, prompts: { retention: forever }, comparisons: { retention: 30d } }
 `;
     expect(await retention(text)).toEqual({
+      steps: 2 * DAY,
       demonstrations: 2 * DAY,
       'reference-logprobs': 2 * DAY,
       rewards: 2 * DAY,

@@ -44,9 +44,6 @@ export interface Session {
   release(): Promise<void>;
 }
 
-/** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
-const QUIET = { logSeverityLevel: 4 } as const;
-
 /** A model, and how ONNX Runtime is to open it. */
 export interface Openable {
   readonly bytes: Uint8Array;
@@ -55,6 +52,9 @@ export interface Openable {
   /** Lays out constant matrices for products, in memory of the session's own. Default true. */
   readonly packs?: boolean;
 }
+
+/** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
+const QUIET = { logSeverityLevel: 4 } as const;
 
 async function openSession(
   { bytes, folder, packs = true }: Openable,

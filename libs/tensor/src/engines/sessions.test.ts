@@ -48,10 +48,9 @@ it('inputs of a model become constants', async () => {
   const { bytes, state } = model('w');
   const input = Object.keys(state)[0]!;
   const sessions = createSessions({});
-  const constant = { spec: float32(2), values: Float32Array.of(5, 6) };
-  const session = await sessions.use('fixed', () => ({
-    bytes: withConstants(withoutInputs(bytes, new Set([input])), { [input]: constant }),
-  }));
+  const constants = { [input]: { spec: float32(2), values: Float32Array.of(5, 6) } };
+  const fixed = withConstants(withoutInputs(bytes, new Set([input])), constants);
+  const session = await sessions.use('fixed', () => ({ bytes: fixed }));
   expect([...(await session.run({ i1: feed(float32(2), Float32Array.of(1, 2)) }, 1))[0]!]).toEqual([5, 12]);
   await sessions.leave('fixed');
 });

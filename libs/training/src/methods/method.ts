@@ -51,7 +51,7 @@ export interface Method<Name extends MethodName = MethodName> {
 }
 
 /** The model of a step that has a role. */
-export const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;
+const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;
 
 /** What the shapes of a step's micro-batches follow from. */
 export const limitsOf = (
