@@ -118,7 +118,11 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     { run, step: count, from: build, to: build },
     { requiredKeys: ['run', 'step', 'to'] },
   ),
-  'run.completed': fc.record({ run, steps: count, policyVersion: count }),
+  'run.completed': fc.record(
+    { run, steps: count, policyVersion: count, reason: text },
+    { requiredKeys: ['run', 'steps', 'policyVersion'] },
+  ),
+  'run.extended': fc.record({ run, steps: fc.integer({ min: 1, max: 1000 }) }),
   'run.failed': fc.record({ run, cause }),
   'run.cancelled': fc.record({ run, reason: text }),
   'step.issued': fc.record({

@@ -68,6 +68,7 @@ describe('events of every type', () => {
           'published',
           'applied',
           ...(type === 'run.started' ? ['streams'] : []),
+          ...(type === 'run.completed' ? ['reason'] : []),
           'role',
           'messages',
           'experiment',

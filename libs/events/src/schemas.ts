@@ -114,6 +114,7 @@ export type DataAccount = z.output<typeof DataAccount>;
 /** A model, scorer or reference that a run was started with, as it was found. */
 export const ModelRecord = z.object({
   source: z.string().describe('as the configuration names it'),
+  version: z.int().min(0).optional().describe('of a model of a run: which of its versions it is'),
   kind: z.enum(['language model', 'reward model', 'gold reward']),
   parameters: z.int().min(1).optional().describe('numbers it learned; of a gold reward nothing'),
   contextLength: z.int().min(1).optional().describe('tokens'),

@@ -142,8 +142,19 @@ const runs = defineTopic({
     defineEvent(
       'run.completed',
       1,
-      'Every step is done',
-      z.object({ run: RunId, steps: z.int(), policyVersion: PolicyVersion }),
+      'Every step is done, or as many as it takes. The run may be extended',
+      z.object({
+        run: RunId,
+        steps: z.int().describe('training steps done'),
+        policyVersion: PolicyVersion,
+        reason: z.string().optional().describe('why it ended before its last step'),
+      }),
+    ),
+    defineEvent(
+      'run.extended',
+      1,
+      'A completed run goes on from its last checkpoint',
+      z.object({ run: RunId, steps: z.int().min(1).describe('training steps that it is to have in all') }),
     ),
     defineEvent('run.failed', 1, 'The run cannot go on', z.object({ run: RunId, cause: Cause })),
     defineEvent('run.cancelled', 1, 'Somebody ended the run', z.object({ run: RunId, reason: z.string() })),
@@ -477,6 +488,9 @@ const trainingMetrics = defineTopic({
       StepStamp.extend({
         policyVersion: PolicyVersion.describe('after the step'),
         published: ModelRef.optional().describe('the policy version that was published with the step'),
+        checkpoint: ArtifactRef.optional().describe(
+          "the optimizer's checkpoint that was saved with the step",
+        ),
         results: ArtifactRef.optional().describe('a parquet file of what the step computed of each item'),
         split: Split.describe(
           'test: a step of an earlier build, which evaluates after the last training step',

@@ -1,3 +1,4 @@
+export { type BestModel, bestModel, isMeasuredAfter, keepBestOf } from './best.js';
 export { buildChangeText, isSameBuild } from './build.js';
 export { type MethodDescription, methodDescriptions } from './descriptions.js';
 export { earlierStreams } from './earlier-steps.js';
@@ -82,6 +83,7 @@ export {
   readRuns,
   runStatuses,
   startedRun,
+  stepsAt,
   stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
@@ -111,6 +113,7 @@ export {
   type StreamIds,
   trainingSteps,
 } from './steps.js';
+export { stopReason } from './stopping.js';
 export {
   applyVersion,
   newestVersions,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ArtifactRef, TopicEvent } from '@rlhf-streams/events';
+import type { ArtifactRef, DataFor, TopicEvent } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
@@ -75,6 +75,38 @@ describe('what is live', () => {
     const running = [requested('r'), started('r', { policy: 'p', items: 'i' }), ...versions];
     expect(await live(...running)).toEqual(hashes('p', 'i', 'v1', 'c1', 'v2'));
     expect(await live(...running, ended('r'))).toEqual(hashes('p', 'i', 'v2', 'c1'));
+  });
+
+  it('is as many versions and checkpoints as the run says, and the best version', async () => {
+    const config = {
+      run: 'r',
+      method: 'sft',
+      steps: 9,
+      model: 'm',
+      data: 'd',
+      testFraction: 0.1,
+      keepCheckpoints: 2,
+      keepBest: { metric: 'eval/loss', goal: 'min' },
+    };
+    const asked: Unplaced = { type: 'run.requested', data: { run: 'r', config } };
+    const measured = [3, 1, 2, 4, 5].flatMap((loss, index) => {
+      const version = index + 1;
+      const [release, step] = published('r', version, `v${version}`, `c${version}`);
+      const data = {
+        ...(step!.data as DataFor<'step.completed'>),
+        checkpoint: refOf(`c${version}`),
+        metrics: { 'eval/loss': loss },
+      };
+      return [release!, { type: 'step.completed', data } as const];
+    });
+    const all = [asked, started('r', { policy: 'p' }), ...measured, ended('r')];
+    expect(await live(...all)).toEqual(hashes('p', 'v2', 'v4', 'v5', 'c4', 'c5'));
+    // A compacted topic forgot all but the newest version.
+    const compacted = all.filter(({ type, data }) => type !== 'policy.published' || data.version === 5);
+    expect(await live(...compacted)).toEqual(hashes('p', 'v2', 'v4', 'v5', 'c4', 'c5'));
+    // A run that goes on has services that may ask for as old a version as it is ahead of them.
+    const running = await live(...all.slice(0, -1));
+    expect(running).toEqual(hashes('p', 'v1', 'v2', 'v3', 'v4', 'v5', 'c1', 'c2', 'c3', 'c4', 'c5'));
   });
 
   it('is the archive of a run, the newest where there are several, and the results of its steps', async () => {

@@ -1,7 +1,16 @@
 /** Which artifacts runs still need: the roots of a garbage collection. */
-import { type ArtifactRef, artifactsOf, type TopicEvent, type TopicName } from '@rlhf-streams/events';
+import {
+  type ArtifactRef,
+  artifactsOf,
+  type DataFor,
+  type ModelRef,
+  type TopicEvent,
+  type TopicName,
+} from '@rlhf-streams/events';
+import { bestModel } from './best.js';
+import { specOf } from './methods/index.js';
 import { applyRunEvent, artifactsUsed, hasEnded, type RunEvent, type RunView } from './runs.js';
-import { applyVersion, type PublishedVersion } from './versions.js';
+import { publishedModel } from './versions.js';
 
 /** Topics whose events name artifacts. */
 export const ARTIFACT_TOPICS = ['runs', 'policy-versions', 'training-metrics'] as const satisfies TopicName[];
@@ -10,10 +19,20 @@ export const ARTIFACT_TOPICS = ['runs', 'policy-versions', 'training-metrics'] a
 export type ArtifactEvent = TopicEvent<(typeof ARTIFACT_TOPICS)[number]> &
   Pick<RunEvent, 'partition' | 'offset' | 'time'>;
 
+/** What a run published. */
+interface Published {
+  /** By version. */
+  readonly models: Map<number, ModelRef>;
+  /** By the steps that were done. */
+  readonly checkpoints: Map<number, ArtifactRef>;
+  readonly steps: DataFor<'step.completed'>[];
+}
+
 /**
- * What must stay: everything that a run was started with; the newest version of each run and the checkpoint to go on
- * from; the archive of each run, and the results of its steps; of runs that have not ended, everything that they published or were asked to use. The order of events matters
- * only within a run and topic, as the log keeps it.
+ * What must stay: everything that a run was started with; of each run the newest versions and checkpoints, as many as its
+ * `keepCheckpoints` says, and the best version; by default one of each once it has ended, and all before; the archive
+ * of each run, and the results of its steps; of runs that have not ended, what they were asked to use. The order of events matters only within a run and topic, as the log keeps
+ * it.
  *
  * The log goes on while an artifact store collects. What is published meanwhile was put shortly before, and it is the
  * grace period of `collect` that protects it; it must be longer than any wait between a put and its announcement.
@@ -22,33 +41,48 @@ export async function liveArtifacts(
   events: AsyncIterable<ArtifactEvent> | Iterable<ArtifactEvent>,
 ): Promise<ArtifactRef[]> {
   const runs = new Map<string, RunView>();
-  const newest = new Map<string, PublishedVersion>();
-  const published = new Map<string, Map<string, ArtifactRef>>();
+  const published = new Map<string, Published>();
   const live = new Map<string, ArtifactRef>();
-  const keep = (refs: Iterable<ArtifactRef>, kept = live) => {
-    for (const ref of refs) kept.set(ref.sha256, ref);
+  const keep = (refs: Iterable<ArtifactRef>) => {
+    for (const ref of refs) live.set(ref.sha256, ref);
+  };
+  const publishedBy = (run: string): Published => {
+    const known = published.get(run) ?? { models: new Map(), checkpoints: new Map(), steps: [] };
+    published.set(run, known);
+    return known;
   };
 
   for await (const event of events) {
     switch (event.type) {
-      case 'policy.published':
-        applyVersion(newest, event);
-        keep(namedBy(event.data), publishedBy(published, event.data.run));
+      case 'policy.published': {
+        const { run, version, model, checkpoint } = event.data;
+        const { models, checkpoints } = publishedBy(run);
+        models.set(version, model);
+        if (checkpoint) checkpoints.set(checkpoint.step, checkpoint.artifact);
         break;
-      case 'step.completed':
-        if (event.data.results) keep([event.data.results]);
-        if (event.data.published)
-          keep(artifactsOf(event.data.published), publishedBy(published, event.data.run));
+      }
+      case 'step.completed': {
+        const { run, step, checkpoint, results } = event.data;
+        if (results) keep([results]);
+        const { models, checkpoints, steps } = publishedBy(run);
+        const model = publishedModel(event);
+        if (model && !models.has(model.version)) models.set(model.version, model.model);
+        if (checkpoint) checkpoints.set(step + 1, checkpoint);
+        steps.push(event.data);
         break;
+      }
       default:
         applyRunEvent(runs, event);
         if (event.type === 'run.started') keep(artifactsUsed(event.data));
     }
   }
-  for (const version of newest.values()) keep(namedBy(version));
-  for (const [run, refs] of published) {
+  for (const [run, { models, checkpoints, steps }] of published) {
     const view = runs.get(run);
-    if (!view || !hasEnded(view)) keep(refs.values());
+    const count = keptOf(view);
+    for (const model of newest(models, count)) keep(artifactsOf(model));
+    keep(newest(checkpoints, count));
+    const best = view && bestModel(view, steps);
+    if (best) keep(artifactsOf(best.model));
   }
   for (const view of runs.values()) {
     if (view.archive) keep([view.archive.artifact]);
@@ -57,16 +91,21 @@ export async function liveArtifacts(
   return [...live.values()];
 }
 
-function publishedBy(published: Map<string, Map<string, ArtifactRef>>, run: string) {
-  const refs = published.get(run) ?? new Map<string, ArtifactRef>();
-  published.set(run, refs);
-  return refs;
+/** How many versions and checkpoints of a run stay. */
+function keptOf(view: RunView | undefined): number {
+  const config = view?.config;
+  const most = config && 'keepCheckpoints' in config ? config.keepCheckpoints : undefined;
+  if (view && hasEnded(view)) return most ?? 1;
+  // While a run goes on, services may still ask for a version as old as its staleness bound allows.
+  return most === undefined ? Number.POSITIVE_INFINITY : Math.max(most, specOf(config!).ahead + 1);
 }
 
-const namedBy = ({ model, checkpoint }: PublishedVersion): ArtifactRef[] => [
-  ...artifactsOf(model),
-  ...(checkpoint ? [checkpoint.artifact] : []),
-];
+/** The values of the greatest numbers, `count` at most. */
+const newest = <T>(values: ReadonlyMap<number, T>, count: number): T[] =>
+  [...values]
+    .sort(([a], [b]) => b - a)
+    .slice(0, count)
+    .map(([, value]) => value);
 
 /** Artifacts that a configuration names itself, as `artifact:SHA256`. */
 function askedFor(json: unknown): ArtifactRef[] {

@@ -33,7 +33,7 @@ export interface ReplayExtent {
 /** These differ between every replay and its run. */
 const NAMES = ['run', 'replay'];
 /** Settings that change no number that is computed. */
-const KEEPING = ['checkpointEvery', 'stallTimeoutMs'];
+const KEEPING = ['checkpointEvery', 'stallTimeoutMs', 'keepCheckpoints', 'keepBest', 'stopWhen'];
 /** Settings of how a run learns, besides its optimizer and the hyperparameters of its method. */
 const LEARNING = ['steps', 'epochs', 'microBatchSize', ...KEEPING];
 
@@ -92,7 +92,7 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
  * by its own policies; any other replay is trained off-policy.
  */
 export const reproduces = (config: RunConfig, source: RunConfig): boolean =>
-  differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path));
+  differences(config, source).every(({ path }) => [...NAMES, ...KEEPING].includes(path.split('.')[0]!));
 
 /** Steps that a run completed, including the one in which an earlier build evaluated held-out items. */
 export async function stepsCompleted(

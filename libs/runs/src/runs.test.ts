@@ -2,7 +2,7 @@ import type { DataFor, TopicEvent } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRunConfig } from './run-config.js';
-import { applyRunEvent, hasEnded, isArchived, type RunView } from './runs.js';
+import { applyRunEvent, hasEnded, isArchived, type RunView, stepsAt } from './runs.js';
 
 /** Where the log has them is added by `given`. */
 type RunEvent = TopicEvent<'runs'>;
@@ -153,7 +153,7 @@ describe('a run', () => {
   });
 
   it.each<[string, RunEvent, Partial<RunView>]>([
-    ['completed', completed, { status: 'completed' }],
+    ['completed', completed, { status: 'completed', done: 2 }],
     ['failed', failed, { status: 'failed', cause }],
     [
       'cancelled',
@@ -166,6 +166,27 @@ describe('a run', () => {
       ...ended,
       endedAt: 102,
       end: { partition: 3, offset: 42 },
+    });
+  });
+
+  describe('that has completed', () => {
+    const extended = (steps: number) => ({ type: 'run.extended', data: { run: 'r', steps } }) as const;
+    it('goes on to more steps when it is extended, and may complete again', () => {
+      const { endedAt: _, done: __, end: ___, ...view } = viewAfter(requested, started, completed)!;
+      const extents = [
+        { from: 0, steps: 2 },
+        { from: 2, steps: 5 },
+      ];
+      const longer = viewAfter(requested, started, completed, extended(5))!;
+      expect(longer).toEqual({ ...view, status: 'running', steps: 5, extents });
+      expect([0, 1, 2, 4].map((step) => stepsAt(longer, step))).toEqual([2, 2, 5, 5]);
+    });
+
+    it('is not extended to what it has done, nor from any other end', () => {
+      expect(viewAfter(requested, started, completed, extended(2))).toMatchObject({ status: 'completed' });
+      expect(viewAfter(requested, started, failed, extended(5))).toMatchObject({ status: 'failed' });
+      expect(viewAfter(requested, started, cancelled, extended(5))).toMatchObject({ status: 'cancelled' });
+      expect(viewAfter(requested, started, extended(5))).toMatchObject({ status: 'running', steps: 2 });
     });
   });
 

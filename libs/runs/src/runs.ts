@@ -44,6 +44,12 @@ export interface RunView {
   readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
+  /** Why a completed run ended before its last step. */
+  readonly reason?: string | undefined;
+  /** Training steps that a completed run has done. */
+  readonly done?: number;
+  /** Of a run that was extended after it had completed: how many training steps it was to have, and from which on. */
+  readonly extents?: readonly { readonly from: number; readonly steps: number }[];
   /** What its steps draw from, from `run.started` on; absent of a run that an earlier build started. */
   readonly streams?: readonly RunStream[];
   /** Held-out items that are evaluated. */
@@ -122,18 +128,32 @@ interface Runs {
 /** The log has an item's run before the item: this is time enough to read it. */
 const RUN_TIMEOUT_MS = 10_000;
 
+/** The part of a log's events that knows more than the projection may yet. */
+interface RunEvents {
+  readAll(topics: readonly ['runs'], options: { readonly signal: AbortSignal }): AsyncIterable<RunEvent>;
+}
+
 /**
  * The run of an item that was read, once it has started or ended.
  * @throws as the projection's `waitFor` does, after 10 s.
  */
-export const startedRun = (runs: Runs, run: string, signal: AbortSignal): Promise<RunView> =>
-  runs.waitFor(
+export async function startedRun(
+  { runs, events }: { readonly runs: Runs; readonly events: RunEvents },
+  { run, step }: { readonly run: string; readonly step: number },
+  signal: AbortSignal,
+): Promise<RunView> {
+  const view = await runs.waitFor(
     (state) => {
       const view = state.get(run);
       return view && (view.models || hasEnded(view)) ? view : undefined;
     },
     { timeoutMs: RUN_TIMEOUT_MS, what: `run ${run} to be started`, signal },
   );
+  // The log has an extension before the items that it adds, but the projection may not have come so far.
+  const isBeyond = view.status === 'completed' && step >= view.done!;
+  if (!isBeyond) return view;
+  return (await readRuns(events.readAll(['runs'], { signal }), run)).get(run)!;
+}
 
 /** All artifacts that a run was started with. */
 export const artifactsUsed = ({ models = {}, artifacts = {} }: Pick<RunView, 'models' | 'artifacts'>) => [
@@ -214,6 +234,7 @@ function joining(view: RunView, event: Request): RunView | undefined {
 }
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
+  if (event.type === 'run.extended') return extended(view, event.data.steps);
   if (neverStarted(view)) return begin(event);
   if (event.type === 'run.requested') return joining(view, event);
   if (event.type === 'run.archived') {
@@ -257,7 +278,11 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       return { ...rest, buildChanges: [...(rest.buildChanges ?? []), change] };
     }
     case 'run.completed':
-      return ended(rest, event, { status: 'completed' });
+      return {
+        ...ended(rest, event, { status: 'completed' }),
+        done: event.data.steps,
+        ...(event.data.reason !== undefined && { reason: event.data.reason }),
+      };
     case 'run.failed':
       return ended(rest, event, { status: 'failed', cause: event.data.cause });
     case 'run.cancelled':
@@ -267,6 +292,18 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       });
   }
 }
+
+/** A completed run goes on, if it is to have more steps than it has done. */
+function extended(view: RunView, steps: number): RunView | undefined {
+  const { done, endedAt: _, end: __, reason: ___, ...rest } = view;
+  if (view.status !== 'completed' || done === undefined || steps <= done) return undefined;
+  const before = view.extents ?? [{ from: 0, steps: view.steps! }];
+  return { ...rest, status: 'running', steps, extents: [...before, { from: done, steps }] };
+}
+
+/** How many training steps a run was to have when it did a step, which its learning rate followed. */
+export const stepsAt = ({ steps, extents = [] }: Pick<RunView, 'steps' | 'extents'>, step: number): number =>
+  extents.findLast(({ from }) => from <= step)?.steps ?? steps!;
 
 const NO_CAUSE: Cause = { code: 'RUN_PAUSED', message: 'somebody paused it' };
 

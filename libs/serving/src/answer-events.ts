@@ -33,7 +33,7 @@ export async function answerEvents<
     topics,
     onlyTypes,
     async handle(event, { signal }) {
-      const run = await startedRun(runs, event.data.run, signal);
+      const run = await startedRun({ runs, events }, event.data, signal);
       if (hasEnded(run)) return;
       const answered = await answer(run, event).catch((error) => {
         if (!isModelError(error)) throw error;

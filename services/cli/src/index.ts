@@ -4,4 +4,4 @@ export { type Processes, type ProcessesOptions, startProcesses } from './place/p
 export type { ServiceName } from './place/services.js';
 export type { Supervised } from './place/supervised.js';
 export { followRun, type RunObserver } from './runs/follow-run.js';
-export { requestExperiment, requestRun } from './runs/request-run.js';
+export { extendRun, requestExperiment, requestRun } from './runs/request-run.js';

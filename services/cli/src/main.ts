@@ -88,6 +88,17 @@ attachable(program.command('replay'))
     await replay(run, { ...options, signal: interrupted() });
   });
 
+attachable(program.command('extend'))
+  .description('let a completed run go on from its last checkpoint, to more steps')
+  .argument('<run>', 'a run that has completed')
+  .option('--steps <number>', 'training steps that it is to have in all', wholeNumber)
+  .option('--epochs <number>', 'instead of --steps: passes over its data, in all', Number)
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
+  .action(async (run, options) => {
+    const { extend } = await import('./commands/extend.js');
+    await extend(run, { ...options, signal: interrupted() });
+  });
+
 program
   .command('methods')
   .description('the methods a run may be of; with a name, every setting of one and an example')
@@ -100,7 +111,10 @@ program
 program
   .command('export')
   .description('write the model of a run as a Hugging Face folder, for Python or to serve elsewhere')
-  .argument('<run[@version]>', 'a run that trains; its newest version where none is named')
+  .argument(
+    '<run[@version]>',
+    'a run that trains; where no version is named its best, if its keepBest says which that is, or else its newest',
+  )
   .argument('<dir>', 'a folder to be made')
   .option('--force', 'replace a folder that holds a model', false)
   .option('--brokers <list>', 'a Kafka log, as host:port,host:port')

@@ -93,8 +93,8 @@ const dependencies = (): ConductDependencies => ({
   progress: createProjection<'training-metrics', RunProgress>({
     events,
     topics: ['training-metrics'],
-    apply: (state, { data: { run, step, policyVersion } }) =>
-      void state.set(run, { completed: step + 1, policyVersion }),
+    apply: (state, { data }) =>
+      void state.set(data.run, { completed: data.step + 1, policyVersion: data.policyVersion, last: data }),
     signal: stop.signal,
   }),
   threads: {} as ConductDependencies['threads'],

@@ -1,8 +1,16 @@
 /** Conducts one run from its request to its end. */
 
 import type { Projection } from '@rlhf-streams/bus';
-import type { StepStream, TopicName } from '@rlhf-streams/events';
-import { hasEnded, type IssuedStep, RunError, type RunView, readRuns, stepsOf } from '@rlhf-streams/runs';
+import type { DataFor, StepStream, TopicName } from '@rlhf-streams/events';
+import {
+  hasEnded,
+  type IssuedStep,
+  RunError,
+  type RunView,
+  readRuns,
+  stepsOf,
+  stopReason,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
 import { type PrepareDependencies, prepare } from './preparation/prepare.js';
@@ -13,6 +21,8 @@ import { isAnswerable, issuable, itemEvents, planStep, type StartedRun } from '.
 export interface RunProgress {
   readonly completed: number;
   readonly policyVersion: number;
+  /** The last step that is done. */
+  readonly last: DataFor<'step.completed'>;
 }
 
 export interface ConductDependencies extends Omit<PrepareDependencies, 'context'> {
@@ -59,7 +69,11 @@ export async function conduct(
     let issued = completed;
     /** Streams of issued steps whose items wait for a version of the policy. */
     let waiting: { readonly step: IssuedStep; readonly stream: StepStream }[] = [];
-    while (completed < last) {
+    const stopped = () => {
+      const progressed = progress.state.get(run);
+      return progressed && stopReason(view, progressed.last);
+    };
+    while (completed < last && !stopped()) {
       const steps = issuable(view, { issued, completed }).map(
         (step) => before.get(step) ?? planStep(view, items, step),
       );
@@ -88,8 +102,12 @@ export async function conduct(
       completed = next.completed;
     }
     const { policyVersion } = progress.state.get(run)!;
+    const reason = stopped();
+    const steps = Math.min(view.steps, completed);
+    // A run that is extended is completed more than once.
+    const id = view.extents ? `${run}/completed/${steps}` : `${run}/completed`;
     await writer.publish([
-      { type: 'run.completed', id: `${run}/completed`, data: { run, steps: view.steps, policyVersion } },
+      { type: 'run.completed', id, data: { run, steps, policyVersion, ...(reason && { reason }) } },
     ]);
   } finally {
     await writer.close();

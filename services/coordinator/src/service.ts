@@ -23,7 +23,8 @@ export const coordinator = defineService({
       topics: ['training-metrics'],
       apply: (state, { data }) => {
         const { run, step, policyVersion } = data;
-        if (step >= (state.get(run)?.completed ?? 0)) state.set(run, { completed: step + 1, policyVersion });
+        if (step >= (state.get(run)?.completed ?? 0))
+          state.set(run, { completed: step + 1, policyVersion, last: data });
       },
     });
     const url = new URL('./preparation/thread.js', import.meta.url);

@@ -127,6 +127,7 @@ describe('GET /openapi.json', () => {
       'post /v1/experiments/{experiment}/cancel',
       'post /v1/runs',
       'post /v1/runs/{run}/cancel',
+      'post /v1/runs/{run}/extend',
     ]);
     const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g);
     for (const [, name] of references) expect(document.components.schemas).toHaveProperty(name!);

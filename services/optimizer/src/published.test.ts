@@ -43,7 +43,7 @@ describe('readPublished', () => {
   it('finds the newest version and the steps done, of this run alone', async () => {
     await events.publish([published('mine', 0), published('mine', 1), published('other', 9)]);
     await events.publish([completed('mine', 0), completed('mine', 1), completed('other', 41)]);
-    expect(await read('mine')).toEqual({ policy: version('mine', 1), stepsCompleted: 2 });
+    expect(await read('mine')).toMatchObject({ policy: version('mine', 1), stepsCompleted: 2 });
   });
 
   it('is not misled by an older version published again', async () => {
@@ -53,14 +53,14 @@ describe('readPublished', () => {
       completed('mine', 1),
       completed('mine', 0),
     ]);
-    expect(await read('mine')).toEqual({ policy: version('mine', 2), stepsCompleted: 2 });
+    expect(await read('mine')).toMatchObject({ policy: version('mine', 2), stepsCompleted: 2 });
   });
 
   it('reads on from where the run began', async () => {
     await events.publish([completed('mine', 5)]);
     const { latest } = await log.positions(['policy-versions', 'training-metrics']);
     await events.publish([completed('mine', 0), published('mine', 1)]);
-    expect(await read('mine', latest)).toEqual({ policy: version('mine', 1), stepsCompleted: 1 });
+    expect(await read('mine', latest)).toMatchObject({ policy: version('mine', 1), stepsCompleted: 1 });
   });
 
   it('fails with the reason when it is cut short: an unread log must not look like a new run', async () => {

@@ -1,5 +1,6 @@
 /** What is already published of a run's training. */
 import type { Events } from '@rlhf-streams/bus';
+import type { DataFor } from '@rlhf-streams/events';
 import { applyVersion, type PublishedVersion, type RunView } from '@rlhf-streams/runs';
 
 export interface Published {
@@ -7,6 +8,8 @@ export interface Published {
   readonly policy?: PublishedVersion;
   /** Steps whose completion is on the log: they may be computed again after a crash, but are not published again. */
   readonly stepsCompleted: number;
+  /** The last of them. */
+  readonly last?: DataFor<'step.completed'>;
 }
 
 /** Reads to the end of the log. The caller must be the run's only writer, so that nothing is added meanwhile. */
@@ -16,12 +19,12 @@ export async function readPublished(
   signal: AbortSignal,
 ): Promise<Published> {
   const versions = new Map<string, PublishedVersion>();
-  let stepsCompleted = 0;
+  let last: DataFor<'step.completed'> | undefined;
   for await (const event of events.readAll(['policy-versions', 'training-metrics'], { from, signal })) {
     if (event.data.run !== run) continue;
     if (event.type === 'policy.published') applyVersion(versions, event);
-    else stepsCompleted = Math.max(stepsCompleted, event.data.step + 1);
+    else if (!last || event.data.step > last.step) last = event.data;
   }
   const policy = versions.get(run);
-  return { stepsCompleted, ...(policy && { policy }) };
+  return { stepsCompleted: last ? last.step + 1 : 0, ...(last && { last }), ...(policy && { policy }) };
 }

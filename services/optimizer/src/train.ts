@@ -15,7 +15,9 @@ import {
   buildChangeText,
   earlierStreams,
   type Item,
+  isMeasuredAfter,
   isSameBuild,
+  keepBestOf,
   loggedBy,
   type RunConfig,
   type RunView,
@@ -23,7 +25,9 @@ import {
   replayed,
   reproduces,
   specOf,
+  stepsAt,
   stepsOf,
+  stopReason,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
@@ -52,6 +56,8 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
+  /** How many steps the run is to have, as far as its learning rates are concerned. */
+  length?: number;
   /** Of a replay, the run that it replays. */
   readonly source: RunView | undefined;
   /** Called after every published step. */
@@ -85,6 +91,7 @@ export async function train(
       goesOn,
     };
     const { step, positions, build } = await open(dependencies, view, published);
+    if (isOver(driven)) return;
     await tellOtherBuild(dependencies, driven, { step, build });
     if (!published.policy) {
       await writer.publish([policyEvent({ run: view.run, version: 0, step: 0, model: initial })]);
@@ -116,6 +123,10 @@ async function open(
   });
 }
 
+/** Whether nothing is left to compute: its last step is published, or one with which it was to stop. */
+const isOver = ({ view, published: { stepsCompleted, last } }: Driven): boolean =>
+  stepsCompleted >= stepsOf(view)! || (last !== undefined && stopReason(view, last) !== undefined);
+
 /** Publishes `run.build-changed` where another build did the steps so far, unless it is published already; `build` is the checkpoint's. */
 async function tellOtherBuild(
   { context, build: to }: TrainDependencies,
@@ -123,8 +134,6 @@ async function tellOtherBuild(
   { step, build }: { readonly step: number; readonly build?: Build | undefined },
 ): Promise<void> {
   if (!checkpoint && published.stepsCompleted === 0) return;
-  // Nothing is left to compute.
-  if (published.stepsCompleted >= stepsOf(view)!) return;
   // The build that went on from here last may have published steps after this one.
   const last = view.buildChanges?.findLast((change) => change.step === step)?.to;
   const from = last ?? (checkpoint ? build : view.build);
@@ -189,9 +198,9 @@ async function follow(
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
         join.forget(step + 1);
-        await complete(dependencies, driven, step, whole, join.positions());
+        const hasStopped = await complete(dependencies, driven, step, whole, join.positions());
         step++;
-        if (step === last) return;
+        if (step === last || hasStopped) return;
         watch.progress();
       }
     }
@@ -246,35 +255,44 @@ async function holdWhilePaused(
   }
 }
 
-/** Computes a step and publishes it, unless it was published before a crash. */
+/** Computes a step and publishes it, unless it was published before a crash. Resolves to whether the run stops with it. */
 async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
   { train, evaluation }: WholeStep,
   positions: Positions,
-): Promise<void> {
-  const { config, steps, writer, published } = driven;
+): Promise<boolean> {
+  const { view, config, steps, writer, published } = driven;
   const { run } = config;
   const begun = performance.now();
   const source = driven.source?.config;
   const reproducing = source !== undefined && reproduces(config, source);
+  const length = stepsAt(lengthsOf(driven), step);
+  if (length !== driven.length) await compute.extend(run, length);
+  driven.length = length;
   const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
   const {
     metrics,
     comparisons = [],
     results: files,
   } = train ? await compute.update(run, own(train.items)) : { metrics: {}, results: undefined };
-  if (step < published.stepsCompleted) return;
+  if (step < published.stepsCompleted) return false;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
   const evaluated = performance.now();
 
   const done = step + 1;
-  const { publishEvery, onPolicy, ...spec } = specOf(config);
+  const { onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
-  const isLast = done === steps;
-  const publishes = train && trains && (done % publishEvery === 0 || isLast);
+  const failed = {
+    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
+    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
+  };
+  const reported = finite({ ...metrics, ...measured, ...failed });
+  const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;
+  const isLast = done === steps || stops;
+  const publishes = train && trains && (isPublished(config, done, reported) || isLast);
   const [release, results] = await Promise.all([
     publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
     files && context.artifacts.putFiles(files),
@@ -283,10 +301,6 @@ async function complete(
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
     'timing_s/publish': (performance.now() - evaluated) / 1000,
-  };
-  const failed = {
-    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
-    ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -303,13 +317,22 @@ async function complete(
         step,
         policyVersion: onPolicy && train ? done : trains ? Math.min(done, steps) : 0,
         ...(release && { published: release.model }),
+        ...(release && driven.checkpoint?.step === done && { checkpoint: driven.checkpoint.artifact }),
         ...(results && { results }),
         split: train ? 'train' : 'test',
-        metrics: finite({ ...metrics, ...measured, ...timing, ...failed }),
+        metrics: { ...reported, ...timing },
       },
     },
   ]);
   driven.goesOn();
+  return stops;
+}
+
+/** Whether a version is published with a step: as often as the method says, and where it may turn out to be the best. */
+function isPublished(config: RunConfig, done: number, metrics: Readonly<Record<string, number>>): boolean {
+  if (done % specOf(config).publishEvery === 0) return true;
+  const metric = keepBestOf(config)?.metric;
+  return metric !== undefined && isMeasuredAfter(config, metric) && metric in metrics;
 }
 
 /** Stores the policy after `done` steps, and a checkpoint where one is due. */
@@ -358,6 +381,13 @@ async function replayedRun(
   const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
   if (source) return source;
   throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
+}
+
+/** How many steps the run was to have at each of its steps: a replay of a whole run follows what that run had. */
+function lengthsOf({ view, source, config }: Driven): Pick<RunView, 'steps' | 'extents'> {
+  if (!source?.config) return view;
+  const isWhole = config.steps === source.config.steps && config.epochs === source.config.epochs;
+  return isWhole ? source : { steps: config.steps! };
 }
 
 /** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */

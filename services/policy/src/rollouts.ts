@@ -49,7 +49,7 @@ async function answer(
   signal: AbortSignal,
 ): Promise<void> {
   const { run, step, role } = prompt;
-  const view = await startedRun(policies.runs, run, signal);
+  const view = await startedRun({ runs: policies.runs, events }, prompt, signal);
   if (hasEnded(view)) return;
   // The version after the prompt's step exists only once the optimizer has used the rollouts of that step.
   const isDone = (version: number) => version > step;

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
-import { untimed } from '../platform/outcome.js';
+import { reproducible } from '../platform/outcome.js';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
@@ -52,7 +52,7 @@ export async function stepsOf(gateway: string, run: string): Promise<DataFor<'st
     ([, json]) => JSON.parse(json!) as { id: string; type: string; data: DataFor<'step.completed'> },
   );
   const steps = events.filter(({ type }) => type === 'step.completed');
-  const once = new Map(steps.map(({ id, data }) => [id, { ...data, metrics: untimed(data.metrics) }]));
+  const once = new Map(steps.map(({ id, data }) => [id, reproducible(data)]));
   return [...once.values()];
 }
 

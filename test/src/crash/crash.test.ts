@@ -12,13 +12,20 @@ const kills = Number(process.env.CRASH_KILLS ?? 4);
 const MOST_DELAY_MS = 500;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 
+/** Both go on after they have completed. */
+const extensions = [
+  { run: 'sft', steps: 7 },
+  { run: 'ppo', steps: 11 },
+];
+
 let folder: string;
 let runs: RunConfigInput[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'crash-'));
   const data = await writeReviews(folder);
-  const ppo = { ...tinyPpo(data, 'run:sft'), steps: 8, checkpointEvery: 4 };
-  runs = [tinySft(data), ppo, { ...tinyComparisons(data), steps: 2 }, tinyDpo()];
+  const evaluated = { evaluateEvery: 3, maxTestItems: 4 };
+  const ppo = { ...tinyPpo(data, 'run:sft'), ...evaluated, steps: 8, checkpointEvery: 4 };
+  runs = [tinySft(data), ppo, { ...tinyComparisons(data), steps: 2 }, { ...tinyDpo(), evaluateEvery: 2 }];
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -40,12 +47,17 @@ function killsOf(total: number): NonNullable<LifeOptions['end']>[] {
 
 describe('runs that are requested together, whose process is killed', () => {
   it(`end in the same bits as one after another, when nobody kills it (CRASH_SEED=${seed})`, async () => {
-    const whole = { directory: join(folder, 'whole'), runs, facts: new Map<string, Fact>() };
+    const whole = { directory: join(folder, 'whole'), runs, extensions, facts: new Map<string, Fact>() };
     expect(await live(whole)).toBe('completed');
 
     // Listed the other way round: each waits for those after it.
     const experiment = { experiment: 'e', runs: runs.toReversed() };
-    const killed = { directory: join(folder, 'killed'), runs: experiment, facts: new Map<string, Fact>() };
+    const killed = {
+      directory: join(folder, 'killed'),
+      runs: experiment,
+      extensions,
+      facts: new Map<string, Fact>(),
+    };
     for (const end of killsOf(whole.facts.size)) expect(await live({ ...killed, end })).toBe('SIGKILL');
     expect(await live(killed)).toBe('completed');
 

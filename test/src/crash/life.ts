@@ -14,11 +14,18 @@ export interface Fact {
   readonly version?: string;
 }
 
+export interface Extension {
+  readonly run: string;
+  readonly steps: number;
+}
+
 export interface LifeOptions {
   /** Folder of the log and the artifacts; temporary files go beside it. */
   readonly directory: string;
   /** To be done one after another, or together. */
   readonly runs: readonly RunConfigInput[] | ExperimentInput;
+  /** Runs that go on to more steps once all have completed. */
+  readonly extensions?: readonly Extension[];
   /** What the log was seen to hold, by place; grows. */
   readonly facts: Map<string, Fact>;
   /** `signal` is sent `delayMs` milliseconds after the number of facts known has reached `facts`. */
@@ -35,15 +42,20 @@ const trainer = fileURLToPath(new URL('./train.child.js', import.meta.url));
 export async function live({
   directory,
   runs,
+  extensions = [],
   facts,
   end,
 }: LifeOptions): Promise<'completed' | NodeJS.Signals> {
-  const child = spawn(process.execPath, [trainer, directory, JSON.stringify(runs)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TMPDIR: dirname(directory) },
-    timeout: TIMEOUT_MS,
-    killSignal: 'SIGABRT',
-  });
+  const child = spawn(
+    process.execPath,
+    [trainer, directory, JSON.stringify(runs), JSON.stringify(extensions)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, TMPDIR: dirname(directory) },
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGABRT',
+    },
+  );
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,5 +1,5 @@
 /**
- * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together,
+ * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together, then extends some,
  * going on with what its folder holds of them, and writes a line for each event of the log, also for those of earlier
  * lives. SIGTERM stops it.
  */
@@ -7,10 +7,10 @@
 import type { Received } from '@rlhf-streams/bus';
 import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
 import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
-import { followRun, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
-import type { Fact } from './life.js';
+import { extendRun, followRun, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
+import type { Extension, Fact } from './life.js';
 
-const [directory, written] = process.argv.slice(2) as [string, string];
+const [directory, written, extensions] = process.argv.slice(2) as [string, string, string];
 const asked = JSON.parse(written) as readonly RunConfigInput[] | ExperimentInput;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
@@ -29,6 +29,10 @@ try {
   for (const config of isExperiment ? asked.runs : asked) {
     if (!isExperiment) await requestRun(platform, config);
     await followRun(platform, config.run, {}, stop.signal);
+  }
+  for (const { run, steps } of JSON.parse(extensions) as Extension[]) {
+    await extendRun(platform, run, { steps });
+    await followRun(platform, run, {}, stop.signal);
   }
 } catch (error) {
   if (!stop.signal.aborted) throw error;

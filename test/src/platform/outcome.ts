@@ -29,7 +29,7 @@ export async function outcomeOf({
     'dead-letters',
   ])) {
     if (type === 'record.rejected') deadLetters.push(data);
-    else if (type === 'step.completed') steps.push({ ...data, metrics: untimed(data.metrics) });
+    else if (type === 'step.completed') steps.push(reproducible(data));
     else if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
   }
   const weights: Record<string, string> = {};
@@ -50,6 +50,14 @@ export async function outcomeIn(directory: string): Promise<Outcome> {
   } finally {
     await log.close();
   }
+}
+
+/** A step without what depends on when things were read: times, and the log positions within its checkpoint. */
+export function reproducible({
+  checkpoint: _,
+  ...step
+}: DataFor<'step.completed'>): DataFor<'step.completed'> {
+  return { ...step, metrics: untimed(step.metrics) };
 }
 
 export const untimed = (metrics: Readonly<Record<string, number>>): Record<string, number> =>

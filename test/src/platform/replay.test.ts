@@ -5,6 +5,7 @@ import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reproducible } from './outcome.js';
 import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
@@ -42,13 +43,11 @@ async function versionsOf(run: string): Promise<Record<number, string>> {
   return versions;
 }
 
-/** What the steps of a run measured, and the versions they published; without the times they took. */
+/** What the steps of a run measured, and the versions they published; without what depends on time. */
 async function stepsOf(run: string) {
   const steps: DataFor<'step.completed'>[] = [];
   for await (const { data } of platform.events.readAll(['training-metrics'])) {
-    if (data.run !== run) continue;
-    const metrics = Object.entries(data.metrics).filter(([name]) => !name.startsWith('timing_s/'));
-    steps.push({ ...data, run: '', metrics: Object.fromEntries(metrics) });
+    if (data.run === run) steps.push({ ...reproducible(data), run: '' });
   }
   return steps;
 }

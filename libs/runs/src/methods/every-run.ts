@@ -75,8 +75,39 @@ export const evaluateEvery = z
   .optional()
   .register(named, { as: ['eval_steps'] });
 
+const metric = z.string().min(1).describe('name of a metric that steps report');
+
 /** What every run has that trains. */
 export const training = {
+  keepCheckpoints: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      'versions and checkpoints of the run that a collection of artifacts keeps, the newest, and the best besides; by default the newest of each once the run has ended, and all before',
+    )
+    .register(named, { as: ['save_total_limit'] }),
+  keepBest: z
+    .strictObject({
+      metric: metric.register(named, { as: ['metric_for_best_model'] }),
+      goal: z.enum(['min', 'max']).describe('which value of the metric is the best'),
+    })
+    .optional()
+    .describe(
+      'the published version that is best by a metric is the model of the run, for other runs and export',
+    )
+    .register(named, { as: ['load_best_model_at_end'] }),
+  stopWhen: z
+    .strictObject({
+      metric,
+      below: z.number().optional().describe('ends the run when the metric is below'),
+      above: z.number().optional().describe('ends the run when the metric is above'),
+    })
+    .optional()
+    .describe(
+      'ends the run before its last step: after the first one whose metric is below or above a number',
+    )
+    .register(named, { as: ['early_stopping'] }),
   replay: RunId.optional().describe(
     'a run that has ended: trains on the events it logged, issues none, and may differ only in how it learns',
   ),

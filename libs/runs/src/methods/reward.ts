@@ -52,6 +52,22 @@ export const reward = defineMethod({
     ],
     heldOut: [['held-out accuracy', 'eval/accuracy']],
   },
+  metrics: [
+    'loss',
+    'accuracy',
+    'margin',
+    'mean_reward',
+    'pairs',
+    'grad_norm',
+    'lr',
+    'eval/loss',
+    'eval/accuracy',
+    'eval/margin',
+    'eval/mean_reward',
+    'eval/min_reward',
+    'eval/max_reward',
+    'eval/pairs',
+  ],
   plan: (run) =>
     overDataset(run, {
       kind: 'comparisons',

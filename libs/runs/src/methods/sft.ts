@@ -37,6 +37,15 @@ export const sft = defineMethod({
   sequencesPerItem: 1,
   publishes: 'policy',
   progress: { step: [['loss', 'loss']], heldOut: [['held-out loss', 'eval/loss']] },
+  metrics: [
+    'loss',
+    'grad_norm',
+    'lr',
+    'num_tokens',
+    'eval/loss',
+    'eval/perplexity',
+    'eval/completion_tokens',
+  ],
   plan: (run) =>
     overDataset(run, {
       kind: 'demonstrations',

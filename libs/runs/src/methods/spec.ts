@@ -22,6 +22,8 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   /** What its versions are: models that generate texts, or models that score them. */
   readonly publishes: 'policy' | 'reward model';
   readonly progress: Progress;
+  /** Names of what its steps report, `scores/*` for any that begin so; those of held-out items begin with `eval/`. */
+  readonly metrics: readonly string[];
   /** What a run of this configuration asks of the services. */
   plan(config: z.output<Schema>): Plan;
 }

@@ -12,7 +12,7 @@ const withParts = (item: Item): Item =>
 
 describe.each(trainingMethods)('what is shown of a run of %s', (name) => {
   it('are metrics of its steps, and of its held-out items', async () => {
-    const { progress } = specOf(runOf(name));
+    const { progress, metrics: listed } = specOf(runOf(name));
     const run = await begin(runOf(name), cpuEngine());
     const metrics = await run.update(itemsFor(name, 4).map(withParts));
     expect(Object.keys(metrics)).toEqual(expect.arrayContaining(progress.step.map(([, metric]) => metric)));
@@ -20,6 +20,13 @@ describe.each(trainingMethods)('what is shown of a run of %s', (name) => {
     expect(Object.keys(heldOut)).toEqual(
       expect.arrayContaining(progress.heldOut.map(([, metric]) => metric)),
     );
+    const unlisted = [...Object.keys(metrics), ...Object.keys(heldOut)].filter(
+      (name) =>
+        !listed.some((known) =>
+          known.endsWith('/*') ? name.startsWith(known.slice(0, -1)) : name === known,
+        ),
+    );
+    expect(unlisted).toEqual([]);
   });
 });
 

@@ -1,10 +1,11 @@
 /** Finds the model that `RUN` or `RUN@VERSION` names: the log must have an event of it, and it must still be stored. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import type { Events } from '@rlhf-streams/bus';
-import { artifactsOf, nearest } from '@rlhf-streams/events';
+import { artifactsOf, type DataFor, nearest } from '@rlhf-streams/events';
 import {
   ARTIFACT_TOPICS,
   applyRunEvent,
+  bestModel,
   hasEnded,
   onlyMeasures,
   type PublishedModel,
@@ -15,7 +16,7 @@ import {
 } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 
-/** A run and one of its versions, by default the newest. */
+/** A run and one of its versions, by default the best where the run names one so, and else the newest. */
 export interface ModelName {
   readonly run: string;
   readonly version?: number;
@@ -31,6 +32,7 @@ interface RunModels {
   readonly view?: RunView;
   /** What it published, by version. */
   readonly models: Map<number, PublishedModel>;
+  readonly steps: readonly DataFor<'step.completed'>[];
 }
 
 /** @throws CliError CLI_EXPORT_REFUSED naming the runs, or the versions, that there are. */
@@ -42,7 +44,7 @@ export async function findModel(
   { run, version }: ModelName,
 ): Promise<PublishedModel> {
   const runs = await readRunModels(events);
-  const { view, models } = runs.get(run) ?? { models: new Map() };
+  const { view, models, steps } = runs.get(run) ?? { models: new Map(), steps: [] };
   if (view?.config && onlyMeasures(view.config)) {
     const model = parseSource('model', view.config.model);
     const hint = model.from === 'run' ? `: it sampled from ${sourceText(model)}, export that` : '';
@@ -58,7 +60,7 @@ export async function findModel(
       `expected a model of run ${run} to be stored, got none of ${models.size}: is this where its services keep artifacts (--directory, RLHF_ARTIFACTS_URL)?`,
     );
   }
-  const wanted = version ?? stored.at(-1)!.version;
+  const wanted = version ?? bestStored(view, steps, stored)?.version ?? stored.at(-1)!.version;
   const found = stored.find(({ version }) => version === wanted);
   if (found) return found;
   const what = models.has(wanted)
@@ -72,9 +74,20 @@ async function isStored(artifacts: Pick<ArtifactStore, 'has'>, { model }: Publis
   return all.every(Boolean);
 }
 
+/** The best version, where the run names one so and it is stored. */
+function bestStored(
+  view: RunView | undefined,
+  steps: RunModels['steps'],
+  stored: readonly PublishedModel[],
+): PublishedModel | undefined {
+  const best = view && bestModel(view, steps);
+  return best && stored.find(({ version }) => version === best.version);
+}
+
 async function readRunModels(events: Pick<Events, 'readAll'>): Promise<Map<string, RunModels>> {
   const views = new Map<string, RunView>();
   const models = new Map<string, Map<number, PublishedModel>>();
+  const steps = new Map<string, DataFor<'step.completed'>[]>();
   for await (const event of events.readAll(ARTIFACT_TOPICS)) {
     if (event.type !== 'policy.published' && event.type !== 'step.completed') {
       applyRunEvent(views, event);
@@ -82,14 +95,24 @@ async function readRunModels(events: Pick<Events, 'readAll'>): Promise<Map<strin
     }
     const model = publishedModel(event);
     const { run } = event.data;
+    if (event.type === 'step.completed') pushTo(steps, run, event.data);
     if (model) models.set(run, (models.get(run) ?? new Map()).set(model.version, model));
   }
   return new Map(
     [...new Set([...views.keys(), ...models.keys()])].map((run) => {
       const view = views.get(run);
-      return [run, { ...(view && { view }), models: models.get(run) ?? new Map() }];
+      return [
+        run,
+        { ...(view && { view }), models: models.get(run) ?? new Map(), steps: steps.get(run) ?? [] },
+      ];
     }),
   );
+}
+
+function pushTo<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
 }
 
 function noModel(run: string, view: RunView | undefined, runs: ReadonlyMap<string, RunModels>): string {

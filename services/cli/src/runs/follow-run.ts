@@ -14,6 +14,8 @@ export interface RunObserver {
   /** The run waits for something outside of itself, which is named. */
   paused?(cause: string): void;
   resumed?(): void;
+  /** The run, which had completed, goes on. */
+  extended?(extension: DataFor<'run.extended'>): void;
   /** The run went on with what another build had computed. */
   buildChanged?(change: DataFor<'run.build-changed'>): void;
   completed?(at: number): void;
@@ -48,8 +50,13 @@ export async function followRun(
     if (words.length > 0) observer.paused?.([...new Set(words)].join('; '));
   }, QUIET_MS).unref();
   try {
+    let completed: DataFor<'run.completed'> | undefined;
     for await (const event of eventsOf(request, run, over.signal)) {
       seen = performance.now();
+      if (event === undefined) {
+        if (completed) return completed;
+        continue;
+      }
       switch (event.type) {
         case 'run.started':
           observer.started?.(event.data, Date.parse(event.time));
@@ -71,8 +78,14 @@ export async function followRun(
           observer.buildChanged?.(event.data);
           break;
         case 'run.completed':
+          // It is the end if nothing follows.
           observer.completed?.(Date.parse(event.time));
-          return event.data;
+          completed = event.data;
+          break;
+        case 'run.extended':
+          completed = undefined;
+          observer.extended?.(event.data);
+          break;
         case 'run.failed': {
           const { cause } = event.data;
           throw new CliError('CLI_RUN_FAILED', `run ${run} failed: ${cause.message}`, { cause });
@@ -93,12 +106,15 @@ type CoreEvent = TopicEvent<'runs' | 'policy-versions' | 'training-metrics'> & {
 
 const RECONNECT_MS = 500;
 
-/** The events of a run, each once, over as many streams as that takes. Ends when the signal aborts. */
+/**
+ * The events of a run, each once, over as many streams as that takes, and undefined at the end of each. Ends when the
+ * signal aborts.
+ */
 async function* eventsOf(
   request: Client['request'],
   run: string,
   signal: AbortSignal,
-): AsyncGenerator<CoreEvent, void> {
+): AsyncGenerator<CoreEvent | undefined, void> {
   let lastEventId: string | undefined;
   while (!signal.aborted) {
     const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
@@ -109,6 +125,7 @@ async function* eventsOf(
           yield JSON.parse(data) as CoreEvent;
           lastEventId = id;
         }
+        yield undefined;
       } catch (error) {
         if (!signal.aborted) throw error;
       }

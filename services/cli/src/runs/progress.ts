@@ -101,6 +101,10 @@ export function progressLine(
       if (live) draw();
       else out.write(`${about.label}: goes on\n`);
     },
+    extended({ steps }) {
+      total = steps;
+      draw();
+    },
     buildChanged(change) {
       out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${color.yellow(buildChangeText(change))}\n`);
       draw();

@@ -71,6 +71,21 @@ export async function lookAt(
   throw error;
 }
 
+/** Lets a completed run go on to more steps. @throws ProblemError with the gateway's code. */
+export async function extendRun(
+  { request }: Pick<Client, 'request'>,
+  run: string,
+  length: { readonly steps?: number | undefined; readonly epochs?: number | undefined },
+): Promise<Run> {
+  const response = await request(`/v1/runs/${run}/extend`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(length),
+  });
+  if (!response.ok) throw await problemOf(response);
+  return (await response.json()) as Run;
+}
+
 /** Whether the log has a run that is not to be requested anew. @throws the signal's reason. */
 export async function isThere(
   { request }: Pick<Client, 'request'>,

@@ -17,7 +17,7 @@ import { findModel } from './find.js';
 let folder: string;
 let artifacts: ArtifactStore;
 const runs = new Map<string, RunView>();
-const published = new Map<string, ModelRef>();
+const published = new Map<string, { model: ModelRef; version: number }>();
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'find-'));
   artifacts = filesystemArtifacts({ directory: join(folder, 'artifacts') });
@@ -61,7 +61,10 @@ async function model(name: string, change: Partial<ModelConfig> = {}): Promise<s
 }
 
 async function publish(run: string, method: string, change: Partial<ModelConfig> = {}): Promise<string> {
-  published.set(run, { base: await artifacts.putDirectory(await model(`of-${run}`, change)) });
+  published.set(run, {
+    model: { base: await artifacts.putDirectory(await model(`of-${run}`, change)) },
+    version: 3,
+  });
   runs.set(run, { run, config: { method } } as RunView);
   return `run:${run}`;
 }
@@ -75,7 +78,7 @@ describe('a model is told by what was found', () => {
     const found = await find(await publish('r', method, change));
     expect(found).toMatchObject({ kind, what, isNew: false, shape: { width: 8 } });
     expect(found.tokenizer?.vocabSize).toBe(258);
-    expect(found.place?.ref).toEqual(published.get('r'));
+    expect([found.place?.ref, found.version]).toEqual([published.get('r')!.model, 3]);
   });
 
   it('in a folder, of which only the files of a model are taken', async () => {
@@ -136,7 +139,7 @@ describe('what is no model is refused in the words of the configuration', () => 
     await refused(directory, /^model: .*mine: config\.json: model_type/);
     await writeFile(join(directory, 'config.json'), '{"model_type": "gpt2"}');
     await refused(directory, /^model: .*mine: model\.safetensors: the tensors are not those/);
-    published.set('r', { base: await artifacts.putDirectory(directory) });
+    published.set('r', { model: { base: await artifacts.putDirectory(directory) }, version: 1 });
     await refused('run:r', /^model: run:r: model\.safetensors: the tensors are not those/);
     await writeFile(join(directory, 'tokenizer.json'), '{}');
     await rm(join(directory, 'model.safetensors'));

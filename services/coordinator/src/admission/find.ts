@@ -14,6 +14,7 @@ import {
   type NamedModel,
   type NewModel,
   onlyMeasures,
+  type PublishedModel,
   type RunView,
   type Source,
   sourceText,
@@ -31,13 +32,14 @@ export interface Place {
   readonly ref?: ModelRef;
 }
 
-export type Found = FoundModel & { readonly place?: Place };
+/** A model of a run has a version. */
+export type Found = FoundModel & { readonly place?: Place; readonly version?: number };
 
 export interface FindDependencies {
   readonly context: Pick<ServiceContext, 'artifacts'>;
   readonly runs: ReadonlyMap<string, RunView>;
-  /** The newest model that each run has published. */
-  readonly published: ReadonlyMap<string, ModelRef>;
+  /** The model of each run that has published one: the best, where a run names one so, and else the newest. */
+  readonly published: ReadonlyMap<string, Pick<PublishedModel, 'model' | 'version'>>;
   /** Folder for links to files in users' folders; the caller removes it. */
   readonly temporary: string;
   readonly signal: AbortSignal;
@@ -57,7 +59,9 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
   if (source.from === 'gold')
     return { ...model, kind: 'gold reward', what: `${sourceText(source)} is a gold reward`, isNew: true };
   const place = await placeOf(dependencies, model, source);
-  return describeAt(place, model, subjectOf(dependencies, source));
+  const found = await describeAt(place, model, subjectOf(dependencies, source));
+  const version = source.from === 'run' ? dependencies.published.get(source.run)!.version : undefined;
+  return { ...found, ...(version !== undefined && { version }) };
 }
 
 /** A model in a folder of this machine, as part of a run. */
@@ -119,7 +123,7 @@ async function placeOf(
   const { artifacts } = context;
   switch (source.from) {
     case 'run': {
-      const ref = published.get(source.run);
+      const ref = published.get(source.run)?.model;
       if (ref) return { directory: await artifacts.fetch(wholeModel(ref), { signal }), ref };
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',

@@ -8,11 +8,16 @@ import type { ArtifactRef, DataFor, ModelRecord, ModelRef, RunStream } from '@rl
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
+  bestModel,
   type DataOrigin,
+  keepBestOf,
   namedModels,
   newestVersions,
+  type PublishedModel,
   type RunConfig,
+  type RunView,
   replayed,
+  runsBuiltOn,
   sourceText,
   specOf,
   trainingSteps,
@@ -111,12 +116,29 @@ async function findModels(
   temporary: string,
   signal: AbortSignal,
 ): Promise<Found[]> {
-  const versions = await newestVersions(context.events.readAll(['policy-versions'], { signal }));
-  const published = new Map([...versions].map(([run, { model }]) => [run, model]));
+  const newest = await newestVersions(context.events.readAll(['policy-versions'], { signal }));
+  const published = new Map<string, PublishedModel>(newest);
+  for (const run of runsBuiltOn(config)) {
+    const view = runs.state.get(run);
+    const best = view && keepBestOf(view.config) && (await bestOf(context, view, signal));
+    if (best) published.set(run, best);
+  }
   const dependencies = { context, runs: runs.state, published, temporary, signal };
   const found: Found[] = [];
   for (const model of namedModels(config)) found.push(await findModel(dependencies, model));
   return found;
+}
+
+/** The version that a run calls its best. */
+async function bestOf(
+  { events }: Pick<ServiceContext, 'events'>,
+  view: RunView,
+  signal: AbortSignal,
+): Promise<PublishedModel | undefined> {
+  const steps: DataFor<'step.completed'>[] = [];
+  for await (const { data } of events.readAll(['training-metrics'], { from: view.from, signal }))
+    if (data.run === view.run) steps.push(data);
+  return bestModel(view, steps);
 }
 
 /** Makes a new model or gold reward, and stores what is not stored yet. */
@@ -179,10 +201,11 @@ function usedBy(roles: Readonly<Record<string, Stored>>, items: ArtifactRef) {
 
 const describe = (roles: Readonly<Record<string, Stored>>): Record<string, ModelRecord> =>
   Object.fromEntries(
-    Object.entries(roles).map(([role, { source, kind, shape }]) => [
+    Object.entries(roles).map(([role, { source, kind, shape, version }]) => [
       role,
       {
         source: sourceText(source),
+        ...(version !== undefined && { version }),
         // Admission lets no other kind pass.
         kind: kind as ModelRecord['kind'],
         ...(shape && {

@@ -13,7 +13,7 @@ import type { Replica } from './replicas.js';
 export interface RunsContext {
   readonly log: EventLog;
   readonly events: Events;
-  readonly artifacts: Pick<ArtifactStore, 'fetch'>;
+  readonly artifacts: Pick<ArtifactStore, 'fetch' | 'has'>;
   readonly streams: OpenStreams;
   readonly runs: Projection<RunView>;
   /** The runs as the log has them now, while `runs` may lag behind it. */

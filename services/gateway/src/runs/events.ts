@@ -1,5 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { furthest } from '@rlhf-streams/archive';
+import type { Positions } from '@rlhf-streams/log';
 import { hasEnded } from '@rlhf-streams/runs';
 import { problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
@@ -28,7 +29,7 @@ const route = createRoute({
     'Each has the `id` from which a client that reconnects with Last-Event-ID goes on without gap or repetition,',
     'the `event` type, and as `data` JSON of {id, type, topic, time, data}: work done twice has the same id there.',
     'Further topics are `prompts`, `rollouts` and the like, and `dead-letters` for records of the run that failed.',
-    'The last event is `run.completed`, `run.failed` or `run.cancelled`.',
+    'The last event is `run.completed`, `run.failed` or `run.cancelled`; of a run that was extended, the last of those.',
     'A stream that ends without it was cut by a restart: reconnect.',
   ].join(' '),
   request: {
@@ -47,7 +48,9 @@ const route = createRoute({
       description: 'Events',
       content: { 'text/event-stream': { schema: z.string(), example: eventsExample } },
     },
-    204: { description: 'The end of the run was already received: do not reconnect' },
+    204: {
+      description: 'The end of the run was already received: reconnect only when it has been extended',
+    },
     400: problemResponse('INVALID_REQUEST, INVALID_EVENT_ID'),
     404: problemResponse('RUN_NOT_FOUND'),
   },
@@ -61,7 +64,7 @@ export function addRunEvents(api: Api, context: RunsContext): void {
     const asked = new Set(c.req.valid('query').topics);
     const further = [...asked].filter((topic) => !coreTopics.some((always) => always === topic));
     const { positions, ended } = await startOf(run, c.req.valid('header')['last-event-id'], context);
-    if (ended) return c.body(null, 204);
+    if (ended && !goesOnSince(run, positions, context)) return c.body(null, 204);
     // Nobody reads the stream that answers HEAD.
     if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
 
@@ -106,6 +109,15 @@ async function startOf(
   });
   return start;
 }
+
+/** Whether a run whose end was received has been extended since. */
+const goesOnSince = (run: string, received: Positions, { history }: Pick<RunsContext, 'history'>): boolean =>
+  history
+    .eventsOf(run)
+    .some(
+      ({ topic, type, partition, offset }) =>
+        topic === 'runs' && type === 'run.extended' && offset >= (received.runs?.[partition] ?? 0),
+    );
 
 function messageOf(run: string, { event, ...position }: RunEvent) {
   const { id, type, topic, time, data } = event;

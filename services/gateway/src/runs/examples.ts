@@ -61,6 +61,7 @@ export const requestedExample: Run = {
     metrics: '/v1/runs/ppo-reviews/metrics',
     events: '/v1/runs/ppo-reviews/events',
     cancel: '/v1/runs/ppo-reviews/cancel',
+    extend: '/v1/runs/ppo-reviews/extend',
   },
 };
 

@@ -14,9 +14,14 @@ export interface Extent {
 export interface Extents {
   /**
    * The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked
-   * for.
+   * for since the run ended for the `lives`-th time.
    */
-  readonly of: (run: string, topic: StreamTopic, start: Positions) => Promise<readonly Extent[]>;
+  readonly of: (
+    run: string,
+    topic: StreamTopic,
+    start: Positions,
+    lives: number,
+  ) => Promise<readonly Extent[]>;
 }
 
 export function createExtents(events: Pick<Events, 'readAll'>, signal: AbortSignal): Extents {
@@ -33,8 +38,8 @@ export function createExtents(events: Pick<Events, 'readAll'>, signal: AbortSign
   };
 
   return {
-    of: (run, topic, start) => {
-      const key = `${run} ${topic}`;
+    of: (run, topic, start, lives) => {
+      const key = `${run} ${topic} ${lives}`;
       const found = known.get(key) ?? find(run, topic, start);
       known.set(key, found);
       found.catch(() => known.delete(key));

@@ -59,6 +59,8 @@ export function createHistory({
       if (event.topic === 'policy-versions') applyVersion(versions, event);
       const remembered = rememberedOf(event.data.run);
       remembered.events.push(event);
+      // Its end is not the end any more.
+      if (event.type === 'run.extended') delete remembered.complete;
       for (const wake of [...remembered.waiting]) wake();
     },
   });

@@ -10,6 +10,7 @@ import { createConfirm } from './confirm.js';
 import type { RunsContext } from './context.js';
 import { addCreateRun } from './create.js';
 import { addRunEvents } from './events.js';
+import { addExtendRun } from './extend.js';
 import { createExtents } from './extents.js';
 import { createHistory } from './history.js';
 import { addListRuns } from './list.js';
@@ -61,6 +62,7 @@ export async function addRuns(
   addShowRun(api, context);
   addRunMetrics(api, context);
   addCancelRun(api, context);
+  addExtendRun(api, context);
   addRunEvents(api, context);
   await Promise.all([runs, history, replicas].map(({ caughtUp }) => caughtUp));
   return context;

@@ -44,6 +44,11 @@ export async function* coreEvents(
     index++;
     if (event.offset < (from[event.topic]?.[event.partition] ?? 0)) continue;
     if (event.topic === 'runs' && event.offset < requestOffset) continue;
+    if (end && goesOn(end, event)) {
+      positions = advance(positions, end);
+      yield { event: end, positions, ended: false };
+      end = undefined;
+    }
     // Events after the end, in the partition of the end, are no part of the run.
     if (end && event.topic === 'runs') continue;
     if (endsRun(event)) {
@@ -90,7 +95,11 @@ export async function* eventsOfEndedRun(
     const told =
       isArchived(view) && isArchivedTopic(topic)
         ? runEvents(reading, view, [topic], { from, signal })
-        : loggedEvents(reading, topic, await extents.of(run, topic, view.from), { run, from, signal });
+        : loggedEvents(reading, topic, await extents.of(run, topic, view.from, view.extents?.length ?? 1), {
+            run,
+            from,
+            signal,
+          });
     for await (const event of told) {
       positions = advance(positions, event);
       yield { event, positions, ended: false };
@@ -124,7 +133,7 @@ async function* loggedEvents(
  * may have lost what the archive of that end has.
  */
 export async function* eventsOfLiveRun(
-  { events, artifacts }: Pick<RunsContext, 'events' | 'artifacts'>,
+  { events, artifacts, history }: Pick<RunsContext, 'events' | 'artifacts' | 'history'>,
   {
     run,
     requestOffset,
@@ -153,7 +162,7 @@ export async function* eventsOfLiveRun(
 
   for await (const event of events.follow({ topics, from: positions, signal })) {
     const isEarlier = event.topic === 'runs' && event.offset < requestOffset;
-    if (runOf(event) === run && endsRun(event) && !isEarlier) {
+    if (runOf(event) === run && endsRun(event) && !isEarlier && !wasExtended(history, run, event)) {
       end = event;
       break;
     }
@@ -184,6 +193,15 @@ export function beginningOf(run: string, started: Positions, history: History): 
   return beginning;
 }
 
+/** Whether an event in the partition of a run's end says that the run goes on after all: it was extended. */
+const goesOn = (end: Received<'runs'>, event: Received<StreamTopic>): boolean =>
+  end.type === 'run.completed' && event.type === 'run.extended' && event.data.steps > end.data.steps;
+
+/** Whether the run went on after an end, as far as is known by now. */
+const wasExtended = (history: History, run: string, end: Received<'runs'>): boolean =>
+  history
+    .eventsOf(run)
+    .some((event) => event.topic === 'runs' && event.offset > end.offset && goesOn(end, event));
 const isArchivedTopic = (topic: StreamTopic): topic is StreamTopic & ArchivedTopic =>
   archivedTopics.some((archived) => archived === topic);
 

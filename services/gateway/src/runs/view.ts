@@ -9,6 +9,7 @@ import {
   Tags,
 } from '@rlhf-streams/events';
 import {
+  bestModel,
   hasEnded,
   isArchived,
   methodNames,
@@ -54,6 +55,7 @@ export const RunSummary = z
         .describe('of an earlier build, one more than it trains where held-out items are evaluated'),
     }),
     policyVersion: z.int().optional().describe('the newest published'),
+    reason: z.string().optional().describe('why it completed before its last step'),
     cause: Cause.optional().describe('why it failed or was cancelled'),
     paused: z
       .record(z.string(), Cause)
@@ -89,6 +91,19 @@ export const Run = RunSummary.extend({
     .object({ version: z.int(), step: z.int().describe('steps done'), ...ShownModel.shape })
     .optional()
     .describe('the newest published'),
+  best: z
+    .object({
+      version: z.int(),
+      step: z.int().describe('steps done'),
+      value: z.number().describe('of the metric that keepBest names'),
+      ...ShownModel.shape,
+    })
+    .optional()
+    .describe('the best published, which other runs and export take, of a run with keepBest'),
+  extents: z
+    .array(z.object({ from: z.int(), steps: z.int() }))
+    .optional()
+    .describe('of a run that was extended: how many steps it was to have, from which step on'),
   build: Build.optional().describe('of the coordinator that started it'),
   buildChanges: z
     .array(z.object({ step: z.int(), from: Build.optional(), to: Build }))
@@ -109,7 +124,13 @@ export const Run = RunSummary.extend({
   replicas: z.array(Replica).optional().describe('which version each policy replica samples from'),
   metrics: StepMetrics.optional(),
   waiting: Waiting.optional().describe('what the step under way misses, when it has not moved for a while'),
-  links: z.object({ self: z.string(), metrics: z.string(), events: z.string(), cancel: z.string() }),
+  links: z.object({
+    self: z.string(),
+    metrics: z.string(),
+    events: z.string(),
+    cancel: z.string(),
+    extend: z.string(),
+  }),
 }).meta({ id: 'Run' });
 
 export type RunSummary = z.output<typeof RunSummary>;
@@ -141,6 +162,7 @@ export function summaryOf(
       ...(total !== undefined && { total }),
     },
     ...(policyVersion !== undefined && { policyVersion }),
+    ...(state.reason !== undefined && { reason: state.reason }),
     ...(cause && { cause }),
     ...(paused && { paused }),
   };
@@ -161,6 +183,7 @@ export function viewOf(state: RunView, projections: Projections): Run {
   const replicas = projections.replicas.state.get(run);
   const metrics = projections.history.progress.get(run)?.at(-1);
   const waiting = waitingOf(state, projections);
+  const best = bestModel(state, stepsIn(projections.history, run));
   const self = locationOf(run);
   return {
     ...summaryOf(state, projections),
@@ -179,14 +202,28 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(published && {
       policy: { version: published.version, step: published.step, ...shown(published.model) },
     }),
+    ...(best && {
+      best: { version: best.version, step: best.step, value: best.value, ...shown(best.model) },
+    }),
+    ...(state.extents && { extents: [...state.extents] }),
     ...(archive && {
       archive: { artifact: archive.artifact, records: archive.counts, whole: isArchived(state) },
     }),
     ...(replicas && { replicas }),
     ...(metrics && { metrics }),
     ...(waiting && { waiting }),
-    links: { self, metrics: `${self}/metrics`, events: `${self}/events`, cancel: `${self}/cancel` },
+    links: {
+      self,
+      metrics: `${self}/metrics`,
+      events: `${self}/events`,
+      cancel: `${self}/cancel`,
+      extend: `${self}/extend`,
+    },
   };
+}
+
+function* stepsIn({ eventsOf }: RunsContext['history'], run: string) {
+  for (const event of eventsOf(run)) if (event.type === 'step.completed') yield event.data;
 }
 
 const shown = ({ base, adapter }: ModelRef) => ({ artifact: base, ...(adapter && { adapter }) });
