@@ -18,7 +18,9 @@ let artifacts: ArtifactStore;
 let written = 0;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'archive-'));
-  log = memoryLog();
+  // Every publication has a time of its own.
+  let time = Date.now();
+  log = memoryLog({ now: () => time++ });
   await log.ensureTopics(topicSpecs);
   events = createEvents({ log, source: 'test' });
   artifacts = filesystemArtifacts({ directory: join(folder, 'artifacts') });

@@ -68,7 +68,7 @@ describe('consume', () => {
   });
 
   it('puts an event of a version that only a newer build knows among the dead letters, whole, and goes on', async () => {
-    const headers = { ce_type: 'reward.scored', ce_id: 'newer', ce_schemaversion: '2' };
+    const headers = { ce_type: 'reward.scored', ce_id: 'newer', ce_schemaversion: '3' };
     await log.publish([{ topic: 'rewards', key: 'r/0/0', value: '{"scores": [1]}', headers }]);
     await events.publish([scored(1)]);
     const handled: string[] = [];
