@@ -36,8 +36,12 @@ export interface Scorer<Item extends SequenceItem, Result> {
   dispose(): Promise<void>;
 }
 
-/** Rows of a program. */
-const ROWS = 8;
+/**
+ * Rows of the programs: what comes a few at a time is not computed as if it were many. A row's numbers do not depend on
+ * how many there are beside it, from two on: one row is multiplied by another algorithm.
+ */
+const ROWS = [2, 4, 8] as const;
+const MOST_ROWS = Math.max(...ROWS);
 
 /** log p(token t | tokens before) for t = 1 .. length - 1, at the item's temperature: rows of length - 1. */
 export function logprobScorer(
@@ -46,22 +50,19 @@ export function logprobScorer(
   weights: Frozen,
 ): Scorer<LogprobItem, Float32Array> {
   const { forward, languageHead } = architectureOf(config);
+  const { vocabSize: V } = config;
   return createScorer(engine, config, weights, {
-    inputs: { temperature: float32(ROWS) },
-    feed: (items) => ({
-      temperature: Float32Array.from({ length: ROWS }, (_, row) => items[row]?.temperature ?? 1),
+    inputs: (rows) => ({ temperature: float32(rows) }),
+    feed: (items, rows) => ({
+      temperature: Float32Array.from({ length: rows }, (_, row) => items[row]?.temperature ?? 1),
     }),
-    rows(T, p, { ids, temperature }) {
-      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [
-        ROWS,
-        T,
-        config.vocabSize,
-      ]);
-      const before = tf.slice(logits, [0, 0, 0], [ROWS, T - 1, config.vocabSize]);
-      const next = tf.slice(ids!, [0, 1], [ROWS, T - 1]);
-      return selectiveLogSoftmax(tf.div(before, tf.reshape(temperature!, [ROWS, 1, 1])), next);
+    score([rows, T], p, { ids, temperature }) {
+      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [rows, T, V]);
+      const before = tf.slice(logits, [0, 0, 0], [rows, T - 1, V]);
+      const next = tf.slice(ids!, [0, 1], [rows, T - 1]);
+      return selectiveLogSoftmax(tf.div(before, tf.reshape(temperature!, [rows, 1, 1])), next);
     },
-    pick: (rows, row, T, length) => rows.slice(row * (T - 1), row * (T - 1) + length - 1),
+    pick: (scores, row, T, length) => scores.slice(row * (T - 1), row * (T - 1) + length - 1),
   });
 }
 
@@ -73,42 +74,49 @@ export function rewardScorer(
 ): Scorer<SequenceItem, number> {
   const { forward, scalarHead } = architectureOf(config);
   return createScorer(engine, config, weights, {
-    inputs: {},
-    feed: () => ({}),
-    rows: (T, p, { ids }) => tf.reshape(scalarHead(config, p, forward(config, p, ids!).hidden), [ROWS, T]),
-    pick: (rows, row, T, length) => rows[row * T + length - 1]!,
+    inputs: (rows) => ({ last: int32(rows) }),
+    feed: (items, rows) => ({
+      last: Int32Array.from({ length: rows }, (_, row) => (items[row]?.tokens.length ?? 1) - 1),
+    }),
+    score([rows, T], p, { ids, last }) {
+      const starts = tf.range(0, rows * T, T, 'int32');
+      return scalarHead(config, p, forward(config, p, ids!, tf.add(starts, last!)).hidden);
+    },
+    pick: (scores, row) => scores[row]!,
   });
 }
 
 interface Scoring<Item, Result> {
-  /** What the program takes beside ids [ROWS, T]. */
-  readonly inputs: Specs;
-  readonly feed: (items: readonly Item[]) => Buffers;
-  readonly rows: (
-    T: number,
+  /** What the program takes beside ids [rows, T]. */
+  readonly inputs: (rows: number) => Specs;
+  /** `items` are at most as many as rows. */
+  readonly feed: (items: readonly Item[], rows: number) => Buffers;
+  readonly score: (
+    shape: readonly [rows: number, T: number],
     p: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ) => tf.Tensor;
-  /** The result of a sequence of `length` tokens in a row of what the program gave. */
-  readonly pick: (rows: Float32Array, row: number, T: number, length: number) => Result;
+  /** The result of a sequence of `length` tokens, which was a row of a program. */
+  readonly pick: (scores: Float32Array, row: number, T: number, length: number) => Result;
 }
 
 function createScorer<Item extends SequenceItem, Result>(
   engine: Engine,
   config: ModelConfig,
   weights: Frozen,
-  { inputs, feed, rows, pick }: Scoring<Item, Result>,
+  { inputs, feed, score, pick }: Scoring<Item, Result>,
 ): Scorer<Item, Result> {
   const state = parameterSpecs(config);
-  const programOf = (T: number): StatefulProgram => ({
-    inputs: { ids: int32(ROWS, T), ...inputs },
+  const programOf = (rows: number, T: number): StatefulProgram => ({
+    inputs: { ids: int32(rows, T), ...inputs(rows) },
     reads: Object.keys(state),
-    run: (p, given) => ({ outputs: { rows: rows(T, p, given) } }),
+    run: (p, given) => ({ outputs: { scores: score([rows, T], p, given) } }),
   });
   const open = async () => {
     const workspace = await engine.open(state, { frozen: weights });
+    const shapes = buckets(config.contextLength).flatMap((T) => ROWS.map((rows) => [rows, T] as const));
     await workspace.add(
-      Object.fromEntries(buckets(config.contextLength).map((T) => [`score ${T}`, programOf(T)])),
+      Object.fromEntries(shapes.map(([rows, T]) => [programName(rows, T), programOf(rows, T)])),
     );
     return workspace;
   };
@@ -122,15 +130,16 @@ function createScorer<Item extends SequenceItem, Result>(
       const results = new Map<Item, Result>();
       const byLength = groupBy(items, ({ tokens }) => bucket(tokens.length, config.contextLength));
       for (const [T, members] of byLength) {
-        for (let from = 0; from < members.length; from += ROWS) {
-          const batch = members.slice(from, from + ROWS);
-          const ids = new Int32Array(ROWS * T);
+        for (let from = 0; from < members.length; from += MOST_ROWS) {
+          const batch = members.slice(from, from + MOST_ROWS);
+          const rows = ROWS.find((rows) => rows >= batch.length)!;
+          const ids = new Int32Array(rows * T);
           batch.forEach(({ tokens }, row) => {
             ids.set(tokens, row * T);
           });
-          const outputs = await workspace.run(`score ${T}`, { ids, ...feed(batch) });
+          const { scores } = await workspace.run(programName(rows, T), { ids, ...feed(batch, rows) });
           batch.forEach((item, row) => {
-            results.set(item, pick(outputs.rows as Float32Array, row, T, item.tokens.length));
+            results.set(item, pick(scores as Float32Array, row, T, item.tokens.length));
           });
         }
       }
@@ -141,6 +150,8 @@ function createScorer<Item extends SequenceItem, Result>(
     },
   };
 }
+
+const programName = (rows: number, T: number): string => `score ${rows} x ${T}`;
 
 function checkSequence(config: ModelConfig, sequence: readonly number[]): void {
   if (sequence.length >= 1 && sequence.length <= config.contextLength) return;

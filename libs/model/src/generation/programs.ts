@@ -81,12 +81,11 @@ function prefill(config: ModelConfig, rows: number, length: number): StatefulPro
     },
     reads: Object.keys(parameterSpecs(config)),
     run: (p, { ids, last, slot, temperature }) => {
-      const { hidden, cache } = forward(config, p, ids!);
       const starts = tf.range(0, rows * length, length, 'int32');
-      const atLast = tf.gather(hidden, tf.add(starts, last!) as tf.Tensor1D);
+      const { hidden, cache } = forward(config, p, ids!, tf.add(starts, last!));
       const positions = tf.range(0, length, 1, 'int32');
       return {
-        outputs: distribution(languageHead(config, p, atLast), temperature!),
+        outputs: distribution(languageHead(config, p, hidden), temperature!),
         rows: stored(cache, slot!, tf.reshape(positions, [1, length])),
       };
     },

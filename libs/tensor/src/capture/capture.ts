@@ -11,12 +11,19 @@ import './kernels/matmul.js';
 import './kernels/reduce.js';
 import './kernels/shape.js';
 
-/** A program as a graph, whose outputs are its effects in their order. */
+/** A program as a graph. */
 export interface Trace {
   readonly graph: Graph;
   readonly state: Readonly<Record<string, GraphValue>>;
   readonly inputs: Readonly<Record<string, GraphValue>>;
-  readonly effects: readonly (Effect & { readonly value: GraphValue })[];
+  readonly effects: readonly TracedEffect[];
+}
+
+/** Indices of rows that are those of another tensor's, too, are one output of the graph: every output is copied. */
+export interface TracedEffect extends Effect {
+  readonly value: GraphValue;
+  /** Index among the outputs of the graph. */
+  readonly output: number;
 }
 
 export interface TraceOptions {
@@ -47,12 +54,19 @@ export function trace(
       const inputTensors = Object.fromEntries(
         Object.entries(inputs).map(([name, spec]) => tensor('inputs', name, spec)),
       );
-      const effects = listEffects(
+      const listed = listEffects(
         namingMissingOps(() => run(stateTensors, inputTensors)),
         state,
         frozen,
-      ).map(({ tensor, ...effect }) => ({ ...effect, value: graphValue(tensor) }));
-      for (const { value } of effects) graph.output(value);
+      );
+      const indices = new Map<GraphValue, number>();
+      const effects = listed.map(({ tensor, ...effect }): TracedEffect => {
+        const value = graphValue(tensor);
+        const known = effect.kind === 'indices' ? indices.get(value) : undefined;
+        const output = known ?? graph.output(value);
+        if (effect.kind === 'indices') indices.set(value, output);
+        return { ...effect, value, output };
+      });
       return { graph, ...values, effects };
     }),
   );

@@ -140,9 +140,12 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
             ...Object.fromEntries(fed.map(({ input, tensor }) => [input, stateFeed(tensor)])),
             ...inputFeeds(program.inputs, model, given),
           },
-          model.effects.length,
+          model.outputs,
         );
-        const computed = model.effects.map((effect, i) => ({ ...effect, span: { view: results[i]! } }));
+        const computed = model.effects.map((effect) => ({
+          ...effect,
+          span: { view: results[effect.output]! },
+        }));
         return () => {
           applyEffects(computed, tensors, plainLoops);
           return outputsOf(computed);

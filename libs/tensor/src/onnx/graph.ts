@@ -58,7 +58,8 @@ export interface Graph {
     shapes: readonly (readonly number[])[],
     options?: NodeOptions,
   ): GraphValue[];
-  output(value: GraphValue): void;
+  /** Makes a value an output. @returns its index among the outputs */
+  output(value: GraphValue): number;
   /** The nodes that outputs depend on. */
   readonly live: readonly GraphNode[];
   /** The graph as the bytes of an .onnx file: its live nodes, and what they take. */
@@ -127,7 +128,7 @@ export function createGraph(): Graph {
     node: (op, inputs, type, shape, options) => nodes(op, inputs, type, [shape], options)[0]!,
     nodes,
     output(value) {
-      outputs.push(value);
+      return outputs.push(value) - 1;
     },
     get live() {
       return live().nodes;

@@ -10,8 +10,10 @@ export interface Model {
   /** Tensors of the state that it takes: their names by those of the model's inputs. */
   readonly state: Readonly<Record<string, string>>;
   readonly inputs: Readonly<Record<string, string>>;
-  /** What its outputs are, in their order. */
-  readonly effects: readonly Effect[];
+  /** What its outputs are for; an output may serve several. */
+  readonly effects: readonly (Effect & { readonly output: number })[];
+  /** Number of its outputs. */
+  readonly outputs: number;
 }
 
 export function modelOf({ graph, state, inputs, effects }: Trace): Model {
@@ -27,6 +29,7 @@ export function modelOf({ graph, state, inputs, effects }: Trace): Model {
     hash: createHash('sha256').update(model).digest('base64'),
     state: names(state),
     inputs: names(inputs),
-    effects: effects.map(({ kind, name, spec }) => ({ kind, name, spec })),
+    effects: effects.map(({ kind, name, spec, output }) => ({ kind, name, spec, output })),
+    outputs: 1 + Math.max(-1, ...effects.map(({ output }) => output)),
   };
 }

@@ -77,9 +77,9 @@ const api = {
       stateFeed(state, name, versions[i]!),
     ]);
     const feeds = { ...Object.fromEntries(stateFeeds), ...inputFeeds(inputs, model, given) };
-    const results = await session.run(feeds, model.effects.length);
-    model.effects.forEach(({ spec }, i) => {
-      spanIn(into, spec, offsets[i]!).view.set(results[i]!);
+    const results = await session.run(feeds, model.outputs);
+    model.effects.forEach(({ spec, output }, i) => {
+      spanIn(into, spec, offsets[i]!).view.set(results[output]!);
     });
   },
   async openPlan(program: string, space: number, plan: HostPlan): Promise<void> {
