@@ -9,8 +9,8 @@ import {
   type Frozen,
   float32,
   int32,
+  type Program,
   type Specs,
-  type StatefulProgram,
   type Workspace,
 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
@@ -107,7 +107,7 @@ function createScorer<Item extends SequenceItem, Result>(
   { inputs, feed, score, pick }: Scoring<Item, Result>,
 ): Scorer<Item, Result> {
   const state = parameterSpecs(config);
-  const programOf = (rows: number, T: number): StatefulProgram => ({
+  const programOf = (rows: number, T: number): Program => ({
     inputs: { ids: int32(rows, T), ...inputs(rows) },
     reads: Object.keys(state),
     run: (p, given) => ({ outputs: { scores: score([rows, T], p, given) } }),

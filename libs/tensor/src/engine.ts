@@ -12,25 +12,6 @@ export type Specs = Readonly<Record<string, TensorSpec>>;
 export type TypedBuffer = Float32Array | Int32Array;
 export type Buffers = Readonly<Record<string, TypedBuffer>>;
 
-/**
- * A pure function over tfjs tensors, made of tfjs ops alone: gradients through `tf.grads` and `tf.valueAndGrads`
- * are allowed; reading values (`dataSync`), randomness and branching on values are not.
- */
-export type Program = (inputs: Record<string, Tensor>) => Record<string, Tensor>;
-
-/** A program compiled for fixed shapes. */
-export interface Executable {
-  readonly inputs: Specs;
-  readonly outputs: Specs;
-  /**
-   * Runs the program on row-major buffers the caller owns. An output named in `into` is written to the given
-   * buffer, which must not be one of the inputs; the others come in new buffers.
-   * @throws TensorError TENSOR_BAD_INPUT, TENSOR_BAD_OUTPUT when a buffer is missing or does not fit.
-   */
-  run(inputs: Buffers, into?: Buffers): Promise<Buffers>;
-  dispose(): Promise<void>;
-}
-
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a program computes: outputs for the caller, and what becomes of the state. */
@@ -55,8 +36,11 @@ export interface RowUpdates {
   readonly updates: Tensor;
 }
 
-/** A pure function of state and inputs, made of tfjs ops alone, as a `Program` is. */
-export interface StatefulProgram {
+/**
+ * A pure function of state and inputs, made of tfjs ops alone: gradients through `tf.grads` and `tf.valueAndGrads` are
+ * allowed; reading values (`dataSync`), randomness and branching on values are not.
+ */
+export interface Program {
   readonly inputs: Specs;
   /** The tensors of the state that it is given. Programs that write none of these may run beside it. */
   readonly reads: readonly string[];
@@ -94,7 +78,7 @@ export interface Workspace {
    * will be asked for beats several: an engine may have to begin a new session for what comes later, and another may
    * capture a program when it first runs, so that what never runs costs nothing.
    */
-  add(programs: Readonly<Record<string, StatefulProgram>>): Promise<void>;
+  add(programs: Readonly<Record<string, Program>>): Promise<void>;
   /**
    * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
    * Calls made before it see what was there before, those made after it what was loaded.
@@ -115,7 +99,6 @@ export interface Engine {
   readonly name: string;
   /** `bits`: the same program, state and feeds give the same bits in every process; `close`: within rounding. */
   readonly fidelity: 'bits' | 'close';
-  compile(program: Program, inputs: Specs): Promise<Executable>;
   /** @param options.frozen values of some of the state, never loaded or written afterwards */
   open(state: Specs, options?: { readonly frozen?: Frozen }): Promise<Workspace>;
   close(): Promise<void>;
@@ -135,27 +118,13 @@ export function allocate(spec: TensorSpec, options: { shared?: boolean } = {}): 
 
 /** @throws TensorError TENSOR_BAD_INPUT when `buffers` are not exactly what `specs` name. */
 export function checkInputs(specs: Specs, buffers: Buffers): void {
-  for (const [name, spec] of Object.entries(specs))
-    checkBuffer('TENSOR_BAD_INPUT', name, spec, buffers[name]);
+  for (const [name, spec] of Object.entries(specs)) checkBuffer(name, spec, buffers[name]);
   for (const name of Object.keys(buffers)) {
     if (!specs[name])
       throw new TensorError(
         'TENSOR_BAD_INPUT',
         `expected no input ${name}; the program takes ${Object.keys(specs).join(', ')}`,
       );
-  }
-}
-
-/** @throws TensorError TENSOR_BAD_OUTPUT when a buffer of `into` does not fit its output. */
-export function checkOutputs(specs: Specs, into: Buffers): void {
-  for (const [name, buffer] of Object.entries(into)) {
-    const spec = specs[name];
-    if (!spec)
-      throw new TensorError(
-        'TENSOR_BAD_OUTPUT',
-        `the program has no output ${name}, only ${Object.keys(specs).join(', ')}`,
-      );
-    checkBuffer('TENSOR_BAD_OUTPUT', name, spec, buffer);
   }
 }
 
@@ -169,18 +138,13 @@ export function specOf(state: Specs, name: string): TensorSpec {
   );
 }
 
-function checkBuffer(
-  code: 'TENSOR_BAD_INPUT' | 'TENSOR_BAD_OUTPUT',
-  name: string,
-  spec: TensorSpec,
-  buffer?: TypedBuffer,
-) {
+function checkBuffer(name: string, spec: TensorSpec, buffer?: TypedBuffer) {
   const dtype =
     buffer instanceof Float32Array ? 'float32' : buffer instanceof Int32Array ? 'int32' : undefined;
   if (dtype === spec.dtype && buffer?.length === sizeOf(spec.shape)) return;
   const came = buffer === undefined ? 'nothing' : `${dtype ?? 'another type'} of ${buffer.length}`;
   throw new TensorError(
-    code,
+    'TENSOR_BAD_INPUT',
     `expected ${name} to be ${spec.dtype} of ${sizeOf(spec.shape)} ([${spec.shape.join(', ')}]), got ${came}`,
   );
 }

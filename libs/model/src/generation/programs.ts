@@ -4,7 +4,7 @@
  *
  * Shapes: S slots, C capacity, N rows of a prefill, T tokens of its prompts, H heads, K width of a head, V vocabulary.
  */
-import { float32, int32, type Specs, type StatefulProgram, type Tensors } from '@rlhf-streams/tensor';
+import { float32, int32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
@@ -50,8 +50,8 @@ export const generationState = (config: ModelConfig, shape: GenerationShape): Sp
 export function generationPrograms(
   config: ModelConfig,
   shape: GenerationShape,
-): Readonly<Record<string, StatefulProgram>> {
-  const programs: Record<string, StatefulProgram> = { [DECODE]: decode(config, shape) };
+): Readonly<Record<string, Program>> {
+  const programs: Record<string, Program> = { [DECODE]: decode(config, shape) };
   for (const length of buckets(shape.capacity)) {
     for (const rows of PREFILL_ROWS) programs[prefillName(rows, length)] = prefill(config, rows, length);
     programs[copyName(length)] = copy(config, length);
@@ -70,7 +70,7 @@ function distribution(logits: tf.Tensor2D, temperature: tf.Tensor) {
  * Reads whole prompts into slots: ids [N, T], the index of each row's last token, last [N], its slot [N] and temperature
  * [N] -> the distribution after the last token. Rows may be the same as another one, slot included.
  */
-function prefill(config: ModelConfig, rows: number, length: number): StatefulProgram {
+function prefill(config: ModelConfig, rows: number, length: number): Program {
   const { forward, languageHead } = architectureOf(config);
   return {
     inputs: {
@@ -95,7 +95,7 @@ function prefill(config: ModelConfig, rows: number, length: number): StatefulPro
 /**
  * One token further in every slot: ids [S], their positions [S], temperature [S] -> the distribution after them.
  */
-function decode(config: ModelConfig, { slots }: GenerationShape): StatefulProgram {
+function decode(config: ModelConfig, { slots }: GenerationShape): Program {
   const { step, languageHead } = architectureOf(config);
   const parameters = Object.keys(parameterSpecs(config));
   return {
@@ -115,7 +115,7 @@ function decode(config: ModelConfig, { slots }: GenerationShape): StatefulProgra
 }
 
 /** Copies the first `length` positions of slots to other slots: from and to, [COPIED_ROWS] each. */
-function copy(config: ModelConfig, length: number): StatefulProgram {
+function copy(config: ModelConfig, length: number): Program {
   const names = cacheNames(config);
   return {
     inputs: { from: int32(COPIED_ROWS), to: int32(COPIED_ROWS) },

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Specs, StatefulProgram, TensorSpec } from '../engine.js';
+import type { Program, Specs, TensorSpec } from '../engine.js';
 import { TensorError } from '../errors.js';
 import type { Graph, GraphValue } from '../onnx/graph.js';
 import { type Effect, listEffects } from '../workspace/effects.js';
@@ -38,7 +38,7 @@ export interface TraceOptions {
  *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE, TENSOR_BAD_OUTPUT when an effect is none the state can have.
  */
 export function trace(
-  { inputs, reads, run }: Pick<StatefulProgram, 'inputs' | 'reads' | 'run'>,
+  { inputs, reads, run }: Pick<Program, 'inputs' | 'reads' | 'run'>,
   state: Specs,
   { frozen = new Set(), hostKernels = false }: TraceOptions = {},
 ): Trace {

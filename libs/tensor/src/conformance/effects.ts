@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { float32, int32, type StatefulProgram } from '../engine.js';
+import { float32, int32, type Program } from '../engine.js';
 import { floats, type Harness, ints, numbersOf, read } from './harness.js';
 
 const pair = float32(2);
-const program = (
-  reads: string[],
-  run: StatefulProgram['run'],
-  inputs: StatefulProgram['inputs'] = {},
-): StatefulProgram => ({ inputs, reads, run });
+const program = (reads: string[], run: Program['run'], inputs: Program['inputs'] = {}): Program => ({
+  inputs,
+  reads,
+  run,
+});
 
 export function effectTests(harness: Harness): void {
   describe('outputs', () => {
@@ -208,7 +208,7 @@ export function effectTests(harness: Harness): void {
 
   describe('rows', () => {
     const cache = float32(2, 3, 2);
-    const store = (depth: number, rows: number): StatefulProgram =>
+    const store = (depth: number, rows: number): Program =>
       program(
         ['cache'],
         ({ cache }, { at, updates }) => ({
@@ -263,7 +263,7 @@ export function effectTests(harness: Harness): void {
     const frozen = { hash: 'no effects', values: { f: floats(1, 1) } };
     const x = () => tf.ones([2]);
     const at = () => tf.tensor2d([[0]], [1, 1], 'int32');
-    const bad: Record<string, StatefulProgram['run']> = {
+    const bad: Record<string, Program['run']> = {
       'another shape': () => ({ next: { a: tf.ones([3]) } }),
       'another type': () => ({ added: { n: x() } }),
       'an unknown tensor': () => ({ next: { b: x() } }),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import type { Buffers, Engine, Frozen, Specs, StatefulProgram, TypedBuffer, Workspace } from '../engine.js';
+import type { Buffers, Engine, Frozen, Program, Specs, TypedBuffer, Workspace } from '../engine.js';
 
 export interface ConformanceOptions {
   readonly create: () => Engine;
@@ -17,7 +17,7 @@ export interface Harness {
   ): Promise<T>;
 }
 
-export type Programs = Readonly<Record<string, StatefulProgram>>;
+export type Programs = Readonly<Record<string, Program>>;
 
 /** The engine of a suite, made before its tests and closed after them. */
 export function harnessOf({ create, tolerance = 1e-5 }: ConformanceOptions): Harness {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { float32, type StatefulProgram } from '../engine.js';
+import { float32, type Program } from '../engine.js';
 import { type AdamW, adamWKernel } from '../kernels/adamw.js';
 import { kernel } from '../kernels/kernel.js';
 import { sumOfSquares } from '../kernels/sum-of-squares.js';
@@ -40,7 +40,7 @@ const values = Object.fromEntries(
 );
 const weightDecay = (k: number) => (k % 2 === 0 ? 0.1 : 0);
 
-const step = (with_: { readonly scaled?: boolean } = {}): StatefulProgram => ({
+const step = (with_: { readonly scaled?: boolean } = {}): Program => ({
   inputs: scalarInputs,
   reads: Object.keys(state),
   inPlace: Object.keys(state).filter((name) => !name.startsWith('g')),

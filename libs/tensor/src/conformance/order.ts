@@ -1,18 +1,18 @@
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { float32, int32, type StatefulProgram, type Workspace } from '../engine.js';
+import { float32, int32, type Program, type Workspace } from '../engine.js';
 import { floats, type Harness, ints, numbersOf, type Programs } from './harness.js';
 
 const state = { a: float32(2), b: float32(2), c: float32(3, 1) };
 type State = { a: number[]; b: number[]; c: number[] };
 
 const x = { x: float32(2) };
-const program = (
-  reads: string[],
-  run: StatefulProgram['run'],
-  inputs: StatefulProgram['inputs'] = x,
-): StatefulProgram => ({ inputs, reads, run });
+const program = (reads: string[], run: Program['run'], inputs: Program['inputs'] = x): Program => ({
+  inputs,
+  reads,
+  run,
+});
 
 const programs: Programs = {
   add: program(['b'], ({ b }, { x }) => ({

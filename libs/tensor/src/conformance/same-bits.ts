@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
-import { type Engine, float32, type StatefulProgram, sizeOf } from '../engine.js';
+import { type Engine, float32, type Program, sizeOf } from '../engine.js';
 import { adamWKernel } from '../kernels/adamw.js';
 import { sumOfSquares } from '../kernels/sum-of-squares.js';
 import { floats, wave } from './harness.js';
@@ -21,7 +21,7 @@ const adamW = adamWKernel(({ p, g, m, v }, { lr, gradScale }) => ({
   v: tf.add(v, tf.square(g)),
 }));
 
-const gradient: StatefulProgram = {
+const gradient: Program = {
   inputs: { x: float32(rows, width) },
   reads: names.map((name) => `p.${name}`),
   run: (tensors, { x }) => {
@@ -37,12 +37,12 @@ const gradient: StatefulProgram = {
     };
   },
 };
-const norm: StatefulProgram = {
+const norm: Program = {
   inputs: {},
   reads: names.map((name) => `g.${name}`),
   run: (tensors) => ({ outputs: { squares: sumOfSquares(Object.values(tensors)) } }),
 };
-const apply: StatefulProgram = {
+const apply: Program = {
   inputs: { lr: float32(), gradScale: float32(), biasCorrection1: float32(), biasCorrection2: float32() },
   reads: Object.keys(state),
   run: (tensors, scalars) => {

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allocate, type Buffers, float32, int32, type StatefulProgram } from '../engine.js';
+import { allocate, type Buffers, float32, int32, type Program } from '../engine.js';
 import { floats, type Harness, ints, numbersOf, read, wave } from './harness.js';
 
 const pair = float32(2);
-const scaled: StatefulProgram = {
+const scaled: Program = {
   inputs: { x: pair },
   reads: ['w'],
   run: ({ w }, { x }) => ({ outputs: { y: tf.mul(w!, x!) } }),
 };
-const accumulate: StatefulProgram = {
+const accumulate: Program = {
   inputs: { x: pair },
   reads: ['w'],
   run: ({ w }, { x }) => ({ outputs: { y: tf.mul(w!, x!) }, added: { sum: tf.mul(w!, x!) } }),
@@ -139,14 +139,14 @@ export function stateTests(harness: Harness): void {
   describe('constants of a program', () => {
     const [rows, width] = [3, 8];
     const state = { w: float32(width, width), b: float32(width) };
-    const forward: StatefulProgram = {
+    const forward: Program = {
       inputs: { x: float32(rows, width) },
       reads: ['w', 'b'],
       run: ({ w, b }, { x }) => ({
         outputs: { y: tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b!) },
       }),
     };
-    const grow: StatefulProgram = {
+    const grow: Program = {
       inputs: {},
       reads: ['b'],
       run: ({ b }) => ({ next: { b: tf.add(b!, 1) } }),
@@ -199,7 +199,7 @@ export function stateTests(harness: Harness): void {
           {
             ...scaled,
             run: ({ w }, { x }) => ({ outputs: { y: tf.add(tf.mul(w!, x!), k) } }),
-          } as StatefulProgram,
+          } as Program,
         ]),
       );
       await harness.within({ state: { w: pair }, programs }, async (space) => {

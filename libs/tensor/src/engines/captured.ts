@@ -1,5 +1,5 @@
 import { trace } from '../capture/capture.js';
-import type { Specs, StatefulProgram } from '../engine.js';
+import type { Program, Specs } from '../engine.js';
 import { hostPlan, usesHostKernels } from '../kernels/host.js';
 import type { HostPlan } from '../kernels/plan.js';
 import { type Model, modelOf } from '../onnx/model.js';
@@ -11,11 +11,7 @@ export type Captured = { readonly reads: readonly string[]; readonly writes: rea
   | { readonly plan: HostPlan; readonly effects: readonly Effect[] }
 );
 
-export function captureProgram(
-  program: StatefulProgram,
-  state: Specs,
-  frozen: ReadonlySet<string>,
-): Captured {
+export function captureProgram(program: Program, state: Specs, frozen: ReadonlySet<string>): Captured {
   const named = trace(program, state, { frozen, hostKernels: true });
   const writes = writtenBy(named.effects);
   const plan = hostPlan(named);

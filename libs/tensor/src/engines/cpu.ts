@@ -1,13 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { onBackend } from '../capture/backend.js';
-import { compileOver } from '../compile.js';
 import {
   allocate,
   type Buffers,
   type Engine,
   type Frozen,
+  type Program,
   type Specs,
-  type StatefulProgram,
   sizeOf,
   type TensorSpec,
   type TypedBuffer,
@@ -67,14 +66,13 @@ export function cpuEngine(): Engine {
   return {
     name: 'cpu',
     fidelity: 'bits',
-    compile: compileOver(open),
     open: async (state, options) => open(state, options),
     close: async () => {},
   };
 }
 
 function evaluate(
-  { reads, inputs, run }: StatefulProgram,
+  { reads, inputs, run }: Program,
   state: Specs,
   frozen: ReadonlySet<string>,
   values: Buffers,

@@ -8,8 +8,8 @@ import {
   int32,
   onnxEngine,
   onnxPool,
+  type Program,
   type Specs,
-  type StatefulProgram,
   sizeOf,
 } from '../index.js';
 
@@ -19,7 +19,7 @@ afterAll(() => Promise.all(engines.map((engine) => engine.close())));
 const [rows, width, hidden, classes] = [8, 5, 16, 7];
 
 /** One whole training step, with Adam, of a small network: state in, state out. */
-const trainingStep: StatefulProgram['run'] = ({ w1, b1, w2, m1, v1 }, { x, labels, correction }) => {
+const trainingStep: Program['run'] = ({ w1, b1, w2, m1, v1 }, { x, labels, correction }) => {
   const loss = (w1: tf.Tensor, b1: tf.Tensor, w2: tf.Tensor) => {
     const hiddenLayer = tf.tanh(tf.add(tf.matMul(x as tf.Tensor2D, w1 as tf.Tensor2D), b1));
     const logprobs = tf.reshape(
@@ -143,7 +143,7 @@ describe('a pool', () => {
   it('refuses work once closed, and a worker count below one', async () => {
     const pool = onnxPool({ workers: 1 });
     const space = await pool.open({ x: pair });
-    const program: StatefulProgram = { inputs: {}, reads: ['x'], run: ({ x }) => ({ outputs: { y: x! } }) };
+    const program: Program = { inputs: {}, reads: ['x'], run: ({ x }) => ({ outputs: { y: x! } }) };
     await space.add({ program });
     await pool.close();
     const closed = { code: 'TENSOR_ENGINE_CLOSED' };
@@ -160,7 +160,7 @@ describe('a pool', () => {
   it('has room for results again after every call, also of programs that come later and are larger', async () => {
     const pool = onnxPool({ workers: 2 });
     const space = await pool.open({ sum: float32(4), large: float32(70_000) });
-    const adding = (name: string, size: number): StatefulProgram => ({
+    const adding = (name: string, size: number): Program => ({
       inputs: { x: float32() },
       reads: [],
       run: (_, { x }) => ({ added: { [name]: tf.fill([size], 1).mul(x!) } }),

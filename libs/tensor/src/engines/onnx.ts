@@ -1,12 +1,11 @@
 import { realpathSync, statSync } from 'node:fs';
 import { parse } from 'node:path';
-import { compileOver } from '../compile.js';
 import {
   allocate,
   type Engine,
   type Frozen,
+  type Program,
   type Specs,
-  type StatefulProgram,
   type StoredTensors,
   sizeOf,
   specOf,
@@ -54,7 +53,6 @@ export function onnxEngine(options: SessionOptions = {}): Engine {
   return {
     name: 'onnx',
     fidelity: 'bits',
-    compile: compileOver(open),
     open: async (state, options) => open(state, options),
     close: async () => {},
   };
@@ -96,7 +94,7 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     frozen && frozenNames.has(name) ? `${frozen.hash}/${name}` : `${id}/${name}@${tensors[name]!.version}`;
   const bakedSessions: BakedSession[] = [];
 
-  const modelProgram = (program: StatefulProgram, model: Model, access: Access): Prepared => {
+  const modelProgram = (program: Program, model: Model, access: Access): Prepared => {
     const constants = program.constants ?? [];
     const inModel = new Set(
       bakeable(

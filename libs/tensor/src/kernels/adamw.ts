@@ -40,7 +40,7 @@ export const ADAMW = 'AdamW';
  *
  * @example
  * const adamW = adamWKernel(adamw);
- * const step: StatefulProgram = {
+ * const step: Program = {
  *   inputs: { lr: float32(), biasCorrection1: float32(), biasCorrection2: float32(), gradScale: float32() },
  *   reads: ['p', 'g', 'm', 'v'],
  *   inPlace: ['p', 'm', 'v'],

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { trace } from '../capture/capture.js';
-import { float32, type StatefulProgram, type Tensors } from '../engine.js';
+import { float32, type Program, type Tensors } from '../engine.js';
 import { adamWKernel } from './adamw.js';
 import { hostPlan, usesHostKernels } from './host.js';
 import { sumOfSquares } from './sum-of-squares.js';
@@ -17,9 +17,9 @@ const step = (state: Tensors, scalars: Tensors) =>
     ...numbers,
     ...(scalars as Record<keyof typeof inputs, tf.Scalar>),
   } as Parameters<typeof adamW>[1]);
-const traced = (run: StatefulProgram['run']) =>
+const traced = (run: Program['run']) =>
   trace({ inputs, reads: Object.keys(state), run }, state, { hostKernels: true });
-const planOf = (run: StatefulProgram['run']) => hostPlan(traced(run));
+const planOf = (run: Program['run']) => hostPlan(traced(run));
 
 describe('a program is loops of the host', () => {
   it('when it is AdamW on the state, sums of squares, and 0', () => {
@@ -45,7 +45,7 @@ describe('a program is loops of the host', () => {
     });
   });
 
-  const others: Record<string, StatefulProgram['run']> = {
+  const others: Record<string, Program['run']> = {
     'it does anything else': (state, scalars) => ({ next: step({ ...state, g: tf.neg(state.g!) }, scalars) }),
     'a scalar is computed': (state, scalars) => ({
       next: step(state, { ...scalars, lr: tf.neg(scalars.lr!) }),

@@ -1,5 +1,5 @@
 /** A workspace of a pool: state in shared memory, calls on workers. */
-import type { Frozen, Specs, StatefulProgram } from '../engine.js';
+import type { Frozen, Program, Specs } from '../engine.js';
 import { captureProgram } from '../engines/captured.js';
 import type { FrozenStore } from '../engines/frozen.js';
 import { blocksOf, doBlocks, type HostPlan, scalarsOf, spansOf, sumsOf } from '../kernels/plan.js';
@@ -51,7 +51,7 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
   let programs = 0;
   const programKey = (program: number) => `${own}program ${program}`;
 
-  const modelProgram = ({ inputs }: StatefulProgram, model: Model, access: Access): Prepared => {
+  const modelProgram = ({ inputs }: Program, model: Model, access: Access): Prepared => {
     const program = programs++;
     const { offsets, bytes } = layOut(model.effects.map(({ spec }) => spec));
     const taken = Object.values(model.state);

@@ -1,4 +1,3 @@
-import { compileOver } from '../compile.js';
 import type { Engine, Frozen, Specs } from '../engine.js';
 import { createFrozenStore } from '../engines/frozen.js';
 import { TensorError } from '../errors.js';
@@ -35,7 +34,6 @@ export function poolWithin(most: number, { workers: count, ...data }: PoolOption
   return {
     name: 'onnx-pool',
     fidelity: 'bits',
-    compile: compileOver(open),
     open: async (state, options) => open(state, options),
     close: () => workers.close(),
   };

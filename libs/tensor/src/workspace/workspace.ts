@@ -2,8 +2,8 @@ import {
   allocate,
   type Buffers,
   checkInputs,
+  type Program,
   type Specs,
-  type StatefulProgram,
   specOf,
   type Workspace,
 } from '../engine.js';
@@ -24,25 +24,17 @@ export interface Machine {
   /** The state, frozen tensors included. */
   readonly tensors: Readonly<Record<string, HostTensor>>;
   readonly frozen: ReadonlySet<string>;
-  prepare(program: StatefulProgram): Prepared;
+  prepare(program: Program): Prepared;
   /** @throws TensorError TENSOR_ENGINE_CLOSED */
   checkOpen?(): void;
   dispose(): Promise<void>;
 }
 
-export interface HostWorkspace extends Workspace {
-  /** What a program that was added does. */
-  effectsOf(program: string): readonly Effect[];
-}
-
-export function openWorkspace(machine: Machine): HostWorkspace {
+export function openWorkspace(machine: Machine): Workspace {
   const { tensors, frozen } = machine;
   const specs: Specs = Object.fromEntries(Object.entries(tensors).map(([name, { spec }]) => [name, spec]));
   /** Programs are prepared when they are first used: of all that may be needed, few are. */
-  const programs = new Map<
-    string,
-    { readonly program: StatefulProgram; readonly prepared: () => Prepared }
-  >();
+  const programs = new Map<string, { readonly program: Program; readonly prepared: () => Prepared }>();
   const order = callOrder();
 
   const programOf = (name: string) => {
@@ -57,7 +49,6 @@ export function openWorkspace(machine: Machine): HostWorkspace {
     Object.fromEntries(names.map((name) => [name, specOf(specs, name)]));
 
   return {
-    effectsOf: (name) => programOf(name).prepared().effects,
     async add(added) {
       machine.checkOpen?.();
       for (const [name, program] of Object.entries(added)) {

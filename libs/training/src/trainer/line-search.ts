@@ -1,5 +1,5 @@
 /** Steps that are tried and taken back, as TRPO's line search does (Schulman et al. 2015). */
-import { float32, type Specs, type StatefulProgram } from '@rlhf-streams/tensor';
+import { float32, type Program, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Layout } from './layout.js';
 import { gradient, parameter } from './program.js';
@@ -16,9 +16,9 @@ export const PROPOSE = 'propose';
 export const SCALE = 'scale';
 
 /** snapshot <- p;  p <- snapshot;  p <- snapshot + scale g. */
-export function lineSearchPrograms({ trained }: Layout): Record<string, StatefulProgram> {
+export function lineSearchPrograms({ trained }: Layout): Record<string, Program> {
   const names = Object.keys(trained);
-  const copy = (from: (name: string) => string, to: (name: string) => string): StatefulProgram => ({
+  const copy = (from: (name: string) => string, to: (name: string) => string): Program => ({
     inputs: {},
     reads: names.map(from),
     inPlace: names.map(to),

@@ -4,8 +4,8 @@ import type { OptimizerConfig } from '@rlhf-streams/runs';
 import {
   adamWKernel,
   float32,
+  type Program,
   type Specs,
-  type StatefulProgram,
   sumOfSquares,
   type Tensors,
   type Workspace,
@@ -45,7 +45,7 @@ export const momentSpecs = (layout: Layout, groups: readonly ParameterGroup[]): 
 export const optimizerPrograms = (
   layout: Layout,
   groups: readonly ParameterGroup[],
-): Record<string, StatefulProgram> => ({
+): Record<string, Program> => ({
   [CLEAR]: clearProgram(layout),
   ...Object.fromEntries(
     groups.flatMap((group, i) => [
@@ -95,7 +95,7 @@ const updateOf = (group: number) => `AdamW ${group}`;
 
 const SCALARS = ['learningRate', 'gradScale', 'biasCorrection1', 'biasCorrection2'] as const;
 
-const normProgram = ({ tensors }: ParameterGroup): StatefulProgram => ({
+const normProgram = ({ tensors }: ParameterGroup): Program => ({
   inputs: {},
   reads: tensors.map(gradient),
   run: (state) => ({
@@ -105,7 +105,7 @@ const normProgram = ({ tensors }: ParameterGroup): StatefulProgram => ({
 
 const adamW = adamWKernel(adamw);
 
-function updateProgram(layout: Layout, { tensors, optimizer }: ParameterGroup): StatefulProgram {
+function updateProgram(layout: Layout, { tensors, optimizer }: ParameterGroup): Program {
   const { beta1, beta2, eps, weightDecay } = optimizer;
   const written = tensors.flatMap((name) => [parameter(name), firstMoment(name), secondMoment(name)]);
   return {
@@ -141,7 +141,7 @@ function updateProgram(layout: Layout, { tensors, optimizer }: ParameterGroup): 
   };
 }
 
-const clearProgram = ({ trained }: Layout): StatefulProgram => {
+const clearProgram = ({ trained }: Layout): Program => {
   const names = Object.keys(trained).map(gradient);
   return {
     inputs: {},

@@ -1,6 +1,6 @@
 /** What a trainer computes of a micro-batch: programs over tensors named `p.`, and over gradients named `g.`. */
 import type { Parameters } from '@rlhf-streams/model';
-import { type Buffers, float32, type Specs, type StatefulProgram, type Tensors } from '@rlhf-streams/tensor';
+import { type Buffers, float32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Layout, Role } from './layout.js';
 
@@ -73,7 +73,7 @@ const STAT = 'stat.';
 const OUTPUT = 'output.';
 
 /** Adds the gradient of every trained tensor to the state, and gives the loss, its stats and its outputs. */
-export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, batch: Specs): StatefulProgram {
+export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, batch: Specs): Program {
   const reads = namesOf(layout, roles);
   const trained = reads.filter((name) => !layout.tensors.get(name)!.frozen);
   return {
@@ -103,7 +103,7 @@ export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, ba
 }
 
 /** The loss, its stats and its outputs alone. */
-export const lossProgram = (layout: Layout, { loss, roles }: LossProgram, batch: Specs): StatefulProgram => ({
+export const lossProgram = (layout: Layout, { loss, roles }: LossProgram, batch: Specs): Program => ({
   inputs: lossInputs(batch),
   reads: namesOf(layout, roles).map(parameter),
   run(state, inputs) {
@@ -116,7 +116,7 @@ export const inferenceProgram = (
   layout: Layout,
   { infer, roles }: InferenceProgram,
   batch: Specs,
-): StatefulProgram => ({
+): Program => ({
   inputs: batch,
   reads: namesOf(layout, roles).map(parameter),
   run: (state, inputs) => ({ outputs: infer(byRole(layout, roles, state), { ...inputs }) }),

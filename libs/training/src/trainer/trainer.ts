@@ -1,5 +1,5 @@
 /** Gradient, optimizer and layout together: parameters that live in an engine, and the steps that change them there. */
-import type { Buffers, Engine, Frozen, Specs, StatefulProgram, Workspace } from '@rlhf-streams/tensor';
+import type { Buffers, Engine, Frozen, Program, Specs, Workspace } from '@rlhf-streams/tensor';
 import { TrainingError } from '../errors.js';
 import type { Layout, Role } from './layout.js';
 import { lineSearchPrograms, PROPOSE, RESTORE, SCALE, SNAPSHOT, snapshotSpecs } from './line-search.js';
@@ -215,13 +215,13 @@ const programName = (kind: Kind, program: string, specs: Specs): string =>
     .map(([name, { shape }]) => `${name}[${shape}]`)
     .join(' ')}`;
 
-function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<string, StatefulProgram> {
+function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<string, Program> {
   const { gradients = {}, losses = {}, inference = {} } = programs;
-  const listed: Record<string, StatefulProgram> = {};
-  const list = <Program extends { readonly inputs: (shape: BatchShape) => Specs }>(
+  const listed: Record<string, Program> = {};
+  const list = <Listed extends { readonly inputs: (shape: BatchShape) => Specs }>(
     kind: Kind,
-    byName: Readonly<Record<string, Program>>,
-    make: (layout: Layout, program: Program, specs: Specs) => StatefulProgram,
+    byName: Readonly<Record<string, Listed>>,
+    make: (layout: Layout, program: Listed, specs: Specs) => Program,
   ) => {
     for (const [name, program] of Object.entries(byName)) {
       for (const shape of shapes) {

@@ -1,6 +1,14 @@
 /** One token further for 32 sequences with a cache of 64 tokens: the project's step and the baseline. */
 import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
-import { allocate, type Buffers, type Executable, float32, int32, onnxEngine } from '@rlhf-streams/tensor';
+import {
+  allocate,
+  type Buffers,
+  float32,
+  int32,
+  onnxEngine,
+  type Specs,
+  type Tensors,
+} from '@rlhf-streams/tensor';
 import { initialParameters, someTokens } from '../models.js';
 import { plainDecodeStep } from './plain-gpt2.js';
 
@@ -20,50 +28,54 @@ export async function modelDecode(config: ModelConfig, threads: number): Promise
   const layers = Array.from({ length: config.layers }, (_, layer) => layer);
   const cached = float32(...cacheShape(config, SEQUENCES, CAPACITY));
   const cache = layers.flatMap((layer) => [`keys.${layer}`, `values.${layer}`].map((name) => [name, cached]));
-  const executable = await onnxEngine({ threads }).compile(
-    (t) => {
-      const past = layers.map((layer) => ({ keys: t[`keys.${layer}`]!, values: t[`values.${layer}`]! }));
-      const { hidden, added } = step(config, t, t.ids!, t.positions!, past);
-      const entries = added.flatMap(({ keys, values }, layer) => [
-        [`added.keys.${layer}`, keys] as const,
-        [`added.values.${layer}`, values] as const,
-      ]);
-      return { logits: languageHead(config, t, hidden), ...Object.fromEntries(entries) };
-    },
-    {
-      ...parameterSpecs(config),
-      ids: int32(SEQUENCES),
-      positions: int32(SEQUENCES),
-      ...Object.fromEntries(cache),
-    },
-  );
-  return decoding(config, executable, { positions: new Int32Array(SEQUENCES).fill(CACHED) });
+  const specs = {
+    ...parameterSpecs(config),
+    ids: int32(SEQUENCES),
+    positions: int32(SEQUENCES),
+    ...Object.fromEntries(cache),
+  };
+  const program = (t: Tensors): Tensors => {
+    const past = layers.map((layer) => ({ keys: t[`keys.${layer}`]!, values: t[`values.${layer}`]! }));
+    const { hidden, added } = step(config, t, t.ids!, t.positions!, past);
+    const entries = added.flatMap(({ keys, values }, layer) => [
+      [`added.keys.${layer}`, keys] as const,
+      [`added.values.${layer}`, values] as const,
+    ]);
+    return { logits: languageHead(config, t, hidden), ...Object.fromEntries(entries) };
+  };
+  return decoding(config, threads, program, specs, { positions: new Int32Array(SEQUENCES).fill(CACHED) });
 }
 
 export async function plainDecode(config: ModelConfig, threads: number): Promise<Decode> {
   const { program, specs } = plainDecodeStep(config, SEQUENCES, CAPACITY);
-  const executable = await onnxEngine({ threads }).compile(program, specs);
   const mask = new Float32Array(CAPACITY).fill(-1e9, CACHED);
-  return decoding(config, executable, { position: Int32Array.of(CACHED), mask });
+  return decoding(config, threads, program, specs, { position: Int32Array.of(CACHED), mask });
 }
 
-function decoding(config: ModelConfig, executable: Executable, position: Buffers): Decode {
+/** Everything that the program takes is state: nothing is fed. */
+async function decoding(
+  config: ModelConfig,
+  threads: number,
+  program: (state: Tensors) => Tensors,
+  specs: Specs,
+  position: Buffers,
+): Promise<Decode> {
   const given: Buffers = { ...initialParameters(config), ids: someTokens(SEQUENCES, config), ...position };
-  const inputs = Object.fromEntries(
-    Object.entries(executable.inputs).map(([name, spec]) => [
-      name,
-      given[name] ?? filledCache(allocate(spec)),
-    ]),
-  );
-  const outputs = Object.fromEntries(
-    Object.entries(executable.outputs).map(([name, spec]) => [name, allocate(spec)]),
+  const workspace = await onnxEngine({ threads }).open(specs);
+  await workspace.add({
+    decode: { inputs: {}, reads: Object.keys(specs), run: (state) => ({ outputs: program(state) }) },
+  });
+  await workspace.load(
+    Object.fromEntries(
+      Object.entries(specs).map(([name, spec]) => [name, given[name] ?? filledCache(allocate(spec))]),
+    ),
   );
   return {
     async run() {
-      const { logits } = await executable.run(inputs, outputs);
+      const { logits } = await workspace.run('decode', {});
       return (logits as Float32Array).subarray(0, config.vocabSize);
     },
-    close: () => executable.dispose(),
+    close: () => workspace.dispose(),
   };
 }
 

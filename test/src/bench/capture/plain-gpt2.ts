@@ -4,10 +4,11 @@
  * the project's model and trainer is what their closed-form gradients and flat parameter vectors bring.
  */
 import { architectureOf, type ModelConfig, parameterSpecs } from '@rlhf-streams/model';
-import { float32, int32, type Program, type Specs } from '@rlhf-streams/tensor';
+import { float32, int32, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 
 type Tensors = Record<string, tf.Tensor>;
+type PlainProgram = (t: Readonly<Tensors>) => Tensors;
 type Attention = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Tensor;
 
 const LEARNING_RATE = 1e-3;
@@ -29,9 +30,9 @@ const tensorSpecs = (config: ModelConfig, prefix = ''): Specs =>
 export function plainTrainingStep(
   config: ModelConfig,
   [B, T]: readonly [number, number],
-): { program: Program; specs: Specs } {
+): { program: PlainProgram; specs: Specs } {
   const names = namesOf(config);
-  const program: Program = (t) => {
+  const program: PlainProgram = (t) => {
     const { value, grads } = tf.valueAndGrads((...tensors: tf.Tensor[]) => {
       const logits = logitsOf(
         config,
@@ -67,9 +68,9 @@ export function plainDecodeStep(
   config: ModelConfig,
   rows: number,
   capacity: number,
-): { program: Program; specs: Specs } {
+): { program: PlainProgram; specs: Specs } {
   const each = Array.from({ length: config.layers }, (_, layer) => layer);
-  const program: Program = (t) => {
+  const program: PlainProgram = (t) => {
     const outputs: Tensors = {};
     const embedded = tf.add(
       tf.gather(t['wte.weight']!, t.ids as tf.Tensor1D),

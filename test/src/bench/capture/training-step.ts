@@ -1,6 +1,6 @@
 /** One training step, forward, backward and AdamW, on 16 x 64 tokens: the project's trainer and the baseline. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import { allocate, type Buffers, onnxEngine } from '@rlhf-streams/tensor';
+import { onnxEngine } from '@rlhf-streams/tensor';
 import { initialParameters } from '../models.js';
 import { LEARNING_RATE, languageModelTrainer, microBatches, NEXT_TOKEN } from '../training-batch.js';
 import { plainTrainingStep } from './plain-gpt2.js';
@@ -26,24 +26,24 @@ export async function trainerStep(config: ModelConfig, threads: number): Promise
 
 export async function plainStep(config: ModelConfig, threads: number): Promise<Step> {
   const { program, specs } = plainTrainingStep(config, [ROWS, LENGTH]);
-  const executable = await onnxEngine({ threads }).compile(program, specs);
+  const { ids: idsSpec, targets: targetsSpec, ...state } = specs;
+  const workspace = await onnxEngine({ threads }).open(state);
+  await workspace.add({
+    step: {
+      inputs: { ids: idsSpec!, targets: targetsSpec! },
+      reads: Object.keys(state),
+      run(before, inputs) {
+        const { loss, ...next } = program({ ...before, ...inputs });
+        const named = Object.entries(next).map(([name, tensor]) => [name.slice('next.'.length), tensor]);
+        return { outputs: { loss: loss! }, next: Object.fromEntries(named) };
+      },
+    },
+  });
+  await workspace.load(initialParameters(config));
   const [batch] = microBatches(config, ROWS, LENGTH);
   const { ids, targets } = batch!.buffers;
-  const initial = initialParameters(config);
-  const newState = (): Buffers =>
-    Object.fromEntries(
-      Object.entries(specs)
-        .filter(([name]) => name !== 'ids' && name !== 'targets')
-        .map(([name, spec]) => [name, initial[name]?.slice() ?? allocate(spec)]),
-    );
-  let [state, next] = [newState(), newState()];
   return {
-    async run() {
-      const into = Object.fromEntries(Object.entries(next).map(([name, buffer]) => [`next.${name}`, buffer]));
-      const { loss } = await executable.run({ ...state, ids: ids!, targets: targets! }, into);
-      [state, next] = [next, state];
-      return loss![0]!;
-    },
-    close: () => executable.dispose(),
+    run: async () => (await workspace.run('step', { ids: ids!, targets: targets! })).loss![0]!,
+    close: () => workspace.dispose(),
   };
 }

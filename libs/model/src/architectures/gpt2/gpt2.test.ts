@@ -1,5 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { cpuEngine, type Engine, int32, onnxEngine } from '@rlhf-streams/tensor';
+import {
+  type Buffers,
+  cpuEngine,
+  type Engine,
+  int32,
+  onnxEngine,
+  type Specs,
+  type Tensors,
+} from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';
 import { readCheckpoint } from '../../checkpoint/directory.js';
 import { readSafetensors } from '../../checkpoint/safetensors.js';
@@ -27,6 +35,17 @@ const close = (came: ArrayLike<number>, expected: ArrayLike<number>, tolerance: 
   }
 };
 
+async function computed(
+  engine: Engine,
+  inputs: Specs,
+  feeds: Buffers,
+  program: (t: Tensors) => Tensors,
+): Promise<Buffers> {
+  const workspace = await engine.open({});
+  await workspace.add({ program: { inputs, reads: [], run: (_, t) => ({ outputs: program(t) }) } });
+  return workspace.run('program', feeds);
+}
+
 describe.each<[string, Engine]>([
   ['cpu', cpuEngine()],
   ['onnx', onnxEngine()],
@@ -37,11 +56,10 @@ describe.each<[string, Engine]>([
     const { forward, languageHead } = architectureOf(config);
     for (const { input_ids, logits_tensor } of expected.cases) {
       const specs = { ...parameterSpecs(config), ids: int32(1, input_ids.length) };
-      const program = await engine.compile(
-        (t) => ({ logits: languageHead(config, t, forward(config, t, t.ids!).hidden) }),
-        specs,
-      );
-      const { logits } = await program.run({ ...parameters, ids: Int32Array.from(input_ids) });
+      const feeds = { ...parameters, ids: Int32Array.from(input_ids) };
+      const { logits } = await computed(engine, specs, feeds, (t) => ({
+        logits: languageHead(config, t, forward(config, t, t.ids!).hidden),
+      }));
       close(logits!, tensors.get(logits_tensor)!.data as Float32Array, 1e-4);
     }
   });
@@ -55,14 +73,11 @@ describe.each<[string, Engine]>([
       .map((c: { input_ids: number[] }) => c.input_ids.slice(0, T));
     const ids = Int32Array.from(rows.flatMap((row) => [...row, ...Array(T - row.length).fill(0)]));
     const at = Int32Array.of(T + 1, 0, 3, 3);
-    const program = await engine.compile(
-      (t) => ({
-        all: languageHead(config, t, forward(config, t, t.ids!).hidden),
-        some: languageHead(config, t, forward(config, t, t.ids!, t.at!).hidden),
-      }),
-      { ...parameterSpecs(config), ids: int32(rows.length, T), at: int32(at.length) },
-    );
-    const { all, some } = await program.run({ ...parameters, ids, at });
+    const specs = { ...parameterSpecs(config), ids: int32(rows.length, T), at: int32(at.length) };
+    const { all, some } = await computed(engine, specs, { ...parameters, ids, at }, (t) => ({
+      all: languageHead(config, t, forward(config, t, t.ids!).hidden),
+      some: languageHead(config, t, forward(config, t, t.ids!, t.at!).hidden),
+    }));
     const V = config.vocabSize;
     const picked = [...at].flatMap((place) => [...all!.subarray(place * V, (place + 1) * V)]);
     close(some!, picked, 1e-5);
