@@ -347,11 +347,12 @@ async function save(
   }: { readonly done: number; readonly isLast: boolean; readonly positions: Positions },
 ): Promise<DataFor<'policy.published'>> {
   const { run, checkpointEvery } = driven.config;
-  const base = await store(context, (directory) => compute.savePublished(run, directory));
-  if (done % checkpointEvery === 0 || isLast) {
-    const saved = await store(context, (directory) => compute.saveCheckpoint(run, directory, positions));
-    driven.checkpoint = { step: done, artifact: saved };
-  }
+  const isDue = done % checkpointEvery === 0 || isLast;
+  const [base, saved] = await Promise.all([
+    store(context, (directory) => compute.savePublished(run, directory)),
+    isDue ? store(context, (directory) => compute.saveCheckpoint(run, directory, positions)) : undefined,
+  ]);
+  if (saved) driven.checkpoint = { step: done, artifact: saved };
   const { checkpoint } = driven;
   return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
 }
