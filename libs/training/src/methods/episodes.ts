@@ -12,7 +12,7 @@ import {
 } from '@rlhf-streams/alignment';
 import type { ConfigOf, Joined } from '@rlhf-streams/runs';
 import { limitsOf, type Metrics, type Step } from './method.js';
-import { bySequence, microBatchesOf, type Sequence, sequenceBatch, shapeOf } from './rows.js';
+import { type Sequence, sequenceBatches } from './rows.js';
 
 type Config = ConfigOf<'ppo'>['ppo'];
 
@@ -158,17 +158,6 @@ export async function inferPerToken(
   program: string,
   sequences: readonly Sequence[],
 ): Promise<Float32Array[]> {
-  const limits = limitsOf(step, 'policy');
-  const groups = microBatchesOf([...sequences.keys()], limits.microBatchSize, (i) => [sequences[i]!]).map(
-    (indices) => ({ indices, members: indices.map((i) => sequences[i]!) }),
-  );
-  const batches = groups.map(({ members }) => sequenceBatch(members, shapeOf(members, limits)));
-  const outputs = await step.trainer.infer(program, batches);
-  const numbers: Float32Array[] = [];
-  groups.forEach(({ indices, members }, k) => {
-    bySequence(outputs[k]!.perToken!, members).forEach((perToken, row) => {
-      numbers[indices[row]!] = perToken;
-    });
-  });
-  return numbers;
+  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'));
+  return byToken(await step.trainer.infer(program, batches), 'perToken');
 }

@@ -28,7 +28,7 @@ import {
 import { nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
-import { bySequence, microBatchesOf, sequenceBatch, sequenceInputs, shapeOf, tokenCount } from './rows.js';
+import { sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
 
 export const ppo: Method<'ppo'> = {
   start: ({ ppo: { klCoef } }) => ({ klCoef }),
@@ -126,30 +126,20 @@ interface Update {
 /** One update by a mini-batch: its gradient is computed in micro-batches. */
 async function updateBy(step: Step<'ppo'>, miniBatch: readonly Episode[], lr: number): Promise<Update> {
   const weighted = miniBatch[0]!.weights !== undefined;
-  const limits = limitsOf(step, 'policy');
-  const groups = microBatchesOf(miniBatch, limits.microBatchSize, ({ rollout }) => [sequenceOf(rollout)]);
-  const batches = groups.map((group) => {
-    const sequences = group.map(({ rollout }) => sequenceOf(rollout));
-    return sequenceBatch(sequences, shapeOf(sequences, limits), {
-      oldLogprobs: group.map(({ oldLogprobs }) => oldLogprobs),
-      oldValues: group.map(({ oldValues }) => oldValues),
-      advantages: group.map(({ advantages }) => advantages),
-      returns: group.map(({ returns }) => returns),
-      ...(weighted && { weights: group.map(({ weights }) => weights!) }),
-    });
+  const sequences = miniBatch.map(({ rollout }) => sequenceOf(rollout));
+  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'), {
+    oldLogprobs: miniBatch.map(({ oldLogprobs }) => oldLogprobs),
+    oldValues: miniBatch.map(({ oldValues }) => oldValues),
+    advantages: miniBatch.map(({ advantages }) => advantages),
+    returns: miniBatch.map(({ returns }) => returns),
+    ...(weighted && { weights: miniBatch.map(({ weights }) => weights!) }),
   });
   const { stats, outputs } = await step.trainer.update(weighted ? WEIGHTED : PPO, batches, {
-    normaliser: tokenCount(miniBatch.map(({ rollout }) => sequenceOf(rollout))),
+    normaliser: tokenCount(sequences),
     learningRate: lr,
   });
-  const entropies = groups.flatMap((group, i) => {
-    const perToken = bySequence(
-      outputs[i]!.entropy!,
-      group.map(({ rollout }) => sequenceOf(rollout)),
-    );
-    return group.map((episode, row) => [episode, perToken[row]!] as const);
-  });
-  return { stats, entropies: new Map(entropies) };
+  const entropies = byToken(outputs, 'entropy');
+  return { stats, entropies: new Map(miniBatch.map((episode, i) => [episode, entropies[i]!])) };
 }
 
 const PPO = 'ppo';
