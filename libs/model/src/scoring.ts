@@ -1,6 +1,6 @@
 /**
  * Scoring of given sequences by a frozen model: log-probs of their tokens, or a reward. A row is padded to a bucket of
- * its own length and computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
+ * its own length and computed in batches of a few sizes; its numbers do not depend on the rows beside it.
  */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
@@ -26,7 +26,7 @@ export interface SequenceItem {
 }
 
 export interface LogprobItem extends SequenceItem {
-  /** Of the sampling that produced the tokens. */
+  /** The temperature at which the tokens were sampled. */
   readonly temperature: number;
 }
 
@@ -37,10 +37,10 @@ export interface Scorer<Item extends SequenceItem, Result> {
 }
 
 /**
- * Rows of the programs: what comes a few at a time is not computed as if it were many. A row's numbers must not depend
- * on how many there are. So there are two at least, since one row is multiplied by another algorithm; and tensors have
- * multiples of 16 numbers, as T has, since the last few of others are not computed by vector instructions, whose last
- * bits differ.
+ * Numbers of rows for which there is a program, so that a few sequences do not cost as much as many. A row's numbers must be
+ * the same in all of them, so ONNX Runtime must compute it in the same way: there are two rows at least, because it multiplies
+ * a single one by another algorithm; and tensors have multiples of 16 numbers, as T has, because the last few of others are
+ * computed without vector instructions, in other last bits.
  */
 const ROWS = [2, 4, 8] as const;
 const MOST_ROWS = Math.max(...ROWS);
