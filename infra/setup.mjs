@@ -1,9 +1,10 @@
 /** Makes a checkout ready to run: installs what is missing, builds what is older than its source. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { forgetDeletedSources } from './forget-deleted-sources.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, 'node_modules', '.installed');
@@ -29,23 +30,8 @@ function install() {
 
 /** Incremental; a second without changes. */
 function build() {
-  forgetDeletedSources();
+  forgetDeletedSources(root);
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b', root]);
-}
-
-/** The compiler leaves the output of deleted files behind: old tests would go on running. */
-function forgetDeletedSources() {
-  const folders = ['libs', 'services'].flatMap((parent) =>
-    readdirSync(join(root, parent)).map((name) => join(root, parent, name)),
-  );
-  for (const folder of [...folders, join(root, 'test'), join(root, 'test', 'broker')]) {
-    const dist = join(folder, 'dist');
-    if (!existsSync(dist)) continue;
-    for (const file of readdirSync(dist, { recursive: true })) {
-      if (!file.endsWith('.js')) continue;
-      if (!existsSync(join(folder, 'src', file.replace(/\.js$/, '.ts')))) rmSync(join(dist, file));
-    }
-  }
 }
 
 function run(command, args) {

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { readCheckpoint } from '@rlhf-streams/model';
 import { expect, it } from 'vitest';
 import { trainByPpo } from './loop.js';
@@ -19,4 +21,14 @@ it('the loop raises the reward, and leaves a policy', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+it('a folder that is there is refused in a line, before anything is trained', () => {
+  const loop = fileURLToPath(new URL('./loop.js', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [loop, tmpdir()], { encoding: 'utf8' });
+  expect({ status, stdout, lines: stderr.trim().split('\n') }).toEqual({
+    status: 2,
+    stdout: '',
+    lines: [expect.stringContaining('is already there')],
+  });
 });

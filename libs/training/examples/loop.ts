@@ -6,6 +6,7 @@
  *
  * The policy is a tiny GPT-2 with random weights. Its reward is the share of a completion that is lower-case letters.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,4 +136,11 @@ export async function trainByPpo(directory: string, report = console.log): Promi
   return scores;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await trainByPpo(process.argv[2] ?? 'policy');
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = process.argv[2] ?? 'policy';
+  if (existsSync(folder)) {
+    console.error(`${folder} is already there: name another folder for the policy, or remove this one`);
+    process.exit(2);
+  }
+  await trainByPpo(folder);
+}

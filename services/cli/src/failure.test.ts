@@ -8,6 +8,12 @@ const failed = (code: string, message = 'it was so') =>
 it.each<[string, unknown, string, number]>([
   ['a refusal', new CliError('CLI_FILE_INVALID', 'no'), 'no (CLI_FILE_INVALID)', 2],
   ['settings', Object.assign(new Error('no'), { code: 'RUNTIME_SETTINGS' }), 'no (RUNTIME_SETTINGS)', 2],
+  [
+    'an extension',
+    Object.assign(new Error('no'), { code: 'RUN_NOT_EXTENDABLE' }),
+    'no (RUN_NOT_EXTENDABLE)',
+    2,
+  ],
   ['data', Object.assign(new Error('no'), { code: 'DATA_NOT_FOUND' }), 'no (DATA_NOT_FOUND)', 2],
   ['a run asked for wrongly', failed('RUN_SOURCE_UNFIT'), 'run r failed: it was so (RUN_SOURCE_UNFIT)', 2],
   ['a run that broke', failed('OPTIMIZER_FAILED'), 'run r failed: it was so (OPTIMIZER_FAILED)', 1],

@@ -37,6 +37,14 @@ describe('rlhf-streams', () => {
     ['data that are missing', ['quickstart', '--data', 'no.jsonl'], `${sep}no.jsonl; check the path`],
     ['a collection where nothing is', ['artifacts', 'gc', '--dry-run'], 'there is nothing there'],
     ['a replay where nothing is', ['replay', 'r'], `${join('runs', 'default')} to hold runs`],
+    [
+      'an extension where nothing is',
+      ['extend', 'r', '--steps', '5'],
+      `${join('runs', 'default')} to hold runs`,
+    ],
+    ['an extension by nothing', ['extend', 'r'], 'expected --steps or --epochs, got neither'],
+    ['an extension by both', ['extend', 'r', '--steps', '5', '--epochs', '2'], 'cannot be used with'],
+    ['an extension by no number', ['extend', 'r', '--epochs', 'two'], 'expected a number above 0'],
     ['an unknown method', ['methods', 'poo'], 'got poo: did you mean ppo?'],
     ['no runs to export from', ['export', 'sft', 'model'], 'runs/default, which has no log'],
     [

@@ -9,6 +9,7 @@ import {
   GATEWAY_PORT,
   gatewayPort,
   limits,
+  positiveNumber,
   replicaCounts,
   wholeNumber,
 } from './options.js';
@@ -92,9 +93,15 @@ attachable(program.command('extend'))
   .description('let a completed run go on from its last checkpoint, to more steps')
   .argument('<run>', 'a run that has completed')
   .option('--steps <number>', 'training steps that it is to have in all', wholeNumber)
-  .option('--epochs <number>', 'instead of --steps: passes over its data, in all', Number)
+  .addOption(
+    new Option('--epochs <number>', 'instead of --steps: passes over its data, in all')
+      .argParser(positiveNumber)
+      .conflicts('steps'),
+  )
   .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
-  .action(async (run, options) => {
+  .action(async (run, options, command: Command) => {
+    if (options.steps === undefined && options.epochs === undefined)
+      command.error('error: expected --steps or --epochs, got neither');
     const { extend } = await import('./commands/extend.js');
     await extend(run, { ...options, signal: interrupted() });
   });

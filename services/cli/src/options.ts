@@ -10,6 +10,12 @@ export const wholeNumber = (text: string): number => {
   return value;
 };
 
+export const positiveNumber = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0');
+  return value;
+};
+
 /** An empty path, as an unset shell variable gives, is refused: services take it for ./runs, and the command for the folder it was started in. */
 export const folder = (text: string): string => {
   if (text.trim() === '') throw new InvalidArgumentError('expected the path of a folder, got an empty one');

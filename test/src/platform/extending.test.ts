@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { DataFor } from '@rlhf-streams/events';
 import type { Run } from '@rlhf-streams/gateway';
 import { type RunConfigInput, replayConfig } from '@rlhf-streams/runs';
+import type { ProblemDetails } from '@rlhf-streams/service';
 import { extendRun, followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { outcomeOf } from './outcome.js';
@@ -102,6 +103,24 @@ describe('a completed run that is extended', () => {
       message: expect.stringMatching(said),
     });
   });
+});
+
+it.each([
+  [{ steps: '8' }, 400, /steps: expected a number, got '8'/],
+  [{ steps: 0 }, 400, /steps: expected at least 1, got 0/],
+  [{}, 400, /expected steps or epochs, got neither/],
+  [{ steps: 8, epochs: 2 }, 400, /expected steps or epochs, got both/],
+  [{ epochs: 1e300 }, 400, /epochs: expected at most 1000000, got 1e\+300/],
+  [{ epochs: 1e6 }, 409, /at most 1000000 steps, got/],
+])('an extension by %j is refused', async (body, status, said) => {
+  const response = await platform.request('/v1/runs/ppo/extend', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(response.status).toBe(status);
+  const { detail, errors = [] } = (await response.json()) as ProblemDetails;
+  expect([detail, ...errors.map(({ path, message }) => `${path}: ${message}`)].join('\n')).toMatch(said);
 });
 
 describe('a run with stopWhen', () => {

@@ -152,6 +152,8 @@ describe('POST /v1/experiments', () => {
     await post(set({ tags: { seed: '7' } }));
     const problem = await expectProblem(await post(set({ tags: { seed: '8' } })), 409, 'RUN_EXISTS');
     expect(problem.errors![0]).toMatchObject({ path: 'tags' });
+    // Every run has other tags; the summary says so once.
+    expect(problem.detail).toMatch(/differ in tags: /);
   });
 
   it('refuses runs that build on none of the set or the log, by name', async () => {

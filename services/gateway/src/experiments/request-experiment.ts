@@ -127,7 +127,7 @@ function refuseDifferences(asked: Experiment, state: Runs): void {
     409,
     'RUN_EXISTS',
     'A run exists',
-    `runs of these names exist otherwise than they are asked for, which differ in ${errors.map(({ path }) => path).join(', ')}: choose other names, or see /v1/runs`,
+    `runs of these names exist otherwise than they are asked for, which differ in ${[...new Set(errors.map(({ path }) => path))].join(', ')}: choose other names, or see /v1/runs`,
     { errors },
   );
 }

@@ -1,7 +1,14 @@
 import { createRoute } from '@hono/zod-openapi';
 import { explainUnknownKeys } from '@rlhf-streams/events';
-import { onlyMeasures, type RunConfig, type RunView, replayed, trainingSteps } from '@rlhf-streams/runs';
-import { problem, problemResponse } from '@rlhf-streams/service';
+import {
+  onlyMeasures,
+  type RunConfig,
+  RunError,
+  type RunView,
+  replayed,
+  trainingSteps,
+} from '@rlhf-streams/runs';
+import { jsonBody, problem, problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
@@ -18,14 +25,22 @@ const Extension = z
         .max(1_000_000)
         .optional()
         .describe('training steps that the run is to have in all'),
-      epochs: z.number().positive().optional().describe('instead of steps: passes over its data, in all'),
+      epochs: z
+        .number()
+        .positive()
+        .max(1_000_000)
+        .optional()
+        .describe('instead of steps: passes over its data, in all'),
     },
     { error: explainUnknownKeys },
   )
   .refine(({ steps, epochs }) => (steps === undefined) !== (epochs === undefined), {
-    error: 'expected steps or epochs, and one of them only',
+    error: ({ input }) =>
+      `expected steps or epochs, got ${Object.keys(input as object).length === 0 ? 'neither' : 'both'}`,
   })
   .meta({ id: 'Extension' });
+
+const body = jsonBody(Extension, { steps: 200 });
 
 const route = createRoute({
   method: 'post',
@@ -36,13 +51,8 @@ const route = createRoute({
     'The run goes on from its last checkpoint until it has so many steps, and is running again. Its learning rate follows',
     'the new number of steps from there on. Runs that were built on it keep what they took. Repeating it is safe.',
   ].join(' '),
-  request: {
-    params: RunPath,
-    body: {
-      required: true,
-      content: { 'application/json': { schema: Extension, example: { steps: 200 } } },
-    },
-  },
+  middleware: body.middleware,
+  request: { params: RunPath, ...body.request },
   responses: {
     202: { description: 'The run goes on', content: { 'application/json': { schema: Run } } },
     400: problemResponse('MALFORMED_JSON, INVALID_REQUEST'),
@@ -97,7 +107,12 @@ function lengthAsked(
   { steps, epochs }: z.output<typeof Extension>,
 ): number {
   const items = streams!.find(({ stream }) => stream === 'train')!.items;
-  return trainingSteps({ steps, epochs, batchSize: config.batchSize }, items);
+  try {
+    return trainingSteps({ steps, epochs, batchSize: config.batchSize }, items);
+  } catch (error) {
+    if (error instanceof RunError) throw refused(error.message);
+    throw error;
+  }
 }
 
 async function requireExtendable(
