@@ -9,6 +9,7 @@ export { categoricalKl, klEstimates } from './kl.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+export { baselineAdvantages, reinforceLoss } from './reinforce.js';
 export { pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';

@@ -1,7 +1,7 @@
 /**
  * An archive is a folder: `archive.json`, and for every topic on which the run has records `TOPIC.jsonl.gz`, a line of
- * JSON a record, in the order of their partitions. A record is kept as the log had it, and not as this build reads it:
- * what a later build knows of an event is found in an archive too.
+ * JSON a record, in the order of their partitions. A record is kept as the log had it, and not as this build reads it: fields
+ * that only a later build knows are in the archive too.
  */
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';

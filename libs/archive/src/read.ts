@@ -1,4 +1,4 @@
-/** The events of one run from wherever they are: its archive, the log, or first the one and then the other. */
+/** The events of one run, from its archive, from the log, or from both, the archive first. */
 import type { ArtifactStore } from '@rlhf-streams/artifacts';
 import { type Events, type Received, receive } from '@rlhf-streams/bus';
 import { type ArchivedTopic, EventError } from '@rlhf-streams/events';
@@ -59,7 +59,7 @@ export async function* archivedEvents<Topic extends ArchivedTopic>(
   }
 }
 
-/** Undefined for what is no event, as it is left out of the log's events: it lies among the dead letters. */
+/** Undefined for a record that is no event: reading the log leaves it out too, as it is on topic `dead-letters`. */
 function eventOf<Topic extends ArchivedTopic>(
   record: LogRecord & { readonly topic: Topic },
 ): Received<Topic> | undefined {
@@ -71,7 +71,7 @@ function eventOf<Topic extends ArchivedTopic>(
   }
 }
 
-/** Goes through all sequences side by side, so that what belongs together comes together and none is held in memory. */
+/** Merges sequences by time, so that events of one step come near each other and no sequence is held in memory. */
 async function* byTime<T extends LogRecord>(
   sequences: readonly AsyncGenerator<T, void>[],
 ): AsyncGenerator<T, void> {

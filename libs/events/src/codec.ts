@@ -64,8 +64,8 @@ export function encodeEvent<Type extends EventType>(
 }
 
 /**
- * The event a record of `topic` holds. Every version of its schema up to this build's is read; a record without one, as
- * clients write them, as any that its data fit.
+ * The event that a record of `topic` holds. Every version of its schema up to this build's is read. A record that names no
+ * version, as other clients write them, is read as any version that its data fit.
  * @throws EventError EVENT_TOO_NEW for a version that only a newer build knows; EVENT_NOT_JSON, EVENT_UNKNOWN_TYPE or
  *   EVENT_INVALID, naming each mistake by its path.
  */
@@ -92,7 +92,7 @@ export function decodeEvent<Name extends TopicName>(
   return { type, data: check(located.definition, json, schemas) } as TopicEvent<Name>;
 }
 
-/** What reads data of the version that came, or of any. */
+/** The schemas that read data of the version that came, or of any version where none came. */
 function schemasOf({ type, version, data, earlier = {} }: EventDefinition, came?: string): z.ZodType[] {
   if (came === undefined) return [data, ...Object.values(earlier).map((older) => older.pipe(data))];
   if (!/^[1-9]\d*$/.test(came))

@@ -36,11 +36,11 @@ export interface TopicDefinition<Events extends readonly EventDefinition[] = rea
   readonly partitions: number;
   readonly cleanup: 'delete' | 'compact';
   /**
-   * Milliseconds; undefined keeps records forever. No record of an archived topic goes before its run is archived,
-   * however old it is.
+   * Milliseconds; undefined keeps records for ever. However old it is, no record of an archived topic is deleted before its
+   * run is archived.
    */
   readonly retentionMs?: number;
-  /** Services know what they know from this topic as a whole: none of it may go, whatever is configured. */
+  /** Services rebuild their state from the whole topic: no setting may delete any of it. */
   readonly state?: true;
 }
 

@@ -4,7 +4,7 @@ import { ArtifactRef, type ModelRef } from './schemas.js';
 
 const asModel = (base: ArtifactRef): ModelRef => ({ base });
 
-/** A model was one artifact. */
+/** Until version 2 a model was one artifact. */
 export const policyPublished1 = z
   .looseObject({ artifact: ArtifactRef })
   .transform(({ artifact, ...rest }) => ({ ...rest, model: asModel(artifact) }));
@@ -17,7 +17,7 @@ export const referenceScored1 = z
   .looseObject({ reference: ArtifactRef })
   .transform(({ reference, ...rest }) => ({ ...rest, reference: asModel(reference) }));
 
-/** `artifacts` held models too, and `models` said what they are, and once more where they lie. */
+/** Until version 2 `artifacts` had the models too, and `models` was what is `described` now. */
 export const runStarted1 = z
   .looseObject({
     config: z.looseObject({ scorers: z.unknown().optional() }),

@@ -141,7 +141,7 @@ export const StepStamp = z.object({ run: RunId, step: Step });
 /** Next offsets to read, by topic and then partition. */
 export const LogPositions = z.record(z.string(), z.array(z.int().min(0)));
 
-/** What a step draws items from: one part of the run's data, by the part that they have in the step. */
+/** The role of a stream in a step. A stream draws its items from one split of the run's data. */
 export const StreamName = z
   .enum(['train', 'evaluation'])
   .describe(
@@ -155,14 +155,14 @@ const stream = {
   split: Split,
 };
 
-/** A stream of a run. */
+/** A stream that the steps of a run draw from, as `run.started` lists it. */
 export const RunStream = z.object({
   ...stream,
   items: z.int().min(0).describe('that the run has to draw from'),
 });
 export type RunStream = z.output<typeof RunStream>;
 
-/** A stream of a step. */
+/** A stream in one step, with the items drawn from it, as `step.issued` lists it. */
 export const StepStream = z.object({
   ...stream,
   rows: z
@@ -170,7 +170,7 @@ export const StepStream = z.object({
       z.array(z.int().min(0)),
       z.object({ from: z.int().min(0), count: z.int().min(0) }).describe('so many in a row'),
     ])
-    .describe("places of the items among the run's items of the split, from 0"),
+    .describe("indices of the items among the run's items of the split, from 0"),
   samples: z.int().min(1).optional().describe('rollouts of each prompt'),
   minPolicyVersion: PolicyVersion.optional().describe('the oldest version that may answer the prompts'),
 });

@@ -37,7 +37,7 @@ const Config = z.record(z.string(), z.unknown());
 const DAY = 24 * 60 * 60 * 1000;
 const Conversation = z.array(Message).min(1).optional();
 
-/** Work in flight stays on its topics for a week, and in archives for as long as artifacts are kept. */
+/** Work in flight stays on its topics for a week at least, and until its run is archived; the archive is kept as artifacts are. */
 const WEEK = 7 * DAY;
 const PARTITIONS = 6;
 

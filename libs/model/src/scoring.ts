@@ -1,6 +1,6 @@
 /**
  * Scoring of given sequences by a frozen model: log-probs of their tokens, or a reward. A row is padded to a bucket of
- * its own length and computed in batches of a fixed size, so that its numbers do not depend on the rows beside it.
+ * its own length and computed in batches of a few sizes; its numbers do not depend on the rows beside it.
  */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
@@ -26,7 +26,7 @@ export interface SequenceItem {
 }
 
 export interface LogprobItem extends SequenceItem {
-  /** Of the sampling that produced the tokens. */
+  /** The temperature at which the tokens were sampled. */
   readonly temperature: number;
 }
 
@@ -37,8 +37,10 @@ export interface Scorer<Item extends SequenceItem, Result> {
 }
 
 /**
- * Rows of the programs: what comes a few at a time is not computed as if it were many. A row's numbers do not depend on
- * how many there are beside it, from two on: one row is multiplied by another algorithm.
+ * Numbers of rows for which there is a program, so that a few sequences do not cost as much as many. A row's numbers must be
+ * the same in all of them, so ONNX Runtime must compute it in the same way: there are two rows at least, because it multiplies
+ * a single one by another algorithm; and tensors have multiples of 16 numbers, as T has, because the last few of others are
+ * computed without vector instructions, in other last bits.
  */
 const ROWS = [2, 4, 8] as const;
 const MOST_ROWS = Math.max(...ROWS);
@@ -52,17 +54,20 @@ export function logprobScorer(
   const { forward, languageHead } = architectureOf(config);
   const { vocabSize: V } = config;
   return createScorer(engine, config, weights, {
-    inputs: (rows) => ({ temperature: float32(rows) }),
-    feed: (items, rows) => ({
-      temperature: Float32Array.from({ length: rows }, (_, row) => items[row]?.temperature ?? 1),
-    }),
-    score([rows, T], p, { ids, temperature }) {
-      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [rows, T, V]);
-      const before = tf.slice(logits, [0, 0, 0], [rows, T - 1, V]);
-      const next = tf.slice(ids!, [0, 1], [rows, T - 1]);
-      return selectiveLogSoftmax(tf.div(before, tf.reshape(temperature!, [rows, 1, 1])), next);
+    inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows) }),
+    feed(items, rows, T) {
+      const next = new Int32Array(rows * T);
+      items.forEach(({ tokens }, row) => {
+        next.set(tokens.slice(1), row * T);
+      });
+      const temperature = Float32Array.from({ length: rows }, (_, row) => items[row]?.temperature ?? 1);
+      return { next, temperature };
     },
-    pick: (scores, row, T, length) => scores.slice(row * (T - 1), row * (T - 1) + length - 1),
+    score([rows, T], p, { ids, next, temperature }) {
+      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [rows, T, V]);
+      return selectiveLogSoftmax(tf.div(logits, tf.reshape(temperature!, [rows, 1, 1])), next!);
+    },
+    pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });
 }
 
@@ -74,23 +79,24 @@ export function rewardScorer(
 ): Scorer<SequenceItem, number> {
   const { forward, scalarHead } = architectureOf(config);
   return createScorer(engine, config, weights, {
-    inputs: (rows) => ({ last: int32(rows) }),
-    feed: (items, rows) => ({
-      last: Int32Array.from({ length: rows }, (_, row) => (items[row]?.tokens.length ?? 1) - 1),
+    inputs: () => ({ last: int32(MOST_ROWS) }),
+    // As many as there are rows at most, however many there are; rows too many are the first one again.
+    feed: (items, _, T) => ({
+      last: Int32Array.from({ length: MOST_ROWS }, (_, row) => {
+        const place = row < items.length ? row : 0;
+        return place * T + items[place]!.tokens.length - 1;
+      }),
     }),
-    score([rows, T], p, { ids, last }) {
-      const starts = tf.range(0, rows * T, T, 'int32');
-      return scalarHead(config, p, forward(config, p, ids!, tf.add(starts, last!)).hidden);
-    },
+    score: (_, p, { ids, last }) => scalarHead(config, p, forward(config, p, ids!, last).hidden),
     pick: (scores, row) => scores[row]!,
   });
 }
 
 interface Scoring<Item, Result> {
   /** What the program takes beside ids [rows, T]. */
-  readonly inputs: (rows: number) => Specs;
+  readonly inputs: (rows: number, T: number) => Specs;
   /** `items` are at most as many as rows. */
-  readonly feed: (items: readonly Item[], rows: number) => Buffers;
+  readonly feed: (items: readonly Item[], rows: number, T: number) => Buffers;
   readonly score: (
     shape: readonly [rows: number, T: number],
     p: Readonly<Record<string, tf.Tensor>>,
@@ -108,7 +114,7 @@ function createScorer<Item extends SequenceItem, Result>(
 ): Scorer<Item, Result> {
   const state = parameterSpecs(config);
   const programOf = (rows: number, T: number): Program => ({
-    inputs: { ids: int32(rows, T), ...inputs(rows) },
+    inputs: { ids: int32(rows, T), ...inputs(rows, T) },
     reads: Object.keys(state),
     run: (p, given) => ({ outputs: { scores: score([rows, T], p, given) } }),
   });
@@ -137,7 +143,7 @@ function createScorer<Item extends SequenceItem, Result>(
           batch.forEach(({ tokens }, row) => {
             ids.set(tokens, row * T);
           });
-          const { scores } = await workspace.run(programName(rows, T), { ids, ...feed(batch, rows) });
+          const { scores } = await workspace.run(programName(rows, T), { ids, ...feed(batch, rows, T) });
           batch.forEach((item, row) => {
             results.set(item, pick(scores as Float32Array, row, T, item.tokens.length));
           });

@@ -5,11 +5,11 @@ import type { RunView } from './runs.js';
 import { type PublishedModel, publishedModel } from './versions.js';
 
 export interface BestModel extends PublishedModel {
-  /** Of the metric. */
+  /** The value of the metric. */
   readonly value: number;
 }
 
-/** How a run calls a version its best, if it does. */
+/** The metric by which a run chooses its best version, where it names one. */
 export const keepBestOf = (config: RunConfig | undefined) =>
   config && 'keepBest' in config ? config.keepBest : undefined;
 

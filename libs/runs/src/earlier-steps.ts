@@ -1,17 +1,17 @@
 /**
- * The steps of runs that builds without `step.issued` started. No event lists their items: a training step has a batch,
- * and one more step, after the last, has every held-out item.
+ * The steps of runs that were started by builds which did not publish `step.issued` yet. What they are made of follows from
+ * the configuration: a training step has a batch, and one more step, after the last, has every held-out item.
  */
 import type { StepStream } from '@rlhf-streams/events';
 import { type RunConfig, specOf } from './methods/index.js';
 
-/** Their number, with the one that evaluates. */
+/** The number of steps, the one that evaluates included. */
 export const earlierSteps = (training: number, testItems: number): number =>
   training + (testItems > 0 ? 1 : 0);
 
 /**
- * The streams of a step, as `step.issued` lists them. The rows of a training step are the caller's to know: those who
- * join its items need no more than their number.
+ * The streams of a step, as `step.issued` would list them.
+ * @param rows of a training step, where they matter: joining its items takes only their number
  */
 export function earlierStreams(
   config: RunConfig,

@@ -29,10 +29,13 @@ interface Published {
 }
 
 /**
- * What must stay: everything that a run was started with; of each run the newest versions and checkpoints, as many as its
- * `keepCheckpoints` says, and the best version; by default one of each once it has ended, and all before; the archive
- * of each run, and the results of its steps; of runs that have not ended, what they were asked to use. The order of events matters only within a run and topic, as the log keeps
- * it.
+ * What must stay:
+ * - of each run everything that it was started with, its archive, the results of its steps, and its best version
+ * - its newest versions and checkpoints, as many as `keepCheckpoints` says; by default one of each once it has ended, and all
+ *   before
+ * - of a run that has not ended, the artifacts that its configuration names
+ *
+ * The order of events matters only within a run and topic, as the log keeps it.
  *
  * The log goes on while an artifact store collects. What is published meanwhile was put shortly before, and it is the
  * grace period of `collect` that protects it; it must be longer than any wait between a put and its announcement.

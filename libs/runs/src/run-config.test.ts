@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
+import { methodNames } from './methods/index.js';
 import { parseRunConfig, runConfigMistakes, runsBuiltOn, settingsByMethod } from './run-config.js';
 import { trainingSteps } from './steps.js';
 
@@ -228,7 +229,7 @@ describe('a mistake', () => {
     ['none, but a key like it', { Method: 'sft' }, 'got nothing: did you mean it by Method?'],
     ['what is no text', { ...least.sft, method: ['sft'] }, "got [ 'sft' ]"],
   ])('in the method names those there are: %s', (_, json, got) => {
-    expect(said(json)).toEqual([`method: expected one of sft, reward, ppo, dpo, sample, ${got}`]);
+    expect(said(json)).toEqual([`method: expected one of ${methodNames.join(', ')}, ${got}`]);
   });
 
   it.each<[string, unknown, string]>([
@@ -281,7 +282,7 @@ describe('a mistake', () => {
     [
       'a replay that trains nothing',
       { ...least.sample, replay: 'r' },
-      "replay: no such setting; replay is one of method sft, reward, ppo, dpo, this is 'sample'",
+      `replay: no such setting; replay is one of method ${methodNames.filter((name) => name !== 'sample').join(', ')}, this is 'sample'`,
     ],
     [
       'what nothing is like',

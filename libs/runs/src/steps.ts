@@ -20,7 +20,7 @@ export function trainingSteps(
   items: number,
 ): number {
   if (steps !== undefined) return steps;
-  // The product of a fraction, such as .1, may come out above a whole number that it is.
+  // In floating point a product may come out slightly above the whole number that it stands for: that makes no step.
   const count = Math.max(1, Math.ceil((epochs! * items) / batchSize - 1e-9));
   if (count <= MOST_STEPS) return count;
   throw new RunError(

@@ -1,4 +1,7 @@
-/** When a run ends before its last step: the optimizer, which publishes its last version then, and the coordinator decide alike. */
+/**
+ * When a run ends before its last step. The optimizer, which publishes a version with that step, and the coordinator, which
+ * completes the run, both decide by this function.
+ */
 import type { RunView } from './runs.js';
 
 /** A step that is done, and what it measured. */

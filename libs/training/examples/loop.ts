@@ -48,7 +48,7 @@ const run = parseRunConfig({
 
 const { temperature } = run.sampling;
 
-/** Names the reference in what it says; in a service it is an artifact. */
+/** The name of the reference in its log-probs; in a service it is an artifact. */
 const INITIAL = { base: { uri: 'artifact:initial-policy', sha256: '0'.repeat(64) } };
 
 /** Trains, and writes the policy into a missing folder. @returns the mean score of each step's rollouts */

@@ -31,7 +31,7 @@ export interface Session {
   readonly step: number;
   /** Computes the next training step. */
   update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
-  /** From the next step on the run has so many steps: its learning rates follow that. */
+  /** Sets the run's number of steps from the next step on, which the schedule of its learning rate depends on. */
   extend(steps: number): void;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
@@ -47,7 +47,7 @@ export interface Session {
 
 export interface SessionOptions {
   readonly config: RunConfig;
-  /** Number of its training steps. Default: as configured, of a run that does not count epochs. */
+  /** Number of training steps. Default: `steps` of the configuration; required of a run that is configured in epochs. */
   readonly steps?: number | undefined;
   /** Folders of the models that the run starts from, by role. */
   readonly models: StartingModels;

@@ -1,7 +1,7 @@
 /** Conducts one run from its request to its end. */
 
 import type { Projection } from '@rlhf-streams/bus';
-import type { DataFor, StepStream, TopicName } from '@rlhf-streams/events';
+import { archivedTopics, type DataFor, type StepStream } from '@rlhf-streams/events';
 import {
   hasEnded,
   type IssuedStep,
@@ -30,18 +30,11 @@ export interface ConductDependencies extends Omit<PrepareDependencies, 'context'
   readonly progress: Projection<RunProgress>;
 }
 
-/** The topics that hold events of a run. `run.started` records their ends: services read the run's events from there on. */
-const RUN_TOPICS = [
-  'steps',
-  'prompts',
-  'demonstrations',
-  'comparisons',
-  'rollouts',
-  'rewards',
-  'reference-logprobs',
-  'policy-versions',
-  'training-metrics',
-] as const satisfies readonly TopicName[];
+/**
+ * The topics that hold events of a run, besides `runs`. `run.started` records their ends: services read the run's events from
+ * there on.
+ */
+const RUN_TOPICS = archivedTopics.filter((topic) => topic !== 'runs');
 
 /**
  * Issues the steps of a run until it is completed. After a restart or a change of owner it goes on from the log: completed
@@ -151,7 +144,7 @@ async function started(
   if (view.models) return view as RunView & StartedRun;
   const { run, config } = view;
   const { from: before, ...prepared } = await prepare(dependencies, config!, signal);
-  // Nothing of the run is on these topics yet, and what other runs did while it waited for them need not be read.
+  // No topic has an event of the run yet: services begin to read here, behind all that others did while it waited for them.
   const { latest } = await dependencies.context.log.positions(RUN_TOPICS);
   const from = Object.fromEntries(Object.entries(latest).map(([topic, offsets]) => [topic, [...offsets]]));
   const data = {

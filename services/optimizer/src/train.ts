@@ -21,8 +21,6 @@ import {
   loggedBy,
   type RunConfig,
   type RunView,
-  readRuns,
-  replayed,
   reproduces,
   specOf,
   stepsAt,
@@ -34,6 +32,7 @@ import { wholeModel } from '@rlhf-streams/serving';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep } from './join.js';
 import { type Published, readPublished } from './published.js';
+import { lengthsOf, replayedRun, sampledBy } from './replay.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
 import { troubleOf } from './trouble.js';
@@ -56,7 +55,7 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
-  /** How many steps the run is to have, as far as its learning rates are concerned. */
+  /** The number of steps that the compute thread knows, for the schedule of the learning rate. */
   length?: number;
   /** Of a replay, the run that it replays. */
   readonly source: RunView | undefined;
@@ -367,33 +366,6 @@ const store = (
     await write(directory);
     return artifacts.putDirectory(directory);
   });
-
-/**
- * The run that a replay replays, as the log has it; undefined for any other run.
- * @throws OptimizerError REPLAY_INCOMPLETE when the log does not know it.
- */
-async function replayedRun(
-  events: ServiceContext['events'],
-  config: RunConfig,
-  signal: AbortSignal,
-): Promise<RunView | undefined> {
-  const replay = replayed(config);
-  if (replay === undefined) return undefined;
-  const source = (await readRuns(events.readAll(['runs'], { signal }), replay)).get(replay);
-  if (source) return source;
-  throw new OptimizerError('REPLAY_INCOMPLETE', `expected the log to know run ${replay}, which is replayed`);
-}
-
-/** How many steps the run was to have at each of its steps: a replay of a whole run follows what that run had. */
-function lengthsOf({ view, source, config }: Driven): Pick<RunView, 'steps' | 'extents'> {
-  if (!source?.config) return view;
-  const isWhole = config.steps === source.config.steps && config.epochs === source.config.epochs;
-  return isWhole ? source : { steps: config.steps! };
-}
-
-/** An item of a replay whose policies equal those of its run to the bit, so that its rollouts are on-policy. */
-const sampledBy = (run: string, item: Item): Item =>
-  item.rollout ? { ...item, rollout: { ...item.rollout, run } } : item;
 
 const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   type: 'policy.published',

@@ -13,8 +13,8 @@ type Prompt = DataFor<'prompt.issued'>;
 const MOST_FAILURES = 2;
 
 /**
- * Answers every prompt with its samples, under the newest policy of its run or another of its models. A prompt whose version cannot be applied
- * waits, and is delivered again; while another replica has come further, this one leaves the prompts to it.
+ * Answers every prompt with its samples, under the newest policy of its run or another of its models. A prompt whose version
+ * cannot be applied waits, and is delivered again; while another replica has come further, this one leaves the prompts to it.
  */
 export async function answerPrompts(context: ServiceContext, policies: Policies): Promise<void> {
   const { events, logger, onStop, signal: stopping, fail } = context;

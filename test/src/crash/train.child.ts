@@ -1,7 +1,7 @@
 /**
- * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together, then extends some,
- * going on with what its folder holds of them, and writes a line for each event of the log, also for those of earlier
- * lives. SIGTERM stops it.
+ * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together, then
+ * extends some. It goes on with what its folder holds of them, and writes a line for each event of the log, also for those
+ * of earlier lives. SIGTERM stops it.
  */
 
 import type { Received } from '@rlhf-streams/bus';

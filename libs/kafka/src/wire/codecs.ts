@@ -30,7 +30,7 @@ const [gzipInPool, gunzipInPool] = [
   promisify(zlib.gunzip),
 ];
 
-/** In place of that of kafkajs, which does all work in the pool, at level 6. */
+/** Replaces kafkajs's gzip, which compresses everything in the pool of threads, at level 6. */
 const gzip = {
   compress: async ({ buffer }: { readonly buffer: Buffer }): Promise<Buffer> =>
     buffer.length <= SMALL_BYTES ? zlib.gzipSync(buffer, LEVEL) : gzipInPool(buffer, LEVEL),

@@ -43,8 +43,8 @@ export function createGroupCommit(root: RootDatabase, directory: string): GroupC
   }
 
   async function write(): Promise<void> {
-    // Changes that are submitted while this turn of the event loop lasts join the first group: several threads may have
-    // answered in it, and who comes too late waits for two syncs.
+    // Changes submitted within this turn of the event loop join the first group, as several threads may have answered in it:
+    // a change that comes after it waits for two syncs.
     await turn();
     while (queue.length > 0) {
       const group = nextGroup();

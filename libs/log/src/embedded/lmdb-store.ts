@@ -121,7 +121,7 @@ async function openStore(
       }
   }
 
-  // Nothing is cleaned up here: who opens a log may only look, or want its topics to keep more than they did.
+  // Opening a log cleans nothing up: a process may only read it, or be about to let its topics keep more.
   checkEnds();
 
   return {
@@ -167,7 +167,7 @@ async function openStore(
       const { topic, partition } = at;
       const batch: LogRecord[] = [];
       const { latest } = boundsOf(at);
-      // Most looks find nothing, as a reader looks at all its partitions when any has something.
+      // Most reads of a partition find nothing: a reader tries all its partitions when any has a record.
       if (from >= latest) return batch;
       let bytes = 0;
       const range = { start: [topic, partition, from], end: [topic, partition, latest] };

@@ -67,7 +67,7 @@ export async function frozenWeights(dir: string, config: ModelConfig, hash: stri
   const offsets = [...tensors(config).keys()].map(
     (name) => [name, dataStart + stored.get(name)!.begin] as const,
   );
-  // What is stored twice has to be compared first.
+  // A file that stores a tensor under two names is read, which compares the two.
   const isOnce = ![...copies(config).keys()].some((copy) => stored.has(copy));
   const isPlain = offsets.every(([name, offset]) => stored.get(name)!.dtype === 'F32' && offset % 4 === 0);
   if (isOnce && isPlain) return { hash, stored: { file, offsets: Object.fromEntries(offsets) } };

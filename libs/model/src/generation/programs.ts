@@ -24,7 +24,7 @@ export const MIN_ROWS = 2;
 /** Prompts of one prefill: the smaller program serves where it suffices. A row's numbers do not depend on the others. */
 export const PREFILL_ROWS = [MIN_ROWS, 8] as const;
 
-/** Slots that one copy fills. */
+/** Slots that one copy fills: the other samples of a prompt get the keys and values of the first. */
 export const COPIED_ROWS = 8;
 
 export const prefillName = (rows: number, length: number): string => `prefill ${rows} x ${length}`;
@@ -101,7 +101,7 @@ function decode(config: ModelConfig, { slots }: GenerationShape): Program {
   return {
     inputs: { ids: int32(slots), positions: int32(slots), temperature: float32(slots) },
     reads: [...parameters, ...cacheNames(config)],
-    // Between two versions there are as many steps as a completion has tokens, at least.
+    // A version decodes at least as many steps as a completion has tokens: it is worth compiling its weights in.
     constants: parameters,
     run: (state, { ids, positions, temperature }) => {
       const cache = Array.from({ length: config.layers }, (_, layer) => layerOf(state, layer));
@@ -152,7 +152,7 @@ function stored(added: readonly LayerCache[], slots: tf.Tensor, positions: tf.Te
   );
 }
 
-/** The places (slot, head, position) of a cache, [N * H * T, 3] int32; for slots [N] and positions [N or 1, T]. */
+/** Indices (slot, head, position) into a cache, [N * H * T, 3] int32; for slots [N] and positions [N or 1, T]. */
 function places(slots: tf.Tensor, heads: number, positions: tf.Tensor): tf.Tensor2D {
   const [N, T] = [slots.size, positions.shape[1]!];
   const each = [

@@ -47,7 +47,7 @@ const floatBits = new Uint32Array(float.buffer);
 /** The largest vocabulary for which the bits of a probability and a token id fit one float64 exactly. */
 const MAX_VOCAB = 2 ** 21;
 
-/** The least normal and the greatest numbers of float32: nothing nearer to 0, or greater, divides in a program. */
+/** The range of normal float32 numbers. Temperatures outside are clamped to it, because programs divide in float32. */
 const [LEAST, GREATEST] = [2 ** -126, (2 - 2 ** -23) * 2 ** 127];
 
 /** What logits are divided by for the softmax: the temperature as float32, and 1 where it is 0. */
@@ -75,7 +75,7 @@ export function sampleToken(next: NextToken, options: SamplingOptions, u: number
   return { token, logprob: logprobOf(next, token, total, options) };
 }
 
-/** A token that was not drawn, with its log-prob as if it were. @throws as `sampleToken` does. */
+/** A given token with the log-prob that it would have if drawn. @throws as `sampleToken` does. */
 export const givenToken = (next: NextToken, token: number, options: SamplingOptions): SampledToken => ({
   token,
   logprob: logprobOf(next, token, totalOf(next), options),
@@ -88,7 +88,7 @@ function logprobOf(
   options: SamplingOptions,
 ): number {
   const probability = probabilities[token]!;
-  // A subnormal float32 has fewer than 24 bits.
+  // A subnormal float32 has fewer than 24 bits: such a probability is computed again in float64.
   if (probability >= LEAST) return Math.log(probability / total);
   return tokenLogprobs(logits, token, 0, softmaxTemperature(options)).logprob;
 }

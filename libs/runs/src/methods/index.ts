@@ -2,13 +2,14 @@
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
 import { ppo } from './ppo.js';
+import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 import type { JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, dpo, sample };
+export const methods = { sft, reward, ppo, reinforce, dpo, sample };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

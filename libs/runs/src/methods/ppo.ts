@@ -1,41 +1,32 @@
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { evaluateEvery, everyRun, training } from './every-run.js';
+import { everyRun, training } from './every-run.js';
 import {
-  frozenReference,
-  initialPolicy,
   initialValue,
   policy,
   policyAsReference,
-  rewardingScorers,
   scorer,
   trainedPolicy,
   trainedValue,
   value,
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
-import { promptsOf, sampled, sampledStream } from './sampling.js';
+import {
+  onRewardedSamples,
+  rewarded,
+  rewardedMetrics,
+  rewardedProgress,
+  rewardSettings,
+} from './rewarded.js';
 import { defineMethod } from './spec.js';
 
 const config = z
   .strictObject({
     ...everyRun,
     ...training,
-    ...sampled,
-    evaluateEvery: evaluateEvery.describe(
-      'steps between evaluations: held-out prompts, sampled from the version that the step starts from; without it, there are none',
-    ),
-    maxTestItems: z
-      .int()
-      .min(1)
-      .max(65_536)
-      .default(256)
-      .describe('held-out prompts of an evaluation, at most'),
+    ...rewarded,
     method: z.literal('ppo').describe('proximal policy optimisation'),
-    model: initialPolicy,
-    reference: frozenReference,
     value: initialValue,
-    scorers: rewardingScorers,
     maxStaleness: z
       .int()
       .min(0)
@@ -52,18 +43,7 @@ const config = z
           .describe("passes over a step's rollouts")
           .register(named, { as: ['ppo_epochs'] }),
         numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
-        klCoef: z
-          .number()
-          .min(0)
-          .default(0.05)
-          .describe('reward taken away per nat of KL from the reference (Ouyang et al. 2022, equation 2)')
-          .register(named, { as: ['init_kl_coef', 'kl_penalty', 'beta'] }),
-        klEstimator: z
-          .enum(['k1', 'k3'])
-          .default('k1')
-          .describe(
-            "estimator of a token's KL from its log-probs: both are unbiased, k3 is never negative (Schulman 2020)",
-          ),
+        ...rewardSettings,
         adaptiveKl: z
           .strictObject({
             target: z.number().positive().default(6).describe('nats per response'),
@@ -104,11 +84,6 @@ const config = z
           .boolean()
           .default(false)
           .describe("divide a step's rewards by their standard deviation"),
-        missingEosPenalty: z
-          .number()
-          .min(0)
-          .default(0)
-          .describe('taken from the score of a response that is cut at its greatest length'),
         importanceSampling: z
           .strictObject({
             mode: z
@@ -148,8 +123,6 @@ const config = z
     ],
   });
 
-const joins = ['rollouts', 'rewards', 'reference-logprobs'] as const;
-
 export const ppo = defineMethod({
   config,
   hyperparameters: 'ppo',
@@ -157,65 +130,18 @@ export const ppo = defineMethod({
   trains: [trainedPolicy, trainedValue],
   sequencesPerItem: 1,
   publishes: 'policy',
-  progress: {
-    step: [
-      ['score', 'objective/scores'],
-      ['gold', 'scores/gold'],
-      ['KL', 'objective/kl'],
-    ],
-    heldOut: [
-      ['held-out score', 'eval/objective/scores'],
-      ['held-out KL', 'eval/objective/kl'],
-    ],
-  },
+  progress: rewardedProgress,
   metrics: [
-    'objective/kl',
-    'objective/entropy',
-    'objective/non_score_reward',
-    'objective/rlhf_reward',
-    'objective/scores',
+    ...rewardedMetrics,
     'objective/kl_coef',
     'policy/approxkl_avg',
     'policy/clipfrac_avg',
-    'policy/entropy_avg',
-    'loss/policy_avg',
     'loss/value_avg',
     'val/clipfrac_avg',
     'val/ratio',
     'val/ratio_var',
-    'val/num_eos_tokens',
     'val/var_explained',
-    'rollout/length',
-    'rollout/staleness',
-    'rollout/staleness_max',
-    'scores/*',
     'sampling/importance_sampling_ratio/*',
-    'grad_norm',
-    'lr',
-    'episode',
-    'eval/objective/scores',
-    'eval/objective/kl',
-    'eval/rollout/length',
   ],
-  plan: (run) => ({
-    data: promptsOf(run),
-    streams: [
-      sampledStream(run, { joins }),
-      ...(run.evaluateEvery === undefined
-        ? []
-        : [
-            {
-              name: 'evaluation' as const,
-              split: 'test' as const,
-              draws: { first: run.maxTestItems },
-              samples: 1,
-              joins,
-              schedule: { every: run.evaluateEvery },
-            },
-          ]),
-    ],
-    ahead: run.maxStaleness,
-    onPolicy: true,
-    publishEvery: 1,
-  }),
+  plan: (run) => onRewardedSamples(run, { ahead: run.maxStaleness }),
 });

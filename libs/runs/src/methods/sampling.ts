@@ -65,7 +65,7 @@ export const sampled = {
     .describe('milliseconds that the generation of a rollout may take'),
 };
 
-type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
+export type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
 
 export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: SampledConfig): PromptsSpec => ({
   kind: 'prompts',

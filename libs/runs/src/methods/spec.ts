@@ -41,18 +41,18 @@ export interface Plan {
   readonly publishEvery: number;
 }
 
-/** Items of a step that are drawn, joined and used alike. They are of the run's data. */
+/** A part of a step: items of the run's data that are drawn, joined and used in the same way. */
 export interface StreamSpec {
   readonly name: StreamName;
   /** The part of the data that steps draw from. */
   readonly split: 'train' | 'test';
-  /** `batch`: so many a step, in the order of epochs. `first`: the first of the split, so many at most, always the same. */
+  /** `batch`: that many items a step, in the order of epochs. `first`: every time the first items of the split, that many at most. */
   readonly draws: { readonly batch: number } | { readonly first: number };
   /** Rollouts of each prompt. */
   readonly samples?: number;
   /** What the optimizer joins by item, the item's own event first. */
   readonly joins: readonly JoinedTopic[];
-  /** The steps that have such items: by default each, or else the last, and every so many where that is given. */
+  /** Which steps have such items. Default: every step. With a schedule, the last step, and every `every`-th where that is given. */
   readonly schedule?: { readonly every?: number | undefined };
 }
 
@@ -68,7 +68,7 @@ export interface DatasetSpec {
   readonly source: DataOrigin;
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
-  /** Held-out items, at most. */
+  /** The most items that are held out. */
   readonly maxTestItems: number;
 }
 

@@ -39,7 +39,7 @@ export function cpuEngine(): Engine {
         const zeros = (specs: Specs) =>
           Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, allocate(spec)]));
         const read = Object.fromEntries(program.reads.map((name) => [name, state[name]!]));
-        // What it does, it does to zeros as well.
+        // A run on zeros tells which effects the program has: they do not depend on values.
         const effects = evaluate(program, state, frozenNames, zeros(read), zeros(program.inputs));
         return {
           reads: program.reads,

@@ -65,7 +65,7 @@ interface MachineOptions {
   /** Whether sessions can use frozen tensors where they lie in a file. */
   readonly maps: boolean;
   readonly sessions: Sessions;
-  /** Of the workspace, in its engine. */
+  /** Number of the workspace among those of its engine. */
   readonly id: number;
 }
 
@@ -192,7 +192,7 @@ function bakeable(names: readonly string[], state: Specs): readonly string[] {
 
 const bytesOf = ({ shape }: TensorSpec): number => 4 * sizeOf(shape);
 
-/** A file of tensors as sessions use it. ONNX Runtime follows no link out of the folder it is told. */
+/** A file of tensors as sessions map it: by its real path, because ONNX Runtime follows no link out of the file's folder. */
 function mapFile(stored: StoredTensors) {
   const path = realpathSync(stored.file);
   const { dir: folder, base: file } = parse(path);
@@ -207,7 +207,7 @@ function mapFile(stored: StoredTensors) {
       if (offset + bytes > size) throw endsBefore(stored, name);
       return { file, offset, bytes };
     },
-    /** Read only where somebody asks for the numbers. */
+    /** Sessions map the file, so its numbers are read into memory only when somebody asks for them. */
     span(name: string, spec: TensorSpec): Span {
       let view: TypedBuffer | undefined;
       return {

@@ -29,7 +29,7 @@ export type AdamWSpans = { readonly [Name in 'p' | 'g' | 'm' | 'v']: Span<Float3
 export interface Loops {
   /** to += from */
   add(to: Span, from: Span): void;
-  /** to = 0 + from */
+  /** to = 0 + from: what `add` gives where `to` is 0, which turns -0 into 0. */
   addToZero(to: Span, from: Span): void;
   /**
    * The sum of squares from `begin` to `end` in float64: eight sums, number i in sum i mod 8, added as

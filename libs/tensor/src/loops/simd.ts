@@ -32,7 +32,7 @@ const addToZero = named({ to: 'i32', from: 'i32', end: 'i32' }, { zero: 'v128' }
   ]),
 );
 
-// Four sums of two: one would wait for itself.
+// Four accumulators of two sums each: with a single one, each addition would wait for the one before it.
 const squares = named(
   { at: 'i32', end: 'i32' },
   { x: 'v128', s01: 'v128', s23: 'v128', s45: 'v128', s67: 'v128' },

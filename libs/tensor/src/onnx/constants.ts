@@ -3,7 +3,7 @@ import protobuf from 'protobufjs';
 import type { TensorSpec, TypedBuffer } from '../engine.js';
 import { dataType, ModelProto, TensorProto } from './schema.js';
 
-/** A protobuf message ends at 2 GiB. */
+/** A protobuf message can have 2 GiB at most. */
 export const MOST_CONSTANT_BYTES = 2 ** 31 - 2 ** 26;
 
 export interface Constant {
@@ -22,8 +22,8 @@ export function withoutInputs(model: Uint8Array, names: ReadonlySet<string>): Ui
 }
 
 /**
- * A model with constants for the inputs that were taken from it. Of a message that stands twice in a file, protobuf
- * reads the two parts as one: the constants are a second part of the graph, and written with one copy of their values.
+ * A model with constants for the inputs that were taken from it. Protobuf merges
+ * a message field that occurs twice: the constants are appended as a second graph, so that their values are copied once.
  */
 export function withConstants(model: Uint8Array, constants: Readonly<Record<string, Constant>>): Uint8Array {
   const tensors = Object.entries(constants).map(([name, { spec, values }]) => {
@@ -54,7 +54,7 @@ const EXTERNAL = 1;
 /** Numbers of fields that are messages or bytes: of ModelProto, GraphProto, TensorProto. */
 const [GRAPH, INITIALIZER, RAW_DATA] = [7, 5, 9];
 
-/** A field of these bytes: its tag, its length and they. */
+/** A length-delimited field: its tag, its length, and its bytes. */
 function field(id: number, parts: readonly Uint8Array[]): Uint8Array[] {
   const LENGTH_DELIMITED = 2;
   const length = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);

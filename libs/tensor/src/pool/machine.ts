@@ -17,13 +17,13 @@ export interface MachineOptions {
   readonly frozen: Frozen | undefined;
   readonly store: FrozenStore;
   readonly workers: Workers;
-  /** Of the workspace, in its pool. */
+  /** Number of the workspace among those of its pool. */
   readonly id: number;
-  /** Bytes of one WebAssembly memory. */
+  /** The most bytes that the WebAssembly memory may have. */
   readonly most: number;
 }
 
-/** Fewer blocks of a plan than this are done sooner than threads are told of them. */
+/** Fewer blocks than this are computed here: handing them to threads would take longer. */
 const FEW_BLOCKS = 4;
 
 export function createMachine({ state, frozen, store, workers, id, most }: MachineOptions): Machine {
@@ -154,7 +154,7 @@ interface Regions {
   release(region: Region): void;
 }
 
-/** Room for the results of calls until they are committed: one more than there are workers, so that these go on. */
+/** Shared memory for the results of calls until they are committed: one region more than workers, so that no worker waits for a commit. */
 function createRegions(count: number, memory: SharedMemory): Regions {
   const free: (Region | undefined)[] = Array.from({ length: count });
   const waiting: ((region: Region | undefined) => void)[] = [];

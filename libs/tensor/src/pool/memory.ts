@@ -4,10 +4,10 @@ import { type Loops, plainLoops, type Span } from '../loops/loops.js';
 import { simdLoops } from '../loops/simd.js';
 import { PAGE_BYTES } from '../loops/webassembly.js';
 
-/** A WebAssembly memory ends at 4 GiB; with a page less no address is as large as that. */
+/** A WebAssembly memory has 4 GiB at most. With a page less, the end of the memory is an i32 address too. */
 export const MOST_BYTES = 65_535 * PAGE_BYTES;
 
-/** Of a line of the cache. */
+/** Bytes of a cache line. */
 const ALIGNMENT = 64;
 
 /** Shared memory for the results of a call. */
@@ -23,7 +23,7 @@ export interface Region {
 export interface ThreadMemory {
   readonly spans: Readonly<Record<string, Span>>;
   readonly memory?: WebAssembly.Memory;
-  /** Pages of the memory at most. */
+  /** The most pages that the memory may grow to. */
   readonly maximum: number;
 }
 

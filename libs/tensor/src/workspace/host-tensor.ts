@@ -7,17 +7,17 @@ export interface HostTensor {
   readonly spec: TensorSpec;
   /** Changes with each change of its numbers. */
   readonly version: number;
-  /** It is 0, whatever its memory holds. */
+  /** Whether it counts as 0, whatever its memory holds: that is filled when it is next used. */
   readonly isZero: boolean;
   /** The numbers as they are. */
   read(): Span;
   /** The numbers, some of which are about to be changed. */
   write(): Span;
-  /** Memory for numbers that are about to be all written; until then the caller knows what it held. */
+  /** Its memory as it is, for a caller who writes every number and who has asked `isZero` if it reads any before. */
   overwrite(): Span;
   /** New numbers, in a buffer that nobody changes afterwards. */
   replace(buffer: TypedBuffer): void;
-  /** Makes it 0 at its next use. */
+  /** Makes it 0, which takes no time until its next use. */
   setZero(): void;
 }
 

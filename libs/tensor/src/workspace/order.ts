@@ -45,7 +45,7 @@ export function callOrder(): CallOrder {
         await mayCommit;
         return (await computed)();
       })();
-      // Whoever made the call hears of its failure; those behind it only wait for its end.
+      // The caller gets the failure of a call; the calls behind it only wait for its end.
       const ended = committed.then(
         () => {},
         () => {},

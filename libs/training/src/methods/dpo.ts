@@ -106,7 +106,10 @@ const pairInputs = (shape: BatchShape) => ({
   pairs: float32(pairCount(shape.rows)),
 });
 
-/** `places` [rows, length - 1]: where each row's predictions stand among those of the micro-batch, `tokens` for none. */
+/**
+ * Besides `sequenceBatch`, `places` [rows, length - 1] has the index of each row's predictions among those of the micro-batch,
+ * and `tokens` for padding; `pairs` [pairs] is 1 for pairs and 0 for filler.
+ */
 function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
   const sequences = pairs.flatMap(rowsOf);
   const refLogprobs = pairs.flatMap(({ item, places }) =>
@@ -130,7 +133,7 @@ function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
   };
 }
 
-/** Log-probs [N] of all predictions, summed row by row. */
+/** Log-probs [N] of all predictions as sums over each row, [rows]. */
 function responses(logprobs: tf.Tensor, { refLogprobs, places }: Tensors) {
   const tokens = logprobs.shape[0]!;
   const byRow = (x: tf.Tensor) => tf.gather(tf.concat([x, tf.zeros([1])]), places as tf.Tensor2D);

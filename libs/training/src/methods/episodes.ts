@@ -3,31 +3,41 @@
  * corrects for policies older than the one that is trained. An array has a number for each token of a completion.
  */
 import {
-  explainedVariance,
   gae,
   type RlhfReward,
   rlhfReward,
   truncatedImportanceWeights,
   whiten,
 } from '@rlhf-streams/alignment';
-import type { ConfigOf, Joined } from '@rlhf-streams/runs';
+import { type ConfigOf, type Item, type Joined, joined } from '@rlhf-streams/runs';
+import { TrainingError } from '../errors.js';
 import { limitsOf, type Metrics, type Step } from './method.js';
-import { bySequence, microBatchesOf, type Sequence, sequenceBatch, shapeOf } from './rows.js';
-
-type Config = ConfigOf<'ppo'>['ppo'];
+import { type Sequence, sequenceBatches } from './rows.js';
 
 /** A rollout, its score, and its log-probs under the reference. */
 export type Rollout = Joined<'rollout' | 'reward' | 'reference'>;
+
+/** @throws TrainingError TRAINING_EMPTY_STEP if a step has none */
+export function rolloutsOf({ step }: { readonly step: number }, items: readonly Item[]): Rollout[] {
+  if (items.length === 0)
+    throw new TrainingError(
+      'TRAINING_EMPTY_STEP',
+      `expected rollouts in step ${step}, got none: every one failed, see the rollouts and dead-letters topics`,
+    );
+  return joined(items, 'rollout', 'reward', 'reference');
+}
 
 export const sequenceOf = ({ rollout: { promptTokens, tokens } }: Joined<'rollout'>): Sequence => ({
   promptTokens,
   tokens,
 });
 
+type RewardConfig = Pick<ConfigOf<'ppo'>['ppo'], 'klEstimator' | 'missingEosPenalty'>;
+
 /** The reward of each rollout: its score at the last token, less klCoef times the KL from the reference at every token. */
 export const rewardsOf = (
   rollouts: readonly Rollout[],
-  { klEstimator, missingEosPenalty }: Config,
+  { klEstimator, missingEosPenalty }: RewardConfig,
   klCoef: number,
 ): RlhfReward[] =>
   rollouts.map(({ rollout, reward, reference }) =>
@@ -46,7 +56,7 @@ export const rewardsOf = (
 export function advantagesOf(
   rewards: readonly RlhfReward[],
   values: readonly Float32Array[],
-  { gamma, lam, whitenRewards }: Config,
+  { gamma, lam, whitenRewards }: ConfigOf<'ppo'>['ppo'],
 ): { advantages: Float64Array[]; returns: Float64Array[] } {
   const perToken = rewards.map(({ rewards }) => rewards);
   const shaped = whitenRewards ? whiten(perToken, { shiftMean: false }) : perToken;
@@ -102,12 +112,7 @@ export async function importanceCorrection(
 }
 
 /** What a step's rollouts are like before any update, by TRL's names: means over rollouts. */
-export function rolloutMetrics(
-  rollouts: readonly Rollout[],
-  rewards: readonly RlhfReward[],
-  values: readonly Float32Array[],
-  returns: readonly Float64Array[],
-): Metrics {
+export function rolloutMetrics(rollouts: readonly Rollout[], rewards: readonly RlhfReward[]): Metrics {
   const mean = (of: (index: number) => number) =>
     rollouts.reduce((sum, _, i) => sum + of(i), 0) / rollouts.length;
   return {
@@ -117,7 +122,6 @@ export function rolloutMetrics(
     'objective/rlhf_reward': mean((i) => rewards[i]!.rlhfReward),
     'objective/scores': mean((i) => rewards[i]!.score),
     'val/num_eos_tokens': rollouts.filter(({ rollout }) => rollout.finishReason === 'stop').length,
-    'val/var_explained': explainedVariance(values, returns),
     'rollout/length': mean((i) => rollouts[i]!.rollout.tokens.length),
     'rollout/staleness': mean((i) => stalenessOf(rollouts[i]!)),
     'rollout/staleness_max': Math.max(...rollouts.map(stalenessOf)),
@@ -126,8 +130,9 @@ export function rolloutMetrics(
 }
 
 /** What rollouts of held-out prompts say of the policy that sampled them: means over rollouts. */
-export function heldOutMetrics(rollouts: readonly Rollout[], config: Config): Metrics {
-  if (rollouts.length === 0) return {};
+export function heldOutMetrics(items: readonly Item[], config: RewardConfig): Metrics {
+  if (items.length === 0) return {};
+  const rollouts = joined(items, 'rollout', 'reward', 'reference');
   const rewards = rewardsOf(rollouts, config, 0);
   const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
   return {
@@ -158,17 +163,6 @@ export async function inferPerToken(
   program: string,
   sequences: readonly Sequence[],
 ): Promise<Float32Array[]> {
-  const limits = limitsOf(step, 'policy');
-  const groups = microBatchesOf([...sequences.keys()], limits.microBatchSize, (i) => [sequences[i]!]).map(
-    (indices) => ({ indices, members: indices.map((i) => sequences[i]!) }),
-  );
-  const batches = groups.map(({ members }) => sequenceBatch(members, shapeOf(members, limits)));
-  const outputs = await step.trainer.infer(program, batches);
-  const numbers: Float32Array[] = [];
-  groups.forEach(({ indices, members }, k) => {
-    bySequence(outputs[k]!.perToken!, members).forEach((perToken, row) => {
-      numbers[indices[row]!] = perToken;
-    });
-  });
-  return numbers;
+  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'));
+  return byToken(await step.trainer.infer(program, batches), 'perToken');
 }

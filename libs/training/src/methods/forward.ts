@@ -1,6 +1,7 @@
 /** The models' outputs that losses take, at the places of a micro-batch laid out as in `rows.ts`. */
 import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import { architectureOf, type ModelConfig, type Parameters } from '@rlhf-streams/model';
+import type { RunConfig } from '@rlhf-streams/runs';
 import type { Tensors } from '@rlhf-streams/tensor';
 import type * as tf from '@tensorflow/tfjs';
 
@@ -17,6 +18,11 @@ export const nextTokenLogprobs = (
   batch: Tensors,
   temperature = 1,
 ): tf.Tensor => selectiveLogSoftmax(nextTokenLogits(config, p, batch), batch.next!, temperature);
+
+type Sampling = Extract<RunConfig, { sampling: unknown }>['sampling'];
+
+/** What sampling divides logits by, and so must log-probs of its policy: the temperature. Greedy sampling divides by nothing. */
+export const divisorOf = ({ temperature }: Sampling): number => temperature || 1;
 
 /** The scalar head's numbers [N] at the places `at` [N] of ids [B, T]: values of states, or a reward at the last token. */
 export function scalarsAt(config: ModelConfig, p: Parameters, { ids, at }: Tensors): tf.Tensor1D {

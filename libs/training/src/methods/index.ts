@@ -3,12 +3,13 @@ import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
+import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 
 /** The compiler requires an update for every spec, over the configuration of that spec. */
-const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, dpo, sample };
+const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, reinforce, dpo, sample };
 
 /** The method that a configuration names. */
 export const methodOf = (name: MethodName): Method => methods[name] as unknown as Method;

@@ -2,6 +2,7 @@
 import {
   adaptKlCoef,
   entropyFromLogits,
+  explainedVariance,
   maskedMean,
   ppoPolicyLoss,
   ppoValueLoss,
@@ -9,9 +10,8 @@ import {
   tokenVariance,
 } from '@rlhf-streams/alignment';
 import { epochOrder } from '@rlhf-streams/data';
-import { type ConfigOf, joined } from '@rlhf-streams/runs';
+import type { ConfigOf } from '@rlhf-streams/runs';
 import * as tf from '@tensorflow/tfjs';
-import { TrainingError } from '../errors.js';
 import type { Models } from '../trainer/layout.js';
 import type { InferenceProgram, LossProgram } from '../trainer/program.js';
 import {
@@ -23,12 +23,13 @@ import {
   type Rollout,
   rewardsOf,
   rolloutMetrics,
+  rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
+import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
-import { bySequence, microBatchesOf, sequenceBatch, sequenceInputs, shapeOf, tokenCount } from './rows.js';
+import { sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
 
 export const ppo: Method<'ppo'> = {
   start: ({ ppo: { klCoef } }) => ({ klCoef }),
@@ -46,8 +47,7 @@ export const ppo: Method<'ppo'> = {
     const { numPpoEpochs, numMiniBatches, adaptiveKl } = config.ppo;
     const klCoef = carry.klCoef!;
 
-    const rollouts = joined(items, 'rollout', 'reward', 'reference');
-    if (rollouts.length === 0) throw noRollouts(step.step);
+    const rollouts = rolloutsOf(step, items);
     const rewards = rewardsOf(rollouts, config.ppo, klCoef);
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
@@ -75,7 +75,7 @@ export const ppo: Method<'ppo'> = {
       }
     }
 
-    const measured = rolloutMetrics(rollouts, rewards, values, returns);
+    const measured = rolloutMetrics(rollouts, rewards);
     const kl = measured['objective/kl']!;
     const nextKlCoef = adaptiveKl
       ? adaptKlCoef(klCoef, { kl, episodes: episodes.length, ...adaptiveKl })
@@ -85,6 +85,7 @@ export const ppo: Method<'ppo'> = {
     return {
       metrics: {
         ...measured,
+        'val/var_explained': explainedVariance(values, returns),
         'objective/kl_coef': klCoef,
         ...corrected,
         ...updateMetrics(updates.map(({ stats }) => stats)),
@@ -105,8 +106,7 @@ export const ppo: Method<'ppo'> = {
     };
   },
 
-  evaluate: async ({ config }, items) =>
-    heldOutMetrics(joined(items, 'rollout', 'reward', 'reference'), config.ppo),
+  evaluate: async ({ config }, items) => heldOutMetrics(items, config.ppo),
 };
 
 /** What an update needs of a rollout: a number for each token of its completion. */
@@ -126,30 +126,20 @@ interface Update {
 /** One update by a mini-batch: its gradient is computed in micro-batches. */
 async function updateBy(step: Step<'ppo'>, miniBatch: readonly Episode[], lr: number): Promise<Update> {
   const weighted = miniBatch[0]!.weights !== undefined;
-  const limits = limitsOf(step, 'policy');
-  const groups = microBatchesOf(miniBatch, limits.microBatchSize, ({ rollout }) => [sequenceOf(rollout)]);
-  const batches = groups.map((group) => {
-    const sequences = group.map(({ rollout }) => sequenceOf(rollout));
-    return sequenceBatch(sequences, shapeOf(sequences, limits), {
-      oldLogprobs: group.map(({ oldLogprobs }) => oldLogprobs),
-      oldValues: group.map(({ oldValues }) => oldValues),
-      advantages: group.map(({ advantages }) => advantages),
-      returns: group.map(({ returns }) => returns),
-      ...(weighted && { weights: group.map(({ weights }) => weights!) }),
-    });
+  const sequences = miniBatch.map(({ rollout }) => sequenceOf(rollout));
+  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'), {
+    oldLogprobs: miniBatch.map(({ oldLogprobs }) => oldLogprobs),
+    oldValues: miniBatch.map(({ oldValues }) => oldValues),
+    advantages: miniBatch.map(({ advantages }) => advantages),
+    returns: miniBatch.map(({ returns }) => returns),
+    ...(weighted && { weights: miniBatch.map(({ weights }) => weights!) }),
   });
   const { stats, outputs } = await step.trainer.update(weighted ? WEIGHTED : PPO, batches, {
-    normaliser: tokenCount(miniBatch.map(({ rollout }) => sequenceOf(rollout))),
+    normaliser: tokenCount(sequences),
     learningRate: lr,
   });
-  const entropies = groups.flatMap((group, i) => {
-    const perToken = bySequence(
-      outputs[i]!.entropy!,
-      group.map(({ rollout }) => sequenceOf(rollout)),
-    );
-    return group.map((episode, row) => [episode, perToken[row]!] as const);
-  });
-  return { stats, entropies: new Map(entropies) };
+  const entropies = byToken(outputs, 'entropy');
+  return { stats, entropies: new Map(miniBatch.map((episode, i) => [episode, entropies[i]!])) };
 }
 
 const PPO = 'ppo';
@@ -224,9 +214,6 @@ const logprobProgram = ({ sampling }: Config, models: Models): InferenceProgram 
 
 type Config = ConfigOf<'ppo'>;
 
-/** Sampling divides logits by the temperature, and so must log-probs of its policy; greedy sampling divides by nothing. */
-const divisorOf = ({ temperature }: Config['sampling']): number => temperature || 1;
-
 /** Means over the updates of a step, by TRL's names. */
 function updateMetrics(updates: readonly Readonly<Record<string, number>>[]): Metrics {
   const mean = (name: string) => updates.reduce((sum, update) => sum + update[name]!, 0) / updates.length;
@@ -251,9 +238,3 @@ function split<T>(items: readonly T[], parts: number): T[][] {
     items.slice(i * size, (i + 1) * size),
   );
 }
-
-const noRollouts = (step: number) =>
-  new TrainingError(
-    'TRAINING_EMPTY_STEP',
-    `expected rollouts in step ${step}, got none: every one failed, see the rollouts and dead-letters topics`,
-  );

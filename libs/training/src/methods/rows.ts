@@ -1,5 +1,5 @@
 /** Lays sequences out as micro-batches: which are computed together, in which shapes, and where their tokens stand. */
-import { float32, int32, type Specs } from '@rlhf-streams/tensor';
+import { type Buffers, float32, int32, type Specs } from '@rlhf-streams/tensor';
 import type { BatchShape, MicroBatch } from '../trainer/program.js';
 
 /** A prompt and what follows it. */
@@ -163,7 +163,40 @@ function concatenated(rows: readonly ArrayLike<number>[], size: number): Float32
   return all;
 }
 
-/** The numbers of each sequence's predictions, taken from an array that is laid out like the mask. */
+/** Sequences cut into micro-batches. */
+interface SequenceBatches {
+  readonly batches: readonly MicroBatch[];
+  /** What a program gave for the predictions of each sequence, in the order of the sequences. */
+  readonly byToken: (outputs: readonly Buffers[], name: string) => Float32Array[];
+}
+
+/** Cuts sequences, and further numbers for each one's predictions, into micro-batches: see `sequenceBatch`. */
+export function sequenceBatches(
+  sequences: readonly Sequence[],
+  limits: Limits,
+  more: Readonly<Record<string, readonly ArrayLike<number>[]>> = {},
+): SequenceBatches {
+  const groups = microBatchesOf([...sequences.keys()], limits.microBatchSize, (i) => [sequences[i]!]);
+  const membersOf = (group: readonly number[]) => group.map((i) => sequences[i]!);
+  return {
+    batches: groups.map((group) => {
+      const numbers = Object.entries(more).map(([name, rows]) => [name, group.map((i) => rows[i]!)] as const);
+      const members = membersOf(group);
+      return sequenceBatch(members, shapeOf(members, limits), Object.fromEntries(numbers));
+    }),
+    byToken(outputs, name) {
+      const rows: Float32Array[] = [];
+      groups.forEach((group, k) => {
+        bySequence(outputs[k]![name]!, membersOf(group)).forEach((row, place) => {
+          rows[group[place]!] = row;
+        });
+      });
+      return rows;
+    },
+  };
+}
+
+/** The numbers of each sequence's predictions, taken from an array that is laid out like the mask. @internal */
 export function bySequence(values: ArrayLike<number>, sequences: readonly Sequence[]): Float32Array[] {
   let place = 0;
   return sequences.map((sequence) => {

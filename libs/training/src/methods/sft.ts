@@ -4,17 +4,8 @@ import * as tf from '@tensorflow/tfjs';
 import type { LossProgram } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { inItemOrder, limitsOf, type Method, type Metrics, type Step, type StepResult } from './method.js';
-import {
-  bySequence,
-  lengthOf,
-  microBatchesOf,
-  type Sequence,
-  sequenceBatch,
-  sequenceInputs,
-  shapeOf,
-  tokenCount,
-} from './rows.js';
+import { limitsOf, type Method, type Metrics, type Step, type StepResult } from './method.js';
+import { lengthOf, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
 
 /** Supervised fine-tuning: imitate the demonstrations. */
 export const sft: Method<'sft'> = {
@@ -34,7 +25,7 @@ export const sft: Method<'sft'> = {
   },
 
   async update(step, items): Promise<StepResult> {
-    const { groups, batches, scored, read } = batchesOf(step, items);
+    const { batches, byToken, scored, read } = batchesOf(step, items);
     const numTokens = (step.carry.numTokens ?? 0) + read;
     if (scored === 0) return { metrics: { num_tokens: numTokens }, carry: { numTokens } };
     const lr = learningRate(step.config, step.step);
@@ -45,13 +36,7 @@ export const sft: Method<'sft'> = {
     return {
       metrics: { loss: stats.loss!, grad_norm: stats.gradNorm!, lr, num_tokens: numTokens },
       carry: { numTokens },
-      results: inItemOrder(
-        groups.flatMap((group, i) => {
-          const losses = bySequence(outputs[i]!.losses!, group);
-          return group.map(({ item }, row) => ({ item, losses: [...losses[row]!] }));
-        }),
-        items,
-      ),
+      results: byToken(outputs, 'losses').map((losses, i) => ({ item: items[i]!.id, losses: [...losses] })),
     };
   },
 
@@ -65,18 +50,9 @@ export const sft: Method<'sft'> = {
 
 /** The micro-batches of demonstrations; `scored` is the number of predicted tokens, `read` that of all tokens. */
 function batchesOf(step: Step<'sft'>, items: readonly Item[]) {
-  const sequences = joined(items, 'demonstration').map(
-    ({ id, demonstration: { promptTokens, tokens } }): Sequence & { item: string } => ({
-      item: id,
-      promptTokens,
-      tokens,
-    }),
-  );
-  const groups = microBatchesOf(sequences, step.config.microBatchSize, (sequence) => [sequence]);
-  const limits = limitsOf(step, 'policy');
+  const sequences = joined(items, 'demonstration').map(({ demonstration }) => demonstration);
   return {
-    groups,
-    batches: groups.map((group) => sequenceBatch(group, shapeOf(group, limits))),
+    ...sequenceBatches(sequences, limitsOf(step, 'policy')),
     scored: tokenCount(sequences),
     read: sequences.reduce((sum, sequence) => sum + lengthOf(sequence), 0),
   };

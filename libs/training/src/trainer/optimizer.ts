@@ -57,7 +57,7 @@ export const optimizerPrograms = (
 
 /**
  * Updates the tensors of each group by its gradient, which is 0 afterwards.
- * @param options.updates how many there will have been
+ * @param options.updates number of updates, this one included: t in AdamW's bias corrections
  * @param options.learningRates one for each group
  * @returns the norm of the whole gradient before clipping
  * @throws AlignmentError ALIGNMENT_NOT_FINITE when the gradient is: parameters and moments stay as they are

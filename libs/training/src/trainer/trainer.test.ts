@@ -1,3 +1,4 @@
+import { specOf } from '@rlhf-streams/runs';
 import { cpuEngine, type Engine, type Frozen, float32, onnxPool } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -100,13 +101,14 @@ describe('micro-batches', () => {
         },
       };
       const run = await begin(runOf(method, { microBatchSize }), engine);
-      const said = [await run.update(items), method === 'ppo' ? {} : await run.evaluate(items.slice(0, 3))];
+      const said = [await run.update(items), await run.evaluate(items.slice(0, 3))];
       ends.push({ said, rows, bits: await bitsOf(run) });
       await run.trainer.close();
     }
-    const sequences = method === 'reward' || method === 'dpo' ? 2 : 1;
-    const expected = method === 'ppo' ? [8] : [8, 4].map((rows) => rows * sequences);
-    expect([...ends[0]!.rows]).toEqual(expected);
+    const { sequencesPerItem, data } = specOf(runOf(method));
+    // What came with held-out rollouts measures them.
+    const computed = data.kind === 'prompts' ? [8] : [8, 4];
+    expect([...ends[0]!.rows]).toEqual(computed.map((rows) => rows * sequencesPerItem));
     expect(ends[1]).toEqual(ends[0]);
   });
 

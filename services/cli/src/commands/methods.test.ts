@@ -1,4 +1,4 @@
-import { methodDescriptions, parseRunConfig } from '@rlhf-streams/runs';
+import { methodDescriptions, methodNames, parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { describeMethods } from './methods.js';
@@ -43,13 +43,11 @@ describe('methods', () => {
 
   it('that are not there are refused, with those that are and the nearest', () => {
     const refusal = (name: string) => () => describeMethods(name, 80);
-    expect(refusal('poo')).toThrow(
-      'expected one of sft, reward, ppo, dpo, sample, got poo: did you mean ppo?',
-    );
+    expect(refusal('poo')).toThrow(`expected one of ${methodNames.join(', ')}, got poo: did you mean ppo?`);
     expect(refusal('grpo-online')).toThrow(
       expect.objectContaining({
         code: 'CLI_METHOD_UNKNOWN',
-        message: 'expected one of sft, reward, ppo, dpo, sample, got grpo-online',
+        message: `expected one of ${methodNames.join(', ')}, got grpo-online`,
       }),
     );
   });

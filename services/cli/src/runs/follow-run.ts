@@ -78,7 +78,7 @@ export async function followRun(
           observer.buildChanged?.(event.data);
           break;
         case 'run.completed':
-          // It is the end if nothing follows.
+          // The run has ended if the stream ends here; else it was extended.
           observer.completed?.(Date.parse(event.time));
           completed = event.data;
           break;

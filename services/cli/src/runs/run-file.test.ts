@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { methodNames } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readRunFile } from './run-file.js';
 
@@ -117,7 +118,7 @@ describe('a file that is none', () => {
     [
       'an unknown method',
       SFT.replace('method: sft', 'method: grpo'),
-      "method: expected one of sft, reward, ppo, dpo, sample, got 'grpo'",
+      `method: expected one of ${methodNames.join(', ')}, got 'grpo'`,
     ],
     ['an unknown key', `${SFT}learning_rate: 1\n`, 'learningRate belongs in optimizer'],
     [

@@ -1,6 +1,6 @@
 /**
- * Archives runs that have ended, one at a time, and deletes from the topics what is old and archived. It goes on in the
- * background; killed anywhere, the next owner does again what was not said to be done.
+ * Archives runs that have ended, one at a time, and deletes old records of archived runs from the topics, all in the
+ * background. Killed anywhere, the next owner archives every run that has no `run.archived` yet.
  */
 import { join } from 'node:path';
 import { writeArchive } from '@rlhf-streams/archive';
@@ -12,13 +12,13 @@ import { pause } from '@rlhf-streams/waiting';
 import type { z } from 'zod';
 import { trimTopics } from './trim.js';
 
-/** No run can have this name. */
+/** Each run has a writer `coordinator/RUN`; no run can have this name. */
 const WRITER = 'coordinator/.archive';
 /** Milliseconds until a run that could not be archived is tried again. */
 const RETRY_MS = 60_000;
-/** Milliseconds between two looks for what is old. */
+/** Milliseconds between two searches for old records. */
 const TRIM_INTERVAL_MS = 3_600_000;
-/** A member that has lost the partition learns so within this time; one that still has it begins again after it. */
+/** Milliseconds to wait when fenced: a member that has lost the partition learns so meanwhile; any other tries again. */
 const FENCED_PAUSE_MS = 10_000;
 
 type Context = Pick<
@@ -71,7 +71,10 @@ async function archiveUntil(
   writer: TransactionalEvents,
   trim: () => Promise<void>,
 ): Promise<void> {
-  /** When a run that ended so may be archived: never again where it is, though the projection may not know that yet. */
+  /**
+   * By end of a run, the time from which it may be archived: after a failure some time later, and never once it is archived,
+   * which the projection may not show yet.
+   */
   const notBefore = new Map<string, number>();
   // Earlier owners are fenced by now: nobody but this one adds to what is read here.
   const logged = await readRuns(context.events.readAll(['runs'], { signal }));
@@ -109,7 +112,7 @@ async function nextRun(
   }
 }
 
-/** Archives one run. When it may be archived again: never, or after a while if it could not be. */
+/** Archives one run. @returns the time from which it may be tried again: never when it is archived */
 async function archive(
   { log, artifacts, temporary, logger }: Context,
   view: RunView,
@@ -131,7 +134,7 @@ async function archive(
   }
 }
 
-/** A run that never started has only its request, and why it came to nothing. */
+/** A run that never started is not archived: all its events are on topic `runs`, which loses none. */
 const isToArchive = (view: RunView): boolean =>
   hasEnded(view) && !neverStarted(view) && view.end !== undefined && !isArchived(view);
 

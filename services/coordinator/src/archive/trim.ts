@@ -1,12 +1,12 @@
-/** Deletes from the topics of runs what is older than they keep it, as far as no run needs it that is not archived. */
+/** Deletes records that are older than their topic keeps them, up to the first that a run may need which is not archived. */
 import { startOf } from '@rlhf-streams/archive';
 import type { ArchivedTopic } from '@rlhf-streams/events';
 import type { EventLog, Positions } from '@rlhf-streams/log';
 import { isArchived, type RunView } from '@rlhf-streams/runs';
 
-/** Milliseconds for which a run's records stay when its archive is there: who began to read the log may end that. */
+/** Milliseconds for which a run's records stay once it is archived, so that readers who began with the log end with it. */
 const GRACE_MS = 3_600_000;
-/** Records looked at to find the first that is not old. */
+/** Records read at a time, in search of the first that is not old. */
 const BATCH_RECORDS = 100;
 
 export interface TrimOptions {
@@ -19,7 +19,7 @@ export interface TrimOptions {
   readonly signal: AbortSignal;
 }
 
-/** Deletes topic by topic, and returns how many offsets it freed. */
+/** @returns the number of offsets deleted, over all topics */
 export async function trimTopics({ log, runs, retention, now, signal }: TrimOptions): Promise<number> {
   const needed = [...runs].filter((view) => isNeeded(view, now)).map(neededFrom);
   let trimmed = 0;
@@ -56,9 +56,9 @@ export async function trimTopics({ log, runs, retention, now, signal }: TrimOpti
   }
 }
 
-/** Whether events of the run may be read from the log. A run that has not started needs none that are there now. */
+/** Whether events of the run may still be read from the log. A run that has not started begins behind what is there now. */
 const isNeeded = (view: RunView, now: number): boolean =>
   view.models !== undefined && !(isArchived(view) && view.archive!.time + GRACE_MS <= now);
 
-/** A run that goes on needs what the archive of its last end lacks; of one just archived, all may still be read. */
+/** Of a run just archived all events may still be read; an extended run that goes on needs those after its last archive. */
 const neededFrom = (view: RunView): Positions => (isArchived(view) ? view.from : startOf(view));

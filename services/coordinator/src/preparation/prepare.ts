@@ -92,7 +92,7 @@ export async function prepare(
       ...usedBy(roles, items),
       described: describe(roles),
       memory: memoryOf(config, models, lengths.longest, machine()),
-      // The first stream is what steps are made for.
+      // Epochs count the first stream, whose items steps learn from.
       steps: trainingSteps(config, streams[0]!.items),
       streams,
       testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
@@ -101,7 +101,7 @@ export async function prepare(
   });
 }
 
-/** What the steps of a run draw from. A stream that has nothing to draw from is none. */
+/** The streams that the steps of a run draw from; one without any item is left out. */
 const streamsOf = (config: RunConfig, counts: Readonly<Record<RunStream['split'], number>>): RunStream[] => {
   const { data, streams } = specOf(config);
   return streams
@@ -189,7 +189,7 @@ function byRole(config: RunConfig, models: readonly Stored[]): Record<string, St
   return roles;
 }
 
-/** What `run.started` lists: models are told from what is none. */
+/** Models and other artifacts apart, as `run.started` lists them. */
 function usedBy(roles: Readonly<Record<string, Stored>>, items: ArtifactRef) {
   const models: Record<string, ModelRef> = {};
   const artifacts: Record<string, ArtifactRef> = { [artifactRoles.items]: items };

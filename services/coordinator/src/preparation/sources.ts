@@ -49,6 +49,7 @@ const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>
 /**
  * Refuses a run that would wait for itself by way of others. The last run of a circle to be requested sees all of it.
  * @throws CoordinatorError RUN_SOURCE_UNFIT naming the way round.
+ * @internal
  */
 export function refuseCircle(runs: ReadonlyMap<string, RunView>, config: RunConfig): void {
   const seen = new Set<string>();

@@ -49,7 +49,11 @@ export function addCancelExperiment(api: Api, context: ExperimentsContext): void
   });
 }
 
-/** The runs once none goes on. They are cancelled in one go, before one can fail for want of another. */
+/**
+ * Cancels the runs that go on, in one transaction: one after another, a run could fail because the one that it waits for was
+ * cancelled.
+ * @returns all runs of the experiment, when all have ended
+ */
 async function cancelled(
   experiment: string,
   reason: string,

@@ -1,4 +1,4 @@
-/** What is decided by the runs there are, and changes several of them: one gateway does it at a time. */
+/** Lets one gateway at a time decide by the runs that exist, and change several of them. */
 import { codeOf, type Events, type TransactionalEvents } from '@rlhf-streams/bus';
 import type { RunView } from '@rlhf-streams/runs';
 import { retry } from '@rlhf-streams/waiting';
@@ -10,9 +10,8 @@ const WRITER = 'gateway/experiments';
 const FENCED_PAUSE_MS = 20;
 
 /**
- * Does `work` while no other gateway does such work, with the runs as the log has them: what it publishes in one go is
- * published whole or not at all, and by nobody who decided by fewer runs. Where another gateway comes between, it is
- * done again.
+ * Does `work` with the runs as the log has them. What it publishes in one call is one transaction, which fails when another
+ * gateway has begun such work since: then `work` is done again, with the runs that the other one made.
  */
 export type Exclusive = <T>(
   work: (runs: ReadonlyMap<string, RunView>, publish: TransactionalEvents['publish']) => Promise<T>,
@@ -23,7 +22,7 @@ export function createExclusive({
   events,
   newestRuns,
 }: { readonly events: Pick<Events, 'transactional'> } & Pick<RunsContext, 'newestRuns'>): Exclusive {
-  // Requests to this gateway take turns: they would only fence each other.
+  // Requests to this gateway take turns, because they would fence each other.
   const turns = pLimit(1);
   return (work, signal) => {
     const once = async () => {

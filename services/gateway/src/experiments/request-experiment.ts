@@ -1,4 +1,4 @@
-/** How the runs of an experiment are requested: all of them in one transaction, those that are lacking. */
+/** Requests the runs of an experiment that the log lacks, in one transaction. */
 import { isDeepStrictEqual } from 'node:util';
 import { nearest } from '@rlhf-streams/events';
 import {
@@ -30,7 +30,7 @@ export async function requestExperiment(
   { runs, exclusive, timeoutMs }: Pick<ExperimentsContext, 'runs' | 'exclusive' | 'timeoutMs'>,
 ): Promise<boolean> {
   const { experiment, tags } = asked;
-  // A log that takes no writes answers this all the same.
+  // Where nothing is to be requested, this needs no writer: it is answered while the log takes no writes, too.
   if (differences(asked, runs.state).length === 0 && lackingIn(runs.state, asked).length === 0) return false;
   const what = `the log to confirm the runs of experiment ${experiment}`;
   return inTime(what, timeoutMs, async (signal) => {
@@ -82,8 +82,8 @@ const lackingIn = (state: Runs, { runs }: Experiment): Lacking[] =>
   });
 
 /**
- * Whether a run of the set has not been failed yet for want of one that it builds on. Both are to be requested anew
- * together: alone, the one would be requested while the other fails.
+ * Whether a run of the set is about to fail, because one that it builds on has failed. Both are to be requested anew together,
+ * so the request waits until the first has failed too.
  */
 function hasDoomed({ runs }: Experiment, state: Runs): boolean {
   const known = new Map<string, boolean>();
@@ -92,9 +92,9 @@ function hasDoomed({ runs }: Experiment, state: Runs): boolean {
     if (!view?.config || view.artifacts || hasEnded(view)) return false;
     const before = known.get(run);
     if (before !== undefined) return before;
-    // A circle dooms nothing by itself.
+    // Found again on the way, in a circle, the run itself is no reason to fail.
     known.set(run, false);
-    // A run that failed may be replayed.
+    // A replay needs a run that was started, even if it failed.
     const isLost = replayed(view.config) === undefined ? hasFailed : wasNeverStarted;
     const sources = runsBuiltOn(view.config);
     const doomed = sources.some((source) => isLost(state.get(source)) || isDoomed(source));
@@ -109,7 +109,7 @@ const hasFailed = (view: RunView | undefined): boolean =>
 
 const wasNeverStarted = (view: RunView | undefined): boolean => view !== undefined && neverStarted(view);
 
-/** Whether a run is seen to be the experiment's, or to be somebody else's. */
+/** Whether the projection has come so far as to show whose the run is: the experiment's, or somebody else's. */
 function isShown(now: RunView | undefined, config: RunConfig, before: RunView | undefined): boolean {
   if (!now) return false;
   const isAnew = before && neverStarted(before);

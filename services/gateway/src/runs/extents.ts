@@ -13,8 +13,8 @@ export interface Extent {
 
 export interface Extents {
   /**
-   * The extents of an ended run on a topic, between `start` and the end that the topic had when they were first asked
-   * for since the run ended for the `lives`-th time.
+   * The extents of an ended run on a topic, between `start` and the end that the topic has at the first call.
+   * @param lives how many times the run has ended: an extended run is searched for again after each end
    */
   readonly of: (
     run: string,

@@ -129,8 +129,8 @@ async function* loggedEvents(
 
 /**
  * All events of a run that goes on, on core topics and further ones, which are read from the log for this reader alone.
- * `from` should lie where the run begins: what lies before is read in vain. Of a run that went on after its end, topics
- * may have lost what the archive of that end has.
+ * An extended run may have lost events from its topics: those are read from the archive of its last end.
+ * @param from at best where the run begins, as earlier records are read for nothing
  */
 export async function* eventsOfLiveRun(
   { events, artifacts, history }: Pick<RunsContext, 'events' | 'artifacts' | 'history'>,

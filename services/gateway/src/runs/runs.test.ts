@@ -149,7 +149,7 @@ describe('POST /v1/runs', () => {
       'run',
       'steps',
     ]);
-    const method = await gateway.post('/v1/runs', { ...config('r1'), method: 'reinforce' });
+    const method = await gateway.post('/v1/runs', { ...config('r1'), method: 'no-method' });
     expect((await expectProblem(method, 400, 'INVALID_REQUEST')).errors).toMatchObject([{ path: 'method' }]);
     expect(await requests('r1')).toEqual([]);
   });

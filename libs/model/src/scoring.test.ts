@@ -1,0 +1,49 @@
+import { type Buffers, onnxEngine } from '@rlhf-streams/tensor';
+import { expect, it } from 'vitest';
+import { newModelConfig } from './architectures/index.js';
+import { type ModelConfig, withScalarHead } from './model-config.js';
+import { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
+import { initialiseWeights } from './weights.js';
+
+/** Weights as they are before training, with a head that says something. */
+const weightsOf = (config: ModelConfig) => {
+  const values: Buffers = Object.fromEntries(
+    [...initialiseWeights(config, 3)].map(([name, { data }]) => [
+      name,
+      name === 'score.weight' ? data.map((_, i) => Math.sin(i)) : data,
+    ]),
+  );
+  return { hash: JSON.stringify(config), values };
+};
+
+const items = Array.from({ length: 24 }, (_, i) => ({
+  temperature: 1,
+  tokens: Array.from({ length: 2 + ((i * 7) % 60) }, (_, t) => (t * 31 + i * 17) % 300),
+}));
+
+/** Widths of which some are no multiple of what vector instructions take at once. */
+it.each([
+  [128, 4],
+  [48, 3],
+  [20, 2],
+  [10, 1],
+])('a sequence has the same bits however many are scored beside it (width %d)', async (width, heads) => {
+  const shape = { vocabSize: 300, contextLength: 64, layers: 2, width, heads };
+  const config = newModelConfig({ architecture: 'gpt2', ...shape });
+  const scalar = withScalarHead(config);
+  const engine = onnxEngine();
+  const scorers: Scorer<(typeof items)[number], Float32Array | number>[] = [
+    logprobScorer(engine, config, weightsOf(config)),
+    rewardScorer(engine, scalar, weightsOf(scalar)),
+  ];
+  for (const scorer of scorers) {
+    const together = await scorer.score(items);
+    for (const few of [1, 2, 3, 5]) {
+      for (let from = 0; from < items.length; from += few)
+        expect(await scorer.score(items.slice(from, from + few)), `${few} from ${from}`).toEqual(
+          together.slice(from, from + few),
+        );
+    }
+    await scorer.dispose();
+  }
+});

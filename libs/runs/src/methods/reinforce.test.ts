@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { parseRunConfig, runConfigMistakes } from '../run-config.js';
+import { specOf } from './index.js';
+
+const run = {
+  run: 'r',
+  method: 'reinforce',
+  steps: 5,
+  model: 'm',
+  prompts: 'd',
+  scorers: ['run:reward'],
+};
+const leaveOneOut = { ...run, reinforce: { baseline: 'leave_one_out' } };
+
+const mistakesOf = (json: object) =>
+  runConfigMistakes(json).map(({ path, message }) => `${path.join('.')}: ${message}`);
+
+describe('a run of REINFORCE', () => {
+  it('has the defaults of PPO where it has its settings', () => {
+    const { reinforce, optimizer, sampling } = parseRunConfig(run) as Extract<
+      ReturnType<typeof parseRunConfig>,
+      { method: 'reinforce' }
+    >;
+    expect(reinforce).toEqual({
+      baseline: 'batch_mean',
+      klCoef: 0.05,
+      klEstimator: 'k1',
+      missingEosPenalty: 0,
+    });
+    expect(optimizer.learningRate).toBe(3e-6);
+    expect(sampling).toEqual({ temperature: 0.7, topK: 0, topP: 1, maxNewTokens: 53 });
+  });
+
+  it.each([
+    ['leave-one-out with one sample of each prompt', { ...leaveOneOut, samplesPerPrompt: 1 }, 'got 1'],
+    ['leave-one-out with as many samples as a run has by default', leaveOneOut, 'got nothing'],
+  ])('is refused for %s', (_, json, got) => {
+    expect(mistakesOf(json)).toEqual([
+      `samplesPerPrompt: expected at least 2 samples of each prompt, which the baseline leave_one_out compares with each other, ${got}`,
+    ]);
+  });
+
+  it('is refused for a mean over a single response', () => {
+    expect(mistakesOf({ ...run, batchSize: 1 })).toEqual([
+      'batchSize: expected at least 2 responses a step, which the baseline batch_mean compares with each other, got 1',
+    ]);
+    expect(mistakesOf({ ...run, batchSize: 1, samplesPerPrompt: 2 })).toEqual([]);
+  });
+
+  it('takes leave-one-out over the samples of one prompt', () => {
+    expect(mistakesOf({ ...leaveOneOut, batchSize: 1, samplesPerPrompt: 2 })).toEqual([]);
+  });
+
+  it('is on-policy: no step is issued ahead of the version that it samples from', () => {
+    expect(specOf(parseRunConfig(run))).toMatchObject({ ahead: 0, onPolicy: true });
+    expect(mistakesOf({ ...run, maxStaleness: 1 })).toEqual([
+      "maxStaleness: no such setting; maxStaleness is one of method ppo, this is 'reinforce'",
+    ]);
+  });
+});

@@ -1,0 +1,108 @@
+/** Runs that train a policy on its own samples, for the reward of a scorer less the KL from a frozen reference. */
+import { z } from 'zod';
+import { named } from '../settings.js';
+import { evaluateEvery } from './every-run.js';
+import { frozenReference, initialPolicy, rewardingScorers } from './models.js';
+import { promptsOf, type SampledConfig, sampled, sampledStream } from './sampling.js';
+import type { Plan, Progress } from './spec.js';
+
+export const rewarded = {
+  ...sampled,
+  evaluateEvery: evaluateEvery.describe(
+    'steps between evaluations: held-out prompts, sampled from the version that the step starts from; without it, there are none',
+  ),
+  maxTestItems: z
+    .int()
+    .min(1)
+    .max(65_536)
+    .default(256)
+    .describe('held-out prompts of an evaluation, at most'),
+  model: initialPolicy,
+  reference: frozenReference,
+  scorers: rewardingScorers,
+};
+
+/** What the reward of a response is made of, besides its score. */
+export const rewardSettings = {
+  klCoef: z
+    .number()
+    .min(0)
+    .default(0.05)
+    .describe('reward taken away per nat of KL from the reference (Ouyang et al. 2022, equation 2)')
+    .register(named, { as: ['init_kl_coef', 'kl_penalty', 'beta'] }),
+  klEstimator: z
+    .enum(['k1', 'k3'])
+    .default('k1')
+    .describe(
+      "estimator of a token's KL from its log-probs: both are unbiased, k3 is never negative (Schulman 2020)",
+    ),
+  missingEosPenalty: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('taken from the score of a response that is cut at its greatest length'),
+};
+
+export const rewardedProgress: Progress = {
+  step: [
+    ['score', 'objective/scores'],
+    ['gold', 'scores/gold'],
+    ['KL', 'objective/kl'],
+  ],
+  heldOut: [
+    ['held-out score', 'eval/objective/scores'],
+    ['held-out KL', 'eval/objective/kl'],
+  ],
+};
+
+/** What every such run reports of its rollouts, and of its updates. */
+export const rewardedMetrics = [
+  'objective/kl',
+  'objective/entropy',
+  'objective/non_score_reward',
+  'objective/rlhf_reward',
+  'objective/scores',
+  'policy/entropy_avg',
+  'loss/policy_avg',
+  'val/num_eos_tokens',
+  'rollout/length',
+  'rollout/staleness',
+  'rollout/staleness_max',
+  'scores/*',
+  'grad_norm',
+  'lr',
+  'episode',
+  'eval/objective/scores',
+  'eval/objective/kl',
+  'eval/rollout/length',
+];
+
+const joins = ['rollouts', 'rewards', 'reference-logprobs'] as const;
+
+type RewardedConfig = SampledConfig & {
+  readonly evaluateEvery?: number | undefined;
+  readonly maxTestItems: number;
+};
+
+/** @param ahead versions by which a rollout may be older than the policy it trains */
+export const onRewardedSamples = (run: RewardedConfig, { ahead }: Pick<Plan, 'ahead'>): Plan => ({
+  data: promptsOf(run),
+  streams: [
+    sampledStream(run, { joins }),
+    ...(run.evaluateEvery === undefined
+      ? []
+      : [
+          {
+            name: 'evaluation' as const,
+            split: 'test' as const,
+            draws: { first: run.maxTestItems },
+            samples: 1,
+            joins,
+            schedule: { every: run.evaluateEvery },
+          },
+        ]),
+  ],
+  ahead,
+  onPolicy: true,
+  publishEvery: 1,
+});

@@ -1,0 +1,196 @@
+import { ppoPolicyLoss } from '@rlhf-streams/alignment';
+import { createGenerator, keyFor } from '@rlhf-streams/model';
+import type { Item } from '@rlhf-streams/runs';
+import { type Engine, onnxEngine, onnxPool } from '@rlhf-streams/tensor';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  begin,
+  distance,
+  episodeItem,
+  language,
+  logprobsOf,
+  numbersOf,
+  oneBatch,
+  runOf,
+  type TinyRun,
+  tokenSource,
+} from '../tiny.test.support.js';
+import type { LossProgram } from '../trainer/program.js';
+import { nextTokenLogprobs } from './forward.js';
+import { sequenceInputs } from './rows.js';
+
+let pool: Engine;
+beforeAll(() => {
+  pool = onnxPool({ workers: 2 });
+});
+afterAll(() => pool.close());
+
+const PROMPTS = 3;
+const SAMPLES = 2;
+const KL_COEF = 0.2;
+const TEMPERATURE = 0.7;
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+const mean = (values: readonly number[]) => sum(values) / values.length;
+
+const configOf = (baseline: 'batch_mean' | 'leave_one_out') =>
+  runOf('reinforce', {
+    samplesPerPrompt: SAMPLES,
+    sampling: { temperature: TEMPERATURE },
+    reinforce: { baseline, klCoef: KL_COEF },
+  });
+
+/** Samples of a few prompts with the log-probs that the policy itself gives them, and everything else at random. */
+async function sampled({ trainer }: TinyRun) {
+  const source = tokenSource(3);
+  const sequences = Array.from({ length: PROMPTS * SAMPLES }, () => source.sequence());
+  const logprobs = await logprobsOf(trainer, sequences, TEMPERATURE);
+  const said = sequences.map((_, i) => ({
+    logprobs: logprobs[i]!,
+    reference: logprobs[i]!.map((lp) => Math.min(0, lp + 0.4 * (source.float() - 0.5))),
+    score: source.float(),
+  }));
+  const items = sequences.map((sequence, i) =>
+    episodeItem(`tiny/0/${Math.floor(i / SAMPLES)}/${i % SAMPLES}`, sequence, said[i]!),
+  );
+  const rewards = said.map(
+    ({ logprobs, reference, score }) => score - KL_COEF * sum(logprobs.map((lp, t) => lp - reference[t]!)),
+  );
+  return { sequences, logprobs, items, rewards };
+}
+
+/** The baselines of PROMPTS * SAMPLES rewards: with two samples, the other one's reward is the mean of the others. */
+const baselinesOf = {
+  batch_mean: (rewards: readonly number[]) => rewards.map(() => mean(rewards)),
+  leave_one_out: (rewards: readonly number[]) => rewards.map((_, i) => rewards[i % 2 === 0 ? i + 1 : i - 1]!),
+};
+
+/** The first gradient of the policy, but for its length: the optimizer's first moment after one update. */
+async function directionOf({ trainer }: TinyRun): Promise<number[]> {
+  const gradient = numbersOf((await trainer.state()).m);
+  const length = Math.hypot(...gradient);
+  expect(length).toBeGreaterThan(1e-4);
+  return gradient.map((x) => x / length);
+}
+
+const ppoLoss: LossProgram = {
+  roles: ['policy'],
+  inputs: sequenceInputs('oldLogprobs', 'advantages'),
+  loss({ policy }, batch, normaliser) {
+    const { oldLogprobs, advantages, mask } = batch;
+    const logprobs = nextTokenLogprobs(language, policy, batch, TEMPERATURE);
+    const options = { oldLogprobs: oldLogprobs!, advantages: advantages!, mask: mask!, cliprange: 0.2 };
+    return ppoPolicyLoss({ logprobs, ...options, normaliser });
+  },
+};
+
+describe.each(['batch_mean', 'leave_one_out'] as const)('with the baseline %s', (baseline) => {
+  it('a step is one update, by the gradient of PPO at rho = 1', async () => {
+    const run = await begin(configOf(baseline), pool);
+    const { sequences, logprobs, items, rewards } = await sampled(run);
+    await run.update(items);
+    expect((await run.trainer.state()).updates).toBe(1);
+
+    const other = await begin(configOf(baseline), pool, { programs: { gradients: { ppo: ppoLoss } } });
+    const baselines = baselinesOf[baseline](rewards);
+    const advantages = sequences.map(({ tokens }, i) => tokens.map(() => rewards[i]! - baselines[i]!));
+    await other.trainer.update('ppo', [oneBatch(sequences, { oldLogprobs: logprobs, advantages })], {
+      normaliser: sequences.length,
+      learningRate: 1e-3,
+    });
+    expect(distance(await directionOf(other), await directionOf(run))).toBeLessThan(1e-4);
+    await run.trainer.close();
+    await other.trainer.close();
+  });
+
+  it('results say of each response its reward, its advantage, and KL and entropy by token', async () => {
+    const run = await begin(configOf(baseline), pool);
+    const { items, logprobs, rewards } = await sampled(run);
+    const metrics = await run.update(items);
+    const results = run.results!;
+    const numbers = (key: string) => results.map((result) => result[key] as number);
+    const rows = (key: string) => results.map((result) => result[key] as readonly number[]);
+
+    expect(results.map(({ item }) => item)).toEqual(items.map(({ id }) => id));
+    expect(numbers('score')).toEqual(items.map(({ reward }) => reward!.score));
+    const baselines = baselinesOf[baseline](rewards);
+    numbers('reward').forEach((reward, i) => {
+      expect(reward).toBeCloseTo(rewards[i]!, 10);
+      expect(numbers('advantage')[i]).toBeCloseTo(rewards[i]! - baselines[i]!, 10);
+    });
+    expect(metrics['objective/rlhf_reward']).toBeCloseTo(mean(rewards), 10);
+    expect(metrics['objective/kl']).toBeCloseTo(mean(rows('kl').map(sum)), 10);
+    expect(rows('entropy').map(({ length }) => length)).toEqual(rows('kl').map(({ length }) => length));
+    expect(metrics['policy/entropy_avg']).toBeCloseTo(mean(rows('entropy').flat()), 6);
+    const losses = numbers('advantage').map((advantage, i) => -advantage * sum(logprobs[i]!));
+    expect(metrics['loss/policy_avg']).toBeCloseTo(mean(losses), 4);
+    expect(metrics.episode).toBe(items.length);
+    expect((await run.update(items)).episode).toBe(2 * items.length);
+    await run.trainer.close();
+  });
+});
+
+it('a response whose prompt has no other left teaches nothing by leave-one-out: the others failed', async () => {
+  const without = async (pick: (items: readonly Item[]) => Item[]) => {
+    const run = await begin(configOf('leave_one_out'), pool);
+    await run.update(pick((await sampled(run)).items));
+    const end = { direction: await directionOf(run), results: run.results! };
+    await run.trainer.close();
+    return end;
+  };
+  const pairs = await without((items) => items.slice(0, 4));
+  const oneMore = await without((items) => items.slice(0, 5));
+  expect(oneMore.results[4]).toMatchObject({ advantage: 0 });
+  expect(distance(pairs.direction, oneMore.direction)).toBeLessThan(1e-5);
+});
+
+it('a step without rollouts is an error: every one of them failed', async () => {
+  const run = await begin(configOf('batch_mean'), pool);
+  await expect(run.update([])).rejects.toMatchObject({ code: 'TRAINING_EMPTY_STEP' });
+  await run.trainer.close();
+});
+
+it.each(['batch_mean', 'leave_one_out'] as const)(
+  'makes a rewarded token likelier, by the baseline %s',
+  async (baseline) => {
+    const REWARDED = 7;
+    const prompts = [
+      [0, 5],
+      [0, 9],
+    ];
+    const config = runOf('reinforce', {
+      optimizer: { learningRate: 2e-2, schedule: 'constant' },
+      sampling: { temperature: 1, maxNewTokens: 4 },
+      samplesPerPrompt: 16,
+      reinforce: { baseline, klCoef: 0.01 },
+      microBatchSize: 16,
+    });
+    const run = await begin(config, pool);
+    const generator = createGenerator(onnxEngine(), language);
+    const scores = [];
+    for (let step = 0; step < 25; step++) {
+      const weights = { version: `${step}`, parameters: await run.trainer.parameters('policy') };
+      const items = await Promise.all(
+        prompts.flatMap((promptTokens, index) =>
+          Array.from({ length: 16 }, async (_, sample) => {
+            const id = `tiny/${step}/${index}/${sample}`;
+            const { tokens, logprobs } = await generator.generate({
+              weights,
+              promptTokens,
+              sampling: { temperature: 1, topK: 0, topP: 1 },
+              maxNewTokens: 4,
+              stopTokens: [],
+              key: keyFor(0, id),
+            });
+            const score = tokens.filter((token) => token === REWARDED).length;
+            return episodeItem(id, { promptTokens, tokens }, { logprobs, reference: logprobs, score });
+          }),
+        ),
+      );
+      scores.push((await run.update(items))['objective/scores']!);
+    }
+    expect(mean(scores.slice(0, 3))).toBeLessThan(0.5);
+    expect(mean(scores.slice(-3))).toBeGreaterThan(3);
+    generator.close();
+    await run.trainer.close();
+  },
+);
