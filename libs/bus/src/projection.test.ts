@@ -55,6 +55,21 @@ it('holds what was there when it is caught up, and then what comes', async () =>
   expect(Object.fromEntries(await found)).toEqual({ a: 1, b: 1 });
 });
 
+it('tells what the log has that it has not heard of yet, and is not changed by that', async () => {
+  await events.publish([version('a', 0), version('b', 0)]);
+  /** Hears of nothing by itself once it is caught up. */
+  const deaf = createProjection<'policy-versions', number>({
+    events: { readAll: events.readAll, follow: async function* () {} },
+    topics: ['policy-versions'],
+    apply: (state, { data }) => state.set(data.run, data.version),
+    signal: stop.signal,
+  });
+  await deaf.caughtUp;
+  await events.publish([version('a', 1), version('c', 0)]);
+  expect(Object.fromEntries(await deaf.newest(stop.signal))).toEqual({ a: 1, b: 0, c: 0 });
+  expect(Object.fromEntries(deaf.state)).toEqual({ a: 0, b: 0 });
+});
+
 it('does not show the past to those who wait', async () => {
   await events.publish([version('a', 0), version('a', 1), version('a', 2)]);
   expect(await newestVersions().waitFor((state) => state.get('a'), soon)).toBe(2);

@@ -11,6 +11,11 @@ export interface Projection<Value> {
   /** Resolves when every event that the log had at creation is applied. Rejects as `ended` does. */
   readonly caughtUp: Promise<void>;
   /**
+   * The state as the log has it now: a copy of `state`, and what the projection has not heard of yet. Only for an `apply` that
+   * replaces values and changes none.
+   */
+  newest(signal: AbortSignal): Promise<ReadonlyMap<string, Value>>;
+  /**
    * The first value other than undefined, null and false that `select` finds once the projection is caught up,
    * looked for again after each event.
    * @throws RuntimeError RUNTIME_DEADLINE naming `what`; RUNTIME_STOPPED when the projection ends before.
@@ -92,6 +97,12 @@ export function createProjection<Name extends TopicName, Value>(
     state,
     caughtUp,
     ended,
+    newest: async (callerSignal) => {
+      await caughtUp;
+      const newest = new Map(state);
+      for await (const event of events.readAll(topics, { from, signal: callerSignal })) apply(newest, event);
+      return newest;
+    },
     waitFor: async (select, { timeoutMs = FOREVER_MS, what, signal: callerSignal }) => {
       type Found = NonNullable<Exclude<ReturnType<typeof select>, false>>;
       let leave = () => {};

@@ -76,7 +76,7 @@ function lagging(): Projection<RunView> {
     typeof applyRunEvent
   >[1]);
   const never = () => Promise.reject(new Error('expected the log to be asked, not the projection'));
-  return { state, caughtUp: Promise.resolve(), ended: new Promise(() => {}), waitFor: never };
+  return { state, caughtUp: Promise.resolve(), ended: new Promise(() => {}), newest: never, waitFor: never };
 }
 
 const dependencies = (): ConductDependencies => ({

@@ -9,7 +9,7 @@ import {
   stepsCompleted,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { ended, requestedRuns, type SourceDependencies } from './sources.js';
+import { ended, type SourceDependencies } from './sources.js';
 
 /** A replay has the models and artifacts of the run that it replays, and reads the topics from where that run did. */
 export interface ReplayPreparation extends ReplayExtent {
@@ -26,7 +26,7 @@ export async function prepareReplay(
   signal: AbortSignal,
 ): Promise<ReplayPreparation> {
   if (source === config.run) throw unfit(`expected run ${source} to replay another run, not itself`);
-  const view = await ended(dependencies, source, await requestedRuns(dependencies, signal), signal);
+  const view = await ended(dependencies, source, await dependencies.runs.newest(signal), signal);
   const original = view.config && replayed(view.config);
   if (original !== undefined) {
     throw unfit(`expected a run with events of its own, got ${source}, a replay: name ${original} instead`);

@@ -3,14 +3,7 @@
 import { runEvents } from '@rlhf-streams/archive';
 import type { Projection } from '@rlhf-streams/bus';
 import { type DataFor, type ModelRef, nearest } from '@rlhf-streams/events';
-import {
-  artifactRoles,
-  hasEnded,
-  type RunConfig,
-  type RunView,
-  readRuns,
-  runsBuiltOn,
-} from '@rlhf-streams/runs';
+import { artifactRoles, hasEnded, type RunConfig, type RunView, runsBuiltOn } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { linked } from '@rlhf-streams/waiting';
 import { CoordinatorError } from '../errors.js';
@@ -105,15 +98,6 @@ export async function ended(
 }
 
 /**
- * The runs as the log has them. The projection may know a run that was requested with others, and not the others yet:
- * a read of the log to its end has all of them.
- */
-export const requestedRuns = (
-  { context }: Pick<SourceDependencies, 'context'>,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, RunView>> => readRuns(context.events.readAll(['runs'], { signal }));
-
-/**
  * Waits until every run has completed that a run builds on.
  * @throws CoordinatorError RUN_SOURCE_UNKNOWN; RUN_SOURCE_UNFIT for a circle; RUN_SOURCE_FAILED as soon as one has
  *   failed or was cancelled.
@@ -125,7 +109,8 @@ export async function completed(
 ): Promise<void> {
   const sources = runsBuiltOn(config);
   if (sources.length === 0) return;
-  const requested = await requestedRuns(dependencies, signal);
+  // The projection may know a run that was requested with others, and not the others yet.
+  const requested = await dependencies.runs.newest(signal);
   refuseCircle(requested, config);
   const waits = new AbortController();
   const either = linked(signal, waits.signal);

@@ -8,11 +8,12 @@ import {
   replayed,
   trainingSteps,
 } from '@rlhf-streams/runs';
-import { jsonBody, problem, problemResponse } from '@rlhf-streams/service';
+import { jsonBody, jsonResponse, problem, problemResponse } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import type { Api } from '../api.js';
 import type { RunsContext } from './context.js';
+import { runExample } from './examples.js';
 import { knownRun, RunPath } from './known-run.js';
 import { Run, viewOf } from './view.js';
 
@@ -54,7 +55,7 @@ const route = createRoute({
   middleware: body.middleware,
   request: { params: RunPath, ...body.request },
   responses: {
-    202: { description: 'The run goes on', content: { 'application/json': { schema: Run } } },
+    202: jsonResponse('The run goes on', Run, { ...runExample, steps: { done: 100, total: 200 } }),
     400: problemResponse('MALFORMED_JSON, INVALID_REQUEST'),
     404: problemResponse('RUN_NOT_FOUND'),
     409: problemResponse(

@@ -1,6 +1,4 @@
 /** The resource /v1/runs: one file a route, over projections of the log. */
-import { advance } from '@rlhf-streams/bus';
-import type { Positions } from '@rlhf-streams/log';
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { Api } from '../api.js';
@@ -24,19 +22,7 @@ export async function addRuns(
   { log, events, artifacts, streams, project, signal }: ServiceContext,
   { timeoutMs, roots }: { readonly timeoutMs: number; readonly roots: string | undefined },
 ): Promise<RunsContext> {
-  let read: Positions = {};
-  const runs = project<'runs', RunView>({
-    topics: ['runs'],
-    apply: (state, event) => {
-      applyRunEvent(state, event);
-      read = advance(read, event);
-    },
-  });
-  const newestRuns = async (signal: AbortSignal) => {
-    const state = new Map(runs.state);
-    for await (const event of events.readAll(['runs'], { from: read, signal })) applyRunEvent(state, event);
-    return state;
-  };
+  const runs = project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
   const history = createHistory({ events, project, signal });
   const replicas = project<'policy-replicas', Replica[]>({
     topics: ['policy-replicas'],
@@ -48,7 +34,7 @@ export async function addRuns(
     artifacts,
     streams,
     runs,
-    newestRuns,
+    newestRuns: runs.newest,
     history,
     extents: createExtents(events, signal),
     replicas,
