@@ -122,6 +122,14 @@ describe('a run that builds on others', () => {
     await waiting;
   });
 
+  it('takes a run that has completed, and whose extension was cancelled', async () => {
+    const extended: NewEvent = { type: 'run.extended', id: 'a/extended/1/2', data: { run: 'a', steps: 2 } };
+    await begin(requested('a'), ends('a', 'run.completed'), extended, ends('a', 'run.cancelled'));
+    catchUp();
+    await wait('r', 'a');
+    expect(dependencies.runs.state.get('a')?.status).toBe('cancelled');
+  });
+
   it('fails as soon as one has failed or was cancelled, and names it and why', async () => {
     await begin(requested('a'), requested('b'), requested('c'));
     catchUp();

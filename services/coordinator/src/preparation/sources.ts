@@ -117,8 +117,9 @@ export async function completed(
   try {
     await Promise.all(
       sources.map(async (run) => {
-        const { status, cause } = await ended(dependencies, run, requested, either.signal);
-        if (status === 'completed') return;
+        const { status, cause, extents } = await ended(dependencies, run, requested, either.signal);
+        // A run that was extended has completed before: it has a model, whatever became of its extension.
+        if (status === 'completed' || extents) return;
         const why = cause?.message ?? 'no cause given';
         throw new CoordinatorError(
           'RUN_SOURCE_FAILED',
