@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { timed } from '../timing.js';
 import type { Opened } from './channel.js';
+import { importFrom } from './import-from.js';
 import type { Decode } from './workload.js';
 
 export interface DecodingThread extends Decode {
@@ -12,6 +13,8 @@ export interface DecodingThread extends Decode {
 }
 
 export async function openDecode(root: string, workload: Decode): Promise<Opened> {
+  // A build's own way of starting threads may set how their memory is collected.
+  await importFrom(root, '@rlhf-streams/threads');
   const url = new URL('./decoding-thread.js', import.meta.url);
   const threads = Array.from({ length: workload.threads }, (_, index) => {
     const workerData: DecodingThread = { ...workload, root, index };
