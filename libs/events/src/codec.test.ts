@@ -69,6 +69,7 @@ describe('events of every type', () => {
           'applied',
           ...(type === 'run.started' ? ['streams'] : []),
           ...(type === 'run.completed' ? ['reason'] : []),
+          ...(type === 'rollout.generated' ? ['sampler'] : []),
           'role',
           'messages',
           'experiment',
