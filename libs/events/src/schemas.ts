@@ -168,7 +168,9 @@ export const StepStream = z.object({
   rows: z
     .union([
       z.array(z.int().min(0)),
-      z.object({ from: z.int().min(0), count: z.int().min(0) }).describe('so many in a row'),
+      z
+        .object({ from: z.int().min(0), count: z.int().min(0) })
+        .describe('`count` indices in a row, the first of them `from`'),
     ])
     .describe("indices of the items among the run's items of the split, from 0"),
   samples: z.int().min(1).optional().describe('rollouts of each prompt'),

@@ -24,6 +24,7 @@ export {
   type RunItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
   type MethodName,

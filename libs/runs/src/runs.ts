@@ -48,7 +48,7 @@ export interface RunView {
   readonly reason?: string | undefined;
   /** Training steps that a completed run has done. */
   readonly done?: number;
-  /** Of a run that was extended after it had completed: how many training steps it was to have, and from which on. */
+  /** The lengths that an extended run had, in training steps, each with the step from which on it held. */
   readonly extents?: readonly { readonly from: number; readonly steps: number }[];
   /** What its steps draw from, from `run.started` on; absent of a run that an earlier build started. */
   readonly streams?: readonly RunStream[];

@@ -12,7 +12,7 @@ export const replayed = (config: RunConfig): string | undefined =>
 export const loggedBy = (config: RunConfig): string => replayed(config) ?? config.run;
 
 /**
- * The number of training steps: as configured, or as many as so many epochs over `items` take.
+ * The number of training steps: `steps` where they are configured, else what `epochs` passes over `items` take.
  * @throws RunError TRAINING_CONFIG_INVALID for more than a run may have.
  */
 export function trainingSteps(
@@ -38,9 +38,9 @@ export const rowsOf = ({ rows }: Pick<StepStream, 'rows'>): readonly number[] =>
 /** What a stream brings to a step. */
 export interface StreamIds {
   readonly stream: StreamName;
-  /** Of what was issued, one for each row: demonstrations, comparisons or prompts. */
+  /** Ids of the demonstrations, comparisons or prompts that were issued, one for each row. */
   readonly issued: readonly string[];
-  /** Of the items that are computed: the same, or the rollouts of the prompts. */
+  /** Ids of the items that are computed: those that were issued, or the rollouts of the prompts. */
   readonly items: readonly string[];
 }
 

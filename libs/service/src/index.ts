@@ -1,5 +1,5 @@
 export { isLoopback } from './http/hosts.js';
-export { expectJson } from './http/media-type.js';
+export { requireJson } from './http/media-type.js';
 export { type ApiDescription, type Http, jsonBody, jsonResponse, problemResponse } from './http/openapi.js';
 export type { Probe, Readiness } from './http/operations.js';
 export {

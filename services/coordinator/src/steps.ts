@@ -85,7 +85,7 @@ export function planStep(view: StartedRun, items: RunItems, step: number): Issue
   return { run, step, streams };
 }
 
-/** Whether a stream belongs to a step. Steps are counted from 1 for what comes every so many. */
+/** Whether a stream belongs to a step. A stream with `every: N` belongs to steps N - 1, 2 N - 1 and so on, and to the last. */
 const isScheduled = ({ schedule }: Pick<StreamSpec, 'schedule'>, step: number, steps: number): boolean =>
   schedule === undefined ||
   step === steps - 1 ||

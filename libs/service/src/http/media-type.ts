@@ -1,3 +1,4 @@
+import type { MiddlewareHandler } from 'hono';
 import { problem } from './problem.js';
 
 /** Whether a Content-Type declares JSON: application/json, or a type that ends in +json. */
@@ -14,3 +15,9 @@ export function expectJson(contentType: string | undefined): void {
     `expected content-type application/json, got ${contentType ?? 'none'}`,
   );
 }
+
+/** Refuses requests with a body of another type, in routes that read theirs themselves. */
+export const requireJson: MiddlewareHandler = async (c, next) => {
+  expectJson(c.req.header('content-type'));
+  await next();
+};

@@ -3,7 +3,7 @@ import type { Buffers, Engine, Frozen, Program, Specs, TypedBuffer, Workspace } 
 
 export interface ConformanceOptions {
   readonly create: () => Engine;
-  /** Of an engine that is `close`: how far numbers may be from those of the plain arithmetic, relatively. Default 1e-5. */
+  /** How far, relatively, the numbers of an engine that is `close` may be from those of plain arithmetic. Default 1e-5. */
   readonly tolerance?: number;
 }
 

@@ -11,7 +11,7 @@ export type EffectKind = 'outputs' | 'next' | 'added' | 'indices' | 'updates';
 
 export interface Effect {
   readonly kind: EffectKind;
-  /** Of an output, or of a tensor of the state. */
+  /** The name of the output, or of the tensor of the state that it changes. */
   readonly name: string;
   readonly spec: TensorSpec;
 }

@@ -5,17 +5,19 @@ import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { inItemOrder, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import {
   chosenAndRejected,
   nothingLearned,
   type Pair,
+  pairBatches,
   pairCount,
   pairMask,
+  pairResults,
   pairsOf,
   rowsOf,
 } from './pairs.js';
-import { microBatchesOf, predictedTokens, sequenceBatch, sequenceInputs, shapeOf } from './rows.js';
+import { predictedTokens, sequenceBatch, sequenceInputs } from './rows.js';
 
 /** Direct preference optimisation: the policy itself as the reward model of the comparisons. */
 export const dpo: Method<'dpo'> = {
@@ -53,20 +55,11 @@ export const dpo: Method<'dpo'> = {
     return {
       metrics: { ...metricsOf(stats), pairs: pairs.length, grad_norm: stats.gradNorm!, lr },
       carry: step.carry,
-      results: inItemOrder(
-        groups.flatMap((group, i) =>
-          group.map(({ item }, pair) => {
-            const [chosen, rejected] = [outputs[i]!.chosen![pair]!, outputs[i]!.rejected![pair]!];
-            return {
-              item: item.id,
-              reward_chosen: chosen,
-              reward_rejected: rejected,
-              margin: chosen - rejected,
-            };
-          }),
-        ),
-        items,
-      ),
+      results: pairResults(groups, outputs, items, (chosen, rejected) => ({
+        reward_chosen: chosen,
+        reward_rejected: rejected,
+        margin: chosen - rejected,
+      })),
     };
   },
 
@@ -89,16 +82,8 @@ const metricsOf = (stats: Readonly<Record<string, number>>): Metrics => ({
   'logps/rejected': stats.logpsRejected!,
 });
 
-function batchesOf(step: Step<'dpo'>, items: readonly Item[]) {
-  const pairs = pairsOf(joined(items, 'reference'));
-  const limits = limitsOf(step, 'policy');
-  const groups = microBatchesOf(pairs, limits.microBatchSize, rowsOf);
-  return {
-    pairs,
-    groups,
-    batches: groups.map((group) => pairBatch(group, shapeOf(group.flatMap(rowsOf), limits))),
-  };
-}
+const batchesOf = (step: Step<'dpo'>, items: readonly Item[]) =>
+  pairBatches(pairsOf(joined(items, 'reference')), limitsOf(step, 'policy'), pairBatch);
 
 const pairInputs = (shape: BatchShape) => ({
   ...sequenceInputs('refLogprobs')(shape),

@@ -20,7 +20,7 @@ export type Carry = Readonly<Record<string, number>>;
 export interface StepResult {
   readonly metrics: Metrics;
   readonly carry: Carry;
-  /** Of the items that were learned from. */
+  /** What the step computed of each item that it learned from. */
   readonly results?: readonly ItemResult[];
   /** Comparisons that the step made, published with it. */
   readonly comparisons?: readonly DataFor<'comparison.recorded'>[];

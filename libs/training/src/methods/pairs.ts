@@ -1,9 +1,11 @@
 /** Comparisons as pairs of a chosen and a rejected completion. */
 import type { DataFor } from '@rlhf-streams/events';
 import { type Item, type Joined, joined } from '@rlhf-streams/runs';
+import type { Buffers } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { StepResult } from './method.js';
-import type { Sequence } from './rows.js';
+import type { BatchShape, MicroBatch } from '../trainer/program.js';
+import { type ItemResult, inItemOrder, type StepResult } from './method.js';
+import { type Limits, microBatchesOf, type Sequence, shapeOf } from './rows.js';
 
 export interface Pair {
   readonly chosen: Sequence;
@@ -51,6 +53,37 @@ const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
 
 /** The rows of a pair: the chosen completion, and the rejected one below it. */
 export const rowsOf = ({ chosen, rejected }: Pair): readonly Sequence[] => [chosen, rejected];
+
+/** Pairs cut into micro-batches, none of which splits a pair, each laid out by `layOut`. */
+export function pairBatches(
+  pairs: readonly Pair[],
+  limits: Limits,
+  layOut: (group: readonly Pair[], shape: BatchShape) => MicroBatch,
+) {
+  const groups = microBatchesOf(pairs, limits.microBatchSize, rowsOf);
+  const batches = groups.map((group) => layOut(group, shapeOf(group.flatMap(rowsOf), limits)));
+  return { pairs, groups, batches };
+}
+
+/**
+ * Results by item of the micro-batches of pairs, in the order of the step's items.
+ * @param outputs of each micro-batch, with `chosen` and `rejected` [pairs]
+ */
+export const pairResults = (
+  groups: readonly (readonly Pair[])[],
+  outputs: readonly Buffers[],
+  items: readonly Item[],
+  resultOf: (chosen: number, rejected: number) => Omit<ItemResult, 'item'>,
+): ItemResult[] =>
+  inItemOrder(
+    groups.flatMap((group, i) =>
+      group.map(({ item }, pair) => ({
+        item: item.id,
+        ...resultOf(outputs[i]!.chosen![pair]!, outputs[i]!.rejected![pair]!),
+      })),
+    ),
+    items,
+  );
 
 /** How many pairs a number of rows holds. */
 export const pairCount = (rows: number): number => Math.floor(rows / 2);

@@ -119,7 +119,7 @@ interface Episode extends Correction {
 
 interface Update {
   readonly stats: Readonly<Record<string, number>>;
-  /** Of the policy before the update, token by token. */
+  /** The entropy of the policy before the update, one number a token. */
   readonly entropies: ReadonlyMap<Episode, Float32Array>;
 }
 

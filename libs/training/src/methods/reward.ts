@@ -4,17 +4,19 @@ import { float32, int32 } from '@rlhf-streams/tensor';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { inItemOrder, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import {
   chosenAndRejected,
   nothingLearned,
   type Pair,
+  pairBatches,
   pairCount,
   pairMask,
+  pairResults,
   pairsOf,
   rowsOf,
 } from './pairs.js';
-import { lengthOf, microBatchesOf, sequenceBatch, shapeOf } from './rows.js';
+import { lengthOf, sequenceBatch } from './rows.js';
 
 /** A reward model of pairwise preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
@@ -61,16 +63,10 @@ export const reward: Method<'reward'> = {
         lr,
       },
       carry: step.carry,
-      results: inItemOrder(
-        groups.flatMap((group, i) =>
-          group.map(({ item }, pair) => ({
-            item: item.id,
-            score_chosen: outputs[i]!.chosen![pair]!,
-            score_rejected: outputs[i]!.rejected![pair]!,
-          })),
-        ),
-        items,
-      ),
+      results: pairResults(groups, outputs, items, (chosen, rejected) => ({
+        score_chosen: chosen,
+        score_rejected: rejected,
+      })),
     };
   },
 
@@ -94,16 +90,8 @@ export const reward: Method<'reward'> = {
   },
 };
 
-function batchesOf(step: Step<'reward'>, items: readonly Item[]) {
-  const pairs = pairsOf(items);
-  const limits = limitsOf(step, 'reward');
-  const groups = microBatchesOf(pairs, limits.microBatchSize, rowsOf);
-  return {
-    pairs,
-    groups,
-    batches: groups.map((group) => pairBatch(group, shapeOf(group.flatMap(rowsOf), limits))),
-  };
-}
+const batchesOf = (step: Step<'reward'>, items: readonly Item[]) =>
+  pairBatches(pairsOf(items), limitsOf(step, 'reward'), pairBatch);
 
 const pairInputs = ({ rows, length }: BatchShape) => ({
   ids: int32(rows, length),

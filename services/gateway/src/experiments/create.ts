@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { Experiment as ExperimentSchema, experimentMistakes } from '@rlhf-streams/runs';
-import { expectJson, invalidRequest, problemResponse } from '@rlhf-streams/service';
+import { invalidRequest, problemResponse, requireJson } from '@rlhf-streams/service';
 import type { HonoRequest } from 'hono';
 import { z } from 'zod';
 import type { Api } from '../api.js';
@@ -27,10 +27,7 @@ const route = createRoute({
     'with the same configurations, are left as they are, those that ended before they were started are requested anew,',
     'and those that are new join the experiment. A run that was requested alone, with the same configuration, joins too.',
   ].join(' '),
-  middleware: async (c, next) => {
-    expectJson(c.req.header('content-type'));
-    await next();
-  },
+  middleware: requireJson,
   request: {
     body: {
       required: true,

@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { runConfigMistakes } from '@rlhf-streams/runs';
-import { expectJson, invalidRequest, problemResponse } from '@rlhf-streams/service';
+import { invalidRequest, problemResponse, requireJson } from '@rlhf-streams/service';
 import type { HonoRequest } from 'hono';
 import type { Api } from '../api.js';
 import { accepted } from './accepted.js';
@@ -19,10 +19,7 @@ const route = createRoute({
     'Models and data may be `bundled`, runs, artifacts, feedback, new models, and paths within the folders that the',
     "gateway's setting RLHF_HTTP_ROOTS allows; relative paths are relative to the first of them.",
   ].join(' '),
-  middleware: async (c, next) => {
-    expectJson(c.req.header('content-type'));
-    await next();
-  },
+  middleware: requireJson,
   request: {
     body: {
       required: true,

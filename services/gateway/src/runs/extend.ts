@@ -1,6 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import { explainUnknownKeys } from '@rlhf-streams/events';
 import {
+  MOST_STEPS,
   onlyMeasures,
   type RunConfig,
   RunError,
@@ -23,13 +24,13 @@ const Extension = z
       steps: z
         .int()
         .min(1)
-        .max(1_000_000)
+        .max(MOST_STEPS)
         .optional()
         .describe('training steps that the run is to have in all'),
       epochs: z
         .number()
         .positive()
-        .max(1_000_000)
+        .max(MOST_STEPS)
         .optional()
         .describe('instead of steps: passes over its data, in all'),
     },
@@ -49,7 +50,7 @@ const route = createRoute({
   tags: ['runs'],
   summary: 'Extend a completed run',
   description: [
-    'The run goes on from its last checkpoint until it has so many steps, and is running again. Its learning rate follows',
+    'The run goes on from its last checkpoint until it has that number of steps, and is running again. Its learning rate follows',
     'the new number of steps from there on. Runs that were built on it keep what they took. Repeating it is safe.',
   ].join(' '),
   middleware: body.middleware,
@@ -59,7 +60,7 @@ const route = createRoute({
     400: problemResponse('MALFORMED_JSON, INVALID_REQUEST'),
     404: problemResponse('RUN_NOT_FOUND'),
     409: problemResponse(
-      'RUN_NOT_EXTENDABLE: it has not completed, has done so many steps, replays another run, trains nothing, is of an earlier build, or its checkpoint is gone',
+      'RUN_NOT_EXTENDABLE: it has not completed, has done that number of steps or more, replays another run, trains nothing, is of an earlier build, or its checkpoint is gone',
     ),
     415: problemResponse('The body is not declared as JSON'),
     503: problemResponse('RUN_NOT_CONFIRMED: the log did not answer in time; repeat the request'),
