@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { methods, type RunConfig, specOf } from './methods/index.js';
 import type { ModelRole } from './methods/spec.js';
 import type { NewModel } from './new-model.js';
-import { type ModelOrigin, parseSource, type ScorerOrigin } from './sources.js';
+import { type ModelOrigin, parseSource, runName, type ScorerOrigin } from './sources.js';
 
 /** Names under which `run.started` lists the models and artifacts that a run uses. */
 export const artifactRoles = {
@@ -54,7 +54,7 @@ export const scorersOf = (config: RunConfig): readonly string[] =>
 export function scorerName(written: string): string {
   const source = parseSource('scorer', written);
   if (source.from === 'gold') return 'gold';
-  return source.from === 'run' ? source.run : basename(written);
+  return source.from === 'run' ? runName(source) : basename(written);
 }
 
 /** Whether a run trains nothing, and so has no model of its own. */
