@@ -12,12 +12,14 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  gamma,
   klLossSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
   rewardedProgress,
   rewardSettings,
+  vfCoef,
 } from './rewarded.js';
 import { defineMethod } from './spec.js';
 
@@ -73,8 +75,8 @@ const config = z
           .positive()
           .default(0.2)
           .describe('how far a value may leave what it was when the advantages were computed'),
-        vfCoef: z.number().min(0).default(0.1).describe('weight of the value loss beside that of the policy'),
-        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards per token'),
+        vfCoef,
+        gamma,
         lam: z
           .number()
           .min(0)
