@@ -60,6 +60,7 @@ describe('defaults', () => {
           lam: 0.95,
           whitenRewards: false,
           missingEosPenalty: 0,
+          scoreNormalisation: 'none',
         },
       },
     ],
