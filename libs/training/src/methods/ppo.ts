@@ -22,12 +22,14 @@ import {
   importanceCorrection,
   inferPerToken,
   type Rollout,
+  rewardResult,
   rewardsOf,
   rolloutMetrics,
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
 import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
+import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import { type Sequence, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
@@ -50,7 +52,7 @@ export const ppo: Method<'ppo'> = {
     const klCoef = carry.klCoef!;
 
     const rollouts = rolloutsOf(step, items);
-    const rewards = rewardsOf(rollouts, config.ppo, klCoef);
+    const { rewards, ...scored } = rewardsOf(rollouts, config.ppo, { klCoef, carry });
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
     const { advantages, returns } = advantagesOf(rewards, values, config.ppo);
@@ -89,6 +91,7 @@ export const ppo: Method<'ppo'> = {
     return {
       metrics: {
         ...measured,
+        ...scored.metrics,
         'val/var_explained': explainedVariance(values, returns),
         'objective/kl_coef': klCoef,
         ...corrected,
@@ -96,12 +99,10 @@ export const ppo: Method<'ppo'> = {
         lr,
         episode,
       },
-      carry: { klCoef: nextKlCoef, episode },
+      carry: { klCoef: nextKlCoef, ...scored.carry, episode },
       results: episodes.map((episode, i) => ({
         item: rollouts[i]!.id,
-        score: rewards[i]!.score,
-        reward: rewards[i]!.rlhfReward,
-        kl: [...rewards[i]!.kls],
+        ...rewardResult(rewards[i]!),
         entropy: [...entropies.get(episode)!],
         values: [...episode.oldValues],
         advantages: [...episode.advantages],
@@ -150,6 +151,10 @@ async function updateBy(
     advantages: miniBatch.map(({ advantages }) => advantages),
     returns: miniBatch.map(({ returns }) => returns),
     ...(weighted && { weights: miniBatch.map(({ weights }) => weights!) }),
+    ...klNumbers(
+      step.config.ppo.klLoss,
+      miniBatch.map(({ rollout }) => rollout),
+    ),
   });
   const program = weighted ? WEIGHTED : PPO;
   const { stats, outputs } = await trainer.accumulate(program, batches, tokenCount(sequences));
@@ -186,14 +191,16 @@ const lossProgram = (
     'advantages',
     'returns',
     ...(weighted ? ['weights'] : []),
+    ...klInputs(ppo.klLoss),
   ),
   loss({ policy, value }, batch, normaliser) {
     const { oldLogprobs, oldValues, advantages, returns, weights } = batch;
     const mask = batch.mask!;
     const temperature = divisorOf(sampling);
     const logits = nextTokenLogits(models.policy!, policy, batch);
+    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
     const pi = ppoPolicyLoss({
-      logprobs: selectiveLogSoftmax(logits, batch.next!, temperature),
+      logprobs,
       oldLogprobs: oldLogprobs!,
       advantages: advantages!,
       ...(weighted && { weights: weights! }),
@@ -210,10 +217,17 @@ const lossProgram = (
       normaliser,
     });
     const entropy = entropyFromLogits(logits, temperature);
+    const held = withKlLoss(ppo.klLoss, pi.loss, {
+      logprobs,
+      weights: weighted ? weights : undefined,
+      batch,
+      normaliser,
+    });
     return {
-      loss: tf.add(pi.loss, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
+      loss: tf.add(held.loss, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
       stats: {
         ...pi.stats,
+        ...held.stats,
         policyLoss: pi.loss,
         valueLoss: vf.loss,
         valueClipfrac: vf.stats.clipfrac,
@@ -267,6 +281,7 @@ function updateMetrics(updates: readonly Update[]): Metrics {
     'val/ratio': mean('ratio'),
     // The variance over updates of their mean ratios, which needs two updates.
     ...(updates.length > 1 && { 'val/ratio_var': tokenVariance([updates.map(({ stats }) => stats.ratio!)]) }),
+    ...('klLoss' in updates[0]!.stats && klLossMetrics({ klLoss: mean('klLoss') })),
     grad_norm: mean('gradNorm'),
   };
 }
