@@ -12,8 +12,10 @@ export const artifactRoles = {
   /** Where the value model starts. */
   value: 'value',
   reference: 'reference',
-  /** The dataset, tokenised: `items.jsonl`. */
+  /** The main dataset, tokenised: `items.jsonl`. */
   items: 'items',
+  /** A dataset by its name, the main one without. */
+  itemsOf: (dataset?: string) => (dataset === undefined ? 'items' : `items.${dataset}`),
   scorer: (index: number) => `scorer.${index}`,
 } as const;
 
