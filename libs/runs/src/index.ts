@@ -98,6 +98,7 @@ export {
   type ModelOrigin,
   parseSource,
   pathOf,
+  runName,
   type ScorerOrigin,
   type Source,
   type SourceKind,
