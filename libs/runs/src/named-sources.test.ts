@@ -67,7 +67,8 @@ describe('the sources of a configuration', () => {
     expect(() => sourcesIn(schema, { train: '/etc/passwd' })).toThrow(/record/);
   });
 
-  it('are all the text it holds, but for names of runs and of metrics', () => {
-    expect(texts(RunConfig, 'config').filter((path) => !path.endsWith('.metric'))).toEqual([]);
+  it('are all the text it holds, but for names of runs, metrics and columns, and the template of a question', () => {
+    const isFree = (path: string) => /[.](metric|keep\[\]|template)$/.test(path);
+    expect(texts(RunConfig, 'config').filter((path) => !isFree(path))).toEqual([]);
   });
 });

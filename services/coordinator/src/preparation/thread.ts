@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
+import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -23,6 +24,7 @@ import {
   type RunConfig,
   type RunItem,
   sourceText,
+  specOf,
 } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
@@ -124,15 +126,18 @@ async function preparedFrom(
     return recordedItems(config, recorded, encoder);
   }
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
-  return itemsOf(config, await datasetOf(data.source), encoder);
+  const { keep = [] } = specOf(config).data;
+  return itemsOf(config, await datasetOf(data.source, keep), encoder);
 }
 
-async function datasetOf(source: DataOrigin): Promise<Dataset> {
+async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Promise<Dataset> {
   switch (source.from) {
     case 'bundled':
-      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+      return source.set === undefined
+        ? detectFormat(bundledCorpus(), { source: sourceText(source), keep })
+        : loadDataset(bundledSet(source.set), { keep });
     case 'path':
-      return loadDataset(source.path);
+      return loadDataset(source.path, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
