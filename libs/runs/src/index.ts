@@ -51,8 +51,6 @@ export {
   type NamedModel,
   namedModels,
   onlyMeasures,
-  scorerName,
-  scorersOf,
 } from './named-models.js';
 export type { NamedSource } from './named-sources.js';
 export { NewModel } from './new-model.js';
@@ -88,6 +86,8 @@ export {
   stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
+export type { Ensemble, Rule } from './scorer-schemas.js';
+export { type RunScorer, type SourceScorer, scorersOf } from './scorers.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,
