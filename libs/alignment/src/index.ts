@@ -11,7 +11,7 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
-export { pairwiseRewardLoss, rewardRange } from './reward-model.js';
+export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
 export { deviationOf, usedScores } from './scores.js';

@@ -17,8 +17,13 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   readonly models: readonly ModelRole[];
   /** The models that it trains, unless its plan says which. The first is published; a method without any only measures. */
   readonly trains: readonly TrainedModel[];
-  /** Sequences of each item of a step, which are in one micro-batch: a pair has two. */
+  /** The most sequences of an item of a step, which are in one micro-batch: those of a comparison are compared there. */
   readonly sequencesPerItem: number;
+  /**
+   * What runs did that builds started which did not know a setting yet: values of settings that `run.started` lacks, where
+   * they are not the defaults.
+   */
+  readonly earlier?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** What its versions are: models that generate texts, or models that score them. */
   readonly publishes: 'policy' | 'reward model';
   readonly progress: Progress;
@@ -74,6 +79,10 @@ export interface DatasetSpec {
   /** The topic on which the coordinator issues them. */
   readonly kind: 'demonstrations' | 'comparisons';
   readonly source: DataOrigin;
+  /** Other columns of the data that go along as metadata. */
+  readonly keep?: readonly string[];
+  /** Where rows may also be questions and paired sentences, which are judged: how a question and a choice make a text. */
+  readonly choices?: { readonly template: string };
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
   /** The most items that are held out. */
@@ -84,6 +93,8 @@ export interface DatasetSpec {
 export interface PromptsSpec {
   readonly kind: 'prompts';
   readonly source: DataOrigin;
+  /** Other columns of the data that go along as metadata. */
+  readonly keep?: readonly string[];
   /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
   /** How responses are drawn; what ends one follows from the tokenizer of the policy. */

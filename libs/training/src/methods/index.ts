@@ -1,6 +1,7 @@
 /** What each method does with a step's items. A new method is a file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
 import { grpo } from './grpo.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
@@ -18,6 +19,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   grpo,
   dpo,
   sample,
+  evaluate,
 };
 
 /** The method that a configuration names. */
