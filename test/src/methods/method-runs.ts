@@ -15,7 +15,13 @@ export function methodRuns(data: string): Record<string, RunConfigInput> {
     sft: { ...tinySft(data), ...extent, model: sft },
     reward: { ...tinyReward(), ...extent, data: comparisons },
     ppo: { ...rewarded, method: 'ppo', ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {} } },
-    reinforce: { ...rewarded, method: 'reinforce' },
+    reinforce: { ...rewarded, method: 'reinforce', reinforce: { klLoss: { coef: 0.05 } } },
+    'reinforce-value': {
+      ...rewarded,
+      method: 'reinforce',
+      reinforce: { baseline: 'value', rewardToGo: true, scoreNormalisation: 'running', scoreClip: 2 },
+    },
+    grpo: { ...rewarded, method: 'grpo', samplesPerPrompt: 2, grpo: { numIterations: 2, numMiniBatches: 2 } },
     dpo: { ...tinyDpo(), ...extent },
   };
 }
