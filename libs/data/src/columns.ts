@@ -14,6 +14,8 @@ export type ConversationRow = { messages: Message[]; metadata?: Metadata };
 type Message = { role: string; content: string };
 type Metadata = Record<string, unknown>;
 export type CompletionRow = { prompt: string; completion: string };
+/** TRL's unpaired preference: `label` is true for a thumb up, false for a thumb down. */
+export type ThumbRow = { prompt: string; completion: string; label: boolean };
 
 /** A dataset in one of TRL's formats. Rows keep only the columns of their format. */
 export type Dataset =
@@ -22,6 +24,7 @@ export type Dataset =
   | { kind: 'prompt'; rows: PromptRow[] }
   | { kind: 'conversation'; rows: ConversationRow[] }
   | { kind: 'completion'; rows: CompletionRow[] }
+  | { kind: 'thumb'; rows: ThumbRow[] }
   | { kind: 'preference'; rows: PreferencePair[] }
   | { kind: 'ranking'; rows: Ranking[] };
 
@@ -59,6 +62,12 @@ const label = z.unknown().transform((value, context): 0 | 1 => {
   });
   return z.NEVER;
 });
+
+/** Completions whose labels mean something else are completions. */
+function hasLabelOrNone(row: unknown): boolean {
+  const { label } = (row ?? {}) as { label?: unknown };
+  return label == null || isLabel(label);
+}
 
 const expecting =
   (what: string) =>
@@ -109,6 +118,13 @@ const FORMATS: readonly Format[] = [
     columns: ['prompt', 'completions'],
     texts: ['prompt', 'completions'],
     schema: row({ prompt: text, completions, ranks: numbers, rewards: numbers }).transform(withOneOrder),
+  },
+  {
+    kind: 'thumb',
+    columns: ['prompt', 'completion', 'label'],
+    fits: (rows) => rows.every(hasLabelOrNone),
+    texts: ['prompt', 'completion'],
+    schema: row({ prompt: text, completion: text, label: label.transform((label) => label === 1) }),
   },
   {
     kind: 'completion',

@@ -151,7 +151,7 @@ export type StreamName = z.output<typeof StreamName>;
 
 const stream = {
   stream: StreamName,
-  kind: z.enum(['demonstrations', 'comparisons', 'prompts']).describe('the topic of the items'),
+  kind: z.enum(['demonstrations', 'comparisons', 'thumbs', 'prompts']).describe('the topic of the items'),
   split: Split,
 };
 

@@ -6,7 +6,7 @@ import { hasEnded, type RunView, startedRun } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 
 /** Topics whose events are scored. */
-type ScoredTopic = 'rollouts' | 'comparisons';
+type ScoredTopic = 'rollouts' | 'comparisons' | 'thumbs';
 
 export interface AnswerOptions<Event> {
   /** The answer, or undefined when the run asks for none. It has the same id each time that an event comes again. */
