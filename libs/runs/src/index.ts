@@ -97,6 +97,7 @@ export {
   type ModelOrigin,
   parseSource,
   pathOf,
+  runName,
   type ScorerOrigin,
   type Source,
   type SourceKind,
