@@ -6,6 +6,7 @@ import {
   type ComparisonItem,
   type DatasetSpec,
   type DemonstrationItem,
+  MOST_COMPLETIONS,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
@@ -30,6 +31,7 @@ import {
   noRoom,
   nothingLost,
   TOO_LARGE,
+  TOO_MANY,
 } from './reasons.js';
 import { judgedTexts, thumbItems } from './thumbs.js';
 
@@ -270,6 +272,7 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
 /** The reason for which the model or the log cannot take a comparison, if there is one. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
+  if (completions.length > MOST_COMPLETIONS) return TOO_MANY;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))
     return longer(limit);
   const tokens = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);

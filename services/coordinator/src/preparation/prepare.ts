@@ -102,7 +102,7 @@ export async function prepare(
     return {
       ...usedBy(roles, items),
       described: describe(roles),
-      memory: memoryOf(config, models, lengths.longest, machine()),
+      memory: memoryOf(config, models, lengths, machine()),
       // Epochs count the first stream, whose items steps learn from.
       steps: trainingSteps(config, streams[0]!.items),
       streams,

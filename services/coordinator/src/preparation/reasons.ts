@@ -1,7 +1,7 @@
 /** Why rows of a dataset are left out of a run's items, or cut, and what limits there are. */
 import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
 import type { ModelConfig } from '@rlhf-streams/model';
-import { type DatasetSpec, DUPLICATE_PROMPT } from '@rlhf-streams/runs';
+import { type DatasetSpec, DUPLICATE_PROMPT, MOST_COMPLETIONS } from '@rlhf-streams/runs';
 import type { Reason } from './account.js';
 
 /** The most tokens of an item, what the limit is called in reasons, and how to raise it. */
@@ -30,6 +30,7 @@ export const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, h
 export const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
 export const EMPTY_TEXT = lost('empty text');
 export const EMPTY_COMPLETION = lost('empty completion');
+export const TOO_MANY = lost(`more than ${MOST_COMPLETIONS} completions`, 'leave completions out');
 export const TOO_LARGE = lost('too large for a record', 'shorten the texts');
 export const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
 export const ALL_TIED: Reason = {
