@@ -1,7 +1,7 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
 export { gradientClipCoefficient } from './clip.js';
-export { dpoLoss, type ResponseLogprobs, responseLogprobs } from './dpo.js';
+export { dpoLoss, implicitRewards, type ResponseLogprobs, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
