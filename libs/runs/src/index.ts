@@ -29,6 +29,8 @@ export { MOST_COMPLETIONS } from './methods/dataset.js';
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
+  dataSpecOf,
+  datasetNames,
   type MethodName,
   methodNames,
   methods,
@@ -53,8 +55,6 @@ export {
   type NamedModel,
   namedModels,
   onlyMeasures,
-  scorerName,
-  scorersOf,
 } from './named-models.js';
 export type { NamedSource } from './named-sources.js';
 export { NewModel } from './new-model.js';
@@ -91,6 +91,8 @@ export {
   stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
+export type { Ensemble, Rule } from './scorer-schemas.js';
+export { type RunScorer, type SourceScorer, scorersOf } from './scorers.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,

@@ -11,6 +11,9 @@ const least = {
   dpo: { run: 'r', method: 'dpo', steps: 5, model: 'm', data: 'd' },
   sample: { run: 'r', method: 'sample', steps: 5, model: 'm', prompts: 'd' },
 } as const;
+/** What `scorers` lists, in the words of errors. */
+const scorerEntry =
+  'run:ID, gold:DATA, artifact:SHA256, declared:NAME or a folder, or settings of its own (scorer, ensemble, rule, weight, name)';
 type Name = keyof typeof least;
 const names = Object.keys(least) as Name[];
 
@@ -154,12 +157,12 @@ describe('a mistake', () => {
     [
       'an empty list',
       { ...least.ppo, scorers: [] },
-      'scorers: expected list of at least 1: run:ID, gold:DATA, artifact:SHA256 or a folder, got []',
+      `scorers: expected list of at least 1: ${scorerEntry}, got []`,
     ],
     [
       'an item of a list',
       { ...least.ppo, scorers: ['run:reward', 5] },
-      'scorers[1]: expected run:ID, gold:DATA, artifact:SHA256 or a folder, got 5',
+      `scorers[1]: expected ${scorerEntry}, got 5`,
     ],
     [
       'no collection',
@@ -325,9 +328,12 @@ describe('a mistake', () => {
       const key = keys.pop()!;
       const snake = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       if (snake === key) continue;
-      const value = keys.reduceRight<object>((inner, parent) => ({ [parent]: inner }), { [snake]: 1 });
+      const value = keys.reduceRight<object>(
+        (inner, parent) => (parent.endsWith('[]') ? { [parent.slice(0, -2)]: [inner] } : { [parent]: inner }),
+        { [snake]: 1 },
+      );
       expect(said({ ...least[name], ...value })).toContain(
-        `${[...keys, snake].join('.')}: no such setting; did you mean ${key}?`,
+        `${[...keys, snake].join('.').replaceAll('[]', '[0]')}: no such setting; did you mean ${key}?`,
       );
     }
   });

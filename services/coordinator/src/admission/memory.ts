@@ -113,7 +113,9 @@ function optimizerBytes(
   const trained = trains.map(({ from, head }) =>
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
-  const items = config.batchSize * (streams[0]!.samples ?? 1);
+  const items = Math.max(
+    ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
+  );
   // A micro-batch holds whole items.
   const together = Math.min(sequencesPerItem, mostSequences);
   const rows = Math.max(together, Math.min(config.microBatchSize, together * items));

@@ -6,6 +6,7 @@ import {
   type ComparisonItem,
   type DatasetSpec,
   type DemonstrationItem,
+  dataSpecOf,
   MOST_COMPLETIONS,
   type PromptItem,
   type PromptsSpec,
@@ -13,7 +14,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { accountFor, type Outcome, type PreparedItems, type Reason } from './account.js';
+import { accountFor, type OfDataset, type Outcome, type PreparedItems, type Reason } from './account.js';
 import type { Encoder } from './encoder.js';
 import type { Feedback } from './feedback.js';
 import {
@@ -37,26 +38,27 @@ import { judgedTexts, thumbItems } from './thumbs.js';
 
 type Unsplit<T> = Omit<T, 'split'>;
 
-/** The items that a run makes of the rows of a dataset. */
-export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
-  const { data } = specOf(config);
+/** The items that a run makes of rows: of its main dataset, or of the one that is named. */
+export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, dataset?: string): PreparedItems {
+  const data = dataSpecOf(specOf(config), dataset);
+  const of = { config, dataset };
   switch (data.kind) {
     case 'demonstrations':
-      return accountFor(config, demonstrations(dataset, encoder, limitOf(data, encoder)));
+      return accountFor(of, demonstrations(rows, encoder, limitOf(data, encoder)));
     case 'comparisons':
-      return accountFor(config, comparisons(rankings(dataset), encoder, limitOf(data, encoder)));
+      return accountFor(of, comparisons(rankings(rows), encoder, limitOf(data, encoder)));
     case 'thumbs': {
-      const judged = judgedTexts(dataset);
+      const judged = judgedTexts(rows);
       if (!judged)
         throw unfit(
-          dataset,
+          rows,
           'thumbs',
           '{prompt, completion, label}, each label true or false, or {prompt, chosen, rejected}',
         );
-      return thumbItems(config, judged, encoder, limitOf(data, encoder));
+      return thumbItems(of, judged, encoder, limitOf(data, encoder));
     }
     case 'prompts':
-      return accountFor(config, prompts(data, dataset, encoder));
+      return accountFor(of, prompts(data, rows, encoder));
   }
 }
 
@@ -65,13 +67,15 @@ export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
+  dataset?: string,
 ): PreparedItems {
-  const limit = limitOf(comparingIn(config, 'run:ID, which is recorded comparisons'), encoder);
+  const of = { config, dataset };
+  const limit = limitOf(comparingIn(of, 'run:ID, which is recorded comparisons'), encoder);
   const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
     const dropped = withoutPreference(item) ?? unfitting(item, limit);
     return dropped ? { dropped } : { item };
   });
-  return accountFor(config, outcomes);
+  return accountFor(of, outcomes);
 }
 
 /** The items of published preferences or thumbs, whichever a run takes. Their ids go along as metadata. */
@@ -79,17 +83,19 @@ export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
   encoder: Encoder,
+  dataset?: string,
 ): PreparedItems {
-  const { data } = specOf(config);
+  const of = { config, dataset };
+  const data = dataSpecOf(specOf(config), dataset);
   if (data.kind === 'thumbs') {
     const judged = feedback.map(({ feedback, prompt, completion, label, labeler }) =>
       completion === undefined || label === undefined
         ? { dropped: NO_THUMB }
         : { prompt, completion, label, labeler, metadata: { feedback } },
     );
-    return thumbItems(config, judged, encoder, limitOf(data, encoder));
+    return thumbItems(of, judged, encoder, limitOf(data, encoder));
   }
-  const limit = limitOf(comparingIn(config, 'feedback:COLLECTION, which is comparisons and thumbs'), encoder);
+  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons and thumbs'), encoder);
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) =>
     completions === undefined || ranks === undefined
       ? { dropped: NO_RANKING }
@@ -102,7 +108,7 @@ export function feedbackItems(
           metadata: { feedback },
         },
   );
-  return accountFor(config, comparisons(ranked, encoder, limit));
+  return accountFor(of, comparisons(ranked, encoder, limit));
 }
 
 /** A collection may hold both; what a method does not take is not lost, another takes it. */
@@ -118,12 +124,12 @@ const NO_RANKING: Reason = {
 };
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
-function comparingIn(config: RunConfig, source: string): DatasetSpec {
-  const { data } = specOf(config);
+function comparingIn({ config, dataset }: OfDataset, source: string): DatasetSpec {
+  const data = dataSpecOf(specOf(config), dataset);
   if (data.kind === 'comparisons') return data;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${config.method} run to name data other than ${source}`,
+    `expected a ${config.method} run to name ${dataset ?? 'data'} other than ${source}`,
   );
 }
 

@@ -1,8 +1,8 @@
 /** Thumbs up and down as items of a run: each gets a completion of another prompt, by which KL is estimated. */
 import { type Dataset, epochOrder } from '@rlhf-streams/data';
-import type { RunConfig, ThumbItem } from '@rlhf-streams/runs';
+import type { ThumbItem } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { accountFor, type Outcome, type PreparedItems, type Reason } from './account.js';
+import { accountFor, type OfDataset, type Outcome, type PreparedItems, type Reason } from './account.js';
 import type { Encoder } from './encoder.js';
 import { EMPTY_COMPLETION, fitsRecord, type Limit, longer, TOO_LARGE } from './reasons.js';
 
@@ -37,7 +37,7 @@ export function judgedTexts(dataset: Dataset): JudgedText[] | undefined {
  * @throws CoordinatorError RUN_SOURCE_UNFIT for thumbs that all point the same way, besides what `accountFor` throws.
  */
 export function thumbItems(
-  config: RunConfig,
+  of: OfDataset,
   judged: readonly (JudgedText | { readonly dropped: Reason })[],
   { begin, encode, end }: Pick<Encoder, 'begin' | 'encode' | 'end'>,
   limit: Limit,
@@ -58,7 +58,7 @@ export function thumbItems(
     if (item.promptTokens.length + item.tokens.length > limit.tokens) return { dropped: longer(limit) };
     return fitsRecord(item, item.tokens.length) ? { item } : { dropped: TOO_LARGE };
   });
-  const { items, data } = accountFor(config, outcomes);
+  const { items, data } = accountFor(of, outcomes);
   const [train, test] = (['train', 'test'] as const).map((split) =>
     items.filter((item) => item.split === split),
   );
