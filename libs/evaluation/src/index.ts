@@ -1,3 +1,4 @@
+export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
 export {
@@ -5,10 +6,11 @@ export {
   type LengthedOutcome,
   lengthControlledWinRate,
 } from './length-controlled.js';
+export { hypervolume, paretoFront, type RewardKl } from './pareto.js';
 export { type PolicyColumn, type PolicySummary, policyColumns } from './policies.js';
 export type * from './report/report-data.js';
 export { UNSHOWABLE } from './report/text.js';
-export { type Estimate, meanEstimate } from './statistics.js';
+export { correlation, type Estimate, meanEstimate } from './statistics.js';
 export {
   type BothOrders,
   type Outcome,
