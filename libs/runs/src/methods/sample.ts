@@ -44,7 +44,14 @@ export const sample = defineMethod({
     ],
     heldOut: [],
   },
-  metrics: ['rollout/count', 'rollout/length', 'val/num_eos_tokens', 'objective/scores', 'scores/*', 'objective/kl'],
+  metrics: [
+    'rollout/count',
+    'rollout/length',
+    'val/num_eos_tokens',
+    'objective/scores',
+    'scores/*',
+    'objective/kl',
+  ],
   plan: (run) => ({
     data: promptsOf(run),
     streams: [

@@ -1,6 +1,6 @@
 import { joined } from '@rlhf-streams/runs';
-import type { Method, Metrics } from './method.js';
 import { meanParts } from './episodes.js';
+import type { Method, Metrics } from './method.js';
 import { rankByScore } from './rank.js';
 
 /** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */

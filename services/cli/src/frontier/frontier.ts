@@ -43,7 +43,7 @@ export async function frontier(path: string, options: FrontierOptions): Promise<
 }
 
 /** A row for each member: the area under its front, and the best of its settings. */
-export function frontsTable({ fronts }: FrontierResults): string {
+function frontsTable({ fronts }: FrontierResults): string {
   const rows = fronts.map(({ member, area, points }) => {
     const best = points.at(-1);
     return [

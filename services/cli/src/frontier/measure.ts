@@ -148,8 +148,8 @@ function measured(metrics: Readonly<Record<string, number>> = {}) {
 
 const SCORES = 'scores/';
 
-/** Times the median step: more between two steps, and the services were down. @internal */
-export const DOWN = 10;
+/** Times the median step: more between two steps, and the services were down. */
+const DOWN = 10;
 
 /** @internal */
 export function costOf(steps: readonly StepMetrics[], until: number): Cost {

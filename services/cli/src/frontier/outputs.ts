@@ -81,6 +81,6 @@ const csvCell = (value: unknown): string => {
 };
 
 /** Everything but the metrics of the steps. An unbounded end of an interval is null. */
-export function frontierJson({ training: _, ...results }: FrontierResults): string {
+function frontierJson({ training: _, ...results }: FrontierResults): string {
   return `${JSON.stringify(results, null, 2)}\n`;
 }
