@@ -50,6 +50,7 @@ export type {
   StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
+export { inWords as mistakesInWords, type Mistake } from './mistakes.js';
 export {
   artifactRoles,
   type NamedModel,
