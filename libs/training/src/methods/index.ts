@@ -3,6 +3,7 @@ import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
 import { grpo } from './grpo.js';
+import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
@@ -18,6 +19,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reinforce,
   grpo,
   dpo,
+  kto,
   sample,
   evaluate,
 };
