@@ -9,6 +9,7 @@ export { categoricalKl, klEstimates, klLoss } from './kl.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+export { meanLogprobs, proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss } from './reinforce.js';
 export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';
