@@ -1,7 +1,7 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
 export { gradientClipCoefficient } from './clip.js';
-export { dpoLoss, responseLogprobs } from './dpo.js';
+export { dpoLoss, type ResponseLogprobs, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
@@ -10,10 +10,20 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { meanLogprobs, proLoss } from './pro.js';
-export { baselineAdvantages, reinforceLoss } from './reinforce.js';
-export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
+export {
+  baselineAdvantages,
+  reinforceLoss,
+  rewardsToGo,
+  tokenAdvantages,
+} from './reinforce.js';
+export {
+  bestOfNRewardLoss,
+  pairwiseRewardLoss,
+  rewardRange,
+} from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
 export { deviationOf, usedScores } from './scores.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';
+export { valueLoss } from './value.js';

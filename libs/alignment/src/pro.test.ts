@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, test } from 'vitest';
 import { expectClose, golden, type Matrix } from './golden.test.support.js';
 import { meanLogprobs, proLoss } from './pro.js';
 import { type Ranks, rankedRows, ranksOf } from './rankings.test.support.js';

@@ -17,5 +17,6 @@ export function methodRuns(data: string): Record<string, RunConfigInput> {
     ppo: { ...rewarded, method: 'ppo', ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {} } },
     reinforce: { ...rewarded, method: 'reinforce' },
     dpo: { ...tinyDpo(), ...extent },
+    pro: { ...tinyDpo(), ...extent, run: 'pro', method: 'pro' },
   };
 }
