@@ -2,6 +2,7 @@
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
 import { pro } from './pro.js';
@@ -18,6 +19,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reinforce,
   dpo,
   pro,
+  kto,
   sample,
   evaluate,
 };

@@ -20,7 +20,6 @@ import {
   sharesOfBest,
 } from './rankings.js';
 import { responseBatch, responseInputs, responsesOf } from './responses.js';
-import { predictedTokens } from './rows.js';
 
 /** Preference ranking optimisation: the mean log-prob of a completion's tokens is the score that a ranking is learned by. */
 export const pro: Method<'pro'> = {
@@ -105,7 +104,7 @@ function batchesOf(step: Step<'pro'>, items: readonly Item[]) {
 const rankingInputs =
   (temperatures: Settings['temperatures']) =>
   (shape: BatchShape): Specs => ({
-    ...responseInputs(shape),
+    ...responseInputs(shape, { reference: false }),
     ...preferenceInputs(shape),
     ...(temperatures === 'reward_gaps' && { gaps: float32(shape.rows, shape.rows) }),
     stages: float32(shape.rows),
@@ -120,7 +119,6 @@ function rankingBatch(
   { pairs, temperatures, sftCoef }: Settings,
 ): MicroBatch {
   const sequences = sequencesOf(rankings);
-  const noReference = sequences.map((sequence) => new Float32Array(predictedTokens(sequence).length));
   const byRow = (of: (ranking: Ranking) => readonly number[]) => {
     const numbers = new Float32Array(shape.rows);
     numbers.set(rankings.flatMap(of));
@@ -130,7 +128,7 @@ function rankingBatch(
   return {
     specs: rankingInputs(temperatures)(shape),
     buffers: {
-      ...responseBatch(sequences, shape, noReference).buffers,
+      ...responseBatch(sequences, shape).buffers,
       ...preferences(rankings, shape),
       ...(temperatures === 'reward_gaps' && { gaps: rewardGaps(rankings, shape) }),
       stages: pairs === 'listwise' ? byRow(({ sequences }) => sequences.map(() => 1)) : best,
