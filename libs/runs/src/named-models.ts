@@ -1,5 +1,5 @@
 /** The models and scorers of a run, by their roles in it. */
-import { methods, type RunConfig } from './methods/index.js';
+import { methods, type RunConfig, specOf } from './methods/index.js';
 import type { ModelRole } from './methods/spec.js';
 import type { NewModel } from './new-model.js';
 import type { ScorerEntry } from './scorer-schemas.js';
@@ -29,7 +29,7 @@ export interface NamedModel {
 
 /** All that a configuration names, in the order of its method's roles: the run's own model first. */
 export const namedModels = (config: RunConfig): NamedModel[] =>
-  methods[config.method].models.flatMap((role) => {
+  specOf(config).models.flatMap((role) => {
     const written = (config as Readonly<Record<string, unknown>>)[role.field];
     if (written === undefined) return [];
     if (role.name === 'scorer')

@@ -63,6 +63,7 @@ describe('defaults', () => {
           lam: 0.95,
           whitenRewards: false,
           missingEosPenalty: 0,
+          scoreNormalisation: 'none',
         },
       },
     ],
@@ -206,7 +207,7 @@ describe('a mistake', () => {
     [
       'no model',
       { ...least.sft, model: 5 },
-      'model: expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
+      'model: expected run:ID, run:ID@VERSION, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
     ],
     [
       'a value for a group',

@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { RunConfig } from './methods/index.js';
 import type { Ensemble, Rule, ScorerEntry } from './scorer-schemas.js';
-import { type FromDeclaration, parseSource, type ScoringModelOrigin } from './sources.js';
+import { type FromDeclaration, parseSource, runName, type ScoringModelOrigin } from './sources.js';
 
 /** A scorer that a configuration names. */
 interface NamedScorer {
@@ -73,7 +73,7 @@ function nameOf(source: SourceScorer['source'], written: string): string {
     case 'gold':
       return 'gold';
     case 'run':
-      return source.run;
+      return runName(source);
     case 'declared':
       return source.name;
     default:

@@ -12,6 +12,7 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  klLossSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
@@ -44,6 +45,7 @@ const config = z
           .register(named, { as: ['ppo_epochs'] }),
         numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
         ...rewardSettings,
+        ...klLossSettings,
         adaptiveKl: z
           .strictObject({
             target: z.number().positive().default(6).describe('nats per response'),

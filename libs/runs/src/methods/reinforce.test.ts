@@ -26,6 +26,7 @@ describe('a run of REINFORCE', () => {
       klCoef: 0.05,
       klEstimator: 'k1',
       missingEosPenalty: 0,
+      scoreNormalisation: 'none',
     });
     expect(optimizer.learningRate).toBe(3e-6);
     expect(sampling).toEqual({ temperature: 0.7, topK: 0, topP: 1, maxNewTokens: 53 });
@@ -45,6 +46,16 @@ describe('a run of REINFORCE', () => {
       'batchSize: expected at least 2 responses a step, which the baseline batch_mean compares with each other, got 1',
     ]);
     expect(mistakesOf({ ...run, batchSize: 1, samplesPerPrompt: 2 })).toEqual([]);
+  });
+
+  it('is refused for k1 in the loss, with the reason', () => {
+    expect(mistakesOf({ ...run, reinforce: { klLoss: { estimator: 'k1', coef: 0.1 } } })).toEqual([
+      "reinforce.klLoss.estimator: expected k2 or k3: in a loss the gradient of k1 is 0 in expectation, so that it holds nothing back, got 'k1': did you mean k2?",
+    ]);
+    expect(mistakesOf({ ...run, reinforce: { klLoss: { estimator: 'k4', coef: 0.1 } } })).toEqual([
+      "reinforce.klLoss.estimator: expected one of k2, k3, got 'k4': did you mean k2?",
+    ]);
+    expect(mistakesOf({ ...run, reinforce: { klLoss: { coef: 0.1 } } })).toEqual([]);
   });
 
   it('takes leave-one-out over the samples of one prompt', () => {

@@ -3,6 +3,7 @@ import { everyRun, training } from './every-run.js';
 import { policy, policyAsReference, scorer, trainedPolicy } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  klLossSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
@@ -27,6 +28,7 @@ const config = z
             "taken from each response's reward: the mean over the step, or over the other samples of the prompt, which is RLOO (Ahmadian et al. 2024)",
           ),
         ...rewardSettings,
+        ...klLossSettings,
       })
       .prefault({})
       .describe('what REINFORCE has of its own'),

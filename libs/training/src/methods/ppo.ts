@@ -21,12 +21,14 @@ import {
   importanceCorrection,
   inferPerToken,
   type Rollout,
+  rewardResult,
   rewardsOf,
   rolloutMetrics,
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
 import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
+import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import { sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
@@ -48,7 +50,7 @@ export const ppo: Method<'ppo'> = {
     const klCoef = carry.klCoef!;
 
     const rollouts = rolloutsOf(step, items);
-    const rewards = rewardsOf(rollouts, config.ppo, klCoef);
+    const { rewards, ...scored } = rewardsOf(rollouts, config.ppo, { klCoef, carry });
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
     const { advantages, returns } = advantagesOf(rewards, values, config.ppo);
@@ -85,6 +87,7 @@ export const ppo: Method<'ppo'> = {
     return {
       metrics: {
         ...measured,
+        ...scored.metrics,
         'val/var_explained': explainedVariance(values, returns),
         'objective/kl_coef': klCoef,
         ...corrected,
@@ -92,12 +95,10 @@ export const ppo: Method<'ppo'> = {
         lr,
         episode,
       },
-      carry: { klCoef: nextKlCoef, episode },
+      carry: { klCoef: nextKlCoef, ...scored.carry, episode },
       results: episodes.map((episode, i) => ({
         item: rollouts[i]!.id,
-        score: rewards[i]!.score,
-        reward: rewards[i]!.rlhfReward,
-        kl: [...rewards[i]!.kls],
+        ...rewardResult(rewards[i]!),
         entropy: [...entropies.get(episode)!],
         values: [...episode.oldValues],
         advantages: [...episode.advantages],
@@ -133,6 +134,10 @@ async function updateBy(step: Step<'ppo'>, miniBatch: readonly Episode[], lr: nu
     advantages: miniBatch.map(({ advantages }) => advantages),
     returns: miniBatch.map(({ returns }) => returns),
     ...(weighted && { weights: miniBatch.map(({ weights }) => weights!) }),
+    ...klNumbers(
+      step.config.ppo.klLoss,
+      miniBatch.map(({ rollout }) => rollout),
+    ),
   });
   const { stats, outputs } = await step.trainer.update(weighted ? WEIGHTED : PPO, batches, {
     normaliser: tokenCount(sequences),
@@ -160,14 +165,16 @@ const lossProgram = (
     'advantages',
     'returns',
     ...(weighted ? ['weights'] : []),
+    ...klInputs(ppo.klLoss),
   ),
   loss({ policy, value }, batch, normaliser) {
     const { oldLogprobs, oldValues, advantages, returns, weights } = batch;
     const mask = batch.mask!;
     const temperature = divisorOf(sampling);
     const logits = nextTokenLogits(models.policy!, policy, batch);
+    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
     const pi = ppoPolicyLoss({
-      logprobs: selectiveLogSoftmax(logits, batch.next!, temperature),
+      logprobs,
       oldLogprobs: oldLogprobs!,
       advantages: advantages!,
       ...(weighted && { weights: weights! }),
@@ -184,10 +191,17 @@ const lossProgram = (
       normaliser,
     });
     const entropy = entropyFromLogits(logits, temperature);
+    const held = withKlLoss(ppo.klLoss, pi.loss, {
+      logprobs,
+      weights: weighted ? weights : undefined,
+      batch,
+      normaliser,
+    });
     return {
-      loss: tf.add(pi.loss, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
+      loss: tf.add(held.loss, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
       stats: {
         ...pi.stats,
+        ...held.stats,
         policyLoss: pi.loss,
         valueLoss: vf.loss,
         valueClipfrac: vf.stats.clipfrac,
@@ -227,6 +241,7 @@ function updateMetrics(updates: readonly Readonly<Record<string, number>>[]): Me
     'val/ratio': mean('ratio'),
     // The variance over updates of their mean ratios, which needs two updates.
     ...(updates.length > 1 && { 'val/ratio_var': tokenVariance([updates.map(({ ratio }) => ratio!)]) }),
+    ...('klLoss' in updates[0]! && klLossMetrics({ klLoss: mean('klLoss') })),
     grad_norm: mean('gradNorm'),
   };
 }

@@ -143,6 +143,69 @@ it('a response whose prompt has no other left teaches nothing by leave-one-out: 
   expect(distance(pairs.direction, oneMore.direction)).toBeLessThan(1e-5);
 });
 
+describe('scores normalised over all steps so far', () => {
+  const config = runOf('reinforce', {
+    reinforce: { scoreNormalisation: 'running', scoreClip: 1.2, klCoef: 0 },
+  });
+  const scored = (step: number, scores: readonly number[]): Item[] =>
+    scores.map((score, i) => {
+      const sequence = { promptTokens: [0], tokens: [1 + i] };
+      return episodeItem(`tiny/${step}/${i}/0`, sequence, { logprobs: [-1], reference: [-1], score });
+    });
+
+  it('are used so, published raw, and their statistics carried to the next step', async () => {
+    const run = await begin(config, pool);
+    await run.update(scored(0, [1, 3]));
+    expect(run.carry).toEqual({ scoreCount: 2, scoreMean: 2, scoreM2: 2, episode: 2 });
+    const metrics = await run.update(scored(1, [8, 4]));
+    // 1, 3, 8, 4: mean 4 and variance 26 / 3.
+    expect(run.carry).toEqual({ scoreCount: 4, scoreMean: 4, scoreM2: 26, episode: 4 });
+    expect(run.results!.map(({ score }) => score)).toEqual([8, 4]);
+    const used = run.results!.map(({ used_score }) => used_score as number);
+    expect(used[0]).toBe(1.2);
+    expect(used[1]).toBeCloseTo(0, 8);
+    expect(metrics).toMatchObject({
+      'objective/scores': 6,
+      'objective/used_scores': 0.6,
+      'objective/score_mean': 4,
+      'objective/score_clipfrac': 0.5,
+      'objective/rlhf_reward': 0.6,
+    });
+    expect(metrics['objective/score_std']).toBeCloseTo(Math.sqrt(26 / 3), 10);
+    await run.trainer.close();
+  });
+});
+
+it('the KL in the loss, by k2, pulls each token by its log-ratio to the reference', async () => {
+  const settings = { klCoef: 0, klLoss: { coef: 0.3 } };
+  const config = runOf('reinforce', {
+    sampling: { temperature: TEMPERATURE },
+    samplesPerPrompt: SAMPLES,
+    reinforce: settings,
+  });
+  const run = await begin(config, pool);
+  const { sequences, logprobs, items } = await sampled(run);
+  // Equal scores have no advantage: the KL alone is left.
+  const equal = items.map((item) => ({ ...item, reward: { ...item.reward!, score: 2 } }));
+  const metrics = await run.update(equal);
+  const ratios = items.map(({ reference }, i) =>
+    logprobs[i]!.map((lp, t) => lp - reference!.logprobs[0]![t]!),
+  );
+  const k2 = ratios.map((row) => sum(row.map((d) => (d * d) / 2)));
+  expect(metrics['loss/kl_avg']).toBeCloseTo(mean(k2), 5);
+  expect(metrics['loss/policy_avg']).toBeCloseTo(0, 6);
+
+  const other = await begin(config, pool, { programs: { gradients: { ppo: ppoLoss } } });
+  const advantages = ratios.map((row) => row.map((d) => -d));
+  await other.trainer.update('ppo', [oneBatch(sequences, { oldLogprobs: logprobs, advantages })], {
+    normaliser: sequences.length,
+    learningRate: 1e-3,
+  });
+  expect(distance(await directionOf(other), await directionOf(run))).toBeLessThan(1e-4);
+  await run.trainer.close();
+  await other.trainer.close();
+});
+
 it('a step without rollouts is an error: every one of them failed', async () => {
   const run = await begin(configOf('batch_mean'), pool);
   await expect(run.update([])).rejects.toMatchObject({ code: 'TRAINING_EMPTY_STEP' });

@@ -8,8 +8,16 @@ import {
 import type { ConfigOf } from '@rlhf-streams/runs';
 import type { Models } from '../trainer/layout.js';
 import type { LossProgram } from '../trainer/program.js';
-import { heldOutMetrics, rewardsOf, rolloutMetrics, rolloutsOf, sequenceOf } from './episodes.js';
+import {
+  heldOutMetrics,
+  rewardResult,
+  rewardsOf,
+  rolloutMetrics,
+  rolloutsOf,
+  sequenceOf,
+} from './episodes.js';
 import { divisorOf, nextTokenLogits } from './forward.js';
+import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method } from './method.js';
 import { sequenceBatches, sequenceInputs } from './rows.js';
@@ -24,7 +32,7 @@ export const reinforce: Method<'reinforce'> = {
     const { baseline, klCoef } = config.reinforce;
 
     const rollouts = rolloutsOf(step, items);
-    const rewards = rewardsOf(rollouts, config.reinforce, klCoef);
+    const { rewards, ...scored } = rewardsOf(rollouts, config.reinforce, { klCoef, carry });
     const advantages = baselineAdvantages(
       rollouts.map(({ rollout: { prompt } }, i) => ({ prompt, reward: rewards[i]!.rlhfReward })),
       baseline,
@@ -32,6 +40,7 @@ export const reinforce: Method<'reinforce'> = {
 
     const { batches, byToken } = sequenceBatches(rollouts.map(sequenceOf), limitsOf(step, 'policy'), {
       advantages: rollouts.map(({ rollout: { tokens } }, i) => tokens.map(() => advantages[i]!)),
+      ...klNumbers(config.reinforce.klLoss, rollouts),
     });
     const lr = learningRate(config, step.step);
     const { stats, outputs } = await step.trainer.update('reinforce', batches, {
@@ -44,19 +53,19 @@ export const reinforce: Method<'reinforce'> = {
     return {
       metrics: {
         ...rolloutMetrics(rollouts, rewards),
+        ...scored.metrics,
         'policy/entropy_avg': meanOf(entropies),
-        'loss/policy_avg': stats.loss!,
+        'loss/policy_avg': stats.policyLoss ?? stats.loss!,
+        ...klLossMetrics(stats),
         grad_norm: stats.gradNorm!,
         lr,
         episode,
       },
-      carry: { episode },
+      carry: { ...scored.carry, episode },
       results: rollouts.map(({ id }, i) => ({
         item: id,
-        score: rewards[i]!.score,
-        reward: rewards[i]!.rlhfReward,
+        ...rewardResult(rewards[i]!),
         advantage: advantages[i]!,
-        kl: [...rewards[i]!.kls],
         entropy: [...entropies[i]!],
       })),
     };
@@ -65,19 +74,19 @@ export const reinforce: Method<'reinforce'> = {
   evaluate: async ({ config }, items) => heldOutMetrics(items, config.reinforce),
 };
 
-const lossProgram = ({ sampling }: ConfigOf<'reinforce'>, models: Models): LossProgram => ({
+const lossProgram = ({ sampling, reinforce }: ConfigOf<'reinforce'>, models: Models): LossProgram => ({
   roles: ['policy'],
-  inputs: sequenceInputs('advantages'),
+  inputs: sequenceInputs('advantages', ...klInputs(reinforce.klLoss)),
   loss({ policy }, batch, normaliser) {
     const temperature = divisorOf(sampling);
     const logits = nextTokenLogits(models.policy!, policy, batch);
+    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+    const { advantages, mask } = batch;
+    const pi = reinforceLoss({ logprobs, advantages: advantages!, mask: mask!, normaliser });
+    const { loss, stats } = withKlLoss(reinforce.klLoss, pi.loss, { logprobs, batch, normaliser });
     return {
-      ...reinforceLoss({
-        logprobs: selectiveLogSoftmax(logits, batch.next!, temperature),
-        advantages: batch.advantages!,
-        mask: batch.mask!,
-        normaliser,
-      }),
+      loss,
+      stats: { ...stats, ...(reinforce.klLoss && { policyLoss: pi.loss }) },
       outputs: { entropy: entropyFromLogits(logits, temperature) },
     };
   },
