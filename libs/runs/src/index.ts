@@ -22,11 +22,15 @@ export {
   itemSchemas,
   type PromptItem,
   type RunItem,
+  type ThumbItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { MOST_COMPLETIONS } from './methods/dataset.js';
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
+  dataSpecOf,
+  datasetNames,
   type MethodName,
   methodNames,
   methods,
@@ -46,6 +50,7 @@ export type {
   StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
+export { inWords as mistakesInWords, type Mistake } from './mistakes.js';
 export {
   artifactRoles,
   type NamedModel,
@@ -80,6 +85,7 @@ export {
   type RunArchive,
   type RunView,
   readRuns,
+  requestedConfig,
   runStatuses,
   startedRun,
   stepsAt,

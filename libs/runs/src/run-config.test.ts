@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
-import { methodNames } from './methods/index.js';
+import { methodNames, methods } from './methods/index.js';
 import { parseRunConfig, runConfigMistakes, runsBuiltOn, settingsByMethod } from './run-config.js';
 import { trainingSteps } from './steps.js';
 
@@ -34,14 +34,14 @@ describe('defaults', () => {
       'reward',
       {
         optimizer: { ...adamw, learningRate: 1e-4 },
-        reward: { maxLength: 1024, centerRewardsCoefficient: 0 },
+        reward: { maxLength: 1024, objective: 'pairs', centerRewardsCoefficient: 0 },
       },
     ],
     [
       'dpo',
       {
         optimizer: { ...adamw, learningRate: 1e-6 },
-        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, maxLength: 1024 },
+        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, pairs: 'all', maxLength: 1024 },
       },
     ],
     [
@@ -212,7 +212,7 @@ describe('a mistake', () => {
     [
       'a value for a group',
       { ...least.dpo, dpo: 0.1 },
-      'dpo: expected settings of its own (beta, lossType, labelSmoothing, maxLength), got 0.1',
+      'dpo: expected settings of its own (beta, lossType, labelSmoothing, pairs, maxLength), got 0.1',
     ],
     [
       'what is very long',
@@ -286,7 +286,7 @@ describe('a mistake', () => {
     [
       'a replay that trains nothing',
       { ...least.sample, replay: 'r' },
-      `replay: no such setting; replay is one of method ${methodNames.filter((name) => name !== 'sample').join(', ')}, this is 'sample'`,
+      `replay: no such setting; replay is one of method ${methodNames.filter((name) => methods[name].trains.length > 0).join(', ')}, this is 'sample'`,
     ],
     [
       'what nothing is like',
@@ -317,7 +317,7 @@ describe('a mistake', () => {
       'seed: expected integer of at least 0, got 0.5',
       'steps: expected integer from 1 to 1000000, got -1',
       'dpo.beta: expected number above 0, got 0',
-      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, maxLength',
+      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, pairs, maxLength',
       'dpo.bar: no such setting',
     ]);
   });

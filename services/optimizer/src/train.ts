@@ -35,6 +35,7 @@ import { type Published, readPublished } from './published.js';
 import { lengthsOf, replayedRun, sampledBy } from './replay.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
+import { tokensOf } from './tokens.js';
 import { troubleOf } from './trouble.js';
 
 export interface TrainDependencies {
@@ -259,7 +260,7 @@ async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
-  { train, evaluation }: WholeStep,
+  { train, evaluation, ...others }: WholeStep,
   positions: Positions,
 ): Promise<boolean> {
   const { view, config, steps, writer, published } = driven;
@@ -271,12 +272,13 @@ async function complete(
   if (length !== driven.length) await compute.extend(run, length);
   driven.length = length;
   const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
+  const beside = Object.fromEntries(Object.entries(others).map(([name, { items }]) => [name, own(items)]));
   const {
     metrics,
     comparisons = [],
     results: files,
   } = train
-    ? await compute.update(run, own(train.items)).catch((error) => {
+    ? await compute.update(run, own(train.items), beside).catch((error) => {
         throw emptied(error, step, train);
       })
     : { metrics: {}, results: undefined };
@@ -291,6 +293,11 @@ async function complete(
   const failed = {
     ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
     ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
+    ...Object.fromEntries(
+      Object.entries(others).flatMap(([name, { failed }]) =>
+        failed > 0 ? [[`${name}/failed`, failed]] : [],
+      ),
+    ),
   };
   const reported = finite({ ...metrics, ...measured, ...failed });
   const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;
@@ -300,10 +307,11 @@ async function complete(
     publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
     files && context.artifacts.putFiles(files),
   ]);
-  const timing = {
+  const cost = {
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
     'timing_s/publish': (performance.now() - evaluated) / 1000,
+    ...(train && trains && tokensOf(train.items)),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -323,7 +331,7 @@ async function complete(
         ...(release && driven.checkpoint?.step === done && { checkpoint: driven.checkpoint.artifact }),
         ...(results && { results }),
         split: train ? 'train' : 'test',
-        metrics: { ...reported, ...timing },
+        metrics: { ...reported, ...cost },
       },
     },
   ]);

@@ -1,15 +1,17 @@
 /** The specs of all methods. A new method is a file and a line here. */
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
-import type { JoinedTopic, MethodSpec, Plan } from './spec.js';
+import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, sample };
+export const methods = { sft, reward, ppo, reinforce, dpo, kto, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];
@@ -30,3 +32,13 @@ export function specOf(config: RunConfig): RunSpec {
   const joins = [...new Set(planned.streams.flatMap(({ joins }) => joins))];
   return { ...spec, ...planned, joins };
 }
+
+/** A dataset that a stream draws from: the main one without a name. */
+export const dataSpecOf = ({ data, datasets }: Pick<Plan, 'data' | 'datasets'>, name?: string): DataSpec =>
+  name === undefined ? data : datasets![name]!;
+
+/** The names of all datasets, the main one first, which has none. */
+export const datasetNames = ({ datasets = {} }: Pick<Plan, 'datasets'>): (string | undefined)[] => [
+  undefined,
+  ...Object.keys(datasets),
+];

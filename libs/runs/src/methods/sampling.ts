@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
+import { MOST_COMPLETIONS } from './dataset.js';
 import type { JoinedTopic, PromptsSpec, StreamSpec } from './spec.js';
 
 const SamplingConfig = z.strictObject({
@@ -49,7 +50,7 @@ export const sampled = {
   samplesPerPrompt: z
     .int()
     .min(1)
-    .max(1024)
+    .max(MOST_COMPLETIONS)
     .default(1)
     .describe('responses sampled for each prompt of a step')
     .register(named, { as: ['num_generations', 'n'] }),
@@ -64,6 +65,14 @@ export const sampled = {
     .default(300_000)
     .describe('milliseconds that the generation of a rollout may take'),
 };
+
+/** Columns that a measurement is to be told apart by. */
+export const keptColumns = z
+  .array(z.string().min(1))
+  .default([])
+  .describe(
+    'other columns of the data that go along as metadata, such as a language, to tell what was measured apart by them',
+  );
 
 export type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
 

@@ -17,6 +17,7 @@ const update = (change: object, items: readonly Item[]) => {
   return sample.update(
     { config: { ...config, steps: 1 }, step: 0, carry: {}, trainer: undefined as unknown as Trainer },
     items,
+    {},
   );
 };
 
@@ -41,6 +42,7 @@ describe('a sampling run', () => {
         'rollout/length': 1.5,
         'val/num_eos_tokens': 1,
         'objective/scores': 2,
+        'scores/test': 2,
         'objective/kl': 0.75,
       },
       carry: {},

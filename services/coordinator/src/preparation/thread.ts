@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
+import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -16,21 +17,24 @@ import {
 } from '@rlhf-streams/model';
 import {
   type DataOrigin,
+  dataSpecOf,
   ITEMS_FILE,
   ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   type NewModel,
-  type RunConfig,
   type RunItem,
   sourceText,
+  specOf,
 } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
-import { longestSequence, shortestPrompt } from '../admission/lengths.js';
+import { longestSequence, mostSequences, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
+import type { OfDataset, PreparedItems } from './account.js';
+import { encoderOf } from './encoder.js';
 import type { Feedback } from './feedback.js';
-import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
+import { feedbackItems, itemsOf, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
@@ -60,15 +64,15 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`, counts them by split and the tokens of all, and accounts for the rows of its data. */
+  /** Writes the items of a dataset of the run into `out`, counts them by split and the tokens of all, and accounts for its rows. */
   async makeItems(
-    config: RunConfig,
+    { config, dataset }: OfDataset,
     data: RunData,
     readers: Readers,
     out: string,
   ): Promise<{ counts: Record<RunItem['split'], number>; data: DataAccount; lengths: Lengths }> {
     const model = await readerAt(readers.model);
-    const prepared = await preparedFrom(config, data, model);
+    const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
     await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
@@ -83,7 +87,8 @@ const api = {
       data: prepared.data,
       counts: { train: countOf(items, 'train'), test: countOf(items, 'test') },
       lengths: {
-        longest: longestSequence(config, items, model.config),
+        longest: longestSequence(dataSpecOf(specOf(config), dataset), items, model.config),
+        mostSequences: mostSequences(items),
         shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
       },
     };
@@ -111,7 +116,7 @@ function* linesOf(items: readonly RunItem[]): Generator<string> {
 }
 
 async function preparedFrom(
-  config: RunConfig,
+  { config, dataset }: OfDataset,
   data: RunData,
   { config: model, tokenizer }: Reader,
 ): Promise<PreparedItems> {
@@ -121,22 +126,25 @@ async function preparedFrom(
     const recorded = isSameTokenizer(recorder.tokenizer, tokenizer)
       ? data.recorded
       : encodedAnew(data.recorded, recorder, encoder);
-    return recordedItems(config, recorded, encoder);
+    return recordedItems(config, recorded, encoder, dataset);
   }
-  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
-  return itemsOf(config, await datasetOf(data.source), encoder);
+  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
+  const { keep = [] } = dataSpecOf(specOf(config), dataset);
+  return itemsOf(config, await datasetOf(data.source, keep), encoder, dataset);
 }
 
-async function datasetOf(source: DataOrigin): Promise<Dataset> {
+async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Promise<Dataset> {
   switch (source.from) {
     case 'bundled':
-      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+      return source.set === undefined
+        ? detectFormat(bundledCorpus(), { source: sourceText(source), keep })
+        : loadDataset(bundledSet(source.set), { keep });
     case 'path':
-      return loadDataset(source.path);
+      return loadDataset(source.path, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
-        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which is comparisons: name a model that has a tokenizer`,
+        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which has none for that: name a model that has a tokenizer`,
       );
   }
 }
@@ -148,6 +156,7 @@ function textsOf(dataset: Dataset): string[] {
     case 'labelled':
       return dataset.rows.map(({ text }) => text);
     case 'completion':
+    case 'thumb':
       return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
     default:
       throw new CoordinatorError(
