@@ -6,6 +6,7 @@ import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
+import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
@@ -19,6 +20,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reinforce,
   grpo,
   dpo,
+  pro,
   kto,
   sample,
   evaluate,
