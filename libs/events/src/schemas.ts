@@ -51,6 +51,12 @@ export const CollectionName = z
     'a collection is 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
   );
 
+export const SCORER_NAME_IN_WORDS = '1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit';
+/** What the scores of a scorer go by, and what a declared scorer is called. */
+export const ScorerName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, `a scorer's name is ${SCORER_NAME_IN_WORDS}`);
+
 /** A content-addressed artifact: `uri` says where, `sha256` what. */
 export const ArtifactRef = z.object({
   uri: z.string().min(1),

@@ -291,10 +291,12 @@ const rewards = defineTopic({
       'What the scorers say of a rollout',
       RolloutStamp.extend({
         policyVersion: PolicyVersion,
-        score: z.number().describe("the first scorer's score, which training uses"),
+        score: z.number().describe('the sum of the scores, each times its weight, which training uses'),
         parts: z
           .record(z.string(), z.number().nullable())
-          .describe('score by scorer; null of a scorer that does not apply to the rollout'),
+          .describe(
+            'score by scorer, and by SCORER/PART what it was made of; null of what does not apply to the rollout',
+          ),
       }),
     ),
     defineEvent(
