@@ -7,7 +7,9 @@ import {
   initialValue,
   policy,
   policyAsReference,
+  SHARED,
   scorer,
+  sharedValue,
   trainedPolicy,
   trainedValue,
   value,
@@ -242,7 +244,13 @@ export const ppo = defineMethod({
     'val/var_explained',
     'sampling/importance_sampling_ratio/*',
   ],
-  plan: (run) => withPretraining(run, onRewardedSamples(run, { ahead: run.maxStaleness })),
+  plan: (run) => ({
+    ...withPretraining(run, onRewardedSamples(run, { ahead: run.maxStaleness })),
+    ...(run.value === SHARED && {
+      models: [policy, policyAsReference, scorer],
+      trains: [trainedPolicy, sharedValue],
+    }),
+  }),
 });
 
 /** Adds the texts of PPO-ptx, if there are any: last, so that ids and samples of prompts are those of the run without them. */

@@ -8,11 +8,19 @@ import {
   selectiveLogSoftmax,
   sftLoss,
 } from '@rlhf-streams/alignment';
-import type { ConfigOf } from '@rlhf-streams/runs';
+import { architectureOf } from '@rlhf-streams/model';
+import { type ConfigOf, specOf } from '@rlhf-streams/runs';
 import { float32, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Models } from '../trainer/layout.js';
-import type { BatchShape, InferenceProgram, LossProgram, MicroBatch, Programs } from '../trainer/program.js';
+import type {
+  BatchShape,
+  InferenceProgram,
+  LossProgram,
+  MicroBatch,
+  ModelParameters,
+  Programs,
+} from '../trainer/program.js';
 import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
 import { klInputs, withKlLoss } from './kl-loss.js';
 import { sequenceInputs } from './rows.js';
@@ -43,61 +51,85 @@ export const withBeta = (batches: readonly MicroBatch[], beta: number): MicroBat
 
 /** The surrogate of the policy, vf_coef times the clipped loss of the values, and what a run adds to them. */
 const lossProgram = (
-  { ppo, sampling }: Config,
+  config: Config,
   models: Models,
   { weighted }: { readonly weighted: boolean },
-): LossProgram => ({
-  roles: ['policy', 'value'],
-  inputs: (shape: BatchShape) => ({
-    ...sequenceInputs(
-      'oldLogprobs',
-      'oldValues',
-      'advantages',
-      'returns',
-      ...(weighted ? ['weights'] : []),
-      ...klInputs(ppo.klLoss),
-    )(shape),
-    ...(ppo.objective === 'penalty' && { beta: float32() }),
-  }),
-  loss({ policy, value }, batch, normaliser) {
-    const { oldValues, returns, weights } = batch;
-    const mask = batch.mask!;
-    const temperature = divisorOf(sampling);
-    const logits = nextTokenLogits(models.policy!, policy, batch);
-    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
-    const pi = policyLoss(ppo, { logprobs, batch, weighted, normaliser });
-    const vf = ppoValueLoss({
-      values: scalarsAt(models.value!, value, batch),
-      oldValues: oldValues!,
-      returns: returns!,
-      mask,
-      cliprangeValue: ppo.cliprangeValue,
-      normaliser,
-    });
-    const entropy = entropyFromLogits(logits, temperature);
-    const meanEntropy = maskedMean(entropy, mask, normaliser);
-    const held = withKlLoss(ppo.klLoss, pi.loss, {
-      logprobs,
-      weights: weighted ? weights : undefined,
-      batch,
-      normaliser,
-    });
-    const policyTerms =
-      ppo.entropyCoef === 0 ? held.loss : tf.sub(held.loss, tf.mul(ppo.entropyCoef, meanEntropy));
-    return {
-      loss: tf.add(policyTerms, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
-      stats: {
-        ...pi.stats,
-        ...held.stats,
-        policyLoss: pi.loss,
-        valueLoss: vf.loss,
-        valueClipfrac: vf.stats.clipfrac,
-        entropy: meanEntropy,
-      },
-      outputs: { entropy },
-    };
-  },
+): LossProgram => {
+  const { ppo, sampling } = config;
+  const outputsOf = hasSharedTrunk(config) ? ofOneTrunk : ofTwoModels;
+  return {
+    roles: ['policy', 'value'],
+    inputs: (shape: BatchShape) => ({
+      ...sequenceInputs(
+        'oldLogprobs',
+        'oldValues',
+        'advantages',
+        'returns',
+        ...(weighted ? ['weights'] : []),
+        ...klInputs(ppo.klLoss),
+      )(shape),
+      ...(ppo.objective === 'penalty' && { beta: float32() }),
+    }),
+    loss({ policy, value }, batch, normaliser) {
+      const { oldValues, returns, weights } = batch;
+      const mask = batch.mask!;
+      const temperature = divisorOf(sampling);
+      const { logits, values } = outputsOf(models, { policy, value }, batch);
+      const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+      const pi = policyLoss(ppo, { logprobs, batch, weighted, normaliser });
+      const vf = ppoValueLoss({
+        values,
+        oldValues: oldValues!,
+        returns: returns!,
+        mask,
+        cliprangeValue: ppo.cliprangeValue,
+        normaliser,
+      });
+      const entropy = entropyFromLogits(logits, temperature);
+      const meanEntropy = maskedMean(entropy, mask, normaliser);
+      const held = withKlLoss(ppo.klLoss, pi.loss, {
+        logprobs,
+        weights: weighted ? weights : undefined,
+        batch,
+        normaliser,
+      });
+      const policyTerms =
+        ppo.entropyCoef === 0 ? held.loss : tf.sub(held.loss, tf.mul(ppo.entropyCoef, meanEntropy));
+      return {
+        loss: tf.add(policyTerms, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
+        stats: {
+          ...pi.stats,
+          ...held.stats,
+          policyLoss: pi.loss,
+          valueLoss: vf.loss,
+          valueClipfrac: vf.stats.clipfrac,
+          entropy: meanEntropy,
+        },
+        outputs: { entropy },
+      };
+    },
+  };
+};
+
+const hasSharedTrunk = (config: Config): boolean =>
+  specOf(config).trains.some(({ trunk }) => trunk !== undefined);
+
+type Parameters = Pick<ModelParameters, 'policy' | 'value'>;
+
+const ofTwoModels = (models: Models, { policy, value }: Parameters, batch: Tensors) => ({
+  logits: nextTokenLogits(models.policy!, policy, batch),
+  values: scalarsAt(models.value!, value, batch),
 });
+
+/** The trunk is computed once, and learns from the losses of both heads. */
+function ofOneTrunk(models: Models, { policy, value }: Parameters, { ids, at }: Tensors) {
+  const { forward, languageHead, scalarHead } = architectureOf(models.policy!);
+  const { hidden } = forward(models.policy!, policy, ids!, at!);
+  return {
+    logits: languageHead(models.policy!, policy, hidden),
+    values: scalarHead(models.value!, value, hidden),
+  };
+}
 
 function policyLoss(
   { objective, cliprange, cliprangeHigh, dualClip }: Config['ppo'],
