@@ -15,6 +15,19 @@ export function methodRuns(data: string): Record<string, RunConfigInput> {
     sft: { ...tinySft(data), ...extent, model: sft },
     reward: { ...tinyReward(), ...extent, data: comparisons },
     ppo: { ...rewarded, method: 'ppo', ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {} } },
+    'ppo-penalty-ptx': {
+      ...rewarded,
+      method: 'ppo',
+      pretraining: data,
+      pretrainingBatchSize: 5,
+      ppo: { objective: 'penalty', ptxCoef: 0.5, numPpoEpochs: 2, numMiniBatches: 2 },
+    },
+    'ppo-shared-value': {
+      ...rewarded,
+      method: 'ppo',
+      value: 'shared',
+      ppo: { numPpoEpochs: 3, targetKl: 0.001, entropyCoef: 0.01, cliprangeHigh: 0.28, dualClip: 3 },
+    },
     reinforce: { ...rewarded, method: 'reinforce' },
     dpo: { ...tinyDpo(), ...extent },
   };

@@ -43,7 +43,7 @@ export const frozenReference = ModelSource.optional()
   .register(named, referenceNames);
 
 /** What a run names as its value model where that has the policy's trunk. */
-export const SHARED = 'shared';
+const SHARED = 'shared';
 
 export const value: ModelRole = {
   name: 'value',
@@ -92,10 +92,16 @@ export const reportingScorers = z
 export const trainedPolicy: TrainedModel = { role: 'policy', from: 'policy', head: 'language' };
 export const trainedValue: TrainedModel = { role: 'value', from: 'value', head: 'scalar' };
 /** A value head on the policy's trunk. */
-export const sharedValue: TrainedModel = {
+const sharedValue: TrainedModel = {
   role: 'value',
   from: 'policy',
   head: 'scalar',
   trunk: 'policy',
 };
 export const trainedReward: TrainedModel = { role: 'reward', from: 'policy', head: 'scalar' };
+
+/** The models of a run that trains a value model beside its policy. @param written what it names as `value` */
+export const withValueModel = (written: z.output<typeof initialValue>) =>
+  written === SHARED
+    ? { models: [policy, policyAsReference, scorer], trains: [trainedPolicy, sharedValue] }
+    : { models: [policy, policyAsReference, value, scorer], trains: [trainedPolicy, trainedValue] };

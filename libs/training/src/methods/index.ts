@@ -1,6 +1,7 @@
 /** What each method does with a step's items. A new method is a file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
@@ -9,7 +10,15 @@ import { sample } from './sample.js';
 import { sft } from './sft.js';
 
 /** The compiler requires an update for every spec, over the configuration of that spec. */
-const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, reinforce, dpo, sample };
+const methods: { readonly [Name in MethodName]: Method<Name> } = {
+  sft,
+  reward,
+  ppo,
+  reinforce,
+  dpo,
+  sample,
+  evaluate,
+};
 
 /** The method that a configuration names. */
 export const methodOf = (name: MethodName): Method => methods[name] as unknown as Method;

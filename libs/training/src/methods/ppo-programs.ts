@@ -8,20 +8,13 @@ import {
   selectiveLogSoftmax,
   sftLoss,
 } from '@rlhf-streams/alignment';
-import { architectureOf } from '@rlhf-streams/model';
-import { type ConfigOf, specOf } from '@rlhf-streams/runs';
+import type { ConfigOf } from '@rlhf-streams/runs';
 import { float32, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Models } from '../trainer/layout.js';
-import type {
-  BatchShape,
-  InferenceProgram,
-  LossProgram,
-  MicroBatch,
-  ModelParameters,
-  Programs,
-} from '../trainer/program.js';
-import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
+import type { BatchShape, LossProgram, MicroBatch, Programs } from '../trainer/program.js';
+import { divisorOf, logitsAndValues, nextTokenLogprobs } from './forward.js';
+import { logprobProgram, valueProgram } from './inference.js';
 import { klInputs, withKlLoss } from './kl-loss.js';
 import { sequenceInputs } from './rows.js';
 
@@ -56,7 +49,6 @@ const lossProgram = (
   { weighted }: { readonly weighted: boolean },
 ): LossProgram => {
   const { ppo, sampling } = config;
-  const outputsOf = hasSharedTrunk(config) ? ofOneTrunk : ofTwoModels;
   return {
     roles: ['policy', 'value'],
     inputs: (shape: BatchShape) => ({
@@ -74,7 +66,7 @@ const lossProgram = (
       const { oldValues, returns, weights } = batch;
       const mask = batch.mask!;
       const temperature = divisorOf(sampling);
-      const { logits, values } = outputsOf(models, { policy, value }, batch);
+      const { logits, values } = logitsAndValues(config, models, { policy, value }, batch);
       const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
       const pi = policyLoss(ppo, { logprobs, batch, weighted, normaliser });
       const vf = ppoValueLoss({
@@ -110,26 +102,6 @@ const lossProgram = (
     },
   };
 };
-
-const hasSharedTrunk = (config: Config): boolean =>
-  specOf(config).trains.some(({ trunk }) => trunk !== undefined);
-
-type Parameters = Pick<ModelParameters, 'policy' | 'value'>;
-
-const ofTwoModels = (models: Models, { policy, value }: Parameters, batch: Tensors) => ({
-  logits: nextTokenLogits(models.policy!, policy, batch),
-  values: scalarsAt(models.value!, value, batch),
-});
-
-/** The trunk is computed once, and learns from the losses of both heads. */
-function ofOneTrunk(models: Models, { policy, value }: Parameters, { ids, at }: Tensors) {
-  const { forward, languageHead, scalarHead } = architectureOf(models.policy!);
-  const { hidden } = forward(models.policy!, policy, ids!, at!);
-  return {
-    logits: languageHead(models.policy!, policy, hidden),
-    values: scalarHead(models.value!, value, hidden),
-  };
-}
 
 function policyLoss(
   { objective, cliprange, cliprangeHigh, dualClip }: Config['ppo'],
@@ -167,18 +139,4 @@ const pretrainingProgram = (ptxCoef: number, models: Models): LossProgram => ({
     const { loss } = sftLoss({ logprobs, mask: batch.mask!, normaliser });
     return { loss: tf.mul(ptxCoef, loss), stats: { nll: loss } };
   },
-});
-
-const valueProgram = (models: Models): InferenceProgram => ({
-  roles: ['value'],
-  inputs: sequenceInputs(),
-  infer: ({ value }, batch) => ({ perToken: scalarsAt(models.value!, value, batch) }),
-});
-
-const logprobProgram = ({ sampling }: Config, models: Models): InferenceProgram => ({
-  roles: ['policy'],
-  inputs: sequenceInputs(),
-  infer: ({ policy }, batch) => ({
-    perToken: nextTokenLogprobs(models.policy!, policy, batch, divisorOf(sampling)),
-  }),
 });

@@ -1,4 +1,4 @@
-/** RLHF by proximal policy optimisation: Ouyang et al. 2022, step 3, with a value model of its own. */
+/** RLHF by proximal policy optimisation: Ouyang et al. 2022, step 3, with a value model of its own or on the policy's trunk. */
 import {
   adaptKlCoef,
   adaptPenalty,
@@ -13,7 +13,6 @@ import {
   type Correction,
   heldOutMetrics,
   importanceCorrection,
-  inferPerToken,
   type Rollout,
   rewardResult,
   rewardsOf,
@@ -21,6 +20,7 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
+import { inferPerToken } from './inference.js';
 import { klLossMetrics, klNumbers } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { type Carry, limitsOf, type Method, type Metrics, type Step } from './method.js';
