@@ -27,6 +27,8 @@ export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artif
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
+  dataSpecOf,
+  datasetNames,
   type MethodName,
   methodNames,
   methods,

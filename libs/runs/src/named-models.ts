@@ -13,8 +13,10 @@ export const artifactRoles = {
   /** Where the value model starts. */
   value: 'value',
   reference: 'reference',
-  /** The dataset, tokenised: `items.jsonl`. */
+  /** The main dataset, tokenised: `items.jsonl`. */
   items: 'items',
+  /** A dataset by its name, the main one without. */
+  itemsOf: (dataset?: string) => (dataset === undefined ? 'items' : `items.${dataset}`),
 } as const;
 
 /** A model or scorer that a configuration names. */

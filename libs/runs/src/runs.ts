@@ -5,6 +5,7 @@ import {
   type Build,
   type Cause,
   type DataAccount,
+  type DataAccounts,
   type DataFor,
   type ModelRecord,
   type ModelRef,
@@ -56,6 +57,8 @@ export interface RunView {
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
+  /** The same of its further datasets, by name. */
+  readonly datasets?: DataAccounts;
   /**
    * Positions from which the topics are read: their ends when the run started, or when the run started that it
    * replays.
@@ -257,6 +260,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),
+        ...(event.data.datasets && { datasets: event.data.datasets }),
         ...(event.data.build && { build: event.data.build }),
       };
     }

@@ -107,7 +107,9 @@ function optimizerBytes(
   const trained = trains.map(({ from, head }) =>
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
-  const items = config.batchSize * (streams[0]!.samples ?? 1);
+  const items = Math.max(
+    ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
+  );
   // A micro-batch holds whole items.
   const rows = Math.max(sequencesPerItem, Math.min(config.microBatchSize, sequencesPerItem * items));
   return trainingBytes(trained, { workers, rows, length });

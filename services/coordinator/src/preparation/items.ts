@@ -15,6 +15,7 @@ import {
   type DatasetSpec,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
+  dataSpecOf,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
@@ -22,7 +23,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { accountFor, type Outcome, type Reason } from './account.js';
+import { accountFor, type OfDataset, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
 type Unsplit<T> = Omit<T, 'split'>;
@@ -55,16 +56,17 @@ export const encoderOf = (
   end: tokenizer.eosId,
 });
 
-/** The items that a run makes of the rows of a dataset. */
-export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
-  const { data } = specOf(config);
+/** The items that a run makes of rows: of its main dataset, or of the one that is named. */
+export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, dataset?: string): PreparedItems {
+  const data = dataSpecOf(specOf(config), dataset);
+  const of = { config, dataset };
   switch (data.kind) {
     case 'demonstrations':
-      return accountFor(config, demonstrations(dataset, encoder, limitOf(data, encoder)));
+      return accountFor(of, demonstrations(rows, encoder, limitOf(data, encoder)));
     case 'comparisons':
-      return accountFor(config, comparisons(rankings(dataset, data), encoder, limitOf(data, encoder)));
+      return accountFor(of, comparisons(rankings(rows, data), encoder, limitOf(data, encoder)));
     case 'prompts':
-      return accountFor(config, prompts(data, dataset, encoder));
+      return accountFor(of, prompts(data, rows, encoder));
   }
 }
 
@@ -73,13 +75,15 @@ export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
+  dataset?: string,
 ): PreparedItems {
-  const limit = limitOf(comparingIn(config, 'run:ID, which is recorded comparisons'), encoder);
+  const of = { config, dataset };
+  const limit = limitOf(comparingIn(of, 'run:ID, which is recorded comparisons'), encoder);
   const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
     const dropped = withoutPreference(item) ?? unfitting(item, limit);
     return dropped ? { dropped } : { item };
   });
-  return accountFor(config, outcomes);
+  return accountFor(of, outcomes);
 }
 
 /** The items of published preferences. Their ids go along as metadata. */
@@ -87,8 +91,10 @@ export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
   encoder: Encoder,
+  dataset?: string,
 ): PreparedItems {
-  const limit = limitOf(comparingIn(config, 'feedback:COLLECTION, which is comparisons'), encoder);
+  const of = { config, dataset };
+  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons'), encoder);
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
     prompt,
     completions: completions.map((text) => ({ text })),
@@ -97,16 +103,16 @@ export function feedbackItems(
     labeler,
     metadata: { feedback },
   }));
-  return accountFor(config, comparisons(ranked, encoder, limit));
+  return accountFor(of, comparisons(ranked, encoder, limit));
 }
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
-function comparingIn(config: RunConfig, source: string): DatasetSpec {
-  const { data } = specOf(config);
+function comparingIn({ config, dataset }: OfDataset, source: string): DatasetSpec {
+  const data = dataSpecOf(specOf(config), dataset);
   if (data.kind === 'comparisons') return data;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${config.method} run to name data other than ${source}`,
+    `expected a ${config.method} run to name ${dataset ?? 'data'} other than ${source}`,
   );
 }
 

@@ -17,11 +17,11 @@ import {
 } from '@rlhf-streams/model';
 import {
   type DataOrigin,
+  dataSpecOf,
   ITEMS_FILE,
   ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   type NewModel,
-  type RunConfig,
   type RunItem,
   sourceText,
   specOf,
@@ -31,6 +31,7 @@ import { serve } from '@rlhf-streams/threads';
 import { longestSequence, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
+import type { OfDataset } from './account.js';
 import type { Feedback } from './feedback.js';
 import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
@@ -62,15 +63,15 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`, counts them by split and the tokens of all, and accounts for the rows of its data. */
+  /** Writes the items of a dataset of the run into `out`, counts them by split and the tokens of all, and accounts for its rows. */
   async makeItems(
-    config: RunConfig,
+    { config, dataset }: OfDataset,
     data: RunData,
     readers: Readers,
     out: string,
   ): Promise<{ counts: Record<RunItem['split'], number>; data: DataAccount; lengths: Lengths }> {
     const model = await readerAt(readers.model);
-    const prepared = await preparedFrom(config, data, model);
+    const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
     await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
@@ -85,7 +86,7 @@ const api = {
       data: prepared.data,
       counts: { train: countOf(items, 'train'), test: countOf(items, 'test') },
       lengths: {
-        longest: longestSequence(config, items, model.config),
+        longest: longestSequence(dataSpecOf(specOf(config), dataset), items, model.config),
         shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
       },
     };
@@ -113,7 +114,7 @@ function* linesOf(items: readonly RunItem[]): Generator<string> {
 }
 
 async function preparedFrom(
-  config: RunConfig,
+  { config, dataset }: OfDataset,
   data: RunData,
   { config: model, tokenizer }: Reader,
 ): Promise<PreparedItems> {
@@ -123,11 +124,11 @@ async function preparedFrom(
     const recorded = isSameTokenizer(recorder.tokenizer, tokenizer)
       ? data.recorded
       : encodedAnew(data.recorded, recorder, encoder);
-    return recordedItems(config, recorded, encoder);
+    return recordedItems(config, recorded, encoder, dataset);
   }
-  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
-  const { keep = [] } = specOf(config).data;
-  return itemsOf(config, await datasetOf(data.source, keep), encoder);
+  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
+  const { keep = [] } = dataSpecOf(specOf(config), dataset);
+  return itemsOf(config, await datasetOf(data.source, keep), encoder, dataset);
 }
 
 async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Promise<Dataset> {
