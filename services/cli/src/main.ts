@@ -71,6 +71,22 @@ attachable(program.command('run'))
     await run(file, { ...options, signal: interrupted() });
   });
 
+attachable(program.command('evaluate'))
+  .description(
+    'measure policies by the suites of a YAML file: win rates, scores, multiple choice, paired sentences',
+  )
+  .argument('<file>', 'policies and suites')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
+  .option(
+    '--out <folder>',
+    'for evaluation.json and evaluation.csv (default: evaluations/NAME in the directory)',
+    folder,
+  )
+  .action(async (file, options) => {
+    const { evaluate } = await import('./commands/evaluate.js');
+    await evaluate(file, { ...options, signal: interrupted() });
+  });
+
 attachable(program.command('replay'))
   .description(
     'train again on what a run logged: every policy version comes out the same, or the first that does not is named',
