@@ -24,6 +24,7 @@ export {
   type RunItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { MOST_COMPLETIONS } from './methods/dataset.js';
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
@@ -82,6 +83,7 @@ export {
   type RunArchive,
   type RunView,
   readRuns,
+  requestedConfig,
   runStatuses,
   startedRun,
   stepsAt,

@@ -34,14 +34,14 @@ describe('defaults', () => {
       'reward',
       {
         optimizer: { ...adamw, learningRate: 1e-4 },
-        reward: { maxLength: 1024, centerRewardsCoefficient: 0 },
+        reward: { maxLength: 1024, objective: 'pairs', centerRewardsCoefficient: 0 },
       },
     ],
     [
       'dpo',
       {
         optimizer: { ...adamw, learningRate: 1e-6 },
-        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, maxLength: 1024 },
+        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, pairs: 'all', maxLength: 1024 },
       },
     ],
     [
@@ -212,7 +212,7 @@ describe('a mistake', () => {
     [
       'a value for a group',
       { ...least.dpo, dpo: 0.1 },
-      'dpo: expected settings of its own (beta, lossType, labelSmoothing, maxLength), got 0.1',
+      'dpo: expected settings of its own (beta, lossType, labelSmoothing, pairs, maxLength), got 0.1',
     ],
     [
       'what is very long',
@@ -317,7 +317,7 @@ describe('a mistake', () => {
       'seed: expected integer of at least 0, got 0.5',
       'steps: expected integer from 1 to 1000000, got -1',
       'dpo.beta: expected number above 0, got 0',
-      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, maxLength',
+      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, pairs, maxLength',
       'dpo.bar: no such setting',
     ]);
   });

@@ -61,6 +61,14 @@ export const rewardSettings = {
   ...scoreSettings,
 };
 
+export const gamma = z.number().min(0).max(1).default(1).describe('discount of later rewards per token');
+
+export const vfCoef = z
+  .number()
+  .min(0)
+  .default(0.1)
+  .describe('weight of the value loss beside that of the policy');
+
 /** The KL as a term of the loss. */
 export const klLossSettings = {
   klLoss: z

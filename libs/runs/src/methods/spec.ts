@@ -17,8 +17,13 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   readonly models: readonly ModelRole[];
   /** The models that it trains, unless its plan says which. The first is published; a method without any only measures. */
   readonly trains: readonly TrainedModel[];
-  /** Sequences of each item of a step, which are in one micro-batch: a pair has two. */
+  /** The most sequences of an item of a step, which are in one micro-batch: those of a comparison are compared there. */
   readonly sequencesPerItem: number;
+  /**
+   * What runs did that builds started which did not know a setting yet: values of settings that `run.started` lacks, where
+   * they are not the defaults.
+   */
+  readonly earlier?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** What its versions are: models that generate texts, or models that score them. */
   readonly publishes: 'policy' | 'reward model';
   readonly progress: Progress;

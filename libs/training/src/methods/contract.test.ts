@@ -50,11 +50,8 @@ it.each<MethodName>(measuring)('what is shown of a run of %s are metrics of its 
     specOf(config).data.kind === 'prompts'
       ? [episodeItem('tiny/0/0/0', { promptTokens: [0], tokens: [1, 2] }, said)]
       : [comparisonItem('tiny/0/0', [0], [[1], [2]], { reference: [[-1], [-2]] })];
-  const { metrics } = await methodOf(name).update(
-    { config, step: 0, carry: {} } as Step<MethodName>,
-    items,
-    {},
-  );
+  const step = { config, step: 0, carry: {} } as Step<MethodName>;
+  const { metrics } = await methodOf(name).update(step, items, {});
   const shown = specOf(config).progress.step.map(([, metric]) => metric);
   expect(Object.keys(metrics)).toEqual(expect.arrayContaining(shown));
 });

@@ -14,8 +14,8 @@ import {
 } from '@rlhf-streams/alignment';
 import { type ConfigOf, type Item, type Joined, joined } from '@rlhf-streams/runs';
 import { TrainingError } from '../errors.js';
-import { type Carry, limitsOf, type Metrics, type Step } from './method.js';
-import { type Sequence, sequenceBatches } from './rows.js';
+import type { Carry, Metrics, Step } from './method.js';
+import type { Sequence } from './rows.js';
 
 /** A rollout, its score, and its log-probs under the reference. */
 export type Rollout = Joined<'rollout' | 'reward' | 'reference'>;
@@ -217,14 +217,4 @@ function meanParts(rollouts: readonly Rollout[]): Metrics {
       return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
     }),
   );
-}
-
-/** The output `perToken` of a program for the completion of each sequence, in their order. */
-export async function inferPerToken(
-  step: Step<'ppo'>,
-  program: string,
-  sequences: readonly Sequence[],
-): Promise<Float32Array[]> {
-  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'));
-  return byToken(await step.trainer.infer(program, batches), 'perToken');
 }

@@ -14,6 +14,10 @@ export function longestSequence(
   return Math.min(longest, contextLength);
 }
 
+/** The most sequences that an item is made of: the completions of a comparison. */
+export const mostSequences = (items: readonly RunItem[]): number =>
+  items.reduce((most, item) => Math.max(most, 'completions' in item ? item.completions.length : 1), 1);
+
 function lengthOf(item: RunItem): number {
   if ('completions' in item) {
     const completion = item.completions.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);

@@ -16,6 +16,7 @@ import {
   type DemonstrationItem,
   DUPLICATE_PROMPT,
   dataSpecOf,
+  MOST_COMPLETIONS,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
@@ -142,6 +143,7 @@ const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, help);
 const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
 const EMPTY_TEXT = lost('empty text');
 const EMPTY_COMPLETION = lost('empty completion');
+const TOO_MANY = lost(`more than ${MOST_COMPLETIONS} completions`, 'leave completions out');
 const TOO_LARGE = lost('too large for a record', 'shorten the texts');
 const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
 const ALL_TIED: Reason = {
@@ -313,6 +315,7 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
 /** The reason for which the model or the log cannot take a comparison, if there is one. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
+  if (completions.length > MOST_COMPLETIONS) return TOO_MANY;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))
     return longer(limit);
   const tokens = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);

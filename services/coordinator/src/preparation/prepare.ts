@@ -116,7 +116,7 @@ export async function prepare(
     return {
       ...usedBy(roles, items),
       described: describe(roles),
-      memory: memoryOf(config, models, lengths.longest, machine()),
+      memory: memoryOf(config, models, lengths, machine()),
       // Epochs count the first stream, whose items steps learn from.
       steps: trainingSteps(config, streams[0]!.items),
       streams,
@@ -139,6 +139,7 @@ interface Made extends Awaited<ReturnType<PreparationThread['makeItems']>> {
 /** The lengths of all datasets together: prompts are in the main one alone. */
 const lengthsOf = (made: readonly Made[]): Lengths => ({
   longest: Math.max(...made.map(({ lengths }) => lengths.longest)),
+  mostSequences: Math.max(...made.map(({ lengths }) => lengths.mostSequences)),
   shortestPrompt: made[0]!.lengths.shortestPrompt,
 });
 

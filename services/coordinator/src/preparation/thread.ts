@@ -28,7 +28,7 @@ import {
 } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
-import { longestSequence, shortestPrompt } from '../admission/lengths.js';
+import { longestSequence, mostSequences, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import type { OfDataset } from './account.js';
@@ -87,6 +87,7 @@ const api = {
       counts: { train: countOf(items, 'train'), test: countOf(items, 'test') },
       lengths: {
         longest: longestSequence(dataSpecOf(specOf(config), dataset), items, model.config),
+        mostSequences: mostSequences(items),
         shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
       },
     };
