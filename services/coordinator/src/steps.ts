@@ -84,7 +84,10 @@ export function planStep(view: StartedRun, items: RunItems, step: number): Issue
       split: from.split,
       rows:
         'batch' in draws
-          ? rows(draws.batch, from.split, from.dataset)
+          ? rows(draws.batch, from.split, from.dataset).slice(
+              0,
+              draws.once ? Math.max(0, from.items - step * draws.batch) : draws.batch,
+            )
           : { from: 0, count: Math.min(draws.first, from.items) },
       ...(samples !== undefined && { samples }),
     };

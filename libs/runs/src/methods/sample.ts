@@ -17,6 +17,12 @@ const config = z
       .boolean()
       .default(false)
       .describe("record a comparison of each prompt's samples by the first scorer"),
+    once: z
+      .boolean()
+      .default(false)
+      .describe(
+        'answer each prompt once: the last step of a pass has those that are left, and begins no other pass',
+      ),
     keep: keptColumns,
     testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
   })
@@ -50,6 +56,7 @@ export const sample = defineMethod({
     data: { ...promptsOf(run), keep: run.keep },
     streams: [
       sampledStream(run, {
+        once: run.once,
         split: run.testPrompts ? 'test' : 'train',
         joins: [
           'rollouts',

@@ -59,8 +59,8 @@ export interface StreamSpec {
   readonly dataset?: string;
   /** The part of the data that steps draw from. A further dataset of which no stream draws `test` items holds none out. */
   readonly split: 'train' | 'test';
-  /** `batch`: that many items a step, in the order of epochs. `first`: every time the first items of the split, that many at most. */
-  readonly draws: { readonly batch: number } | { readonly first: number };
+  /** `batch`: that many items a step, in the order of epochs, or with `once` of one epoch alone. `first`: every time the first items of the split, that many at most. */
+  readonly draws: { readonly batch: number; readonly once?: boolean } | { readonly first: number };
   /** Rollouts of each prompt. */
   readonly samples?: number;
   /** What the optimizer joins by item, the item's own event first. */

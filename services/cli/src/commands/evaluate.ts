@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Evaluation, evaluationCsv, evaluationTables } from '@rlhf-streams/evaluation';
 import { writeFileAtomically } from '@rlhf-streams/files';
 import type { RunConfig } from '@rlhf-streams/runs';
+import { collectionOf, type EvaluationFile } from '../evaluate/file.js';
 import { readEvaluationFile } from '../evaluate/read-file.js';
 import { readResults } from '../evaluate/results.js';
 import { openPlace, type Where } from '../place/where.js';
@@ -32,7 +33,7 @@ export async function evaluate(
     const labelOf = ({ run }: RunConfig) => run.slice(file.evaluation.length + 1);
     await showExperiment(place, experiment, { labelOf }, signal);
     const results = await readResults(place, file);
-    console.log(`\n${inWords(results)}`);
+    console.log(`\n${[inWords(results), ...uncovered(file, results)].join('\n\n')}`);
     const folder = resolve(options.out ?? join(directory, 'evaluations', file.evaluation));
     await mkdir(folder, { recursive: true });
     const files = {
@@ -45,6 +46,19 @@ export async function evaluate(
     await place.close();
   }
 }
+
+/** People who judged none of the pairs, which no table shows. */
+const uncovered = ({ suites }: EvaluationFile, { measurements }: Evaluation): string[] =>
+  suites.flatMap((suite) => {
+    if (suite.kind !== 'win_rate') return [];
+    const collections = suite.judges.flatMap((judge) => collectionOf(judge) ?? []);
+    const judged = new Set(
+      measurements.flatMap((each) => (each.suite === suite.name ? (each.by ?? []) : [])),
+    );
+    return collections
+      .filter((collection) => !judged.has(collection))
+      .map((collection) => `no pair of suite ${suite.name} is in feedback:${collection}`);
+  });
 
 function inWords(results: Evaluation): string {
   const tables = evaluationTables(results).map(

@@ -113,6 +113,12 @@ export type LogprobSuite = Extract<Suite, { data: string }>;
 
 export const isAnswered = (suite: Suite): suite is AnsweredSuite => 'prompts' in suite;
 
+const FEEDBACK = 'feedback:';
+
+/** The collection of people's comparisons that a judge is. */
+export const collectionOf = (judge: unknown): string | undefined =>
+  typeof judge === 'string' && judge.startsWith(FEEDBACK) ? judge.slice(FEEDBACK.length) : undefined;
+
 const File = z.strictObject({
   evaluation: ExperimentName.describe('the experiment that its runs are'),
   tags: Tags.optional(),

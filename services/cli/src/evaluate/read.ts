@@ -25,7 +25,7 @@ export async function readAnswers(reading: ReadDependencies, view: RunView): Pro
     const { promptText, messages, metadata, prompt } = episode.rollout;
     const item = JSON.stringify([messages ?? promptText, ...(metadata ? [metadata] : [])]);
     const known = byItem.get(item);
-    // The last step of a pass begins another one: a prompt counts once, as it was answered first.
+    // A prompt counts once, as it was answered first.
     if (known?.first === prompt) known.answers.push(episode);
     else if (!known)
       byItem.set(item, { item, prompt: promptText, fields: metadata, answers: [episode], first: prompt });

@@ -19,6 +19,7 @@ import { type RunView, readRuns, scorersOf } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 import {
   type AnsweredSuite,
+  collectionOf,
   type EvaluationFile,
   isAnswered,
   type LogprobSuite,
@@ -26,7 +27,7 @@ import {
 } from './file.js';
 import { type PairJudge, readPeople } from './people.js';
 import { type Answered, readAnswers, readJudged } from './read.js';
-import { collectionOf, runOf } from './runs.js';
+import { runOf } from './runs.js';
 
 type Numbers = Pick<Evaluation, 'measurements' | 'differences' | 'agreements'>;
 

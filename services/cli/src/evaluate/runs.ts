@@ -2,6 +2,7 @@
 import { type Experiment, parseExperiment, runConfigMistakes } from '@rlhf-streams/runs';
 import {
   type AnsweredSuite,
+  collectionOf,
   type EvaluationFile,
   type FileMistake,
   isAnswered,
@@ -12,12 +13,6 @@ import {
 /** The run that measures a policy by a suite. */
 export const runOf = ({ evaluation }: EvaluationFile, { name }: Suite, policy: string): string =>
   `${evaluation}.${name}.${policy}`;
-
-const FEEDBACK = 'feedback:';
-
-/** The collection of people's comparisons that a judge is. */
-export const collectionOf = (judge: unknown): string | undefined =>
-  typeof judge === 'string' && judge.startsWith(FEEDBACK) ? judge.slice(FEEDBACK.length) : undefined;
 
 /** Entries of a suite that score samples, each with its place in the suite. */
 export const scoringEntries = (suite: AnsweredSuite): { readonly entry: unknown; readonly place: number }[] =>
@@ -69,6 +64,7 @@ const samplingOf = ({ reference, sampling }: EvaluationFile, suite: AnsweredSuit
   promptWords: suite.promptWords,
   timeoutMs: suite.timeoutMs,
   sampling: suite.sampling ?? sampling,
+  once: true,
   testPrompts: suite.heldOut,
   testFraction: suite.heldOut ? suite.testFraction : (suite.testFraction ?? 0),
   samplesPerPrompt: suite.kind === 'win_rate' ? 1 : suite.samples,
