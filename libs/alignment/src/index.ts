@@ -1,11 +1,12 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
 export { gradientClipCoefficient } from './clip.js';
-export { dpoLoss, responseLogprobs } from './dpo.js';
+export { dpoLoss, implicitRewards, type ResponseLogprobs, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
 export { categoricalKl, klEstimates, klLoss } from './kl.js';
+export { ktoLoss, mismatchedKl } from './kto.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';

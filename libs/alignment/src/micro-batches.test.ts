@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { beforeAll, test } from 'vitest';
 import { type DpoLossType, dpoLoss, dpoLossTypes, responseLogprobs } from './dpo.js';
 import { expectClose, flatten, type Matrix, type Nested } from './golden.test.support.js';
+import { ktoLoss } from './kto.js';
 import type { Loss, Normaliser } from './masked.js';
 import { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 import { rankedRows } from './rankings.test.support.js';
@@ -91,6 +92,15 @@ const losses: Record<string, LossOfRows> = {
       normaliser: rows,
     });
   },
+  kto: (logprobs, [refLogprobs, opinions], mask, { rows }) =>
+    ktoLoss({
+      responses: responseLogprobs({ logprobs, refLogprobs, mask }),
+      labels: tf.cast(tf.greater(column(opinions, 0), 0), 'float32'),
+      kl: 0.3,
+      beta: 0.4,
+      desirableWeight: 1.2,
+      normaliser: rows,
+    }),
   ...Object.fromEntries(
     Object.keys(dpoLossTypes).map((lossType) => [`dpo ${lossType}`, dpo(lossType as DpoLossType)]),
   ),

@@ -15,6 +15,8 @@ export type PromptRow = { prompt: string; metadata?: Metadata };
 export type ConversationRow = { messages: Message[]; metadata?: Metadata };
 type Message = { role: string; content: string };
 export type CompletionRow = { prompt: string; completion: string };
+/** TRL's unpaired preference: `label` is true for a thumb up, false for a thumb down. */
+export type ThumbRow = { prompt: string; completion: string; label: boolean };
 
 /**
  * A dataset in one of TRL's formats, or of questions that are judged by log-prob. Rows keep only the columns of their
@@ -26,6 +28,7 @@ export type Dataset =
   | { kind: 'prompt'; rows: PromptRow[] }
   | { kind: 'conversation'; rows: ConversationRow[] }
   | { kind: 'completion'; rows: Kept<CompletionRow>[] }
+  | { kind: 'thumb'; rows: Kept<ThumbRow>[] }
   | { kind: 'preference'; rows: Kept<PreferencePair>[] }
   | { kind: 'ranking'; rows: Kept<Ranking>[] }
   | { kind: 'question'; rows: QuestionRow[] }
@@ -75,6 +78,12 @@ const label = z.unknown().transform((value, context): 0 | 1 => {
   return z.NEVER;
 });
 
+/** Completions whose labels mean something else are completions. */
+function hasLabelOrNone(row: unknown): boolean {
+  const { label } = (row ?? {}) as { label?: unknown };
+  return label == null || isLabel(label);
+}
+
 const messages = z
   .array(
     z.object(
@@ -107,6 +116,13 @@ const FORMATS: readonly Format[] = [
     columns: ['prompt', 'completions'],
     texts: ['prompt', 'completions'],
     schema: row({ prompt: text, completions, ranks: numbers, rewards: numbers }).transform(withOneOrder),
+  },
+  {
+    kind: 'thumb',
+    columns: ['prompt', 'completion', 'label'],
+    fits: (rows) => rows.every(hasLabelOrNone),
+    texts: ['prompt', 'completion'],
+    schema: row({ prompt: text, completion: text, label: label.transform((label) => label === 1) }),
   },
   {
     kind: 'completion',

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
@@ -10,7 +11,7 @@ import { sft } from './sft.js';
 import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, sample, evaluate };
+export const methods = { sft, reward, ppo, reinforce, dpo, kto, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

@@ -51,7 +51,14 @@ export const sample = defineMethod({
     ],
     heldOut: [],
   },
-  metrics: ['rollout/count', 'rollout/length', 'val/num_eos_tokens', 'objective/scores', 'objective/kl'],
+  metrics: [
+    'rollout/count',
+    'rollout/length',
+    'val/num_eos_tokens',
+    'objective/scores',
+    'scores/*',
+    'objective/kl',
+  ],
   plan: (run) => ({
     data: { ...promptsOf(run), keep: run.keep },
     streams: [

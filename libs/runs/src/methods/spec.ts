@@ -70,14 +70,20 @@ export interface StreamSpec {
 }
 
 /** Topics whose events an item of a step is joined from. */
-export type JoinedTopic = 'demonstrations' | 'comparisons' | 'rollouts' | 'rewards' | 'reference-logprobs';
+export type JoinedTopic =
+  | 'demonstrations'
+  | 'comparisons'
+  | 'thumbs'
+  | 'rollouts'
+  | 'rewards'
+  | 'reference-logprobs';
 
 export type DataSpec = DatasetSpec | PromptsSpec;
 
 /** Items that are learned from as they are. */
 export interface DatasetSpec {
   /** The topic on which the coordinator issues them. */
-  readonly kind: 'demonstrations' | 'comparisons';
+  readonly kind: 'demonstrations' | 'comparisons' | 'thumbs';
   readonly source: DataOrigin;
   /** Other columns of the data that go along as metadata. */
   readonly keep?: readonly string[];

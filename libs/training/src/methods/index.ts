@@ -2,6 +2,7 @@
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
@@ -16,6 +17,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   ppo,
   reinforce,
   dpo,
+  kto,
   sample,
   evaluate,
 };

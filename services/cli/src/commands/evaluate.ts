@@ -39,12 +39,27 @@ export async function evaluate(
     const files = {
       'evaluation.json': `${JSON.stringify(results, undefined, 2)}\n`,
       'evaluation.csv': evaluationCsv(results),
+      'evaluation.html': await pageOf(results),
     };
     for (const [name, text] of Object.entries(files)) await writeFileAtomically(join(folder, name), text);
     console.log(`\nWritten to ${folder}: ${Object.keys(files).join(', ')}`);
   } finally {
     await place.close();
   }
+}
+
+/** What draws a page takes half a second to load: a mistake in the file is told before. */
+async function pageOf(results: Evaluation): Promise<string> {
+  const { renderReport } = await import('@rlhf-streams/evaluation/report');
+  return renderReport({
+    title: `Evaluation ${results.name}`,
+    createdAt: new Date().toISOString(),
+    facts: [
+      ['Policies', results.policies.join(', ')],
+      ['Baseline', results.baseline],
+    ],
+    parts: evaluationTables(results).map(({ title, ...table }) => ({ title, tables: [table] })),
+  });
 }
 
 /** People who judged none of the pairs, which no table shows. */

@@ -41,8 +41,9 @@ export async function readPeople({ events }: ReadDependencies, collection: strin
   };
 }
 
-/** 1 for the first text, -1 for the second, 0 for a tie; nothing where one of them was not ranked. */
+/** 1 for the first text, -1 for the second, 0 for a tie; nothing where one of them was not ranked, as of a thumb. */
 function voteOf({ completions, ranks }: Feedback, a: string, b: string): number[] {
+  if (!completions || !ranks) return [];
   const rankOf = (text: string) =>
     ranks[completions.findIndex((completion) => completion.trim() === text.trim())];
   const [one, other] = [rankOf(a), rankOf(b)];

@@ -3,7 +3,8 @@ import { detectFormat, loadDataset } from '@rlhf-streams/data';
 import { bundledSet } from '@rlhf-streams/evaluation';
 import { parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
-import { encoderOf, itemsOf } from './items.js';
+import { encoderOf } from './encoder.js';
+import { itemsOf } from './items.js';
 
 const END = 0;
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));

@@ -31,9 +31,10 @@ import { serve } from '@rlhf-streams/threads';
 import { longestSequence, mostSequences, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
-import type { OfDataset } from './account.js';
+import type { OfDataset, PreparedItems } from './account.js';
+import { encoderOf } from './encoder.js';
 import type { Feedback } from './feedback.js';
-import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
+import { feedbackItems, itemsOf, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
@@ -143,7 +144,7 @@ async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Prom
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
-        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which is comparisons: name a model that has a tokenizer`,
+        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which has none for that: name a model that has a tokenizer`,
       );
   }
 }
@@ -155,6 +156,7 @@ function textsOf(dataset: Dataset): string[] {
     case 'labelled':
       return dataset.rows.map(({ text }) => text);
     case 'completion':
+    case 'thumb':
       return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
     default:
       throw new CoordinatorError(
