@@ -162,7 +162,7 @@ function itemEvent(
     case 'thumbs':
       return { type: 'thumb.recorded', id, data: { ...(item as ThumbItem), ...stamp, thumb: id } };
     case 'prompts': {
-      const { text, messages, tokens, metadata } = item as PromptItem;
+      const { text, messages, tokens, metadata, completion } = item as PromptItem;
       const { sampling, timeoutMs } = dataSpecOf(specOf(config), stream.dataset) as PromptsSpec;
       const data = {
         ...stamp,
@@ -171,6 +171,7 @@ function itemEvent(
         ...(messages && { messages }),
         tokens,
         ...(metadata && { metadata }),
+        ...(completion && { completion }),
         samples: stream.samples ?? 1,
         minPolicyVersion: stream.minPolicyVersion ?? 0,
         sampling: { ...sampling, stopTokens: [...items.stopTokens] },

@@ -101,6 +101,8 @@ export interface PromptsSpec {
   readonly source: DataOrigin;
   /** Other columns of the data that go along as metadata. */
   readonly keep?: readonly string[];
+  /** Whether the completions of the data stand in for samples. Default false. */
+  readonly given?: boolean;
   /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
   /** How responses are drawn; what ends one follows from the tokenizer of the policy. */

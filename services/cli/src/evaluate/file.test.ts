@@ -35,6 +35,16 @@ describe('an evaluation', () => {
     expect(experiment.runs[2]).toMatchObject({ keep: ['topic'] });
   });
 
+  it('has the completions of its data judged as samples are, for a policy alone too', () => {
+    const wins = { ...suites.wins, against: 'completions' };
+    const alone = { ...file, policies: { ppo: 'run:ppo' }, suites: [wins] };
+    const { experiment } = planEvaluation(alone, 'e.yaml');
+    expect(experiment.runs).toMatchObject([
+      { run: 'check.wins.ppo', completions: 'sampled' },
+      { run: 'check.wins.completions', completions: 'given', model: 'run:ppo', scorers: ['gold:bundled'] },
+    ]);
+  });
+
   it('limits rows, keeps to held-out prompts, and takes several answers, where it says so', () => {
     const toxic = { ...suites.toxic, heldOut: true, limit: 7, samples: 5, perPrompt: 'max', above: 0.5 };
     const { experiment } = planEvaluation({ ...file, suites: [toxic] }, 'e.yaml');
@@ -67,6 +77,16 @@ describe('a mistake in an evaluation', () => {
       'one policy to compare',
       { policies: { sft: 'run:sft' } },
       'policies: expected two at least, for suite wins',
+    ],
+    [
+      'a policy that is called as the data are',
+      { policies: { sft: 'run:sft', completions: 'run:ppo' } },
+      'policies.completions: expected another name',
+    ],
+    [
+      'nobody to compare with',
+      { suites: [{ ...suites.wins, against: 'gpt' }] },
+      'suites[0].against: expected one of the policies sft, ppo, or completions, got gpt',
     ],
     ['no judge', { suites: [judgeless] }, 'suites[0].judges: expected judges: a list of scorers'],
     ['no classifier', { suites: [scorerless] }, 'no list of words is a classifier'],

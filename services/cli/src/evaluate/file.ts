@@ -49,7 +49,9 @@ const WinRate = z.strictObject({
   against: z
     .union([Name, z.array(Name).min(1)])
     .optional()
-    .describe('policies that every other is compared with; the baseline if not given'),
+    .describe(
+      'policies that every other is compared with, or `completions`: those of the data; the baseline if not given',
+    ),
 });
 
 const scored = {
@@ -119,6 +121,13 @@ const FEEDBACK = 'feedback:';
 export const collectionOf = (judge: unknown): string | undefined =>
   typeof judge === 'string' && judge.startsWith(FEEDBACK) ? judge.slice(FEEDBACK.length) : undefined;
 
+/** Stands for the completions of the data, beside the policies. */
+export const COMPLETIONS = 'completions';
+
+/** What the answers of a suite are compared with: policies by name, or the completions of the data. */
+export const opponentsOf = (suite: Suite, { baseline }: Pick<EvaluationFile, 'baseline'>): string[] =>
+  suite.kind === 'win_rate' ? [suite.against ?? baseline].flat() : [];
+
 const File = z.strictObject({
   evaluation: ExperimentName.describe('the experiment that its runs are'),
   tags: Tags.optional(),
@@ -158,17 +167,19 @@ function combinationMistakes(
   const known = `expected one of the policies ${policies.join(', ')}`;
   if (policies.length === 0) wrong(['policies'], 'expected a policy at least, got none');
   else if (!policies.includes(baseline)) wrong(['baseline'], `${known}, got ${baseline}`);
+  if (policies.includes(COMPLETIONS))
+    wrong(['policies', COMPLETIONS], 'expected another name: this stands for the completions of the data');
   const names = new Map<string, number>();
   for (const [index, suite] of suites.entries()) {
     const first = names.get(suite.name);
     if (first === undefined) names.set(suite.name, index);
     else
       wrong(['suites', index, 'name'], `expected another name than suites[${first}] has, got ${suite.name}`);
-    if (suite.kind !== 'win_rate') continue;
-    const against = [suite.against ?? baseline].flat();
-    const unknown = against.find((policy) => !policies.includes(policy));
-    if (unknown !== undefined) wrong(['suites', index, 'against'], `${known}, got ${unknown}`);
-    else if (policies.length < 2)
+    const against = opponentsOf(suite, { baseline });
+    const unknown = against.find((each) => each !== COMPLETIONS && !policies.includes(each));
+    if (unknown !== undefined)
+      wrong(['suites', index, 'against'], `${known}, or ${COMPLETIONS}, got ${unknown}`);
+    else if (policies.length < 2 && against.some((each) => each !== COMPLETIONS))
       wrong(
         ['policies'],
         `expected two at least, for suite ${suite.name} to compare, got ${policies.join()}`,

@@ -19,15 +19,17 @@ import { type RunView, readRuns, scorersOf } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
 import {
   type AnsweredSuite,
+  COMPLETIONS,
   collectionOf,
   type EvaluationFile,
   isAnswered,
   type LogprobSuite,
+  opponentsOf,
   type Suite,
 } from './file.js';
 import { type PairJudge, readPeople } from './people.js';
 import { type Answered, readAnswers, readJudged } from './read.js';
-import { runOf } from './runs.js';
+import { answering, runOf } from './runs.js';
 
 type Numbers = Pick<Evaluation, 'measurements' | 'differences' | 'agreements'>;
 
@@ -40,14 +42,14 @@ export async function readResults(reading: ReadDependencies, file: EvaluationFil
   const failed = await failedByRun(reading);
   for (const suite of file.suites) {
     const views = Object.fromEntries(
-      policies.map((policy) => [policy, runs.get(runOf(file, suite, policy))!]),
+      answering(file, suite).map((policy) => [policy, runs.get(runOf(file, suite, policy))!]),
     );
     numbers.push(
       isAnswered(suite)
         ? await ofAnswers(reading, { file, suite, views })
         : await ofLogprobs(reading, { file, suite, views }),
     );
-    for (const policy of policies) {
+    for (const policy of Object.keys(views)) {
       const items = failed.get(views[policy]!.run) ?? 0;
       if (items > 0) failures.push({ suite: suite.name, policy, items });
     }
@@ -184,17 +186,17 @@ const byScore = (scorer: string): PairJudge => ({
 });
 
 function winsOf(
-  { file, suite }: Of<Extract<Suite, { kind: 'win_rate' }>> | Of<AnsweredSuite>,
+  { file, suite }: Of<AnsweredSuite>,
   answers: ByPolicy<Answered>,
   judges: readonly PairJudge[],
 ) {
   const measurements: Measurement[] = [];
   const agreements: JudgeAgreement[] = [];
   const options = optionsOf(file, suite);
-  for (const against of [(suite.kind === 'win_rate' && suite.against) || file.baseline].flat()) {
+  for (const against of opponentsOf(suite, file)) {
     const others = new Map(answers[against]!.map((answered) => [answered.item, answered]));
     for (const [policy, answered] of Object.entries(answers)) {
-      if (policy === against) continue;
+      if (policy === against || policy === COMPLETIONS) continue;
       const about = { suite: suite.name, policy, against };
       const byJudge: Record<string, JudgedPair[]> = {};
       for (const { name, judge } of judges)
@@ -225,6 +227,7 @@ function measured({ file, suite }: Of<Suite>, measures: readonly Measuring[]): O
   for (const { observations, ...of } of measures) {
     const about = { suite: suite.name, kind: suite.kind, ...of };
     for (const [policy, observed] of Object.entries(observations)) {
+      if (policy === COMPLETIONS) continue;
       measurements.push(...measure({ ...about, policy }, observed, options));
       if (policy !== baseline)
         differing.push(

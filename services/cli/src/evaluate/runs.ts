@@ -2,15 +2,23 @@
 import { type Experiment, parseExperiment, runConfigMistakes } from '@rlhf-streams/runs';
 import {
   type AnsweredSuite,
+  COMPLETIONS,
   collectionOf,
   type EvaluationFile,
   type FileMistake,
   isAnswered,
   type LogprobSuite,
+  opponentsOf,
   type Suite,
 } from './file.js';
 
-/** The run that measures a policy by a suite. */
+/** Whose answers a suite asks for: those of all policies, and of the data where they are compared with them. */
+export const answering = (file: EvaluationFile, suite: Suite): string[] => [
+  ...Object.keys(file.policies),
+  ...(opponentsOf(suite, file).includes(COMPLETIONS) ? [COMPLETIONS] : []),
+];
+
+/** The run that measures a policy by a suite, or the completions of the data. */
 export const runOf = ({ evaluation }: EvaluationFile, { name }: Suite, policy: string): string =>
   `${evaluation}.${name}.${policy}`;
 
@@ -25,7 +33,7 @@ export function experimentOf(
   file: EvaluationFile,
 ): { readonly experiment: Experiment } | { readonly mistakes: readonly FileMistake[] } {
   const asked = file.suites.flatMap((suite, index) =>
-    Object.keys(file.policies).map((policy) => ({ suite, index, policy, json: jsonOf(file, suite, policy) })),
+    answering(file, suite).map((policy) => ({ suite, index, policy, json: jsonOf(file, suite, policy) })),
   );
   const mistakes = asked.flatMap(({ suite, index, policy, json }) =>
     runConfigMistakes(json).map(({ path, message }) => ({
@@ -48,7 +56,9 @@ const jsonOf = (file: EvaluationFile, suite: Suite, policy: string): object =>
     Object.entries({
       run: runOf(file, suite, policy),
       seed: file.seed,
-      model: file.policies[policy],
+      // The baseline tells the log-probs of completions that nobody sampled.
+      model: file.policies[policy === COMPLETIONS ? file.baseline : policy],
+      completions: policy === COMPLETIONS ? 'given' : undefined,
       allow: suite.allow,
       keep: suite.slices,
       ...(suite.limit === undefined
