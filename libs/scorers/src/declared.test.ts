@@ -243,6 +243,32 @@ describe('a spending cap', () => {
   });
 });
 
+describe('requests', () => {
+  it('that nobody serves take nothing of a cap', async () => {
+    server.reply = () => ({ status: 503 });
+    await declare({ s: http({ retries: 1, spending: { requests: 1 } }) });
+    await expect(scoreAll('s', 'a')).rejects.toMatchObject({ code: 'SCORER_UNAVAILABLE' });
+    expect(server.asked).toHaveLength(2);
+    server.reply = lengths;
+    expect(await scoreAll('s', 'a')).toEqual([{ score: 1 }]);
+    await expect(scoreAll('s', 'b')).rejects.toMatchObject({ code: 'SCORER_CAP' });
+  });
+
+  it('go on when the file says that more may be spent, without a restart', async () => {
+    server.reply = lengths;
+    const file = join(folder, 'scorers.json');
+    await declare({ s: http({ spending: { requests: 0 } }) });
+    const refused = () => expect(scoreAll('s', 'a')).rejects.toMatchObject({ code: 'SCORER_CAP' });
+    await refused();
+    await writeFile(file, '{ "s": ');
+    await refused();
+    await writeFile(file, JSON.stringify({ s: http({ version: '2', spending: { requests: 1 } }) }));
+    await refused();
+    await writeFile(file, JSON.stringify({ s: http({ spending: { requests: 1 } }) }));
+    expect(await scoreAll('s', 'a')).toEqual([{ score: 1 }]);
+  });
+});
+
 describe('a module', () => {
   it('is given its options, and gives parts', async () => {
     await declare({ m: { module: lengthsModule, options: { bonus: 2 } } });
@@ -291,6 +317,9 @@ it('a judge compares pairs under the same limits', async () => {
   });
   const pair = { prompt: 'p', first: 'worse', second: 'better' };
   expect(await scorers!.judge('j').compare(pair)).toMatchObject({ preferred: 'second' });
+  expect(await scorers!.judge('j').compare(pair)).toMatchObject({ preferred: 'second' });
+  // Both orders, once.
+  expect(server.asked).toHaveLength(2);
   expect(() => scorers!.judge('h')).toThrow(expect.objectContaining({ code: 'SCORER_UNDECLARED' }));
 });
 

@@ -16,7 +16,7 @@ const config = z
     rank: z
       .boolean()
       .default(false)
-      .describe("record a comparison of each prompt's samples by the first scorer"),
+      .describe("record a comparison of each prompt's samples by their scores"),
     keep: keptColumns,
     testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
   })
