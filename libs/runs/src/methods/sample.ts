@@ -13,10 +13,7 @@ const config = z
     model: ModelSource.describe('the policy to sample from'),
     reference: optionalReference,
     scorers: reportingScorers,
-    rank: z
-      .boolean()
-      .default(false)
-      .describe("record a comparison of each prompt's samples by their scores"),
+    rank: z.boolean().default(false).describe("record a comparison of each prompt's samples by their scores"),
     keep: keptColumns,
     testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
   })
