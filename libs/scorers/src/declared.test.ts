@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ScorerItem } from './answer.js';
 import { type DeclaredScorers, openScorers } from './declared.js';
@@ -129,6 +130,29 @@ describe('completions that come together', () => {
       { score: 5 },
     ]);
     expect(server.asked).toHaveLength(4);
+  });
+
+  it('each get their own score, in any batches and beside any failures', async () => {
+    server.reply = (asked) => ({
+      json: {
+        scores: itemsOf(asked).map(
+          ({ completion }) => ({ s: completion.length, n: null, x: 'text' })[completion[0]!],
+        ),
+      },
+    });
+    const completion = fc.tuple(fc.constantFrom('s', 'n', 'x'), fc.string()).map((parts) => parts.join(''));
+    await declare({ s: http({ cache: false, batchSize: 3 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(completion, { minLength: 1, maxLength: 12 }), async (completions) => {
+        const answers = await scoreAll('s', ...completions);
+        completions.forEach((text, index) => {
+          if (text.startsWith('s')) expect(answers[index]).toEqual({ score: text.length });
+          else if (text.startsWith('n')) expect(answers[index]).toBeNull();
+          else expect(answers[index]).toMatchObject({ code: 'SCORER_ANSWER' });
+        });
+      }),
+      { numRuns: 25 },
+    );
   });
 
   it.each([

@@ -48,8 +48,17 @@ export async function openScorers(options: ScorersOptions): Promise<DeclaredScor
   requireTokens(declarations, options.environment);
   const memory = declarations.size > 0 ? openMemory(join(options.directory, 'scorers')) : undefined;
   const scorers = new Map<string, Opened>();
-  for (const [name, { declaration, sha256 }] of declarations)
-    scorers.set(name, await open(name, declaration, { ...options, sha256, memory: memory! }));
+  const close = async () => {
+    await Promise.all([...scorers.values()].map((scorer) => scorer.close?.()));
+    await memory?.close();
+  };
+  try {
+    for (const [name, { declaration, sha256 }] of declarations)
+      scorers.set(name, await open(name, declaration, { ...options, sha256, memory: memory! }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   const named = (name: string): Opened => {
     const scorer = scorers.get(name);
@@ -70,10 +79,7 @@ export async function openScorers(options: ScorersOptions): Promise<DeclaredScor
         `expected scorer ${name} to be declared as a judge, it is another kind`,
       );
     },
-    async close() {
-      await Promise.all([...scorers.values()].map((scorer) => scorer.close?.()));
-      await memory?.close();
-    },
+    close,
   };
 }
 
