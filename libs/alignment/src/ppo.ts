@@ -15,6 +15,8 @@ export interface PpoPolicyBatch {
   mask: tf.Tensor;
   /** eps, how far rho may leave 1. */
   cliprange: number;
+  /** How far above 1, where that differs: "clip-higher" (Yu et al. 2025, DAPO). Default: cliprange. */
+  cliprangeHigh?: number | undefined;
   /** Response tokens of the whole batch. */
   normaliser: Normaliser;
 }
@@ -39,13 +41,14 @@ export function ppoPolicyLoss({
   weights: w,
   mask,
   cliprange: eps,
+  cliprangeHigh: epsHigh = eps,
   normaliser,
 }: PpoPolicyBatch): Loss<'clipfrac' | 'approxKl' | 'ratio'> {
   const logratio = zeroOutside(tf.sub(logprobs, oldLogprobs), mask);
   const rho = tf.exp(logratio);
 
   const unclipped = tf.neg(tf.mul(A, rho));
-  const clipped = tf.neg(tf.mul(A, tf.clipByValue(rho, 1 - eps, 1 + eps)));
+  const clipped = tf.neg(tf.mul(A, tf.clipByValue(rho, 1 - eps, 1 + epsHigh)));
 
   const mean = (x: tf.Tensor) => maskedMean(x, mask, normaliser);
   const surrogate = tf.maximum(unclipped, clipped);

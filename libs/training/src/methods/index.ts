@@ -2,9 +2,11 @@
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
+import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
@@ -16,7 +18,9 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reward,
   ppo,
   reinforce,
+  grpo,
   dpo,
+  pro,
   kto,
   sample,
   evaluate,

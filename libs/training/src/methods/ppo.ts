@@ -32,6 +32,7 @@ import { inferPerToken, logprobProgram, valueProgram } from './inference.js';
 import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { split } from './mini-batches.js';
 import { type Sequence, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
 
 export const ppo: Method<'ppo'> = {
@@ -56,8 +57,11 @@ export const ppo: Method<'ppo'> = {
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
     const { advantages, returns } = advantagesOf(rewards, values, config.ppo);
-    const { corrections, metrics: corrected } = await importanceCorrection(step, rollouts, (sequences) =>
-      inferPerToken(step, LOGPROBS, sequences),
+    const { corrections, metrics: corrected } = await importanceCorrection(
+      step,
+      rollouts,
+      config.ppo.importanceSampling,
+      (sequences) => inferPerToken(step, LOGPROBS, sequences),
     );
     const episodes = rollouts.map(
       (rollout, i): Episode => ({
@@ -270,14 +274,6 @@ function updateMetrics(updates: readonly Update[]): Metrics {
     ...('klLoss' in updates[0]!.stats && klLossMetrics({ klLoss: mean('klLoss') })),
     grad_norm: mean('gradNorm'),
   };
-}
-
-/** At most `parts` consecutive slices of nearly equal size, none of them empty. */
-function split<T>(items: readonly T[], parts: number): T[][] {
-  const size = Math.ceil(items.length / parts);
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
 }
 
 /** As many consecutive slices as there are parts, of nearly equal size: some are empty where there are fewer items. */
