@@ -63,8 +63,14 @@ export function createJudge(
     );
   };
   return {
-    async rate({ prompt, completion }) {
-      const values = { prompt, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
+    async rate({ prompt, messages, completion }) {
+      const values = {
+        prompt: messages ? dialogueOf(messages) : prompt,
+        completion,
+        criteria,
+        min: `${scale.min}`,
+        max: `${scale.max}`,
+      };
       const text = await ask(filled(scoreTemplate, values));
       const verdict = verdictOf(text);
       if (verdict?.toUpperCase() === 'N/A') return null;
@@ -97,6 +103,10 @@ const requestOf = ({ model, system, temperature, maxTokens, seed }: JudgeSetting
   max_tokens: maxTokens,
   ...(seed !== undefined && { seed }),
 });
+
+/** A conversation as people read it, without the marks by which a model's chat template puts it together. */
+const dialogueOf = (messages: NonNullable<ScorerItem['messages']>): string =>
+  messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
 
 /** The template with its names replaced in one pass: what is put in is never taken for a name. */
 const filled = (template: string, values: Readonly<Record<string, string>>): string =>
