@@ -139,3 +139,31 @@ describe('a pair', () => {
     await expect(judged('A', 'D')).rejects.toMatchObject({ code: 'SCORER_ANSWER' });
   });
 });
+
+describe('a judge that compares with a text of the metadata', () => {
+  const compares = (verdicts: readonly [asGiven: string, reversed: string], metadata?: object) => {
+    server.reply = ({ body }) => {
+      const { content } = (body as { messages: { content: string }[] }).messages.at(-1)!;
+      return chat(content.indexOf('ours') < content.indexOf('theirs') ? verdicts[0] : verdicts[1]);
+    };
+    return judge({ compareWith: 'completion' }).rate({
+      prompt: 'p',
+      completion: 'ours',
+      ...(metadata && { metadata: metadata as Record<string, unknown> }),
+    });
+  };
+  const theirs = { completion: 'theirs' };
+
+  it.each([
+    ['better in both orders', ['[[A]]', '[[B]]'], { score: 1, parts: { as_given: 1, reversed: 1 } }],
+    ['worse in both orders', ['[[B]]', '[[A]]'], { score: 0, parts: { as_given: 0, reversed: 0 } }],
+    ['first in both orders', ['[[A]]', '[[A]]'], { score: 0.5, parts: { as_given: 1, reversed: 0 } }],
+  ] as const)('scores a completion that is %s', async (_, verdicts, answer) => {
+    expect(await compares(verdicts, theirs)).toEqual(answer);
+  });
+
+  it('does not apply without such a text', async () => {
+    expect(await compares(['[[A]]', '[[B]]'])).toBeNull();
+    expect(server.asked).toEqual([]);
+  });
+});
