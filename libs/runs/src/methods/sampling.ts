@@ -30,7 +30,7 @@ const SamplingConfig = z.strictObject({
 
 export const sampled = {
   prompts: DataSource.describe(
-    'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken',
+    'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken; run:ID, the prompts that a sampling run answered, with its answers as completion in their metadata',
   ).register(named, {
     as: ['data', 'dataset', 'dataset_name', 'train_dataset'],
   }),
@@ -87,5 +87,15 @@ export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: Sampled
 /** The prompts of a step, and what their rollouts are joined from. */
 export const sampledStream = (
   { batchSize, samplesPerPrompt }: SampledConfig,
-  { split = 'train', joins }: { split?: StreamSpec['split']; joins: readonly JoinedTopic[] },
-): StreamSpec => ({ name: 'train', split, draws: { batch: batchSize }, samples: samplesPerPrompt, joins });
+  {
+    split = 'train',
+    once = false,
+    joins,
+  }: { split?: StreamSpec['split']; once?: boolean; joins: readonly JoinedTopic[] },
+): StreamSpec => ({
+  name: 'train',
+  split,
+  draws: { batch: batchSize, ...(once && { once }) },
+  samples: samplesPerPrompt,
+  joins,
+});

@@ -81,6 +81,12 @@ it('dpo makes the chosen completions likelier than the rejected ones, relative t
 
 it.each([
   ['ppo', 'ppo', { ppo: { klCoef: 0.01, vfCoef: 0.5 } }, 1e-2],
+  [
+    'ppo with its value head on the trunk of the policy',
+    'ppo',
+    { value: 'shared', ppo: { klCoef: 0.01, vfCoef: 0.5 } },
+    1e-2,
+  ],
   ['reinforce over the batch', 'reinforce', { reinforce: { klCoef: 0.01 } }, 2e-2],
   [
     'reinforce over learned values, by rewards to go',

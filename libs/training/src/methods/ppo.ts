@@ -6,7 +6,6 @@ import {
   klEstimate,
   tokenVariance,
 } from '@rlhf-streams/alignment';
-import { epochOrder } from '@rlhf-streams/data';
 import { joined } from '@rlhf-streams/runs';
 import {
   advantagesOf,
@@ -24,7 +23,7 @@ import { inferPerToken } from './inference.js';
 import { klLossMetrics, klNumbers } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { type Carry, limitsOf, type Method, type Metrics, type Step } from './method.js';
-import { split } from './mini-batches.js';
+import { shuffled, split } from './mini-batches.js';
 import { LOGPROBS, PPO, PTX, ppoPrograms, VALUES, WEIGHTED, withBeta } from './ppo-programs.js';
 import { type Sequence, sequenceBatches, tokenCount } from './rows.js';
 
@@ -134,10 +133,9 @@ async function updatesBy(
   const { numPpoEpochs, numMiniBatches } = ppo;
   const updates: Update[] = [];
   for (let epoch = 0; epoch < numPpoEpochs; epoch++) {
-    const shuffle = <T>(all: readonly T[]): T[] =>
-      Array.from(epochOrder(all.length, seed, step.step * numPpoEpochs + epoch), (i) => all[i]!);
-    const miniBatches = split(shuffle(episodes), numMiniBatches);
-    const shares = inShares(shuffle(texts), miniBatches.length);
+    const pass = step.step * numPpoEpochs + epoch;
+    const miniBatches = split(shuffled(episodes, seed, pass), numMiniBatches);
+    const shares = inShares(shuffled(texts, seed, pass), miniBatches.length);
     for (const [i, miniBatch] of miniBatches.entries()) {
       const update = await updateBy(step, miniBatch, shares[i]!, learningRate);
       updates.push(update);
