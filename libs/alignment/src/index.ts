@@ -15,3 +15,12 @@ export { type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';
+export {
+  conjugateGradient,
+  fisherVectorProduct,
+  lineSearch,
+  stepSize,
+  surrogateLoss,
+  type Trial,
+  trialLoss,
+} from './trpo.js';
