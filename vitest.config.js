@@ -6,6 +6,7 @@ const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
+const methods = 'test/dist/methods/**/*.test.js';
 
 /** Patterns of `files` in every package, and in the tests that cross packages. */
 const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/,}dist/${files}`];
@@ -44,7 +45,7 @@ export default defineConfig({
           /** Files of a worker share its modules, which take longer to load than most tests: what a file changes of them, it restores. */
           isolate: false,
           include: everywhere('**/*.test.js'),
-          exclude: ['**/node_modules/**', kafka, docker, python, containers],
+          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods],
         },
       },
       {
@@ -65,6 +66,7 @@ export default defineConfig({
           ...shared('docker'),
         },
       },
+      { extends: true, test: { name: 'methods', include: [methods] } },
       { extends: true, test: { name: 'python', include: everywhere(python) } },
       { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
     ],

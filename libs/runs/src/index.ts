@@ -96,6 +96,7 @@ export {
   type ModelOrigin,
   parseSource,
   pathOf,
+  runName,
   type ScorerOrigin,
   type Source,
   type SourceKind,

@@ -139,6 +139,17 @@ describe('what is live', () => {
     expect(await live(...versions)).toEqual(hashes('v1', 'v2', 'c1'));
   });
 
+  it('is the version of another run that a run asks for, as long as it has not ended', async () => {
+    const made = [
+      requested('a'),
+      ...[1, 2, 3].flatMap((version) => published('a', version, `v${version}`)),
+      ended('a'),
+    ];
+    expect(await live(...made)).toEqual(hashes('v3'));
+    expect(await live(...made, requested('b', 'run:a@2'))).toEqual(hashes('v2', 'v3'));
+    expect(await live(...made, requested('b', 'run:a@2'), cancelled('b'))).toEqual(hashes('v3'));
+  });
+
   it('is what a run asks for by its hash, as long as it has not ended', async () => {
     const request = requested('r', `artifact:${sha256Of('asked')}`);
     expect(await live(request)).toEqual(hashes('asked'));

@@ -9,6 +9,7 @@ import {
 } from '@rlhf-streams/events';
 import { bestModel } from './best.js';
 import { specOf } from './methods/index.js';
+import { namedSources } from './run-config.js';
 import { applyRunEvent, artifactsUsed, hasEnded, type RunEvent, type RunView } from './runs.js';
 import { publishedModel } from './versions.js';
 
@@ -33,7 +34,7 @@ interface Published {
  * - of each run everything that it was started with, its archive, the results of its steps, and its best version
  * - its newest versions and checkpoints, as many as `keepCheckpoints` says; by default one of each once it has ended, and all
  *   before
- * - of a run that has not ended, the artifacts that its configuration names
+ * - of a run that has not ended, the artifacts and versions of runs that its configuration names
  *
  * The order of events matters only within a run and topic, as the log keeps it.
  *
@@ -89,7 +90,13 @@ export async function liveArtifacts(
   }
   for (const view of runs.values()) {
     if (view.archive) keep([view.archive.artifact]);
-    if (!hasEnded(view) && view.config) keep(askedFor(view.config));
+    if (hasEnded(view) || !view.config) continue;
+    keep(askedFor(view.config));
+    for (const { source } of namedSources(view.config)) {
+      if (source.from !== 'run' || source.version === undefined) continue;
+      const model = published.get(source.run)?.models.get(source.version);
+      if (model) keep(artifactsOf(model));
+    }
   }
   return [...live.values()];
 }

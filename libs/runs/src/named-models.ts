@@ -1,9 +1,9 @@
 /** The models and scorers of a run, by their roles in it. */
 import { basename } from 'node:path';
-import { methods, type RunConfig } from './methods/index.js';
+import { methods, type RunConfig, specOf } from './methods/index.js';
 import type { ModelRole } from './methods/spec.js';
 import type { NewModel } from './new-model.js';
-import { type ModelOrigin, parseSource, type ScorerOrigin } from './sources.js';
+import { type ModelOrigin, parseSource, runName, type ScorerOrigin } from './sources.js';
 
 /** Names under which `run.started` lists the models and artifacts that a run uses. */
 export const artifactRoles = {
@@ -29,7 +29,7 @@ export interface NamedModel {
 
 /** All that a configuration names, in the order of its method's roles: the run's own model first. */
 export const namedModels = (config: RunConfig): NamedModel[] =>
-  methods[config.method].models.flatMap((role) => {
+  specOf(config).models.flatMap((role) => {
     const kind = role.name === 'scorer' ? 'scorer' : 'model';
     const written = (config as Readonly<Record<string, unknown>>)[role.field] as Written | undefined;
     if (written === undefined) return [];
@@ -54,7 +54,7 @@ export const scorersOf = (config: RunConfig): readonly string[] =>
 export function scorerName(written: string): string {
   const source = parseSource('scorer', written);
   if (source.from === 'gold') return 'gold';
-  return source.from === 'run' ? source.run : basename(written);
+  return source.from === 'run' ? runName(source) : basename(written);
 }
 
 /** Whether a run trains nothing, and so has no model of its own. */

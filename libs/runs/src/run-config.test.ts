@@ -203,7 +203,7 @@ describe('a mistake', () => {
     [
       'no model',
       { ...least.sft, model: 5 },
-      'model: expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
+      'model: expected run:ID, run:ID@VERSION, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
     ],
     [
       'a value for a group',

@@ -20,12 +20,15 @@ const namesCollection = (written: string): boolean => {
 const RUN_ERROR =
   'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
 
-/** `run:ID` is what a finished run trained, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
+/** `run:ID` is what a finished run trained, `run:ID@VERSION` the version that it published after so many steps, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
 export const ModelSource = z
-  .union([z.string().min(1).meta({ title: 'run:ID, artifact:SHA256 or a folder' }), NewModel], {
-    error:
-      'expected run:ID, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
-  })
+  .union(
+    [z.string().min(1).meta({ title: 'run:ID, run:ID@VERSION, artifact:SHA256 or a folder' }), NewModel],
+    {
+      error:
+        'expected run:ID, run:ID@VERSION, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
+    },
+  )
   .refine(namesRun, RUN_ERROR)
   .register(named, { as: ['model_name_or_path'] });
 sourceKinds.add(ModelSource, { kind: 'model' });

@@ -6,6 +6,9 @@ const sha256 = 'a'.repeat(64);
 describe('a source', () => {
   it.each<[SourceKind, string, Source]>([
     ['model', 'run:sft', { from: 'run', run: 'sft' }],
+    ['model', 'run:ppo@40', { from: 'run', run: 'ppo', version: 40 }],
+    ['model', 'run:ppo@best', { from: 'run', run: 'ppo@best' }],
+    ['data', 'run:ranked@4', { from: 'run', run: 'ranked@4' }],
     ['model', `artifact:${sha256}`, { from: 'artifact', sha256 }],
     ['model', 'artifact:../x', { from: 'path', path: 'artifact:../x' }],
     ['model', 'bundled', { from: 'path', path: 'bundled' }],

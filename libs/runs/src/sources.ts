@@ -10,6 +10,8 @@ export type SourceKind = 'model' | 'data' | 'scorer';
 export interface FromRun {
   readonly from: 'run';
   readonly run: string;
+  /** A version that the run published; its model where none is named. Data have none. */
+  readonly version?: number;
 }
 export interface FromPath {
   readonly from: 'path';
@@ -52,6 +54,7 @@ interface Origins {
 }
 
 const RUN = 'run:';
+const VERSIONED_RUN = /^run:([^@]+)@(\d+)$/;
 const GOLD = 'gold:';
 const FEEDBACK = 'feedback:';
 const BUNDLED = 'bundled';
@@ -61,10 +64,13 @@ const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
  * Parses the source that a configuration names. It never fails: any text without a known form is a path.
  *
  * @example parseSource('scorer', 'gold:bundled') // { from: 'gold', data: { from: 'bundled' } }
+ * @example parseSource('model', 'run:my-ppo@40') // { from: 'run', run: 'my-ppo', version: 40 }
  */
 export function parseSource<Kind extends SourceKind>(kind: Kind, written: string | NewModel): Origins[Kind];
 export function parseSource(kind: SourceKind, written: string | NewModel): Source {
   if (typeof written !== 'string') return { from: 'new', shape: written };
+  const [, run, version] = (kind !== 'data' && VERSIONED_RUN.exec(written)) || [];
+  if (run !== undefined) return { from: 'run', run, version: Number(version) };
   if (written.startsWith(RUN)) return { from: 'run', run: written.slice(RUN.length) };
   switch (kind) {
     case 'data':
@@ -88,7 +94,7 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
 export function sourceText(source: Source): string {
   switch (source.from) {
     case 'run':
-      return `${RUN}${source.run}`;
+      return `${RUN}${runName(source)}`;
     case 'artifact':
       return `artifact:${source.sha256}`;
     case 'bundled':
@@ -107,6 +113,10 @@ export function sourceText(source: Source): string {
     }
   }
 }
+
+/** A run and the version of it that is named, as `my-ppo@40`. */
+export const runName = ({ run, version }: FromRun): string =>
+  version === undefined ? run : `${run}@${version}`;
 
 /** The path on this machine that a source reads, if any; for a gold reward that of its data. */
 export function pathOf(source: Source): string | undefined {

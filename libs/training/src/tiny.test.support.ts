@@ -66,8 +66,10 @@ export function runOf<Name extends TrainingMethod>(
   return parseRunConfig(json) as ConfigOf<Name>;
 }
 
-export function layoutFor(method: TrainingMethod): Layout {
-  const { trains } = specOf(runOf(method));
+export const layoutFor = (method: TrainingMethod): Layout => layoutOfRun(runOf(method));
+
+function layoutOfRun(config: RunConfig): Layout {
+  const { trains } = specOf(config);
   return layoutOf(
     Object.fromEntries(trains.map(({ role, head }) => [role, head === 'language' ? language : scalar])),
   );
@@ -103,7 +105,7 @@ export async function begin(
   options: { layout?: Layout; programs?: Programs; from?: Buffers } = {},
 ): Promise<TinyRun> {
   if (!('optimizer' in config)) throw new Error('a run without an optimizer trains nothing');
-  const { layout = layoutFor(config.method), programs = {} } = options;
+  const { layout = layoutOfRun(config), programs = {} } = options;
   const { from = initialParameters(layout) } = options;
   const method = methodOf(config.method);
   const listed = method.programs(config, layout.models);

@@ -30,6 +30,13 @@ export interface LifeOptions {
   readonly facts: Map<string, Fact>;
   /** `signal` is sent `delayMs` milliseconds after the number of facts known has reached `facts`. */
   readonly end?: { readonly facts: number; readonly delayMs: number; readonly signal: NodeJS.Signals };
+  /** The process kills itself as soon as it reads that the run has completed the step. */
+  readonly killedAfter?: StepOfRun;
+}
+
+export interface StepOfRun {
+  readonly run: string;
+  readonly step: number;
 }
 
 const TIMEOUT_MS = 240_000;
@@ -45,10 +52,17 @@ export async function live({
   extensions = [],
   facts,
   end,
+  killedAfter,
 }: LifeOptions): Promise<'completed' | NodeJS.Signals> {
   const child = spawn(
     process.execPath,
-    [trainer, directory, JSON.stringify(runs), JSON.stringify(extensions)],
+    [
+      trainer,
+      directory,
+      JSON.stringify(runs),
+      JSON.stringify(extensions),
+      ...(killedAfter ? [JSON.stringify(killedAfter)] : []),
+    ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, TMPDIR: dirname(directory) },
@@ -75,7 +89,7 @@ export async function live({
   const [code, signal] = await exited;
   clearTimeout(ending);
   if (code === 0) return 'completed';
-  if (signal && signal === end?.signal) return signal;
+  if (signal && signal === (killedAfter ? 'SIGKILL' : end?.signal)) return signal;
   throw new Error(`expected ${trainer} to complete, but it ended with ${signal ?? code}:\n${errors}`);
 }
 

@@ -1,16 +1,17 @@
 /**
  * Run as a process by tests that end it: does the runs it is given one after another, or those of an experiment together, then
  * extends some. It goes on with what its folder holds of them, and writes a line for each event of the log, also for those
- * of earlier lives. SIGTERM stops it.
+ * of earlier lives. SIGTERM stops it; asked to, it kills itself after a step of a run.
  */
 
 import type { Received } from '@rlhf-streams/bus';
 import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
 import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
 import { extendRun, followRun, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
-import type { Extension, Fact } from './life.js';
+import type { Extension, Fact, StepOfRun } from './life.js';
 
-const [directory, written, extensions] = process.argv.slice(2) as [string, string, string];
+const [directory, written, extensions, deadly] = process.argv.slice(2) as [string, string, string, string?];
+const killedAfter = deadly && (JSON.parse(deadly) as StepOfRun);
 const asked = JSON.parse(written) as readonly RunConfigInput[] | ExperimentInput;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
@@ -42,6 +43,13 @@ await platform.close();
 await telling;
 
 function tell({ type, topic, partition, offset, data }: Received): void {
+  if (
+    killedAfter &&
+    type === 'step.completed' &&
+    data.run === killedAfter.run &&
+    data.step >= killedAfter.step
+  )
+    process.kill(process.pid, 'SIGKILL');
   const version = type === 'policy.published' && `${data.run} ${data.version} ${modelKey(data.model)}`;
   const fact: Fact = { place: `${topic}/${partition}/${offset}`, type, ...(version && { version }) };
   process.stdout.write(`${JSON.stringify(fact)}\n`);

@@ -11,7 +11,7 @@ const exampleOf = (name: MethodName): object => (methods[name].config.meta()!.ex
 /** A run that names a model for every role that its method has. */
 function complete(name: MethodName): RunConfig {
   const example: Readonly<Record<string, unknown>> = { ...exampleOf(name) };
-  const named = methods[name].models.map(({ name: role, field }) => {
+  const named = specOf(parseRunConfig(example)).models.map(({ name: role, field }) => {
     const source = `run:the-${role}`;
     return [field, role === 'scorer' ? [source, 'gold:bundled'] : source];
   });
@@ -58,7 +58,7 @@ describe.each(methodNames)('the spec of %s', (name) => {
   it("joins an item's own event first, then what its scorers and reference say", () => {
     expect(joins[0]).toBe(data.kind === 'prompts' ? 'rollouts' : data.kind);
     for (const topic of joins) expect(topics).toHaveProperty(topic);
-    const roles = spec.models.map(({ name }) => name);
+    const roles = rest.models.map(({ name }) => name);
     expect(joins.includes('rewards')).toBe(roles.includes('scorer'));
     expect(joins.includes('reference-logprobs')).toBe(roles.includes('reference'));
   });
@@ -66,7 +66,7 @@ describe.each(methodNames)('the spec of %s', (name) => {
   it('joins nothing that a smallest run has no model for', () => {
     const smallest = parseRunConfig(exampleOf(name));
     const named = namedModels(smallest).map(({ role }) => role.name);
-    const stoodFor = spec.models
+    const stoodFor = rest.models
       .filter(({ otherwise }) => otherwise === 'the policy')
       .map(({ name }) => name);
     const there = [...named, ...stoodFor];
@@ -75,7 +75,7 @@ describe.each(methodNames)('the spec of %s', (name) => {
   });
 
   it('trains models that have a start, with an optimizer and settings of their own', () => {
-    const { trains, hyperparameters, models } = spec;
+    const { trains, hyperparameters, models } = rest;
     expect('optimizer' in config).toBe(trains.length > 0);
     expect(hyperparameters !== undefined).toBe(trains.length > 0);
     if (hyperparameters !== undefined) expect(config).toHaveProperty(hyperparameters);

@@ -19,7 +19,7 @@ export type ConfigOf<Name extends MethodName> = z.output<(typeof methods)[Name][
 export type RunConfig = ConfigOf<MethodName>;
 
 /** The spec of a run's method, with what depends on the run's configuration. */
-export interface RunSpec extends Omit<MethodSpec, 'config' | 'plan'>, Plan {
+export interface RunSpec extends Omit<MethodSpec, 'config' | 'plan'>, Omit<Plan, 'models' | 'trains'> {
   /** What the items of its steps are joined from. */
   readonly joins: readonly JoinedTopic[];
 }

@@ -13,9 +13,9 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   readonly config: Schema;
   /** Key of the configuration under which the method's own hyperparameters stand: a replay may change them. */
   readonly hyperparameters?: keyof z.output<Schema> & string;
-  /** The models and scorers that a configuration may name; the run's own model is the first. */
+  /** The models and scorers that a configuration may name, unless its plan says which; the run's own model is the first. */
   readonly models: readonly ModelRole[];
-  /** The models that it trains, of which the first is published. A method without any only measures. */
+  /** The models that it trains, unless its plan says which. The first is published; a method without any only measures. */
   readonly trains: readonly TrainedModel[];
   /** Sequences of each item of a step, which are in one micro-batch: a pair has two. */
   readonly sequencesPerItem: number;
@@ -30,6 +30,9 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
 
 /** What depends on the configuration of a run. */
 export interface Plan {
+  /** The roles and the trained models of this configuration, where they depend on it. */
+  readonly models?: readonly ModelRole[];
+  readonly trains?: readonly TrainedModel[];
   readonly data: DataSpec;
   /** What a step may be made of, in the order of its ids: the items of its update first. */
   readonly streams: readonly StreamSpec[];

@@ -16,6 +16,7 @@ import {
   onlyMeasures,
   type PublishedModel,
   type RunView,
+  runName,
   type Source,
   sourceText,
 } from '@rlhf-streams/runs';
@@ -38,7 +39,10 @@ export type Found = FoundModel & { readonly place?: Place; readonly version?: nu
 export interface FindDependencies {
   readonly context: Pick<ServiceContext, 'artifacts'>;
   readonly runs: ReadonlyMap<string, RunView>;
-  /** The model of each run that has published one: the best, where a run names one so, and else the newest. */
+  /**
+   * The models that runs published, as sources name them (`my-ppo@40`): of a run without a version the best, where it names one
+   * so, and else the newest.
+   */
   readonly published: ReadonlyMap<string, Pick<PublishedModel, 'model' | 'version'>>;
   /** Folder for links to files in users' folders; the caller removes it. */
   readonly temporary: string;
@@ -60,7 +64,7 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
     return { ...model, kind: 'gold reward', what: `${sourceText(source)} is a gold reward`, isNew: true };
   const place = await placeOf(dependencies, model, source);
   const found = await describeAt(place, model, subjectOf(dependencies, source));
-  const version = source.from === 'run' ? dependencies.published.get(source.run)!.version : undefined;
+  const version = source.from === 'run' ? dependencies.published.get(runName(source))!.version : undefined;
   return { ...found, ...(version !== undefined && { version }) };
 }
 
@@ -123,7 +127,7 @@ async function placeOf(
   const { artifacts } = context;
   switch (source.from) {
     case 'run': {
-      const ref = published.get(source.run)?.model;
+      const ref = published.get(runName(source))?.model;
       if (ref) return { directory: await artifacts.fetch(wholeModel(ref), { signal }), ref };
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',

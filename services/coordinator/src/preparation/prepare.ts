@@ -4,7 +4,15 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ArtifactRef, DataFor, ModelRecord, ModelRef, RunStream } from '@rlhf-streams/events';
+import { runEvents } from '@rlhf-streams/archive';
+import {
+  type ArtifactRef,
+  artifactsOf,
+  type DataFor,
+  type ModelRecord,
+  type ModelRef,
+  type RunStream,
+} from '@rlhf-streams/events';
 import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
@@ -14,9 +22,11 @@ import {
   namedModels,
   newestVersions,
   type PublishedModel,
+  publishedModel,
   type RunConfig,
   type RunView,
   replayed,
+  runName,
   runsBuiltOn,
   sourceText,
   specOf,
@@ -27,6 +37,7 @@ import { wholeModel } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom, type Place } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
+import { CoordinatorError } from '../errors.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
 import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
@@ -123,10 +134,48 @@ async function findModels(
     const best = view && keepBestOf(view.config) && (await bestOf(context, view, signal));
     if (best) published.set(run, best);
   }
+  const models = namedModels(config);
+  for (const { source } of models)
+    if (source.from === 'run' && source.version !== undefined)
+      published.set(
+        runName(source),
+        await versionOf(context, runs.state.get(source.run)!, source.version, signal),
+      );
   const dependencies = { context, runs: runs.state, published, temporary, signal };
   const found: Found[] = [];
-  for (const model of namedModels(config)) found.push(await findModel(dependencies, model));
+  for (const model of models) found.push(await findModel(dependencies, model));
   return found;
+}
+
+const MOST_LISTED = 20;
+
+/**
+ * A version that a run published. Steps tell of all, also where `policy-versions` was compacted.
+ * @throws CoordinatorError RUN_SOURCE_UNFIT, naming the versions that there are.
+ */
+async function versionOf(
+  context: Pick<ServiceContext, 'events' | 'artifacts'>,
+  view: RunView,
+  version: number,
+  signal: AbortSignal,
+): Promise<PublishedModel> {
+  const versions = new Map<number, PublishedModel>();
+  for await (const event of runEvents(context, view, ['policy-versions', 'training-metrics'], { signal })) {
+    const model = publishedModel(event);
+    if (model) versions.set(model.version, model);
+  }
+  const isStored = async ({ model }: PublishedModel) => {
+    const stored = artifactsOf(model).map((artifact) => context.artifacts.has(artifact));
+    return (await Promise.all(stored)).every(Boolean);
+  };
+  const found = versions.get(version);
+  if (found && (await isStored(found))) return found;
+  const known = [...versions.keys()].sort((a, b) => a - b);
+  const why = found ? 'which was removed when artifacts were collected' : 'which it did not publish';
+  throw new CoordinatorError(
+    'RUN_SOURCE_UNFIT',
+    `expected run ${view.run} to have version ${version}, ${why}; it published ${known.slice(-MOST_LISTED).join(', ') || 'none'}: checkpointEvery says how often`,
+  );
 }
 
 /** The version that a run calls its best. */
