@@ -23,6 +23,7 @@ import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
+import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
 
@@ -86,13 +87,17 @@ export async function openSession(
   const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
   requireMemory('the models trained', leastBytes(Object.values(models), workers), memoryBytes);
   const layout = layoutOf(models);
+  const lineSearch = lineSearchTensors(layout, trains);
+  const groups = oneGroup(layout, config.optimizer, { lineSearch });
+  const updated = groups.flatMap(({ tensors }) => tensors);
   const restored =
-    options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
+    options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout, updated);
   const main = trains[0]!.role;
   const trainer = await createTrainer({
     engine,
     layout,
-    groups: oneGroup(layout, config.optimizer),
+    groups,
+    lineSearch,
     programs: method.programs(config, models),
     shapes: allShapes({
       microBatchSize: config.microBatchSize,

@@ -7,9 +7,10 @@ import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 import type { JoinedTopic, MethodSpec, Plan } from './spec.js';
+import { trpo } from './trpo.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, sample };
+export const methods = { sft, reward, ppo, trpo, reinforce, dpo, sample };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

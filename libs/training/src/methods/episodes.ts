@@ -56,7 +56,7 @@ export const rewardsOf = (
 export function advantagesOf(
   rewards: readonly RlhfReward[],
   values: readonly Float32Array[],
-  { gamma, lam, whitenRewards }: ConfigOf<'ppo'>['ppo'],
+  { gamma, lam, whitenRewards }: Pick<ConfigOf<'ppo'>['ppo'], 'gamma' | 'lam' | 'whitenRewards'>,
 ): { advantages: Float64Array[]; returns: Float64Array[] } {
   const perToken = rewards.map(({ rewards }) => rewards);
   const shaped = whitenRewards ? whiten(perToken, { shiftMean: false }) : perToken;
@@ -159,7 +159,7 @@ function meanParts(rollouts: readonly Rollout[]): Metrics {
 
 /** The output `perToken` of a program for the completion of each sequence, in their order. */
 export async function inferPerToken(
-  step: Step<'ppo'>,
+  step: Pick<Step<'ppo' | 'trpo'>, 'config' | 'trainer'>,
   program: string,
   sequences: readonly Sequence[],
 ): Promise<Float32Array[]> {

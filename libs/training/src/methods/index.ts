@@ -7,9 +7,18 @@ import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
+import { trpo } from './trpo.js';
 
 /** The compiler requires an update for every spec, over the configuration of that spec. */
-const methods: { readonly [Name in MethodName]: Method<Name> } = { sft, reward, ppo, reinforce, dpo, sample };
+const methods: { readonly [Name in MethodName]: Method<Name> } = {
+  sft,
+  reward,
+  ppo,
+  trpo,
+  reinforce,
+  dpo,
+  sample,
+};
 
 /** The method that a configuration names. */
 export const methodOf = (name: MethodName): Method => methods[name] as unknown as Method;
