@@ -17,6 +17,8 @@ const LIBS = {
   // The protocol of a run is zod and events alone, so that gateway and coordinator read it without tensors.
   runs: ['events'],
   archive: ['artifacts', 'events', 'log', 'bus', 'runs'],
+  // Whoever scores completions without a model of ours, or judges pairs of them.
+  scorers: [...FLOOR, 'events', 'runs'],
   service: [...FLOOR, 'artifacts', 'events', 'log', 'kafka', 'bus'],
   data: FLOOR,
   evaluation: FLOOR,
@@ -30,9 +32,9 @@ const LIBS = {
 const TRANSPORT = ['events', 'runs', 'artifacts', 'archive', 'log', 'bus', 'service'];
 const SERVICES = {
   gateway: [...FLOOR, ...TRANSPORT],
-  coordinator: [...FLOOR, ...TRANSPORT, 'data', 'evaluation', 'sentiment', 'model', 'serving'],
+  coordinator: [...FLOOR, ...TRANSPORT, 'scorers', 'data', 'evaluation', 'sentiment', 'model', 'serving'],
   policy: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor'],
-  reward: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor', 'sentiment', 'evaluation'],
+  reward: [...FLOOR, ...TRANSPORT, 'scorers', 'serving', 'model', 'tensor', 'sentiment', 'evaluation'],
   reference: [...FLOOR, ...TRANSPORT, 'serving', 'model', 'tensor'],
   optimizer: [...FLOOR, ...TRANSPORT, 'training', 'model', 'tensor', 'serving'],
 };

@@ -5,14 +5,15 @@ export { dpoLoss, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
-export { categoricalKl, klEstimates } from './kl.js';
+export { categoricalKl, klEstimates, klLoss } from './kl.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
-export { baselineAdvantages, reinforceLoss } from './reinforce.js';
+export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
 export { pairwiseRewardLoss, rewardRange } from './reward-model.js';
-export { type RlhfReward, rlhfReward } from './rewards.js';
+export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';
 export { learningRateAt } from './schedules.js';
+export { deviationOf, usedScores } from './scores.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';
 export {
@@ -24,3 +25,4 @@ export {
   type Trial,
   trialLoss,
 } from './trpo.js';
+export { valueLoss } from './value.js';

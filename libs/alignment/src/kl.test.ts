@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { count, expectClose, golden, type Matrix } from './golden.test.support.js';
-import { categoricalKl, type KlEstimator, klEstimate, klEstimates } from './kl.js';
+import { categoricalKl, type KlEstimator, klEstimate, klEstimates, klLoss } from './kl.js';
 import { maskedMean } from './masked.js';
 
 interface EstimatorCase {
@@ -77,6 +77,57 @@ test('under the policy, the expectations of k1 and k3 are the exact KL', () => {
       expectClose(categoricalKl(tf.tensor1d(z), tf.tensor1d(refZ)), kl, 1e-5);
     }),
   );
+});
+
+describe('in expectation over tokens of the policy, the gradient of the loss', () => {
+  const z = tf.tensor1d([0.3, -0.8, 1.1]);
+  const refZ = tf.tensor1d([1.2, 0.1, -0.4]);
+  const pi = tf.softmax(z);
+  const mask = tf.ones([3]);
+  /** Every token once, weighted by its probability, which the loss does not differentiate. */
+  const expected = (estimator: KlEstimator) =>
+    tf.grad((logits: tf.Tensor) => {
+      const [logprobs, refLogprobs] = [tf.logSoftmax(logits), tf.logSoftmax(refZ)];
+      if (estimator === 'k1') return tf.sum(tf.mul(pi, klEstimates('k1', logprobs, refLogprobs)));
+      return klLoss({ logprobs, refLogprobs, weights: pi, mask, estimator, normaliser: 1 }).loss;
+    })(z);
+
+  test('k2 is that of KL(pi, ref)', () => {
+    const exact = tf
+      .grad((logits: tf.Tensor) => categoricalKl(logits, refZ))(z)
+      .arraySync() as number[];
+    expect(Math.hypot(...exact)).toBeGreaterThan(0.1);
+    expectClose(expected('k2'), exact, 1e-6);
+  });
+
+  test('k3 is that of KL(ref, pi), another one', () => {
+    const exact = tf
+      .grad((logits: tf.Tensor) => categoricalKl(refZ, logits))(z)
+      .arraySync() as number[];
+    expectClose(expected('k3'), exact, 1e-6);
+    const other = tf
+      .grad((logits: tf.Tensor) => categoricalKl(logits, refZ))(z)
+      .arraySync() as number[];
+    expect(Math.max(...exact.map((x, i) => Math.abs(x - other[i]!)))).toBeGreaterThan(0.05);
+  });
+
+  test('k1 is 0: it would hold nothing back', () => {
+    expectClose(expected('k1'), [0, 0, 0], 1e-6);
+  });
+});
+
+test('what stands in padding has no part in the loss', () => {
+  const loss = (lp: tf.Tensor) =>
+    klLoss({
+      logprobs: lp,
+      refLogprobs: tf.tensor1d([-1, 5]),
+      mask: tf.tensor1d([1, 0]),
+      estimator: 'k3',
+      normaliser: 1,
+    }).loss;
+  const { value, grad } = tf.valueAndGrad(loss)(tf.tensor1d([-2, -1e9]));
+  expectClose(value, klEstimate('k3', -2, -1), 1e-6);
+  expectClose(grad, [1 - Math.E, 0], 1e-6);
 });
 
 function logSoftmax(z: number[]): number[] {

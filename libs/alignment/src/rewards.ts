@@ -41,6 +41,12 @@ export interface RlhfReward {
   entropy: number;
 }
 
+/** The score of a response, less the penalty if it did not end by itself. */
+export const penalisedScore = (
+  { score, endedWithEos }: Pick<ScoredResponse, 'score' | 'endedWithEos'>,
+  missingEosPenalty: number,
+): number => (endedWithEos ? score : score - missingEosPenalty);
+
 /**
  * The reward that RLHF gives a response (Ouyang et al. 2022, equation 2), spread over its tokens:
  *
@@ -62,7 +68,7 @@ export function rlhfReward(
       `expected ${length} reference log-probs, one per response token, got ${refLogprobs.length}`,
     );
   }
-  const penalised = endedWithEos ? score : score - missingEosPenalty;
+  const penalised = penalisedScore({ score, endedWithEos }, missingEosPenalty);
   const rewards = new Float64Array(length);
   const kls = new Float64Array(length);
   let kl = 0;

@@ -34,7 +34,7 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
 const stream = {
-  stream: fc.constantFrom('train' as const, 'evaluation' as const),
+  stream: fc.constantFrom('train' as const, 'evaluation' as const, 'pretraining' as const),
   kind: fc.constantFrom('demonstrations' as const, 'comparisons' as const, 'prompts' as const),
   split,
 };

@@ -51,6 +51,12 @@ export const CollectionName = z
     'a collection is 1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
   );
 
+export const SCORER_NAME_IN_WORDS = '1-100 characters of A-Z a-z 0-9 . _ -, beginning with a letter or digit';
+/** What the scores of a scorer go by, and what a declared scorer is called. */
+export const ScorerName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, `a scorer's name is ${SCORER_NAME_IN_WORDS}`);
+
 /** A content-addressed artifact: `uri` says where, `sha256` what. */
 export const ArtifactRef = z.object({
   uri: z.string().min(1),
@@ -111,6 +117,10 @@ export const DataAccount = z.object({
 });
 export type DataAccount = z.output<typeof DataAccount>;
 
+/** The same of a run's further datasets, by name. */
+export const DataAccounts = z.record(z.string(), DataAccount);
+export type DataAccounts = z.output<typeof DataAccounts>;
+
 /** A model, scorer or reference that a run was started with, as it was found. */
 export const ModelRecord = z.object({
   source: z.string().describe('as the configuration names it'),
@@ -141,17 +151,22 @@ export const StepStamp = z.object({ run: RunId, step: Step });
 /** Next offsets to read, by topic and then partition. */
 export const LogPositions = z.record(z.string(), z.array(z.int().min(0)));
 
-/** The role of a stream in a step. A stream draws its items from one split of the run's data. */
+/** The role of a stream in a step. A stream draws its items from one split of one dataset of the run. */
 export const StreamName = z
-  .enum(['train', 'evaluation'])
+  .enum(['train', 'evaluation', 'pretraining', 'demonstrations'])
   .describe(
-    'train items are what a step learns from or, in a sampling run, samples; evaluation items are held out, and measured',
+    'train items are what a step learns from or, in a sampling run, samples; evaluation items are held out, and measured; pretraining items are texts that are learned beside; demonstrations are texts that scores are set by',
   );
 export type StreamName = z.output<typeof StreamName>;
+
+const DatasetName = z.string().min(1);
 
 const stream = {
   stream: StreamName,
   kind: z.enum(['demonstrations', 'comparisons', 'prompts']).describe('the topic of the items'),
+  dataset: DatasetName.optional().describe(
+    'which of the further datasets of the run has the items; default: its main data',
+  ),
   split: Split,
 };
 
@@ -172,7 +187,7 @@ export const StepStream = z.object({
         .object({ from: z.int().min(0), count: z.int().min(0) })
         .describe('`count` indices in a row, the first of them `from`'),
     ])
-    .describe("indices of the items among the run's items of the split, from 0"),
+    .describe("indices of the items among the dataset's items of the split, from 0"),
   samples: z.int().min(1).optional().describe('rollouts of each prompt'),
   minPolicyVersion: PolicyVersion.optional().describe('the oldest version that may answer the prompts'),
 });

@@ -11,6 +11,7 @@ import {
   Cause,
   CollectionName,
   DataAccount,
+  DataAccounts,
   ExperimentName,
   LogPositions,
   Logprobs,
@@ -69,7 +70,7 @@ const runs = defineTopic({
     ),
     defineEvent(
       'run.started',
-      2,
+      3,
       'The coordinator has resolved what the run names; from here on nothing about it changes',
       z.object({
         run: RunId,
@@ -85,7 +86,9 @@ const runs = defineTopic({
         models: z.record(z.string(), ModelRef).describe('the models that it uses, by role'),
         artifacts: z
           .record(z.string(), ArtifactRef)
-          .describe('what it uses besides, by role: its dataset as `items`, and gold rewards'),
+          .describe(
+            'what it uses besides, by role: its dataset as `items`, further ones as `items.NAME`, and gold rewards',
+          ),
         described: z
           .record(z.string(), ModelRecord)
           .optional()
@@ -95,6 +98,7 @@ const runs = defineTopic({
           .optional()
           .describe('what the services of the process that started the run are estimated to need, and have'),
         data: DataAccount.optional().describe('what became of the rows of its data; of a replay nothing'),
+        datasets: DataAccounts.optional().describe('the same of its further datasets, by name'),
         build: Build.optional().describe('of the coordinator that started it'),
         from: LogPositions.describe(
           'where to read the topics from: their ends when the run started; of the events that a replay reads, when that run did',
@@ -182,7 +186,7 @@ const steps = defineTopic({
   events: [
     defineEvent(
       'step.issued',
-      1,
+      2,
       'These are the items of the step. Their ids follow: run/step/index, counted through the streams in their order',
       StepStamp.extend({ streams: z.array(StepStream).min(1) }),
     ),
@@ -287,10 +291,12 @@ const rewards = defineTopic({
       'What the scorers say of a rollout',
       RolloutStamp.extend({
         policyVersion: PolicyVersion,
-        score: z.number().describe("the first scorer's score, which training uses"),
+        score: z.number().describe('the sum of the scores, each times its weight, which training uses'),
         parts: z
           .record(z.string(), z.number().nullable())
-          .describe('score by scorer; null of a scorer that does not apply to the rollout'),
+          .describe(
+            'score by scorer, and by SCORER/PART what it was made of; null of what does not apply to the rollout',
+          ),
       }),
     ),
     defineEvent(

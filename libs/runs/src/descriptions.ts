@@ -35,7 +35,7 @@ export const methodDescriptions = (): MethodDescription[] =>
       example: yamlOf(examples[0]),
       settings: [
         ...Object.keys(examples[0]).map((key) => settings.find(({ path }) => path === key)!),
-        ...settings.filter(({ path, required }) => !required && !(path in examples[0])),
+        ...settings.filter(({ path }) => !(path in examples[0])),
       ],
     };
   });

@@ -24,9 +24,12 @@ export {
   type RunItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
+export { MOST_COMPLETIONS } from './methods/dataset.js';
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,
+  dataSpecOf,
+  datasetNames,
   type MethodName,
   methodNames,
   methods,
@@ -51,8 +54,6 @@ export {
   type NamedModel,
   namedModels,
   onlyMeasures,
-  scorerName,
-  scorersOf,
 } from './named-models.js';
 export type { NamedSource } from './named-sources.js';
 export { NewModel } from './new-model.js';
@@ -82,12 +83,15 @@ export {
   type RunArchive,
   type RunView,
   readRuns,
+  requestedConfig,
   runStatuses,
   startedRun,
   stepsAt,
   stepsOf,
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
+export type { Ensemble, Rule } from './scorer-schemas.js';
+export { type RunScorer, type SourceScorer, scorersOf } from './scorers.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,

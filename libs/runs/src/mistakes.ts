@@ -1,7 +1,7 @@
 /** Explains what is wrong with a run's configuration, and what to write instead. */
 import { nearest, plainName, shown } from '@rlhf-streams/events';
 import { z } from 'zod';
-import type { Setting } from './settings.js';
+import { EACH, type Setting } from './settings.js';
 
 /** One mistake by its path, with what was expected and what came. */
 export interface Mistake {
@@ -153,18 +153,28 @@ function placeOf(path: string): string {
   const keys = path.split('.');
   const name = keys.at(-1)!;
   if (keys.length === 1) return `${name} belongs at the top, beside method`;
-  const written = keys.reduceRight((inner, key) => (inner ? `${key}: { ${inner} }` : `${key}: ...`), '');
+  const written = keys.reduceRight((inner, key) => {
+    if (!inner) return `${key}: ...`;
+    return key.endsWith(EACH) ? `${key.slice(0, -EACH.length)}: [{ ${inner} }]` : `${key}: { ${inner} }`;
+  }, '');
   return `${name} belongs in ${keys.slice(0, -1).join('.')}, as ${written}`;
 }
 
 /** Settings directly at a place. */
 const within = (place: PropertyKey[], settings: readonly Setting[]): readonly Setting[] => {
-  const parent = place.map((key) => `${String(key)}.`).join('');
+  const parent = place.length > 0 ? `${pathTo(place)}.` : '';
   return settings.filter(({ path }) => path.startsWith(parent) && !path.slice(parent.length).includes('.'));
 };
 
+/** A place as the path of a setting, in which items of a list are all one. */
+const pathTo = (place: PropertyKey[]): string =>
+  place
+    .map((key, index) => (typeof key === 'number' ? EACH : `${index > 0 ? '.' : ''}${String(key)}`))
+    .join('');
+
 const settingAt = (place: PropertyKey[], settings: readonly Setting[]): Setting | undefined => {
-  const wanted = place.filter((key) => typeof key === 'string').join('.');
+  // An item of a list is told by the list.
+  const wanted = pathTo(typeof place.at(-1) === 'number' ? place.slice(0, -1) : place);
   return settings.find(({ path }) => path === wanted);
 };
 

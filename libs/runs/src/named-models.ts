@@ -1,9 +1,10 @@
 /** The models and scorers of a run, by their roles in it. */
-import { basename } from 'node:path';
 import { methods, type RunConfig, specOf } from './methods/index.js';
 import type { ModelRole } from './methods/spec.js';
 import type { NewModel } from './new-model.js';
-import { type ModelOrigin, parseSource, runName, type ScorerOrigin } from './sources.js';
+import type { ScorerEntry } from './scorer-schemas.js';
+import { type RunScorer, type SourceScorer, scorersIn } from './scorers.js';
+import { type ModelOrigin, parseSource, type ScoringModelOrigin } from './sources.js';
 
 /** Names under which `run.started` lists the models and artifacts that a run uses. */
 export const artifactRoles = {
@@ -12,50 +13,42 @@ export const artifactRoles = {
   /** Where the value model starts. */
   value: 'value',
   reference: 'reference',
-  /** The dataset, tokenised: `items.jsonl`. */
+  /** The main dataset, tokenised: `items.jsonl`. */
   items: 'items',
-  scorer: (index: number) => `scorer.${index}`,
+  /** A dataset by its name, the main one without. */
+  itemsOf: (dataset?: string) => (dataset === undefined ? 'items' : `items.${dataset}`),
 } as const;
 
 /** A model or scorer that a configuration names. */
 export interface NamedModel {
   readonly role: ModelRole;
-  /** The name under which `run.started` lists it: `policy`, `scorer.0`. */
+  /** The name under which `run.started` lists it: `policy`, `scorer.0`; `scorer.0.1` is of an ensemble. */
   readonly name: string;
   /** Where the configuration names it: `model`, `scorers[0]`. */
   readonly field: string;
-  readonly source: ModelOrigin | ScorerOrigin;
+  readonly source: ModelOrigin | ScoringModelOrigin;
 }
 
 /** All that a configuration names, in the order of its method's roles: the run's own model first. */
 export const namedModels = (config: RunConfig): NamedModel[] =>
   specOf(config).models.flatMap((role) => {
-    const kind = role.name === 'scorer' ? 'scorer' : 'model';
-    const written = (config as Readonly<Record<string, unknown>>)[role.field] as Written | undefined;
+    const written = (config as Readonly<Record<string, unknown>>)[role.field];
     if (written === undefined) return [];
-    if (!Array.isArray(written)) {
-      const source = parseSource(kind, written as string | NewModel);
-      return [{ role, name: role.name, field: role.field, source }];
-    }
-    return written.map((source, index) => ({
-      role,
-      name: artifactRoles.scorer(index),
-      field: `${role.field}[${index}]`,
-      source: parseSource(kind, source),
-    }));
+    if (role.name === 'scorer')
+      return scorersIn(written as readonly ScorerEntry[], role.field)
+        .flatMap((scorer) => modelsOf(scorer))
+        .map((model) => ({ ...model, role }));
+    const source = parseSource('model', written as string | NewModel);
+    return [{ role, name: role.name, field: role.field, source }];
   });
 
-type Written = string | NewModel | readonly string[];
-
-export const scorersOf = (config: RunConfig): readonly string[] =>
-  'scorers' in config ? config.scorers : [];
-
-/** The name a scorer's scores go by: a run's id, `gold`, or a folder's name. */
-export function scorerName(written: string): string {
-  const source = parseSource('scorer', written);
-  if (source.from === 'gold') return 'gold';
-  return source.from === 'run' ? runName(source) : basename(written);
-}
+/** The models and gold rewards that a scorer consists of. */
+const modelsOf = (scorer: RunScorer | SourceScorer): Omit<NamedModel, 'role'>[] => {
+  if ('members' in scorer) return scorer.members.flatMap(modelsOf);
+  if (!('source' in scorer) || scorer.source.from === 'declared') return [];
+  const { role: name, field, source } = scorer;
+  return [{ name, field, source }];
+};
 
 /** Whether a run trains nothing, and so has no model of its own. */
 export const onlyMeasures = ({ method }: RunConfig): boolean => methods[method].trains.length === 0;

@@ -1,4 +1,4 @@
-import { RunId } from '@rlhf-streams/events';
+import { RunId, ScorerName } from '@rlhf-streams/events';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { sourcesIn } from './named-sources.js';
@@ -15,7 +15,7 @@ describe('the sources of a configuration', () => {
       reference: 'run:ref',
       value: { layers: 1 },
       prompts: 'p.jsonl',
-      scorers: ['s', 'gold:g.jsonl'],
+      scorers: ['s', 'gold:g.jsonl', { scorer: 'run:rm' }, { ensemble: { members: ['m1', 'declared:d'] } }],
     });
     expect(namedSources(ppo)).toEqual(
       expect.arrayContaining([
@@ -35,9 +35,27 @@ describe('the sources of a configuration', () => {
           source: { from: 'gold', data: { from: 'path', path: 'g.jsonl' } },
           text: 'gold:g.jsonl',
         },
+        {
+          kind: 'scorer',
+          path: ['scorers', 2, 'scorer'],
+          source: { from: 'run', run: 'rm' },
+          text: 'run:rm',
+        },
+        {
+          kind: 'scorer',
+          path: ['scorers', 3, 'ensemble', 'members', 0],
+          source: { from: 'path', path: 'm1' },
+          text: 'm1',
+        },
+        {
+          kind: 'scorer',
+          path: ['scorers', 3, 'ensemble', 'members', 1],
+          source: { from: 'declared', name: 'd' },
+          text: 'declared:d',
+        },
       ]),
     );
-    expect(namedSources(ppo)).toHaveLength(6);
+    expect(namedSources(ppo)).toHaveLength(9);
     const sft = parseRunConfig({ run: 'r', method: 'sft', steps: 1, model: 'm', data: 'bundled' });
     expect(namedSources(sft)).toContainEqual({
       kind: 'data',
@@ -47,9 +65,10 @@ describe('the sources of a configuration', () => {
     });
   });
 
-  /** Paths of the settings within a schema that are free text, but for sources and ids of runs. */
+  /** Paths of the settings within a schema that are free text, but for sources, names of scorers and ids of runs. */
   function texts(schema: z.core.$ZodType, path: string): string[] {
-    if (sourceKinds.get(schema) || schema === RunId || schema._zod.parent === RunId) return [];
+    const isId = [RunId, ScorerName].some((id) => schema === id || schema._zod.parent === id);
+    if (isId || sourceKinds.get(schema)) return [];
     if (schema instanceof z.ZodString) return [path];
     if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => texts(option, path));
     if (schema instanceof z.ZodObject)
@@ -67,7 +86,8 @@ describe('the sources of a configuration', () => {
     expect(() => sourcesIn(schema, { train: '/etc/passwd' })).toThrow(/record/);
   });
 
-  it('are all the text it holds, but for names of runs and of metrics', () => {
-    expect(texts(RunConfig, 'config').filter((path) => !path.endsWith('.metric'))).toEqual([]);
+  it('are all the text it holds, but for names of runs and of metrics, and patterns', () => {
+    const others = texts(RunConfig, 'config').filter((path) => !/\.(metric|matches)$/.test(path));
+    expect(others).toEqual([]);
   });
 });

@@ -123,6 +123,19 @@ describe('how far a replay goes', () => {
     expect(extent(dpo, { ...change, dpo: { beta: 2 } }, { completed: 10 })).toMatchObject({ steps: 3 });
   });
 
+  it('may weigh pretraining texts otherwise, and have no others', () => {
+    const ptx = parseRunConfig({ ...ppo, pretraining: 'texts', ppo: { ptxCoef: 1 } });
+    expect(extent(ptx, { ppo: { ptxCoef: 0 } }, { completed: 10 })).toMatchObject({ steps: 10 });
+    for (const change of [
+      { pretraining: 'others' },
+      { pretrainingBatchSize: 9 },
+      { pretrainingMaxLength: 9 },
+    ])
+      expect(refusal(() => extent(ptx, change, { completed: 10 })).message).toContain(
+        `another ${Object.keys(change)}`,
+      );
+  });
+
   it.each<[string, RunConfig, Partial<RunConfigInput>, string]>([
     ['more steps than completed', ppo, { steps: 7 }, 'at most 5'],
     ['more steps than there were', ppo, { steps: 12 }, 'at most 5'],

@@ -1,7 +1,7 @@
 /** A replay trains again on the events that another run logged, with the same hyperparameters or with others. */
 import type { RunStream, TopicEvent } from '@rlhf-streams/events';
 import { RunError } from './errors.js';
-import { specOf } from './methods/index.js';
+import { dataSpecOf, datasetNames, specOf } from './methods/index.js';
 import { onlyMeasures } from './named-models.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 import { differences } from './same-run.js';
@@ -60,15 +60,18 @@ export function replayConfig(source: RunConfig, run: string, changes: readonly C
  */
 export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExtent {
   const { run } = source.config;
-  const { hyperparameters, data } = specOf(source.config);
+  const { hyperparameters, ...spec } = specOf(source.config);
   const logged = Math.min(source.steps ?? source.config.steps!, source.completed);
   if (logged === 0) throw unfit(`expected run ${run} to have completed a step, got none to replay`);
   const free = [...LEARNING, 'optimizer', ...(hyperparameters ? [hyperparameters] : [])];
-  const limit = data.kind === 'prompts' ? undefined : data.limit.setting;
+  const limits = datasetNames(spec).flatMap((name) => {
+    const data = dataSpecOf(spec, name);
+    return data.kind === 'prompts' ? [] : [data.limit.setting];
+  });
   const fixed = differences(config, source.config)
     .map(({ path }) => path)
-    // The log holds items as they were cut to the limit.
-    .filter((path) => path === limit || ![...NAMES, ...free].includes(path.split('.')[0]!));
+    // The log holds items as they were cut to their limits.
+    .filter((path) => limits.includes(path) || ![...NAMES, ...free].includes(path.split('.')[0]!));
   if (fixed.length > 0) {
     throw unfit(
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,

@@ -11,6 +11,9 @@ const least = {
   dpo: { run: 'r', method: 'dpo', steps: 5, model: 'm', data: 'd' },
   sample: { run: 'r', method: 'sample', steps: 5, model: 'm', prompts: 'd' },
 } as const;
+/** What `scorers` lists, in the words of errors. */
+const scorerEntry =
+  'run:ID, gold:DATA, artifact:SHA256, declared:NAME or a folder, or settings of its own (scorer, ensemble, rule, weight, name)';
 type Name = keyof typeof least;
 const names = Object.keys(least) as Name[];
 
@@ -31,14 +34,14 @@ describe('defaults', () => {
       'reward',
       {
         optimizer: { ...adamw, learningRate: 1e-4 },
-        reward: { maxLength: 1024, centerRewardsCoefficient: 0 },
+        reward: { maxLength: 1024, objective: 'pairs', centerRewardsCoefficient: 0 },
       },
     ],
     [
       'dpo',
       {
         optimizer: { ...adamw, learningRate: 1e-6 },
-        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, maxLength: 1024 },
+        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, pairs: 'all', maxLength: 1024 },
       },
     ],
     [
@@ -60,6 +63,7 @@ describe('defaults', () => {
           lam: 0.95,
           whitenRewards: false,
           missingEosPenalty: 0,
+          scoreNormalisation: 'none',
         },
       },
     ],
@@ -153,12 +157,12 @@ describe('a mistake', () => {
     [
       'an empty list',
       { ...least.ppo, scorers: [] },
-      'scorers: expected list of at least 1: run:ID, gold:DATA, artifact:SHA256 or a folder, got []',
+      `scorers: expected list of at least 1: ${scorerEntry}, got []`,
     ],
     [
       'an item of a list',
       { ...least.ppo, scorers: ['run:reward', 5] },
-      'scorers[1]: expected run:ID, gold:DATA, artifact:SHA256 or a folder, got 5',
+      `scorers[1]: expected ${scorerEntry}, got 5`,
     ],
     [
       'no collection',
@@ -208,7 +212,7 @@ describe('a mistake', () => {
     [
       'a value for a group',
       { ...least.dpo, dpo: 0.1 },
-      'dpo: expected settings of its own (beta, lossType, labelSmoothing, maxLength), got 0.1',
+      'dpo: expected settings of its own (beta, lossType, labelSmoothing, pairs, maxLength), got 0.1',
     ],
     [
       'what is very long',
@@ -313,7 +317,7 @@ describe('a mistake', () => {
       'seed: expected integer of at least 0, got 0.5',
       'steps: expected integer from 1 to 1000000, got -1',
       'dpo.beta: expected number above 0, got 0',
-      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, maxLength',
+      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, pairs, maxLength',
       'dpo.bar: no such setting',
     ]);
   });
@@ -324,9 +328,12 @@ describe('a mistake', () => {
       const key = keys.pop()!;
       const snake = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       if (snake === key) continue;
-      const value = keys.reduceRight<object>((inner, parent) => ({ [parent]: inner }), { [snake]: 1 });
+      const value = keys.reduceRight<object>(
+        (inner, parent) => (parent.endsWith('[]') ? { [parent.slice(0, -2)]: [inner] } : { [parent]: inner }),
+        { [snake]: 1 },
+      );
       expect(said({ ...least[name], ...value })).toContain(
-        `${[...keys, snake].join('.')}: no such setting; did you mean ${key}?`,
+        `${[...keys, snake].join('.').replaceAll('[]', '[0]')}: no such setting; did you mean ${key}?`,
       );
     }
   });

@@ -1,8 +1,9 @@
 import type { DataFor, TopicEvent } from '@rlhf-streams/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ConfigOf } from './methods/index.js';
 import { parseRunConfig } from './run-config.js';
-import { applyRunEvent, hasEnded, isArchived, type RunView, stepsAt } from './runs.js';
+import { applyRunEvent, hasEnded, isArchived, type RunView, requestedConfig, stepsAt } from './runs.js';
 
 /** Where the log has them is added by `given`. */
 type RunEvent = TopicEvent<'runs'>;
@@ -51,6 +52,20 @@ const running = { ...request, status: 'running', models, artifacts, steps: 2, te
 describe('a run', () => {
   it('begins with its request, its defaults said', () => {
     expect(viewAfter(requested)).toEqual(request);
+  });
+
+  it('does what its build did that knew no pairs of more than two completions, and is still what was requested', () => {
+    const asked = { run: 'r', method: 'reward', steps: 2, model: 'm', data: 'd' };
+    const parsed = parseRunConfig(asked) as ConfigOf<'reward'>;
+    const start = (config: object): RunEvent =>
+      ({ ...started, data: { ...started.data, config: { ...config } } }) as RunEvent;
+    const request: RunEvent = { type: 'run.requested', data: { run: 'r', config: asked } };
+    const earlier = viewAfter(request, start({ ...asked, reward: { maxLength: 1024 } }))!;
+    expect(earlier.config).toEqual({ ...parsed, reward: { ...parsed.reward, objective: 'best_worst' } });
+    expect(requestedConfig(earlier)).toEqual(parsed);
+    const now = viewAfter(request, start(parsed))!;
+    expect(now.config).toEqual(parsed);
+    expect(requestedConfig(now)).toEqual(parsed);
   });
 
   it('is as it was first requested: another request under its name is nothing', () => {

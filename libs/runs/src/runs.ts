@@ -5,6 +5,7 @@ import {
   type Build,
   type Cause,
   type DataAccount,
+  type DataAccounts,
   type DataFor,
   type ModelRecord,
   type ModelRef,
@@ -13,6 +14,8 @@ import {
   type TopicEvent,
 } from '@rlhf-streams/events';
 import { earlierSteps } from './earlier-steps.js';
+import { methods } from './methods/index.js';
+import type { MethodSpec } from './methods/spec.js';
 import { parseRunConfig, type RunConfig } from './run-config.js';
 import { sameRun } from './same-run.js';
 
@@ -36,6 +39,8 @@ export interface RunView {
   readonly tags?: Tags;
   /** Absent when the request held no valid configuration: `cause` says why. */
   readonly config?: RunConfig;
+  /** The configuration as it was requested, of a run that an earlier build started without settings that there are now. */
+  readonly requested?: RunConfig;
   /** The models that the run uses, by role: from `run.started` on. */
   readonly models?: Readonly<Record<string, ModelRef>>;
   /** What it uses besides, by role: its items, and gold rewards. */
@@ -56,6 +61,8 @@ export interface RunView {
   readonly testItems: number;
   /** What became of the rows of its data, from `run.started` on. */
   readonly data?: DataAccount;
+  /** The same of its further datasets, by name. */
+  readonly datasets?: DataAccounts;
   /**
    * Positions from which the topics are read: their ends when the run started, or when the run started that it
    * replays.
@@ -228,9 +235,8 @@ const membership = ({
 function joining(view: RunView, event: Request): RunView | undefined {
   if (view.experiment !== undefined || event.data.experiment === undefined) return undefined;
   const config = begin(event)?.config;
-  return config && view.config && sameRun(view.config, config)
-    ? { ...view, ...membership(event) }
-    : undefined;
+  const asked = requestedConfig(view);
+  return config && asked && sameRun(asked, config) ? { ...view, ...membership(event) } : undefined;
 }
 
 function evolve(view: RunView, event: RunEvent): RunView | undefined {
@@ -248,6 +254,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       const { paused: _, ...unpaused } = rest;
       return {
         ...unpaused,
+        ...asStarted(unpaused, event.data.config),
         status: 'running',
         models: event.data.models,
         artifacts: event.data.artifacts,
@@ -257,6 +264,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         testItems: event.data.testItems,
         from: event.data.from,
         ...(event.data.data && { data: event.data.data }),
+        ...(event.data.datasets && { datasets: event.data.datasets }),
         ...(event.data.build && { build: event.data.build }),
       };
     }
@@ -291,6 +299,29 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         cause: { code: 'RUN_CANCELLED', message: event.data.reason },
       });
   }
+}
+
+/** What a request must ask for to be for this run. */
+export const requestedConfig = ({
+  config,
+  requested = config,
+}: Pick<RunView, 'config' | 'requested'>): RunConfig | undefined => requested;
+
+/** The configuration of a run whose build may not have known every setting: then it did what its spec says of such builds. */
+function asStarted(
+  { config }: Pick<RunView, 'config'>,
+  started: Readonly<Record<string, unknown>>,
+): Pick<RunView, 'config' | 'requested'> {
+  const { earlier = {} } = config ? (methods[config.method] as MethodSpec) : {};
+  const lacking = Object.entries(earlier).flatMap(([key, settings]) => {
+    const known = started[key] as Readonly<Record<string, unknown>> | undefined;
+    const unknown = Object.entries(settings).filter(([name]) => known?.[name] === undefined);
+    return unknown.length > 0 ? [[key, Object.fromEntries(unknown)] as const] : [];
+  });
+  if (lacking.length === 0) return {};
+  const has = config as unknown as Readonly<Record<string, object>>;
+  const changed = lacking.map(([key, settings]) => [key, { ...has[key], ...settings }] as const);
+  return { config: { ...config, ...Object.fromEntries(changed) } as RunConfig, requested: config };
 }
 
 /** A completed run goes on, if it is to have more steps than it has done. */

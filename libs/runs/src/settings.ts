@@ -8,7 +8,7 @@ import { z } from 'zod';
 export const named = z.registry<{ readonly as: readonly string[] }>();
 
 export interface Setting {
-  /** Keys from the top, as in `ppo.klCoef`. */
+  /** Keys from the top, as in `ppo.klCoef`, or `scorers[].weight` of the items of a list. */
   readonly path: string;
   /** What it may be, in words. */
   readonly type: string;
@@ -27,6 +27,9 @@ export interface Setting {
   /** Title of the shape that it belongs to, where the shape is one of several ways to write a setting: `a new model`. */
   readonly partOf?: string;
 }
+
+/** Stands in a path behind a list: `scorers[].weight` is of each of its items. */
+export const EACH = '[]';
 
 type Schema = z.core.JSONSchema.JSONSchema & { names?: readonly string[] };
 
@@ -58,7 +61,12 @@ function settingsWithin(schema: Schema, parents: readonly string[] = [], partOf?
       isGroup: group !== undefined,
       ...(partOf !== undefined && { partOf }),
     };
-    return [setting, ...(group ? settingsWithin(group, path, group.title ?? partOf) : [])];
+    const item = groupIn((property.items ?? {}) as Schema);
+    return [
+      setting,
+      ...(group ? settingsWithin(group, path, group.title ?? partOf) : []),
+      ...(item ? settingsWithin(item, [...parents, `${key}${EACH}`], item.title ?? partOf) : []),
+    ];
   });
 }
 

@@ -1,5 +1,5 @@
 /** How a configuration writes where models, data and scorers come from. */
-import { CollectionName, RunId } from '@rlhf-streams/events';
+import { CollectionName, RunId, SCORER_NAME_IN_WORDS, ScorerName } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { NewModel } from './new-model.js';
 import { named } from './settings.js';
@@ -50,10 +50,19 @@ export const DataSource = z
 
 sourceKinds.add(DataSource, { kind: 'data' });
 
-/** A reward model's run or folder, or `gold:DATA`: a sentiment classifier trained on labelled text, of both labels. */
+const namesDeclared = (written: string): boolean => {
+  const source = parseSource('scorer', written);
+  return source.from !== 'declared' || ScorerName.safeParse(source.name).success;
+};
+
+/**
+ * A reward model's run or folder; `gold:DATA`: a sentiment classifier trained on labelled text, of both labels; or
+ * `declared:NAME`: a scorer that the operator of the services declared in the file of RLHF_SCORERS.
+ */
 export const ScorerSource = z
   .string()
   .min(1)
   .refine(namesRun, RUN_ERROR)
-  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256 or a folder' });
+  .refine(namesDeclared, `expected declared:NAME, where a NAME is ${SCORER_NAME_IN_WORDS}`)
+  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256, declared:NAME or a folder' });
 sourceKinds.add(ScorerSource, { kind: 'scorer' });

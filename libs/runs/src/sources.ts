@@ -38,12 +38,20 @@ export type DataOrigin =
   | { readonly from: 'feedback'; readonly collection: string }
   | FromPath;
 
-/** A reward model, or a classifier to be trained on labelled data. */
-export type ScorerOrigin =
+/** A reward model, or a classifier to be trained on labelled data: what a run finds or makes when it starts. */
+export type ScoringModelOrigin =
   | FromRun
   | FromArtifact
   | FromPath
   | { readonly from: 'gold'; readonly data: DataOrigin };
+
+/** A scorer that is no model of ours: the operator declared it, and a run only names it. */
+export interface FromDeclaration {
+  readonly from: 'declared';
+  readonly name: string;
+}
+
+export type ScorerOrigin = ScoringModelOrigin | FromDeclaration;
 
 export type Source = ModelOrigin | DataOrigin | ScorerOrigin;
 
@@ -57,6 +65,7 @@ const RUN = 'run:';
 const VERSIONED_RUN = /^run:([^@]+)@(\d+)$/;
 const GOLD = 'gold:';
 const FEEDBACK = 'feedback:';
+const DECLARED = 'declared:';
 const BUNDLED = 'bundled';
 const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
 
@@ -81,6 +90,7 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
     case 'scorer':
       if (written.startsWith(GOLD))
         return { from: 'gold', data: parseSource('data', written.slice(GOLD.length)) };
+      if (written.startsWith(DECLARED)) return { from: 'declared', name: written.slice(DECLARED.length) };
       return parseSource('model', written) as ScorerOrigin;
     case 'model': {
       const sha256 = ARTIFACT.exec(written)?.[1];
@@ -101,6 +111,8 @@ export function sourceText(source: Source): string {
       return BUNDLED;
     case 'feedback':
       return `${FEEDBACK}${source.collection}`;
+    case 'declared':
+      return `${DECLARED}${source.name}`;
     case 'gold':
       return `${GOLD}${sourceText(source.data)}`;
     case 'path':

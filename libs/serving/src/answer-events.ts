@@ -4,6 +4,7 @@ import type { Cause } from '@rlhf-streams/events';
 import { isModelError } from '@rlhf-streams/model/errors';
 import { hasEnded, type RunView, startedRun } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { untilAborted } from '@rlhf-streams/waiting';
 
 /** Topics whose events are scored. */
 type ScoredTopic = 'rollouts' | 'comparisons';
@@ -35,7 +36,8 @@ export async function answerEvents<
     async handle(event, { signal }) {
       const run = await startedRun({ runs, events }, event.data, signal);
       if (hasEnded(run)) return;
-      const answered = await answer(run, event).catch((error) => {
+      // Whoever answers may wait for others: the event is another's as soon as the signal says so.
+      const answered = await untilAborted(answer(run, event), signal).catch((error) => {
         if (!isModelError(error)) throw error;
         return failed(event, { code: error.code, message: error.message });
       });

@@ -1,5 +1,5 @@
 export { TrainingError, type TrainingErrorCode } from './errors.js';
-export type { ItemResult, Metrics, StepResult } from './methods/method.js';
+export type { Beside, ItemResult, Metrics, StepResult } from './methods/method.js';
 export { RESULTS_FILE, resultsFile } from './results.js';
 export { openSession, type Session, type SessionOptions, type StartingModels } from './session.js';
 export { type Layout, layoutOf, type Models, type Role, type Sharing } from './trainer/layout.js';

@@ -19,7 +19,7 @@ import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-stre
 import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
-import type { Carry, Metrics, Step, StepResult } from './methods/method.js';
+import type { Beside, Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
@@ -31,7 +31,7 @@ export interface Session {
   /** Steps done. */
   readonly step: number;
   /** Computes the next training step. */
-  update(items: readonly Item[]): Promise<Omit<StepResult, 'carry'>>;
+  update(items: readonly Item[], beside?: Beside): Promise<Omit<StepResult, 'carry'>>;
   /** Sets the run's number of steps from the next step on, which the schedule of its learning rate depends on. */
   extend(steps: number): void;
   /** Measures held-out items. */
@@ -117,8 +117,8 @@ export async function openSession(
     get step() {
       return step;
     },
-    async update(items) {
-      const { carry: carried, ...result } = await method.update(current(), items);
+    async update(items, beside = {}) {
+      const { carry: carried, ...result } = await method.update(current(), items, beside);
       carry = carried;
       step++;
       return result;
@@ -159,10 +159,11 @@ function measuring(config: RunConfig): Session {
     get step() {
       return step;
     },
-    async update(items) {
+    async update(items, beside = {}) {
       const { carry: _, ...result } = await method.update(
         { config, step, carry: {} } as Step<typeof config.method>,
         items,
+        beside,
       );
       step++;
       return result;

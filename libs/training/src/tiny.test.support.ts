@@ -16,7 +16,7 @@ import {
 import { type Buffers, type Engine, sizeOf } from '@rlhf-streams/tensor';
 import { nextTokenLogprobs } from './methods/forward.js';
 import { methodOf } from './methods/index.js';
-import type { Metrics, Step, StepResult } from './methods/method.js';
+import type { Beside, Metrics, Step, StepResult } from './methods/method.js';
 import {
   allShapes,
   bySequence,
@@ -93,7 +93,7 @@ export function initialParameters(layout: Layout, seed = 0): Record<string, Floa
 /** A run under training, without files. */
 export interface TinyRun {
   readonly trainer: Trainer;
-  update(items: readonly Item[]): Promise<Metrics>;
+  update(items: readonly Item[], beside?: Beside): Promise<Metrics>;
   evaluate(items: readonly Item[]): Promise<Metrics>;
   readonly carry: StepResult['carry'];
   /** Of the last update. */
@@ -137,8 +137,8 @@ export async function begin(
     get results() {
       return results;
     },
-    async update(items) {
-      const result = await method.update(current(), items);
+    async update(items, beside = {}) {
+      const result = await method.update(current(), items, beside);
       ({ carry, results } = result);
       step++;
       return result.metrics;

@@ -95,3 +95,31 @@ it('reads items of its own format, and says that those of a later one need a new
     message: expect.stringMatching(/run r .*format 1 at most, got format 2, .*upgrade the coordinator/),
   });
 });
+
+it('gives the items of further datasets by their names', async () => {
+  const started = await startedWith([]);
+  const put = (...items: object[]) =>
+    artifacts.putFiles({ [ITEMS_FILE]: items.map((item) => `${JSON.stringify(item)}\n`).join('') });
+  const prompt = { split: 'train', text: 'a', tokens: [1] };
+  const text = { split: 'train', promptTokens: [], tokens: [2] };
+  const view = {
+    ...started,
+    config: parseRunConfig({
+      run: 'r',
+      method: 'ppo',
+      steps: 1,
+      model: 'm',
+      prompts: 'd',
+      scorers: ['gold:d'],
+      pretraining: 'e',
+      ppo: { ptxCoef: 1 },
+    }),
+    artifacts: { items: await put(prompt), 'items.pretraining': await put(text) },
+  };
+  expect(await readItems({ artifacts }, view)).toEqual({
+    train: [prompt],
+    test: [],
+    further: { pretraining: { train: [text], test: [] } },
+    stopTokens: [0],
+  });
+});

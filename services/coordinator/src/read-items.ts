@@ -4,6 +4,8 @@ import { readDataset } from '@rlhf-streams/data';
 import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import {
   artifactRoles,
+  dataSpecOf,
+  datasetNames,
   ITEMS_FILE,
   ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
@@ -17,7 +19,7 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
-import type { RunItems } from './steps.js';
+import type { DatasetItems, RunItems } from './steps.js';
 
 /**
  * The items of a started run, and the tokens that end its completions.
@@ -25,12 +27,29 @@ import type { RunItems } from './steps.js';
  *   when they are what a newer one makes of it.
  */
 export async function readItems(
-  { artifacts }: Pick<ServiceContext, 'artifacts'>,
-  { run, config, models, artifacts: used }: RunView,
+  context: Pick<ServiceContext, 'artifacts'>,
+  view: RunView,
 ): Promise<RunItems> {
-  const directory = await artifacts.fetch(used![artifactRoles.items]!);
+  const further: Record<string, DatasetItems> = {};
+  for (const name of datasetNames(specOf(view.config!)))
+    if (name !== undefined) further[name] = await readDatasetItems(context, view, name);
+  const model = await context.artifacts.fetch(wholeModel(view.models![artifactRoles.policy]!));
+  const tokenizer = await readTokenizer(model);
+  return {
+    ...(await readDatasetItems(context, view)),
+    ...(Object.keys(further).length > 0 && { further }),
+    stopTokens: tokenizer ? [tokenizer.eosId] : [],
+  };
+}
+
+async function readDatasetItems(
+  { artifacts }: Pick<ServiceContext, 'artifacts'>,
+  { run, config, artifacts: used }: RunView,
+  name?: string,
+): Promise<DatasetItems> {
+  const directory = await artifacts.fetch(used![artifactRoles.itemsOf(name)]!);
   await checkFormat(run, directory);
-  const schema = itemSchemas[specOf(config!).data.kind];
+  const schema = itemSchemas[dataSpecOf(specOf(config!), name).kind];
   const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
   let line = 0;
   for await (const json of readDataset(join(directory, ITEMS_FILE))) {
@@ -39,9 +58,7 @@ export async function readItems(
     if (!result.success) throw invalid(run, line, result.error);
     items[result.data.split].push(result.data);
   }
-  const model = await artifacts.fetch(wholeModel(models![artifactRoles.policy]!));
-  const tokenizer = await readTokenizer(model);
-  return { ...items, stopTokens: tokenizer ? [tokenizer.eosId] : [] };
+  return items;
 }
 
 async function checkFormat(run: string, directory: string): Promise<void> {

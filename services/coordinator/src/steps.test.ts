@@ -1,5 +1,5 @@
 import { type DataFor, type EventType, encodeEvent } from '@rlhf-streams/events';
-import { idsOf, parseRunConfig, type RunConfig, specOf, stepsOf } from '@rlhf-streams/runs';
+import { type ConfigOf, idsOf, parseRunConfig, type RunConfig, specOf, stepsOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isAnswerable, issuable, itemEvents, planStep, type RunItems, type StartedRun } from './steps.js';
@@ -191,6 +191,57 @@ describe('held-out items', () => {
   it('of a run that has none are no stream', () => {
     const items = itemsFor(configs.dpo, 6, 0);
     expect(planned(configs.dpo, items, STEPS - 1).streams).toHaveLength(1);
+  });
+});
+
+describe('a stream with data of its own', () => {
+  const config = parseRunConfig({
+    ...prompting,
+    method: 'ppo',
+    scorers: ['gold:d'],
+    evaluateEvery: 1,
+    pretraining: 'texts',
+    pretrainingBatchSize: 3,
+    ppo: { ptxCoef: 1 },
+  });
+  const texts = Array.from({ length: 9 }, (_, n) => ({ ...demonstration('train', n), tokens: [8, n] }));
+  const items: RunItems = { ...itemsFor(config), further: { pretraining: { train: texts, test: [] } } };
+  const view: StartedRun = {
+    ...viewOf(config, items),
+    streams: [
+      ...viewOf(config, items).streams!.slice(0, 2),
+      { stream: 'pretraining', kind: 'demonstrations', dataset: 'pretraining', split: 'train', items: 9 },
+    ],
+  };
+  const steps = [0, 1, 2].map((step) => planStep(view, items, step));
+
+  it('is listed with the name of its data, and needs no version of the policy', () => {
+    for (const { streams } of steps) {
+      expect(streams.map(({ stream }) => stream)).toEqual(['train', 'evaluation', 'pretraining']);
+      expect(streams[2]).toMatchObject({ kind: 'demonstrations', dataset: 'pretraining', split: 'train' });
+      expect(isAnswerable(streams[2]!, 0)).toBe(true);
+    }
+  });
+
+  it('visits each of its items once in an epoch of its own, as events with ids behind all others', () => {
+    const events = steps.flatMap((step) =>
+      itemEvents({ config }, items, step, ({ stream }) => stream === 'pretraining'),
+    );
+    expect(events.map(({ type }) => type)).toEqual(Array(9).fill('demonstration.recorded'));
+    expect(events.map(({ id }) => id)).toEqual(
+      [0, 1, 2].flatMap((step) => [0, 1, 2].map((index) => `r/${step}/${BATCH + 5 + index}`)),
+    );
+    const visited = events.map(({ data }) => (data as DataFor<'demonstration.recorded'>).tokens[1]!);
+    expect(visited.toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it('changes no other stream', () => {
+    const { pretraining: _, pretrainingBatchSize: __, ...rest } = config as ConfigOf<'ppo'>;
+    const { ptxCoef: ___, ...ppo } = rest.ppo;
+    const without = parseRunConfig({ ...rest, ppo });
+    steps.forEach(({ streams }, step) => {
+      expect(streams.slice(0, 2)).toEqual(planned(without, itemsFor(without), step).streams);
+    });
   });
 });
 

@@ -10,6 +10,7 @@ import type { StepStream } from '@rlhf-streams/events';
 import {
   type ComparisonItem,
   type DemonstrationItem,
+  dataSpecOf,
   earlierStreams,
   type IssuedStep,
   idsOf,
@@ -29,12 +30,18 @@ import {
 export type StartedRun = Pick<RunView, 'run' | 'streams' | 'testItems'> &
   Required<Pick<RunView, 'config' | 'steps'>>;
 
-export interface RunItems {
-  readonly train: readonly RunItem[];
-  readonly test: readonly RunItem[];
+export interface RunItems extends DatasetItems {
+  /** Those of further datasets, by name. Default: there are none. */
+  readonly further?: Readonly<Record<string, DatasetItems>>;
   /** Tokens that end a completion. */
   readonly stopTokens: readonly number[];
 }
+
+/** The items of a dataset, by split. */
+export type DatasetItems = Readonly<Record<RunItem['split'], readonly RunItem[]>>;
+
+const ofDataset = (items: RunItems, name?: string): DatasetItems =>
+  name === undefined ? items : items.further![name]!;
 
 export interface Progress {
   /** Steps issued. */
@@ -56,8 +63,8 @@ export function issuable(run: StartedRun, { issued, completed }: Progress): numb
 /** What a step is made of. */
 export function planStep(view: StartedRun, items: RunItems, step: number): IssuedStep {
   const { run, config, steps, streams: drawnFrom, testItems } = view;
-  const rows = (count: number, split: RunItem['split']) =>
-    batchIndices(items[split].length, count, step, config.seed);
+  const rows = (count: number, split: RunItem['split'], dataset?: string) =>
+    batchIndices(ofDataset(items, dataset)[split].length, count, step, config.seed);
   if (!drawnFrom) {
     const known = step < steps ? rows(config.batchSize, specOf(config).streams[0]!.split) : undefined;
     const streams = earlierStreams(config, { steps, testItems }, step, known);
@@ -73,10 +80,11 @@ export function planStep(view: StartedRun, items: RunItems, step: number): Issue
     const drawn = {
       stream: name,
       kind: from.kind,
+      ...(from.dataset !== undefined && { dataset: from.dataset }),
       split: from.split,
       rows:
         'batch' in draws
-          ? rows(draws.batch, from.split)
+          ? rows(draws.batch, from.split, from.dataset)
           : { from: 0, count: Math.min(draws.first, from.items) },
       ...(samples !== undefined && { samples }),
     };
@@ -135,7 +143,7 @@ function itemEvent(
   row: number,
   { id, ...stamp }: { readonly run: string; readonly step: number; readonly id: string },
 ): NewEvent {
-  const item = items[stream.split][row]!;
+  const item = ofDataset(items, stream.dataset)[stream.split][row]!;
   switch (stream.kind) {
     case 'demonstrations': {
       const data = { ...(item as DemonstrationItem), ...stamp, demonstration: id };
@@ -149,7 +157,7 @@ function itemEvent(
       };
     case 'prompts': {
       const { text, messages, tokens, metadata } = item as PromptItem;
-      const { sampling, timeoutMs } = specOf(config).data as PromptsSpec;
+      const { sampling, timeoutMs } = dataSpecOf(specOf(config), stream.dataset) as PromptsSpec;
       const data = {
         ...stamp,
         prompt: id,

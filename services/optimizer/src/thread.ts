@@ -5,6 +5,7 @@ import type { Item, RunConfig } from '@rlhf-streams/runs';
 import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 import {
+  type Beside,
   type Metrics,
   openSession,
   RESULTS_FILE,
@@ -65,8 +66,9 @@ const api = {
   async update(
     run: string,
     items: readonly Item[],
+    beside: Beside,
   ): Promise<Omit<StepResult, 'carry' | 'results'> & { readonly results?: Record<string, Uint8Array> }> {
-    const { results = [], ...step } = await sessionOf(run).update(items);
+    const { results = [], ...step } = await sessionOf(run).update(items, beside);
     return { ...step, ...(results.length > 0 && { results: { [RESULTS_FILE]: resultsFile(results) } }) };
   },
   extend: async (run: string, steps: number) => sessionOf(run).extend(steps),

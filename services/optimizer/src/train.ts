@@ -259,7 +259,7 @@ async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
-  { train, evaluation }: WholeStep,
+  { train, evaluation, ...others }: WholeStep,
   positions: Positions,
 ): Promise<boolean> {
   const { view, config, steps, writer, published } = driven;
@@ -271,11 +271,12 @@ async function complete(
   if (length !== driven.length) await compute.extend(run, length);
   driven.length = length;
   const own = (items: readonly Item[]) => (reproducing ? items.map((item) => sampledBy(run, item)) : items);
+  const beside = Object.fromEntries(Object.entries(others).map(([name, { items }]) => [name, own(items)]));
   const {
     metrics,
     comparisons = [],
     results: files,
-  } = train ? await compute.update(run, own(train.items)) : { metrics: {}, results: undefined };
+  } = train ? await compute.update(run, own(train.items), beside) : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return false;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
@@ -287,6 +288,11 @@ async function complete(
   const failed = {
     ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
     ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
+    ...Object.fromEntries(
+      Object.entries(others).flatMap(([name, { failed }]) =>
+        failed > 0 ? [[`${name}/failed`, failed]] : [],
+      ),
+    ),
   };
   const reported = finite({ ...metrics, ...measured, ...failed });
   const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;

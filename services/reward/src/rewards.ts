@@ -2,10 +2,12 @@
 import type { NewEvent, Projection } from '@rlhf-streams/bus';
 import type { Cause, DataFor } from '@rlhf-streams/events';
 import { type RunView, scorersOf } from '@rlhf-streams/runs';
+import { ScorerError } from '@rlhf-streams/scorers';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { answerEvents } from '@rlhf-streams/serving';
+import type { ModelScorers } from './model-scorers.js';
 import { type PolicyTokenizers, tokensFor } from './rollout-tokens.js';
-import { type Scored, type Scorers, scoreBy } from './scorers.js';
+import { scoreBy } from './scorers.js';
 
 type Rollout = DataFor<'rollout.generated'>;
 
@@ -13,7 +15,7 @@ type Rollout = DataFor<'rollout.generated'>;
 export const scoreRollouts = (
   context: ServiceContext,
   runs: Projection<RunView>,
-  scorers: Scorers,
+  models: ModelScorers,
   policyTokenizers: PolicyTokenizers,
 ): Promise<void> =>
   answerEvents(
@@ -23,17 +25,25 @@ export const scoreRollouts = (
     {
       async answer(run, { data: rollout }) {
         if (scorersOf(run.config!).length === 0) return undefined;
-        const subject: Scored = {
-          text: rollout.promptText + rollout.text,
-          tokens: (own) =>
-            policyTokenizers.of(run, async (policyTokenizer) => tokensFor(own, policyTokenizer, rollout)),
-        };
-        const { score, parts } = await scoreBy(scorers, run, subject);
-        const notFinite = Object.entries(parts).find(([, part]) => !Number.isFinite(part));
-        if (!notFinite) return { type: 'reward.scored', ...stamped(rollout, { score, parts }) };
-        const [name, part] = notFinite;
-        const message = `expected ${name} to give a finite score, got ${part}`;
-        return failed(rollout, { code: 'REWARD_NOT_FINITE', message });
+        const { promptText: prompt, text: completion, tokens, messages, metadata } = rollout;
+        try {
+          const reward = await scoreBy(models, run, {
+            text: prompt + completion,
+            tokens: (own) =>
+              policyTokenizers.of(run, async (policyTokenizer) => tokensFor(own, policyTokenizer, rollout)),
+            item: async () => ({
+              prompt,
+              completion,
+              tokens,
+              ...(messages && { messages }),
+              ...(metadata && { metadata }),
+            }),
+          });
+          return { type: 'reward.scored', ...stamped(rollout, reward) };
+        } catch (error) {
+          if (!(error instanceof ScorerError) || error.unavailable) throw error;
+          return failed(rollout, { code: error.code, message: error.message });
+        }
       },
       failed: ({ data }, cause) => failed(data, cause),
     },

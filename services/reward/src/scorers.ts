@@ -1,69 +1,79 @@
-/** Scorers: reward models in the compute thread, gold rewards here. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Projection } from '@rlhf-streams/bus';
-import { modelKey } from '@rlhf-streams/events';
-import { unlessMissing } from '@rlhf-streams/files';
-import type { SequenceItem } from '@rlhf-streams/model';
-import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
-import { artifactRoles, isInUse, type RunView, scorerName, scorersOf } from '@rlhf-streams/runs';
-import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
-import type { ServiceContext } from '@rlhf-streams/service';
-import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
+/** What the scorers of a run say of a completion, and the reward that comes of it. */
+import { type Rule, type RunScorer, type RunView, type SourceScorer, scorersOf } from '@rlhf-streams/runs';
+import {
+  combineScores,
+  requireFinite,
+  ruleScorer,
+  type Score,
+  ScorerError,
+  type ScorerItem,
+  weighedSum,
+} from '@rlhf-streams/scorers';
+import type { ModelInput, ModelScorers } from './model-scorers.js';
 
-/** What is scored: a scorer reads the text or the tokens. */
-export interface Scored {
-  readonly text: string;
-  /** @param own the tokenizer that the reward model came with */
-  readonly tokens: (own: Tokenizer) => Promise<readonly number[]>;
+/** A completion, as each kind of scorer reads it. */
+export interface Scored extends ModelInput {
+  readonly item: () => Promise<ScorerItem>;
 }
 
-interface Scorer {
-  score(scored: Scored): Promise<number>;
+export interface Reward {
+  /** The sum of the scores, each times its weight: what training uses. */
+  readonly score: number;
+  /** Score by scorer, and by `SCORER/PART` what it was made of; null of what does not apply. */
+  readonly parts: Record<string, number | null>;
 }
 
-/** Reward models, and gold rewards (`gold-reward.json`) by their artifact in place of a model's. */
-export type Scorers = ModelHost<Scorer>;
-
-/** What each of a run's scorers says, by name; `score` is the first one's, which training uses. */
-export async function scoreBy(
-  scorers: Scorers,
-  run: RunView,
-  subject: Scored,
-): Promise<{ score: number; parts: Record<string, number> }> {
-  const parts = await Promise.all(
-    scorersOf(run.config!).map(async (source, index) => {
-      const role = artifactRoles.scorer(index);
-      const ref = run.models![role] ?? { base: run.artifacts![role]! };
-      return [scorerName(source), await scorers.use(ref, (scorer) => scorer.score(subject))] as const;
+/**
+ * @throws ScorerError why there is no reward, or what the completion has to wait for; ModelError; RuntimeError
+ *   RUNTIME_UNAVAILABLE for a model that cannot be fetched
+ */
+export async function scoreBy(models: ModelScorers, run: RunView, scored: Scored): Promise<Reward> {
+  const scorers = await Promise.all(
+    scorersOf(run.config!).map(async ({ name, weight, ...scorer }) => {
+      const { score, parts = {} } = await answerOf(models, run, { name, weight, ...scorer }, scored);
+      return { name, weight, score, parts };
     }),
   );
-  return { score: parts[0]![1], parts: Object.fromEntries(parts) };
+  const parts = Object.fromEntries(
+    scorers.flatMap(({ name, score, parts }) => [
+      [name, score],
+      ...Object.entries(parts).map(([part, value]) => [`${name}/${part}`, value] as const),
+    ]),
+  );
+  requireFinite(parts);
+  return { score: weighedSum(scorers), parts };
 }
 
-/** The file that makes an artifact a gold reward. */
-const GOLD_FILE = 'gold-reward.json';
+type Answered = Omit<Score, 'score'> & { readonly score: number | null };
 
-export async function createScorers(
-  context: ServiceContext<ComputeSettings>,
-  runs: Projection<RunView>,
-): Promise<Scorers> {
-  const url = new URL('./thread.js', import.meta.url);
-  const { load, unload } = await startScoring<SequenceItem, number>(context, url);
-  return createModelHost<Scorer>(context, {
-    what: 'scorer',
-    async load(files) {
-      const gold = await unlessMissing(readFile(join(files.directory, GOLD_FILE), 'utf8'));
-      if (gold !== undefined) {
-        const reward = parseGoldReward(gold);
-        return { score: async ({ text }) => scoreGold(reward, text) };
-      }
-      const { score, tokenizer } = await load(files);
-      if (!tokenizer)
-        throw new Error(`expected scorer ${modelKey(files.ref)} to have a tokenizer.json, got none`);
-      return { score: async ({ tokens }) => score({ tokens: await tokens(tokenizer) }) };
-    },
-    unload,
-    isWanted: (ref) => isInUse(runs.state, ref),
-  });
+async function answerOf(
+  models: ModelScorers,
+  run: RunView,
+  scorer: RunScorer | SourceScorer,
+  scored: Scored,
+): Promise<Answered> {
+  if ('rule' in scorer) return { score: ruleOf(scorer.rule)(await scored.item()) };
+  if ('members' in scorer) {
+    const { members, ensemble } = scorer;
+    const answers = await Promise.all(members.map((member) => answerOf(models, run, member, scored)));
+    const scores = answers.map(({ score }) => score);
+    return {
+      score: combineScores(scores, ensemble),
+      parts: Object.fromEntries(members.map(({ name }, index) => [name, scores[index]!])),
+    };
+  }
+  const { role, source } = scorer;
+  if (source.from === 'declared')
+    throw new ScorerError('SCORER_UNDECLARED', `expected scorer ${source.name} to be declared, it is not`);
+  const ref = run.models![role] ?? { base: run.artifacts![role]! };
+  return { score: await models.use(ref, (model) => model.score(scored)) };
+}
+
+/** Rules with their patterns compiled, by the object that a run's configuration has. */
+const rules = new WeakMap<Rule, ReturnType<typeof ruleScorer>>();
+
+function ruleOf(rule: Rule): ReturnType<typeof ruleScorer> {
+  const known = rules.get(rule) ?? ruleScorer(rule);
+  rules.set(rule, known);
+  return known;
 }

@@ -1,12 +1,16 @@
 /** POST /v1/scores: what a run's scorers say of texts. */
 import { createRoute } from '@hono/zod-openapi';
 import type { Projection } from '@rlhf-streams/bus';
+import { Cause } from '@rlhf-streams/events';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { type RunView, scorersOf } from '@rlhf-streams/runs';
+import { countsTokens, ScorerError } from '@rlhf-streams/scorers';
 import { jsonBody, jsonResponse, problem, problemResponse, type ServiceContext } from '@rlhf-streams/service';
 import { eachText } from '@rlhf-streams/serving';
 import { z } from 'zod';
-import { type Scorers, scoreBy } from './scorers.js';
+import type { ModelScorers } from './model-scorers.js';
+import type { PolicyTokenizers } from './rollout-tokens.js';
+import { scoreBy } from './scorers.js';
 
 const ScoreRequest = z
   .strictObject({
@@ -21,8 +25,14 @@ const Scores = z
     scores: z
       .array(
         z.object({
-          score: z.number().describe("the first scorer's"),
-          parts: z.record(z.string(), z.number()).describe('score by scorer'),
+          score: z
+            .number()
+            .nullable()
+            .describe('the sum of the scores, each times its weight; null where there is none'),
+          parts: z
+            .record(z.string(), z.number().nullable())
+            .describe('score by scorer; null of one that does not apply to the text'),
+          cause: Cause.optional().describe('why there is no score'),
         }),
       )
       .describe('one a text, in their order'),
@@ -50,7 +60,12 @@ const route = createRoute({
   },
 });
 
-export function serveScores({ http }: ServiceContext, runs: Projection<RunView>, scorers: Scorers): void {
+export function serveScores(
+  { http }: ServiceContext,
+  runs: Projection<RunView>,
+  models: ModelScorers,
+  policyTokenizers: PolicyTokenizers,
+): void {
   http.openapi(route, async (c) => {
     const { run: id, texts } = c.req.valid('json');
     const run = runs.state.get(id);
@@ -62,8 +77,23 @@ export function serveScores({ http }: ServiceContext, runs: Projection<RunView>,
         `expected run to be a started run with scorers, got ${id}`,
       );
     }
+    const needsTokens = scorersOf(run.config!).some(
+      (scorer) => 'rule' in scorer && countsTokens(scorer.rule),
+    );
+    const itemOf = async (text: string) => ({
+      prompt: '',
+      completion: text,
+      ...(needsTokens && { tokens: await policyTokenizers.of(run, async (own) => tokensOf(text, own)) }),
+    });
     const scores = await eachText(texts, (text) =>
-      scoreBy(scorers, run, { text, tokens: async (own) => tokensOf(text, own) }),
+      scoreBy(models, run, {
+        text,
+        tokens: async (own) => tokensOf(text, own),
+        item: () => itemOf(text),
+      }).catch((error) => {
+        if (!(error instanceof ScorerError) || error.unavailable) throw error;
+        return { score: null, parts: {}, cause: { code: error.code, message: error.message } };
+      }),
     );
     return c.json({ run: id, scores }, 200);
   });

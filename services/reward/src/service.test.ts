@@ -127,6 +127,26 @@ async function begin(
     },
   ]);
 }
+
+/** The same, with entries of `scorers` as a configuration has them, and the models and gold rewards by role. */
+async function beginWith(
+  run: string,
+  entries: readonly unknown[],
+  used: Readonly<Record<string, ArtifactRef>> = {},
+  more: object = {},
+): Promise<void> {
+  const config = { run, method: 'ppo', steps: 9, model: 'm', prompts: 'd', scorers: entries };
+  const models: Record<string, ModelRef> = { policy: { base: policy } };
+  for (const [role, base] of Object.entries(used)) models[role] = { base };
+  await events.publish([
+    { type: 'run.requested', id: run, data: { run, config } },
+    {
+      type: 'run.started',
+      id: `${run}/started`,
+      data: { run, config, steps: 9, testItems: 0, models, artifacts: {}, from: {}, ...more },
+    },
+  ]);
+}
 const end = (run: string) =>
   events.publish([{ type: 'run.cancelled', id: `${run}/end`, data: { run, reason: 'enough' } }]);
 
@@ -245,8 +265,34 @@ describe('a rollout', () => {
     });
     await begin(run, { 'gold:d': huge });
     await events.publish([rollout(run, 0, [70, 71], 'fine dull')]);
-    const message = 'expected gold to give a finite score, got Infinity';
+    const message = 'expected gold to be a finite score, got Infinity';
     expect(await answers(run, 1)).toMatchObject([{ cause: { code: 'REWARD_NOT_FINITE', message } }]);
+  });
+
+  it('is rewarded by the weighed sum of its scorers, of which every part is told', async () => {
+    const other = await store.putFiles({ 'gold-reward.json': JSON.stringify({ ...gold, bias: -7.5 }) });
+    const ensemble = { members: ['run:taste', 'gold:d', 'gold:e'], combine: 'worst_case' };
+    const entries = [
+      { ensemble, weight: 2 },
+      { rule: { length: {} }, weight: -0.5 },
+      { rule: { matches: '(?i)FINE$' }, name: 'praise', weight: 0.25 },
+      { rule: { lengthWithin: { unit: 'words', max: 1 } } },
+    ];
+    await beginWith(run, entries, { 'scorer.0.0': scorer, 'scorer.0.1': goldScorer, 'scorer.0.2': other });
+    await events.publish([rollout(run, 0, cases[0]!.input_ids, 'fine')]);
+    const [answer] = (await answers(run, 1)) as [DataFor<'reward.scored'>];
+    const worst = 3 / Math.sqrt(3) - 7.5;
+    const tokens = cases[0]!.input_ids.length - 1;
+    expect(answer.parts).toEqual({
+      ensemble: expect.closeTo(worst, 9),
+      'ensemble/taste': expect.closeTo(cases[0]!.score, 4),
+      'ensemble/gold': expect.closeTo(worst + 8, 9),
+      'ensemble/gold-2': expect.closeTo(worst, 9),
+      length: tokens,
+      praise: 1,
+      lengthWithin: 1,
+    });
+    expect(answer.score).toBeCloseTo(2 * worst - 0.5 * tokens + 0.25, 9);
   });
 
   it('that comes before its run waits for it', async () => {
@@ -352,6 +398,23 @@ describe('POST /v1/scores', () => {
             parts: { taste: expect.closeTo(cases[0]!.score, 4), gold: 0.5 },
           },
           { score: expect.any(Number), parts: { taste: expect.any(Number), gold: 3.5 } },
+        ],
+      });
+    }, WAIT);
+  });
+
+  it('scores by rules, in tokens of the policy too, and says why a text has no score', async () => {
+    const huge = await store.putFiles({
+      'gold-reward.json': JSON.stringify({ ...gold, bias: 1e308, weights: { fine: 1e308 } }),
+    });
+    await beginWith(run, [{ rule: { length: {} } }, 'gold:d'], { 'scorer.1': huge });
+    await vi.waitFor(async () => {
+      const response = await ask({ run, texts: [TEXT, 'fine'] });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({
+        scores: [
+          { score: cases[0]!.input_ids.length, parts: { length: cases[0]!.input_ids.length, gold: 1e308 } },
+          { score: null, parts: {}, cause: { code: 'REWARD_NOT_FINITE' } },
         ],
       });
     }, WAIT);

@@ -5,7 +5,8 @@ import type { MethodDescription, Setting } from '../index.js';
 const INTRODUCTION = `# Methods and their settings
 
 Made from the schemas by \`npm run docs\`: change those, not this page. On a terminal, \`rlhf-streams methods NAME\`
-shows the settings of one method. A path such as \`ppo.klCoef\` is written as \`ppo: { klCoef: 0.05 }\`.
+shows the settings of one method. A path such as \`ppo.klCoef\` is written as \`ppo: { klCoef: 0.05 }\`,
+\`scorers[].weight\` as \`scorers: [{ scorer: run:reward, weight: 0.5 }]\`.
 What several methods share comes first, then each method with what else it has.`;
 
 /** Fewer settings than this, though several methods share them, stand with each of those methods. */

@@ -34,6 +34,9 @@ export const dataset = (data: typeof demonstrations) => ({
   prefetchSteps: z.int().min(1).max(1000).default(4).describe('steps issued ahead of training'),
 });
 
+/** The most completions of a comparison, and so samples of a prompt. */
+export const MOST_COMPLETIONS = 1024;
+
 /** The length limit of methods that learn from pairs. */
 export const pairLength = z
   .int()

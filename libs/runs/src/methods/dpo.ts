@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { dataset, overDataset, pairLength, preferences } from './dataset.js';
+import { dataset, MOST_COMPLETIONS, overDataset, pairLength, preferences } from './dataset.js';
 import { everyRun, training } from './every-run.js';
 import { frozenReference, initialPolicy, policy, policyAsReference, trainedPolicy } from './models.js';
 import { optimizerConfig } from './optimizer.js';
@@ -38,6 +38,12 @@ const config = z
           .describe(
             'share of the pairs whose labels are taken to be flipped, for robust and for sigmoid, which then is cDPO (Mitchell 2023)',
           ),
+        pairs: z
+          .enum(['all', 'best_rest', 'best_worst'])
+          .default('all')
+          .describe(
+            'pairs made of a comparison of several completions: all that are ranked apart, the best with each below it, or the best with the worst; those of a comparison together count as one',
+          ),
         maxLength: pairLength,
       })
       .prefault({})
@@ -55,7 +61,8 @@ export const dpo = defineMethod({
   hyperparameters: 'dpo',
   models: [policy, policyAsReference],
   trains: [trainedPolicy],
-  sequencesPerItem: 2,
+  sequencesPerItem: MOST_COMPLETIONS,
+  earlier: { dpo: { pairs: 'best_worst' } },
   publishes: 'policy',
   progress: {
     step: [

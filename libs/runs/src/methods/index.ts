@@ -6,7 +6,7 @@ import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
-import type { JoinedTopic, MethodSpec, Plan } from './spec.js';
+import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 import { trpo } from './trpo.js';
 
 /** The spec of each method, by name. */
@@ -31,3 +31,13 @@ export function specOf(config: RunConfig): RunSpec {
   const joins = [...new Set(planned.streams.flatMap(({ joins }) => joins))];
   return { ...spec, ...planned, joins };
 }
+
+/** A dataset that a stream draws from: the main one without a name. */
+export const dataSpecOf = ({ data, datasets }: Pick<Plan, 'data' | 'datasets'>, name?: string): DataSpec =>
+  name === undefined ? data : datasets![name]!;
+
+/** The names of all datasets, the main one first, which has none. */
+export const datasetNames = ({ datasets = {} }: Pick<Plan, 'datasets'>): (string | undefined)[] => [
+  undefined,
+  ...Object.keys(datasets),
+];

@@ -1,7 +1,8 @@
 /** The parts that models have in runs. */
 import { z } from 'zod';
+import { ScorerEntry } from '../scorer-schemas.js';
 import { named } from '../settings.js';
-import { ModelSource, ScorerSource } from '../source-schemas.js';
+import { ModelSource } from '../source-schemas.js';
 import type { ModelRole, TrainedModel } from './spec.js';
 
 /** The run's own model, trained or sampled from. */
@@ -63,18 +64,24 @@ export const scorer: ModelRole = {
   expected: 'a reward model or gold:DATA',
   holds: 'a prompt and a token',
 };
+/** The first scorer has a weight of 1 where it names none. */
+const hasWeight = ([first, ...others]: readonly ScorerEntry[]): boolean =>
+  typeof first === 'string' ||
+  first?.weight !== 0 ||
+  others.some((entry) => typeof entry !== 'string' && !!entry.weight);
 const scorerNames = { as: ['reward', 'reward_model', 'reward_model_path', 'reward_funcs', 'scorer'] };
 export const rewardingScorers = z
-  .array(ScorerSource)
+  .array(ScorerEntry)
   .min(1)
+  .refine(hasWeight, 'expected a scorer whose weight is not 0, which rewards')
   .describe(
-    'the first one rewards, the others are only reported; one with a tokenizer of its own reads the text',
+    'the reward is the sum of their scores, each times its weight: 1 of the first and 0 of others, which are only reported, if not given; one with a tokenizer of its own reads the text',
   )
   .register(named, scorerNames);
 export const reportingScorers = z
-  .array(ScorerSource)
+  .array(ScorerEntry)
   .default([])
-  .describe('each scores every sample; the first one ranks')
+  .describe('each scores every sample; the sum of their scores, weighed as rewards are, ranks')
   .register(named, scorerNames);
 
 export const trainedPolicy: TrainedModel = { role: 'policy', from: 'policy', head: 'language' };

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { named } from '../settings.js';
+import { DataSource } from '../source-schemas.js';
+import { parseSource } from '../sources.js';
 import { everyRun, training } from './every-run.js';
 import {
   initialValue,
@@ -12,13 +14,16 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  gamma,
+  klLossSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
   rewardedProgress,
   rewardSettings,
+  vfCoef,
 } from './rewarded.js';
-import { defineMethod } from './spec.js';
+import { defineMethod, type Plan } from './spec.js';
 
 const config = z
   .strictObject({
@@ -33,6 +38,22 @@ const config = z
       .max(100)
       .default(0)
       .describe('versions by which a rollout may be older than the policy it trains'),
+    pretraining: DataSource.optional()
+      .describe(
+        'texts that the policy goes on learning beside, rows of {text} or {prompt, completion}: PPO-ptx (Ouyang et al. 2022, equation 2), with ppo.ptxCoef',
+      )
+      .register(named, { as: ['pretraining_data', 'pretrain_dataset', 'ptx_data'] }),
+    pretrainingBatchSize: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .optional()
+      .describe('texts of a step, each used once in every pass over its rollouts; batchSize if not given'),
+    pretrainingMaxLength: z
+      .int()
+      .min(2)
+      .default(1024)
+      .describe('tokens of a pretraining text; longer ones are cut'),
     optimizer: optimizerConfig(3e-6),
     ppo: z
       .strictObject({
@@ -44,6 +65,7 @@ const config = z
           .register(named, { as: ['ppo_epochs'] }),
         numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
         ...rewardSettings,
+        ...klLossSettings,
         adaptiveKl: z
           .strictObject({
             target: z.number().positive().default(6).describe('nats per response'),
@@ -71,8 +93,16 @@ const config = z
           .positive()
           .default(0.2)
           .describe('how far a value may leave what it was when the advantages were computed'),
-        vfCoef: z.number().min(0).default(0.1).describe('weight of the value loss beside that of the policy'),
-        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards per token'),
+        vfCoef,
+        ptxCoef: z
+          .number()
+          .min(0)
+          .optional()
+          .describe(
+            "weight of the mean negative log-likelihood of the pretraining texts' tokens beside the other losses, which are means too; the paper's 27.8 is for losses that are summed",
+          )
+          .register(named, { as: ['pretraining_coef', 'pretrain_loss_coef', 'ptx_loss_coef'] }),
+        gamma,
         lam: z
           .number()
           .min(0)
@@ -105,6 +135,20 @@ const config = z
       .prefault({})
       .describe('what PPO has of its own'),
   })
+  .refine(({ pretraining, ppo }) => pretraining === undefined || ppo.ptxCoef !== undefined, {
+    path: ['ppo', 'ptxCoef'],
+    error:
+      'expected the weight of the loss of pretraining, got none: 1 weighs its tokens as those of rollouts',
+  })
+  .refine(({ pretraining, ppo }) => pretraining !== undefined || ppo.ptxCoef === undefined, {
+    path: ['pretraining'],
+    error: 'expected texts for ppo.ptxCoef, got none',
+  })
+  .refine(
+    ({ pretraining, pretrainingBatchSize }) =>
+      pretraining !== undefined || pretrainingBatchSize === undefined,
+    { path: ['pretraining'], error: 'expected texts for pretrainingBatchSize, got none' },
+  )
   .meta({
     title: 'Proximal policy optimisation',
     description:
@@ -137,11 +181,42 @@ export const ppo = defineMethod({
     'policy/approxkl_avg',
     'policy/clipfrac_avg',
     'loss/value_avg',
+    'loss/ptx',
     'val/clipfrac_avg',
     'val/ratio',
     'val/ratio_var',
     'val/var_explained',
     'sampling/importance_sampling_ratio/*',
   ],
-  plan: (run) => onRewardedSamples(run, { ahead: run.maxStaleness }),
+  plan: (run) => withPretraining(run, onRewardedSamples(run, { ahead: run.maxStaleness })),
 });
+
+/** Adds the texts of PPO-ptx, if there are any: last, so that ids and samples of prompts are those of the run without them. */
+function withPretraining(
+  {
+    pretraining,
+    pretrainingBatchSize,
+    pretrainingMaxLength,
+    batchSize,
+    maxTestItems,
+  }: z.output<typeof config>,
+  plan: Plan,
+): Plan {
+  if (pretraining === undefined) return plan;
+  const limit = { setting: 'pretrainingMaxLength', tokens: pretrainingMaxLength };
+  const source = parseSource('data', pretraining);
+  return {
+    ...plan,
+    datasets: { pretraining: { kind: 'demonstrations', source, limit, maxTestItems } },
+    streams: [
+      ...plan.streams,
+      {
+        name: 'pretraining',
+        dataset: 'pretraining',
+        split: 'train',
+        draws: { batch: pretrainingBatchSize ?? batchSize },
+        joins: ['demonstrations'],
+      },
+    ],
+  };
+}

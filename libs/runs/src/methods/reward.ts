@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ModelSource } from '../source-schemas.js';
-import { dataset, overDataset, pairLength, preferences } from './dataset.js';
+import { dataset, MOST_COMPLETIONS, overDataset, pairLength, preferences } from './dataset.js';
 import { everyRun, training } from './every-run.js';
 import { body, trainedReward } from './models.js';
 import { optimizerConfig } from './optimizer.js';
@@ -17,6 +17,12 @@ const config = z
     reward: z
       .strictObject({
         maxLength: pairLength,
+        objective: z
+          .enum(['pairs', 'best_worst'])
+          .default('pairs')
+          .describe(
+            'pairs is the likelihood of all pairs of a comparison that are ranked apart, which together count as one (Ouyang et al. 2022); best_worst takes the best and the worst alone',
+          ),
         centerRewardsCoefficient: z
           .number()
           .min(0)
@@ -43,7 +49,8 @@ export const reward = defineMethod({
   hyperparameters: 'reward',
   models: [body],
   trains: [trainedReward],
-  sequencesPerItem: 2,
+  sequencesPerItem: MOST_COMPLETIONS,
+  earlier: { reward: { objective: 'best_worst' } },
   publishes: 'reward model',
   progress: {
     step: [

@@ -22,6 +22,28 @@ export const rewarded = {
   scorers: rewardingScorers,
 };
 
+/** How a score is used; it is published and reported as the scorer gave it. */
+export const scoreSettings = {
+  missingEosPenalty: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('taken from the score of a response that is cut at its greatest length'),
+  scoreNormalisation: z
+    .enum(['none', 'batch', 'running'])
+    .default('none')
+    .describe(
+      'scores are used as they are, or less a mean and divided by a standard deviation: over the step, or over all steps so far',
+    )
+    .register(named, { as: ['use_score_norm', 'use_score_scaling', 'normalize_reward', 'reward_norm'] }),
+  scoreClip: z
+    .number()
+    .positive()
+    .optional()
+    .describe('how far from 0 a score may be when it is used, after normalisation')
+    .register(named, { as: ['cliprange_reward', 'reward_clip', 'reward_clip_range'] }),
+};
+
 /** What the reward of a response is made of, besides its score. */
 export const rewardSettings = {
   klCoef: z
@@ -31,16 +53,49 @@ export const rewardSettings = {
     .describe('reward taken away per nat of KL from the reference (Ouyang et al. 2022, equation 2)')
     .register(named, { as: ['init_kl_coef', 'kl_penalty', 'beta'] }),
   klEstimator: z
-    .enum(['k1', 'k3'])
+    .enum(['k1', 'k2', 'k3'])
     .default('k1')
     .describe(
-      "estimator of a token's KL from its log-probs: both are unbiased, k3 is never negative (Schulman 2020)",
+      "estimator of a token's KL from its log-probs: k1 and k3 are unbiased, k2 and k3 never negative (Schulman 2020)",
     ),
-  missingEosPenalty: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe('taken from the score of a response that is cut at its greatest length'),
+  ...scoreSettings,
+};
+
+export const gamma = z.number().min(0).max(1).default(1).describe('discount of later rewards per token');
+
+export const vfCoef = z
+  .number()
+  .min(0)
+  .default(0.1)
+  .describe('weight of the value loss beside that of the policy');
+
+/** The KL as a term of the loss. */
+export const klLossSettings = {
+  klLoss: z
+    .strictObject({
+      estimator: z
+        .enum(['k2', 'k3'], {
+          error: ({ input }) =>
+            input === 'k1'
+              ? 'expected k2 or k3: in a loss the gradient of k1 is 0 in expectation, so that it holds nothing back'
+              : undefined,
+        })
+        .default('k2')
+        .describe(
+          'k2 has the gradient of KL(policy, reference); k3 that of KL(reference, policy), which is another objective',
+        )
+        .register(named, { as: ['kl_loss_type'] }),
+      coef: z
+        .number()
+        .positive()
+        .describe('weight beside the loss of the policy')
+        .register(named, { as: ['kl_loss_coef'] }),
+    })
+    .optional()
+    .describe(
+      'adds the KL from the reference to the loss, besides what klCoef takes from the reward: set that to 0 to have it here alone',
+    )
+    .register(named, { as: ['use_kl_loss'] }),
 };
 
 export const rewardedProgress: Progress = {
@@ -62,8 +117,13 @@ export const rewardedMetrics = [
   'objective/non_score_reward',
   'objective/rlhf_reward',
   'objective/scores',
+  'objective/used_scores',
+  'objective/score_mean',
+  'objective/score_std',
+  'objective/score_clipfrac',
   'policy/entropy_avg',
   'loss/policy_avg',
+  'loss/kl_avg',
   'val/num_eos_tokens',
   'rollout/length',
   'rollout/staleness',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
+import { MOST_COMPLETIONS } from './dataset.js';
 import type { JoinedTopic, PromptsSpec, StreamSpec } from './spec.js';
 
 const SamplingConfig = z.strictObject({
@@ -49,7 +50,7 @@ export const sampled = {
   samplesPerPrompt: z
     .int()
     .min(1)
-    .max(1024)
+    .max(MOST_COMPLETIONS)
     .default(1)
     .describe('responses sampled for each prompt of a step')
     .register(named, { as: ['num_generations', 'n'] }),

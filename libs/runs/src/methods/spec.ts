@@ -17,8 +17,13 @@ export interface MethodSpec<Schema extends z.ZodObject = MethodSchema> {
   readonly models: readonly ModelRole[];
   /** The models that it trains, unless its plan says which. The first is published; a method without any only measures. */
   readonly trains: readonly TrainedModel[];
-  /** Sequences of each item of a step, which are in one micro-batch: a pair has two. */
+  /** The most sequences of an item of a step, which are in one micro-batch: those of a comparison are compared there. */
   readonly sequencesPerItem: number;
+  /**
+   * What runs did that builds started which did not know a setting yet: values of settings that `run.started` lacks, where
+   * they are not the defaults.
+   */
+  readonly earlier?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** What its versions are: models that generate texts, or models that score them. */
   readonly publishes: 'policy' | 'reward model';
   readonly progress: Progress;
@@ -33,7 +38,10 @@ export interface Plan {
   /** The roles and the trained models of this configuration, where they depend on it. */
   readonly models?: readonly ModelRole[];
   readonly trains?: readonly TrainedModel[];
+  /** The main dataset: epochs are passes over it, and new tokenizers learn from it. */
   readonly data: DataSpec;
+  /** Further ones, by the names that streams draw from them by. Default: none. */
+  readonly datasets?: Readonly<Record<string, DataSpec>>;
   /** What a step may be made of, in the order of its ids: the items of its update first. */
   readonly streams: readonly StreamSpec[];
   /** Steps issued ahead of the step under way: with `onPolicy` the staleness bound. */
@@ -44,10 +52,12 @@ export interface Plan {
   readonly publishEvery: number;
 }
 
-/** A part of a step: items of the run's data that are drawn, joined and used in the same way. */
+/** A part of a step: items of one dataset that are drawn, joined and used in the same way. */
 export interface StreamSpec {
   readonly name: StreamName;
-  /** The part of the data that steps draw from. */
+  /** Which of the further datasets steps draw from. Default: the main one. */
+  readonly dataset?: string;
+  /** The part of the data that steps draw from. A further dataset of which no stream draws `test` items holds none out. */
   readonly split: 'train' | 'test';
   /** `batch`: that many items a step, in the order of epochs. `first`: every time the first items of the split, that many at most. */
   readonly draws: { readonly batch: number } | { readonly first: number };

@@ -12,6 +12,7 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  gamma,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
@@ -80,7 +81,7 @@ const config = z
           .describe("updates of the value model on a step's returns, after the policy's step")
           .register(named, { as: ['n_critic_updates', 'train_v_iters', 'vf_iters'] }),
         ...rewardSettings,
-        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards per token'),
+        gamma,
         lam: z
           .number()
           .min(0)

@@ -1,6 +1,7 @@
 /** HTTP that documents itself: the schemas that check a request are those of the OpenAPI document. */
 import { readFileSync } from 'node:fs';
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { explainMistake } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { type ProblemDetails, validationHook } from './problem.js';
 import { validatedBody } from './validated-body.js';
@@ -26,7 +27,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const EVERYWHERE =
   'Every error is an RFC 9457 problem with a stable `code`. At a loopback address, requests must name this machine as their Host (403 HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED).';
 
-export const createHttp = (): Http => new OpenAPIHono({ defaultHook: validationHook });
+export function createHttp(): Http {
+  // zod-openapi parses queries and paths without options: what a schema has no words for, it says in these.
+  z.config({ customError: explainMistake });
+  return new OpenAPIHono({ defaultHook: validationHook });
+}
 
 /** Adds /openapi.json: the document of all routes that are added with `openapi`, before and after. */
 export function addDocument(http: Http, name: string, { description, tags = [] }: ApiDescription): void {

@@ -37,7 +37,11 @@ it.each<MethodName>(measuring)('what is shown of a run of %s are metrics of its 
   const config = parseRunConfig({ ...example, scorers: ['gold:bundled'], reference: 'run:sft' });
   const said = { logprobs: [-1, -2], reference: [-2, -1], score: 1 };
   const items = [episodeItem('tiny/0/0/0', { promptTokens: [0], tokens: [1, 2] }, said)];
-  const { metrics } = await methodOf(name).update({ config, step: 0, carry: {} } as Step<MethodName>, items);
+  const { metrics } = await methodOf(name).update(
+    { config, step: 0, carry: {} } as Step<MethodName>,
+    items,
+    {},
+  );
   const shown = specOf(config).progress.step.map(([, metric]) => metric);
   expect(Object.keys(metrics)).toEqual(expect.arrayContaining(shown));
 });

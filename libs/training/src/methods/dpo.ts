@@ -1,22 +1,25 @@
 import { dpoLoss, responseLogprobs } from '@rlhf-streams/alignment';
 import { type Item, joined } from '@rlhf-streams/runs';
-import { float32, int32, type Tensors } from '@rlhf-streams/tensor';
+import { int32, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import {
-  chosenAndRejected,
+  byCompletion,
+  eachAgainstEach,
+  meanMargin,
   nothingLearned,
-  type Pair,
-  pairBatches,
   pairCount,
-  pairMask,
-  pairResults,
-  pairsOf,
-  rowsOf,
-} from './pairs.js';
+  preferenceInputs,
+  preferences,
+  type Ranking,
+  rankingBatches,
+  rankingResults,
+  rankingsOf,
+  sequencesOf,
+} from './rankings.js';
 import { predictedTokens, sequenceBatch, sequenceInputs } from './rows.js';
 
 /** Direct preference optimisation: the policy itself as the reward model of the comparisons. */
@@ -26,18 +29,18 @@ export const dpo: Method<'dpo'> = {
   programs({ dpo: { beta, lossType, labelSmoothing } }, { policy: model }) {
     const loss: LossProgram = {
       roles: ['policy'],
-      inputs: pairInputs,
+      inputs: rankingInputs,
       loss({ policy }, batch, normaliser) {
-        const { logps, logratios, lengths } = responses(nextTokenLogprobs(model!, policy, batch), batch);
-        const [chosen, rejected] = [0, 1].map((side) => ({
-          logps: chosenAndRejected(logps)[side]!,
-          logratios: chosenAndRejected(logratios)[side]!,
-          lengths: chosenAndRejected(lengths)[side]!,
-        })) as [Parameters<typeof dpoLoss>[0]['chosen'], Parameters<typeof dpoLoss>[0]['rejected']];
-        const mask = batch.pairs!;
+        const responses = responsesOf(nextTokenLogprobs(model!, policy, batch), batch);
+        const side = (place: 0 | 1) => ({
+          logps: eachAgainstEach(responses.logps)[place],
+          logratios: eachAgainstEach(responses.logratios)[place],
+          lengths: eachAgainstEach(responses.lengths)[place],
+        });
+        const sides = { chosen: side(0), rejected: side(1), mask: batch.prefers! };
         return {
-          ...dpoLoss({ chosen, rejected, beta, lossType, labelSmoothing, mask, normaliser }),
-          outputs: { chosen: tf.mul(beta, chosen.logratios), rejected: tf.mul(beta, rejected.logratios) },
+          ...dpoLoss({ ...sides, beta, lossType, labelSmoothing, normaliser }),
+          outputs: { rewards: tf.mul(beta, responses.logratios) },
         };
       },
     };
@@ -45,29 +48,33 @@ export const dpo: Method<'dpo'> = {
   },
 
   async update(step, items) {
-    const { pairs, groups, batches } = batchesOf(step, items);
-    if (pairs.length === 0) return nothingLearned(step.carry);
+    const { rankings, groups, batches } = batchesOf(step, items);
+    if (rankings.length === 0) return nothingLearned(step.carry);
     const lr = learningRate(step.config, step.step);
     const { stats, outputs } = await step.trainer.update('dpo', batches, {
-      normaliser: pairs.length,
+      normaliser: rankings.length,
       learningRate: lr,
     });
     return {
-      metrics: { ...metricsOf(stats), pairs: pairs.length, grad_norm: stats.gradNorm!, lr },
+      metrics: { ...metricsOf(stats), pairs: pairCount(rankings), grad_norm: stats.gradNorm!, lr },
       carry: step.carry,
-      results: pairResults(groups, outputs, items, (chosen, rejected) => ({
-        reward_chosen: chosen,
-        reward_rejected: rejected,
-        margin: chosen - rejected,
-      })),
+      results: rankingResults(
+        groups,
+        outputs.map(({ rewards }) => rewards!),
+        items,
+        (rewards, ranking) => ({
+          rewards: byCompletion(rewards, ranking),
+          margin: meanMargin(rewards, ranking),
+        }),
+      ),
     };
   },
 
   async evaluate(step, items): Promise<Metrics> {
-    const { pairs, batches } = batchesOf(step, items);
-    if (pairs.length === 0) return { 'eval/pairs': 0 };
-    const { stats } = await step.trainer.evaluate('dpo', batches, pairs.length);
-    const metrics = { ...metricsOf(stats), pairs: pairs.length };
+    const { rankings, batches } = batchesOf(step, items);
+    if (rankings.length === 0) return { 'eval/pairs': 0 };
+    const { stats } = await step.trainer.evaluate('dpo', batches, rankings.length);
+    const metrics = { ...metricsOf(stats), pairs: pairCount(rankings) };
     return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value]));
   },
 };
@@ -83,21 +90,25 @@ const metricsOf = (stats: Readonly<Record<string, number>>): Metrics => ({
 });
 
 const batchesOf = (step: Step<'dpo'>, items: readonly Item[]) =>
-  pairBatches(pairsOf(joined(items, 'reference')), limitsOf(step, 'policy'), pairBatch);
+  rankingBatches(
+    rankingsOf(joined(items, 'reference'), step.config.dpo.pairs),
+    limitsOf(step, 'policy'),
+    rankingBatch,
+  );
 
-const pairInputs = (shape: BatchShape) => ({
+const rankingInputs = (shape: BatchShape) => ({
   ...sequenceInputs('refLogprobs')(shape),
   places: int32(shape.rows, shape.length - 1),
-  pairs: float32(pairCount(shape.rows)),
+  ...preferenceInputs(shape),
 });
 
 /**
- * Besides `sequenceBatch`, `places` [rows, length - 1] has the index of each row's predictions among those of the micro-batch,
- * and `tokens` for padding; `pairs` [pairs] is 1 for pairs and 0 for filler.
+ * Besides `sequenceBatch` and the preferences, `places` [rows, length - 1] has the index of each row's predictions among
+ * those of the micro-batch, and `tokens` for padding.
  */
-function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
-  const sequences = pairs.flatMap(rowsOf);
-  const refLogprobs = pairs.flatMap(({ item, places }) =>
+function rankingBatch(rankings: readonly Ranking[], shape: BatchShape): MicroBatch {
+  const sequences = sequencesOf(rankings);
+  const refLogprobs = rankings.flatMap(({ item, places }) =>
     places.map((place) => item.reference!.logprobs[place]!),
   );
   const width = shape.length - 1;
@@ -109,17 +120,17 @@ function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
     first += length;
   });
   return {
-    specs: pairInputs(shape),
+    specs: rankingInputs(shape),
     buffers: {
       ...sequenceBatch(sequences, shape, { refLogprobs }).buffers,
       places,
-      pairs: pairMask(pairs, shape.rows),
+      ...preferences(rankings, shape),
     },
   };
 }
 
 /** Log-probs [N] of all predictions as sums over each row, [rows]. */
-function responses(logprobs: tf.Tensor, { refLogprobs, places }: Tensors) {
+function responsesOf(logprobs: tf.Tensor, { refLogprobs, places }: Tensors) {
   const tokens = logprobs.shape[0]!;
   const byRow = (x: tf.Tensor) => tf.gather(tf.concat([x, tf.zeros([1])]), places as tf.Tensor2D);
   return responseLogprobs({

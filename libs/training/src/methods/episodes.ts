@@ -3,16 +3,19 @@
  * corrects for policies older than the one that is trained. An array has a number for each token of a completion.
  */
 import {
+  deviationOf,
   gae,
+  penalisedScore,
   type RlhfReward,
   rlhfReward,
   truncatedImportanceWeights,
+  usedScores,
   whiten,
 } from '@rlhf-streams/alignment';
 import { type ConfigOf, type Item, type Joined, joined } from '@rlhf-streams/runs';
 import { TrainingError } from '../errors.js';
-import { limitsOf, type Metrics, type Step } from './method.js';
-import { type Sequence, sequenceBatches } from './rows.js';
+import type { Carry, Metrics, Step } from './method.js';
+import type { Sequence } from './rows.js';
 
 /** A rollout, its score, and its log-probs under the reference. */
 export type Rollout = Joined<'rollout' | 'reward' | 'reference'>;
@@ -32,25 +35,80 @@ export const sequenceOf = ({ rollout: { promptTokens, tokens } }: Joined<'rollou
   tokens,
 });
 
-type RewardConfig = Pick<ConfigOf<'ppo'>['ppo'], 'klEstimator' | 'missingEosPenalty'>;
+type ScoreSettings = Pick<ConfigOf<'ppo'>['ppo'], 'missingEosPenalty' | 'scoreNormalisation' | 'scoreClip'>;
+type RewardSettings = ScoreSettings & Pick<ConfigOf<'ppo'>['ppo'], 'klEstimator'>;
 
-/** The reward of each rollout: its score at the last token, less klCoef times the KL from the reference at every token. */
-export const rewardsOf = (
+/** The reward of a rollout. Its `score` is what the scorer gave, less the penalty of a missing end. */
+export interface Reward extends RlhfReward {
+  /** The score that the reward was made of, where it was normalised or clipped. */
+  readonly usedScore?: number;
+}
+
+export interface Rewards {
+  readonly rewards: Reward[];
+  /** What later steps normalise scores by: part of the method's carry. */
+  readonly carry: Carry;
+  /** What scores were normalised by, and how they were used. */
+  readonly metrics: Metrics;
+}
+
+/**
+ * The reward of each rollout: its score at the last token, less klCoef times the KL from the reference at every token.
+ * @param before.carry the method's carry, with the statistics of the scores of the steps before
+ */
+export function rewardsOf(
   rollouts: readonly Rollout[],
-  { klEstimator, missingEosPenalty }: RewardConfig,
-  klCoef: number,
-): RlhfReward[] =>
-  rollouts.map(({ rollout, reward, reference }) =>
-    rlhfReward(
-      {
-        logprobs: rollout.logprobs,
-        refLogprobs: reference.logprobs[0]!,
-        score: reward.score,
-        endedWithEos: rollout.finishReason === 'stop',
-      },
-      { klCoef, klEstimator, missingEosPenalty },
-    ),
-  );
+  settings: RewardSettings,
+  { klCoef, carry }: { readonly klCoef: number; readonly carry: Carry },
+): Rewards {
+  const { klEstimator, scoreNormalisation, scoreClip } = settings;
+  const scores = rollouts.map((rollout) => scoreOf(rollout, settings));
+  const rewarded = (used: readonly number[]) =>
+    rollouts.map(({ rollout, reference }, i) => {
+      const said = { logprobs: rollout.logprobs, refLogprobs: reference.logprobs[0]! };
+      const reward = rlhfReward({ ...said, score: used[i]!, endedWithEos: true }, { klCoef, klEstimator });
+      return { ...reward, score: scores[i]! };
+    });
+  if (scoreNormalisation === 'none' && scoreClip === undefined)
+    return { rewards: rewarded(scores), carry: {}, metrics: {} };
+
+  const { scoreCount: count = 0, scoreMean: mean = 0, scoreM2: m2 = 0 } = carry;
+  const used = usedScores(scores, {
+    normalisation: scoreNormalisation,
+    clip: scoreClip,
+    before: { count, mean, m2 },
+  });
+  const { statistics } = used;
+  return {
+    rewards: rewarded(used.scores).map((reward, i) => ({ ...reward, usedScore: used.scores[i]! })),
+    carry:
+      scoreNormalisation === 'running'
+        ? { scoreCount: statistics.count, scoreMean: statistics.mean, scoreM2: statistics.m2 }
+        : {},
+    metrics: {
+      'objective/used_scores': used.scores.reduce((sum, score) => sum + score, 0) / scores.length,
+      'objective/score_clipfrac': used.clipped / scores.length,
+      ...(scoreNormalisation !== 'none' && {
+        'objective/score_mean': statistics.mean,
+        'objective/score_std': deviationOf(statistics),
+      }),
+    },
+  };
+}
+
+const scoreOf = (
+  { rollout, reward }: Joined<'rollout' | 'reward'>,
+  { missingEosPenalty }: Pick<ScoreSettings, 'missingEosPenalty'>,
+): number =>
+  penalisedScore({ score: reward.score, endedWithEos: rollout.finishReason === 'stop' }, missingEosPenalty);
+
+/** What results say of an item's reward: the same keys of every item of a step. */
+export const rewardResult = ({ score, usedScore, rlhfReward, kls }: Reward) => ({
+  score,
+  ...(usedScore !== undefined && { used_score: usedScore }),
+  reward: rlhfReward,
+  kl: [...kls],
+});
 
 /** Advantages by GAE, whitened over all tokens of the step, and the returns that values are trained towards. */
 export function advantagesOf(
@@ -130,10 +188,14 @@ export function rolloutMetrics(rollouts: readonly Rollout[], rewards: readonly R
 }
 
 /** What rollouts of held-out prompts say of the policy that sampled them: means over rollouts. */
-export function heldOutMetrics(items: readonly Item[], config: RewardConfig): Metrics {
+export function heldOutMetrics(
+  items: readonly Item[],
+  settings: Pick<RewardSettings, 'klEstimator' | 'missingEosPenalty'>,
+): Metrics {
   if (items.length === 0) return {};
   const rollouts = joined(items, 'rollout', 'reward', 'reference');
-  const rewards = rewardsOf(rollouts, config, 0);
+  const asScored = { ...settings, scoreNormalisation: 'none', scoreClip: undefined } as const;
+  const { rewards } = rewardsOf(rollouts, asScored, { klCoef: 0, carry: {} });
   const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
   return {
     'eval/objective/scores': mean(rewards.map(({ score }) => score)),
@@ -155,14 +217,4 @@ function meanParts(rollouts: readonly Rollout[]): Metrics {
       return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
     }),
   );
-}
-
-/** The output `perToken` of a program for the completion of each sequence, in their order. */
-export async function inferPerToken(
-  step: Pick<Step<'ppo' | 'trpo'>, 'config' | 'trainer'>,
-  program: string,
-  sequences: readonly Sequence[],
-): Promise<Float32Array[]> {
-  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'));
-  return byToken(await step.trainer.infer(program, batches), 'perToken');
 }

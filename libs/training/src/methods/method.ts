@@ -1,4 +1,4 @@
-import type { DataFor } from '@rlhf-streams/events';
+import type { DataFor, StreamName } from '@rlhf-streams/events';
 import type { ModelConfig } from '@rlhf-streams/model';
 import type { ConfigOf, Item, MethodName } from '@rlhf-streams/runs';
 import type { Models, Role } from '../trainer/layout.js';
@@ -35,6 +35,9 @@ export interface Step<Name extends MethodName> {
   readonly carry: Carry;
 }
 
+/** The items of a step's further streams, by name: a step has those that are scheduled for it. */
+export type Beside = { readonly [Name in Exclude<StreamName, 'train' | 'evaluation'>]?: readonly Item[] };
+
 /**
  * What a method does with the items of a step; which models it trains is in its spec. Items come in the order of
  * their ids; the result is a function of configuration, step, trainer state, carry and items alone.
@@ -44,8 +47,8 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly start: (config: ConfigOf<Name>) => Carry;
   /** Every program that its steps ask the trainer for. */
   readonly programs: (config: ConfigOf<Name>, models: Models) => Programs;
-  /** Learns from the items of a step. */
-  readonly update: (step: Step<Name>, items: readonly Item[]) => Promise<StepResult>;
+  /** Learns from the items of a step: those of stream `train`, and of further streams that the spec has. */
+  readonly update: (step: Step<Name>, items: readonly Item[], beside: Beside) => Promise<StepResult>;
   /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
 }

@@ -245,7 +245,7 @@ describe('later epochs', () => {
   it('spread the ratio: its variance is that of the mean ratios of the updates', async () => {
     const ppo = { numPpoEpochs: 2, numMiniBatches: 2 };
     const run = await begin(runOf('ppo', { ppo, optimizer: { learningRate: 2e-2 } }), pool);
-    const updates = vi.spyOn(run.trainer, 'update');
+    const updates = vi.spyOn(run.trainer, 'accumulate');
     const metrics = await run.update(asItems(await onPolicy(run, 0.7)));
     const ratios = (await Promise.all(updates.mock.results.map(({ value }) => value))).map(
       ({ stats }) => stats.ratio as number,

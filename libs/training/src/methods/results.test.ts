@@ -5,6 +5,7 @@ import { cpuEngine, type Engine } from '@rlhf-streams/tensor';
 import { beforeAll, expect, it } from 'vitest';
 import {
   begin,
+  comparisonItem,
   demonstrationItem,
   itemsFor,
   logprobsOf,
@@ -63,24 +64,54 @@ it('sft: the losses of predicted tokens are minus their log-probs before the upd
   await run.trainer.close();
 });
 
-it('dpo: the rewards of both sides and their margin add up to the metrics', async () => {
+/** The items of a method with other ranks, and the numbers of each one's better and worse completion, of two. */
+const turned = (items: readonly Item[]): Item[] =>
+  items.map((item, i) => ({
+    ...item,
+    comparison: { ...item.comparison!, ranks: i % 2 === 0 ? [1, 2] : [2, 1] },
+  }));
+const sides = (results: readonly ItemResult[], key: string) => [
+  rows(results, key).map((row, i) => row[i % 2]!),
+  rows(results, key).map((row, i) => row[1 - (i % 2)]!),
+];
+
+it('dpo: the rewards by completion and their margin add up to the metrics', async () => {
   const run = await begin(runOf('dpo', { microBatchSize: 4 }), engine);
-  const { metrics, results } = await stepOf(run, itemsFor('dpo', 5));
-  expect(mean(numbers(results, 'reward_chosen'))).toBeCloseTo(metrics['rewards/chosen']!, 5);
-  expect(mean(numbers(results, 'reward_rejected'))).toBeCloseTo(metrics['rewards/rejected']!, 5);
+  const { metrics, results } = await stepOf(run, turned(itemsFor('dpo', 5)));
+  const [chosen, rejected] = sides(results, 'rewards');
+  expect(mean(chosen!)).toBeCloseTo(metrics['rewards/chosen']!, 5);
+  expect(mean(rejected!)).toBeCloseTo(metrics['rewards/rejected']!, 5);
   expect(mean(numbers(results, 'margin'))).toBeCloseTo(metrics['rewards/margins']!, 5);
   expect(new Set(numbers(results, 'margin')).size).toBe(5);
   await run.trainer.close();
 });
 
-it('reward: the scores of both sides add up to the metrics', async () => {
+it('reward: the scores by completion add up to the metrics', async () => {
   const run = await begin(runOf('reward', { microBatchSize: 4 }), engine);
-  const { metrics, results } = await stepOf(run, itemsFor('reward', 5));
-  const [chosen, rejected] = [numbers(results, 'score_chosen'), numbers(results, 'score_rejected')];
+  const { metrics, results } = await stepOf(run, turned(itemsFor('reward', 5)));
+  const [chosen, rejected] = sides(results, 'scores') as [number[], number[]];
   expect(mean([...chosen, ...rejected])).toBeCloseTo(metrics.mean_reward!, 5);
   expect(mean(chosen) - mean(rejected)).toBeCloseTo(metrics.margin!, 5);
+  expect(mean(numbers(results, 'margin'))).toBeCloseTo(metrics.margin!, 5);
   expect(mean(chosen.map((score, i) => Number(score > rejected[i]!)))).toBeCloseTo(metrics.accuracy!, 5);
   await run.trainer.close();
+});
+
+it('numbers by completion stand where the comparison has it, whatever its rank, and are none where it is in no pair', async () => {
+  const items = [comparisonItem('tiny/0/0', [0], [[1, 2], [3], [4, 5], [6]], { ranks: [3, 1, 1, 4] })];
+  const scored = async (objective: string) => {
+    const run = await begin(runOf('reward', { reward: { objective } }), engine);
+    const { results } = await stepOf(run, items);
+    await run.trainer.close();
+    return results[0]!;
+  };
+  const [all, two] = [await scored('pairs'), await scored('best_worst')];
+  const [a, b, c, d] = all.scores as [number, number, number, number];
+  expect(new Set([a, b, c, d]).size).toBe(4);
+  expect(all.margin).toBeCloseTo((b - a + c - a + a - d + b - d + c - d) / 5, 5);
+  const expected = [Number.NaN, b, Number.NaN, d].map((score) => expect.closeTo(score, 5));
+  expect(two.scores).toEqual([Number.NaN, expected[1], Number.NaN, expected[3]]);
+  expect(two.margin).toBeCloseTo(b - d, 5);
 });
 
 it('ppo: rewards, values and advantages by token are those that the update took; the entropy is of the first epoch', async () => {

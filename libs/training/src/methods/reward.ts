@@ -1,54 +1,61 @@
 import { pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
 import type { Item } from '@rlhf-streams/runs';
 import { float32, int32 } from '@rlhf-streams/tensor';
+import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import {
-  chosenAndRejected,
+  byCompletion,
+  eachAgainstEach,
+  meanMargin,
   nothingLearned,
-  type Pair,
-  pairBatches,
+  type Pairing,
   pairCount,
-  pairMask,
-  pairResults,
-  pairsOf,
-  rowsOf,
-} from './pairs.js';
+  preferenceInputs,
+  preferences,
+  type Ranking,
+  rankingBatches,
+  rankingResults,
+  rankingsOf,
+  sequencesOf,
+  withoutFiller,
+} from './rankings.js';
 import { lengthOf, sequenceBatch } from './rows.js';
 
-/** A reward model of pairwise preferences: the scalar head's number at a sequence's last token. */
+/** A reward model of preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
   start: () => ({}),
 
   programs({ reward: { centerRewardsCoefficient } }, { reward: model }) {
     const loss: LossProgram = {
       roles: ['reward'],
-      inputs: pairInputs,
+      inputs: rankingInputs,
       loss({ reward }, batch, normaliser) {
-        const [chosen, rejected] = chosenAndRejected(scalarsAt(model!, reward, batch));
-        const { margin, mask } = batch;
+        const scores = scalarsAt(model!, reward, batch);
+        const [chosen, rejected] = eachAgainstEach(scores);
+        const margin = tf.reshape(batch.margin!, [-1, 1]);
         const options = {
           chosen,
           rejected,
-          margin: margin!,
+          margin,
           centerRewardsCoefficient,
-          mask: mask!,
+          mask: batch.prefers!,
           normaliser,
         };
-        return { ...pairwiseRewardLoss(options), outputs: { chosen, rejected } };
+        return { ...pairwiseRewardLoss(options), outputs: { scores } };
       },
     };
     return { gradients: { reward: loss }, losses: { reward: loss } };
   },
 
   async update(step, items) {
-    const { pairs, groups, batches } = batchesOf(step, items);
-    if (pairs.length === 0) return nothingLearned(step.carry);
+    const { rankings, groups, batches } = batchesOf(step, items);
+    if (rankings.length === 0) return nothingLearned(step.carry);
     const lr = learningRate(step.config, step.step);
     const { stats, outputs } = await step.trainer.update('reward', batches, {
-      normaliser: pairs.length,
+      normaliser: rankings.length,
       learningRate: lr,
     });
     const { loss, accuracy, margin, meanReward, gradNorm } = stats;
@@ -58,26 +65,28 @@ export const reward: Method<'reward'> = {
         accuracy: accuracy!,
         margin: margin!,
         mean_reward: meanReward!,
-        pairs: pairs.length,
+        pairs: pairCount(rankings),
         grad_norm: gradNorm!,
         lr,
       },
       carry: step.carry,
-      results: pairResults(groups, outputs, items, (chosen, rejected) => ({
-        score_chosen: chosen,
-        score_rejected: rejected,
-      })),
+      results: rankingResults(
+        groups,
+        outputs.map(({ scores }) => scores!),
+        items,
+        (scores, ranking) => ({
+          scores: byCompletion(scores, ranking),
+          margin: meanMargin(scores, ranking),
+        }),
+      ),
     };
   },
 
   async evaluate(step, items): Promise<Metrics> {
-    const { pairs, groups, batches } = batchesOf(step, items);
-    if (pairs.length === 0) return { 'eval/pairs': 0 };
-    const { stats, outputs } = await step.trainer.evaluate('reward', batches, pairs.length);
-    const scores = groups.flatMap(({ length }, i) =>
-      [outputs[i]!.chosen!, outputs[i]!.rejected!].map((side) => side.subarray(0, length)),
-    );
-    const { minReward, maxReward } = rewardRange(scores);
+    const { rankings, groups, batches } = batchesOf(step, items);
+    if (rankings.length === 0) return { 'eval/pairs': 0 };
+    const { stats, outputs } = await step.trainer.evaluate('reward', batches, rankings.length);
+    const { minReward, maxReward } = rewardRange(withoutFiller(groups, outputs, 'scores'));
     return {
       'eval/loss': stats.loss!,
       'eval/accuracy': stats.accuracy!,
@@ -85,30 +94,43 @@ export const reward: Method<'reward'> = {
       'eval/mean_reward': stats.meanReward!,
       'eval/min_reward': minReward,
       'eval/max_reward': maxReward,
-      'eval/pairs': pairs.length,
+      'eval/pairs': pairCount(rankings),
     };
   },
 };
 
-const batchesOf = (step: Step<'reward'>, items: readonly Item[]) =>
-  pairBatches(pairsOf(items), limitsOf(step, 'reward'), pairBatch);
+/** The pairs of each objective. */
+const pairings: Record<Step<'reward'>['config']['reward']['objective'], Pairing> = {
+  pairs: 'all',
+  best_worst: 'best_worst',
+};
 
-const pairInputs = ({ rows, length }: BatchShape) => ({
-  ids: int32(rows, length),
-  at: int32(rows),
-  margin: float32(pairCount(rows)),
-  mask: float32(pairCount(rows)),
+const batchesOf = (step: Step<'reward'>, items: readonly Item[]) =>
+  rankingBatches(
+    rankingsOf(items, pairings[step.config.reward.objective]),
+    limitsOf(step, 'reward'),
+    rankingBatch,
+  );
+
+const rankingInputs = (shape: BatchShape) => ({
+  ids: int32(shape.rows, shape.length),
+  at: int32(shape.rows),
+  margin: float32(shape.rows),
+  ...preferenceInputs(shape),
 });
 
-/** ids [rows, length], the place of each row's last token, and margin and mask [pairs]. */
-function pairBatch(pairs: readonly Pair[], shape: BatchShape): MicroBatch {
-  const sequences = pairs.flatMap(rowsOf);
+/** ids [rows, length], the place of each row's last token, the margin of its comparison, and the preferences [rows, rows]. */
+function rankingBatch(rankings: readonly Ranking[], shape: BatchShape): MicroBatch {
+  const sequences = sequencesOf(rankings);
   const at = new Int32Array(shape.rows);
   sequences.forEach((sequence, row) => {
     at[row] = row * shape.length + lengthOf(sequence) - 1;
   });
-  const margin = new Float32Array(pairCount(shape.rows));
-  margin.set(pairs.map(({ margin }) => margin));
+  const margin = new Float32Array(shape.rows);
+  margin.set(rankings.flatMap(({ item, sequences }) => sequences.map(() => item.comparison.margin ?? 0)));
   const { ids } = sequenceBatch(sequences, shape).buffers;
-  return { specs: pairInputs(shape), buffers: { ids: ids!, at, margin, mask: pairMask(pairs, shape.rows) } };
+  return {
+    specs: rankingInputs(shape),
+    buffers: { ids: ids!, at, margin, ...preferences(rankings, shape) },
+  };
 }

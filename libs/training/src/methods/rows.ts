@@ -45,10 +45,12 @@ export function microBatchesOf<T>(
 
 /**
  * The rows that sequences are padded to: a power of two, so that few programs are compiled, and at most the run's
- * micro-batch, so that few sequences cost little. A group that is larger than the micro-batch is not padded.
+ * micro-batch, so that few sequences cost little. Only a group that is larger than the micro-batch has more.
  */
-const paddedRows = (sequences: number, microBatchSize: number): number =>
-  Math.max(sequences, Math.min(microBatchSize, 2 ** Math.ceil(Math.log2(sequences))));
+function paddedRows(sequences: number, microBatchSize: number): number {
+  const padded = 2 ** Math.ceil(Math.log2(sequences));
+  return sequences > microBatchSize ? padded : Math.min(microBatchSize, padded);
+}
 
 /** Lengths are multiples of 8 up to 64, and beyond it eight between a power of two and the next. */
 function paddedLength(length: number, contextLength: number): number {
@@ -82,7 +84,7 @@ export function shapeOf(
 
 /**
  * Every shape that `shapeOf` gives.
- * @param limits.groupSize sequences of a group: each micro-batch has a multiple of them
+ * @param limits.groupSize the most sequences of a group
  */
 export function allShapes({
   microBatchSize,
@@ -90,8 +92,7 @@ export function allShapes({
   groupSize,
 }: Limits & { readonly groupSize: number }): BatchShape[] {
   const rows = new Set<number>();
-  for (let n = groupSize; n <= Math.max(groupSize, microBatchSize); n += groupSize)
-    rows.add(paddedRows(n, microBatchSize));
+  for (let n = 1; n <= Math.max(groupSize, microBatchSize); n++) rows.add(paddedRows(n, microBatchSize));
   const lengths = new Set<number>();
   for (let length = 2; length <= contextLength; length++) lengths.add(paddedLength(length, contextLength));
   return [...rows].flatMap((rows) =>

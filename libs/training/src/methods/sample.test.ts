@@ -17,6 +17,7 @@ const update = (change: object, items: readonly Item[]) => {
   return sample.update(
     { config: { ...config, steps: 1 }, step: 0, carry: {}, trainer: undefined as unknown as Trainer },
     items,
+    {},
   );
 };
 

@@ -9,28 +9,24 @@ import {
   stepSize,
   surrogateLoss,
   trialLoss,
+  valueLoss,
 } from '@rlhf-streams/alignment';
 import { epochOrder } from '@rlhf-streams/data';
 import type { ConfigOf } from '@rlhf-streams/runs';
 import * as tf from '@tensorflow/tfjs';
 import type { Models } from '../trainer/layout.js';
-import type {
-  FisherProgram,
-  InferenceProgram,
-  LossProgram,
-  MicroBatch,
-  TrialProgram,
-} from '../trainer/program.js';
+import type { FisherProgram, LossProgram, MicroBatch, TrialProgram } from '../trainer/program.js';
 import {
   advantagesOf,
   heldOutMetrics,
-  inferPerToken,
+  rewardResult,
   rewardsOf,
   rolloutMetrics,
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
 import { divisorOf, nextTokenLogits, scalarsAt } from './forward.js';
+import { inferPerToken, valueProgram } from './inference.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Step } from './method.js';
 import { type Sequence, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
@@ -47,9 +43,10 @@ export const trpo: Method<'trpo'> = {
 
   async update(step, items) {
     const { config, carry } = step;
+    const { klCoef } = config.trpo;
 
     const rollouts = rolloutsOf(step, items);
-    const rewards = rewardsOf(rollouts, config.trpo, config.trpo.klCoef);
+    const { rewards, ...scored } = rewardsOf(rollouts, config.trpo, { klCoef, carry });
 
     const sequences = rollouts.map(sequenceOf);
     const values = await inferPerToken(step, VALUES, sequences);
@@ -63,17 +60,16 @@ export const trpo: Method<'trpo'> = {
     return {
       metrics: {
         ...rolloutMetrics(rollouts, rewards),
+        ...scored.metrics,
         'val/var_explained': explainedVariance(values, returns),
         ...taken.metrics,
         ...fitted,
         episode,
       },
-      carry: { episode },
+      carry: { ...scored.carry, episode },
       results: rollouts.map(({ id }, i) => ({
         item: id,
-        score: rewards[i]!.score,
-        reward: rewards[i]!.rlhfReward,
-        kl: [...rewards[i]!.kls],
+        ...rewardResult(rewards[i]!),
         entropy: [...taken.entropies[i]!],
         values: [...values[i]!],
         advantages: [...advantages[i]!],
@@ -241,18 +237,14 @@ const trialProgram = (config: Config, models: Models): TrialProgram => ({
     }),
 });
 
-/** 0.5 mean_m (V - R)^2 */
 const valueLossProgram = (models: Models): LossProgram => ({
   roles: ['value'],
   inputs: sequenceInputs('returns'),
-  loss({ value }, batch, normaliser) {
-    const errors = tf.squaredDifference(scalarsAt(models.value!, value, batch), batch.returns!);
-    return { loss: tf.mul(0.5, maskedMean(errors, batch.mask, normaliser)) as tf.Scalar, stats: {} };
-  },
-});
-
-const valueProgram = (models: Models): InferenceProgram => ({
-  roles: ['value'],
-  inputs: sequenceInputs(),
-  infer: ({ value }, batch) => ({ perToken: scalarsAt(models.value!, value, batch) }),
+  loss: ({ value }, batch, normaliser) =>
+    valueLoss({
+      values: scalarsAt(models.value!, value, batch),
+      returns: batch.returns!,
+      mask: batch.mask!,
+      normaliser,
+    }),
 });

@@ -105,10 +105,11 @@ describe('micro-batches', () => {
       ends.push({ said, rows, bits: await bitsOf(run) });
       await run.trainer.close();
     }
-    const { sequencesPerItem, data } = specOf(runOf(method));
+    const { data } = specOf(runOf(method));
     // What came with held-out rollouts measures them.
     const computed = data.kind === 'prompts' ? [8] : [8, 4];
-    expect([...ends[0]!.rows]).toEqual(computed.map((rows) => rows * sequencesPerItem));
+    const sequences = data.kind === 'comparisons' ? 2 : 1;
+    expect([...ends[0]!.rows]).toEqual(computed.map((rows) => rows * sequences));
     expect(ends[1]).toEqual(ends[0]);
   });
 

@@ -64,12 +64,16 @@ export function progressLine(
   if (live) draw();
   else out.write(`· ${about.label} begins\n`);
   return {
-    started({ steps, data }, at) {
+    started({ steps, data, datasets = {} }, at) {
       begun = Math.max(since, Math.min(begun, timeOf(at)));
       total = steps;
       note = '';
-      const became = data && dataLine(data);
-      if (became) out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${became}\n`);
+      const accounts = [...(data ? [['', data] as const] : []), ...Object.entries(datasets)];
+      for (const [name, account] of accounts) {
+        const became = dataLine(account);
+        const whose = name ? `${name} data: ` : '';
+        if (became) out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${whose}${became}\n`);
+      }
       draw();
     },
     step({ step, split, metrics }: DataFor<'step.completed'>) {

@@ -169,9 +169,10 @@ describe('a run is refused', () => {
 });
 
 describe('the lengths of its data', () => {
-  const admitted = (run: object, lengths: Lengths, machine = MACHINE) => {
+  const admitted = (run: object, lengths: Partial<Lengths>, machine = MACHINE) => {
     const config = configOf(run);
-    return () => admitLengths(config, found(config), lengths, machine);
+    const all = { longest: 2, mostSequences: 1, shortestPrompt: {}, ...lengths };
+    return () => admitLengths(config, found(config), all, machine);
   };
   const shortestPrompt = { 'scorer.0': 4 };
 
@@ -196,6 +197,16 @@ describe('the lengths of its data', () => {
     const machine = { ...MACHINE, limitBytes: 250e6 };
     expect(admitted(run, { longest: 4, shortestPrompt: {} }, machine)).not.toThrow();
     expect(admitted(run, { longest: 64, shortestPrompt: {} }, { ...machine, limitBytes: 200e6 })).toThrow(
+      expect.objectContaining({ code: 'RUN_MEMORY' }),
+    );
+  });
+
+  it('count for memory with the completions of a comparison, which are computed together', () => {
+    const run = { method: 'reward', model: 'run:sft', microBatchSize: 2 };
+    const machine = { ...MACHINE, limitBytes: 250e6 };
+    const lengths = { longest: 64, mostSequences: 2 };
+    expect(admitted(run, lengths, machine)).not.toThrow();
+    expect(admitted(run, { ...lengths, mostSequences: 1024 }, machine)).toThrow(
       expect.objectContaining({ code: 'RUN_MEMORY' }),
     );
   });

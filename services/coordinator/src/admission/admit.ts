@@ -2,7 +2,7 @@
 import type { RunConfig } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { FoundModel } from './found.js';
-import { fitsMemory, type Machine, SHORTEST } from './memory.js';
+import { fitsMemory, type Machine, SMALLEST } from './memory.js';
 
 import {
   hasEvenHeads,
@@ -34,7 +34,7 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
       model.role.holds === 'the context of the policy' && holdsContextOf(policy, model),
     ]),
   );
-  refuse('RUN_MEMORY', [fitsMemory(config, models, SHORTEST, machine)]);
+  refuse('RUN_MEMORY', [fitsMemory(config, models, SMALLEST, machine)]);
 }
 
 /**
@@ -54,7 +54,7 @@ export function admitLengths(
       model.role.holds === 'a prompt and a token' && holdsAnyRollout(model, lengths),
     ]),
   );
-  refuse('RUN_MEMORY', [fitsMemory(config, models, lengths.longest, machine)]);
+  refuse('RUN_MEMORY', [fitsMemory(config, models, lengths, machine)]);
 }
 
 /** The first scorer, if it is a model that can judge the states of the policy. */

@@ -10,7 +10,7 @@ import {
   trainByteLevelBpe,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import { methods, parseSource, type RunView } from '@rlhf-streams/runs';
+import { methods, type NamedModel, parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModel } from './find.js';
 
@@ -40,7 +40,7 @@ async function find(source: string, name: 'policy' | 'scorer' = 'policy') {
     signal: new AbortController().signal,
   };
   const parsed = parseSource(name === 'scorer' ? 'scorer' : 'model', source);
-  return findModel(dependencies, { role, name, field, source: parsed });
+  return findModel(dependencies, { role, name, field, source: parsed as NamedModel['source'] });
 }
 
 const shape = newModelConfig({

@@ -1,19 +1,22 @@
 /** How long the sequences of a run's items are, in the tokens of its models. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import { type RunConfig, type RunItem, specOf } from '@rlhf-streams/runs';
+import type { DataSpec, RunItem } from '@rlhf-streams/runs';
 
-/** Tokens of the longest sequence that the run's model is trained on, or produces. */
+/** Tokens of the longest sequence that the run's model is trained on, or produces, from the items of a dataset. */
 export function longestSequence(
-  config: RunConfig,
+  data: DataSpec,
   items: readonly RunItem[],
   { contextLength }: Pick<ModelConfig, 'contextLength'>,
 ): number {
-  const { data } = specOf(config);
   const generated = data.kind === 'prompts' ? data.sampling.maxNewTokens : 0;
   let longest = 0;
   for (const item of items) longest = Math.max(longest, lengthOf(item) + generated);
   return Math.min(longest, contextLength);
 }
+
+/** The most sequences that an item is made of: the completions of a comparison. */
+export const mostSequences = (items: readonly RunItem[]): number =>
+  items.reduce((most, item) => Math.max(most, 'completions' in item ? item.completions.length : 1), 1);
 
 function lengthOf(item: RunItem): number {
   if ('completions' in item) {

@@ -15,6 +15,7 @@ import {
 } from '@rlhf-streams/model';
 import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
+import type { Lengths } from './rules.js';
 
 /** The process that admits: its memory, its services and their settings. */
 export interface Machine {
@@ -34,16 +35,18 @@ export interface MemoryNeed {
 
 /** Memory of Node and its libraries. */
 const PROCESS_BYTES = 150e6;
-/** Tokens of the shortest sequence, a prompt and a completion of one token: the estimate before data are read. */
-export const SHORTEST = 2;
+/** The estimate before data are read: sequences of a prompt and a completion of one token, and pairs of them. */
+export const SMALLEST: Size = { longest: 2, mostSequences: 2 };
+
+type Size = Pick<Lengths, 'longest' | 'mostSequences'>;
 
 export function memoryOf(
   config: RunConfig,
   models: readonly FoundModel[],
-  longest: number,
+  size: Size,
   machine: Machine,
 ): MemoryNeed {
-  const needs = needsOf(config, models, longest, machine);
+  const needs = needsOf(config, models, size, machine);
   // The coordinator makes models before the other services compute, so that the two do not add up.
   const { coordinator: toBeMade = 0, ...others } = needs;
   const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
@@ -54,12 +57,12 @@ export function memoryOf(
 export function fitsMemory(
   config: RunConfig,
   models: readonly FoundModel[],
-  longest: number,
+  size: Size,
   machine: Machine,
 ): string | undefined {
-  const { neededBytes, limitBytes } = memoryOf(config, models, longest, machine);
+  const { neededBytes, limitBytes } = memoryOf(config, models, size, machine);
   if (neededBytes <= limitBytes) return undefined;
-  const needs = Object.entries(needsOf(config, models, longest, machine))
+  const needs = Object.entries(needsOf(config, models, size, machine))
     .filter(([service, bytes]) => bytes > 0 && machine.services.includes(service))
     .map(([service, bytes]) => `${service} ${bytesText(bytes)}`);
   const largest = models.reduce((a, b) => (parametersOf(b) > parametersOf(a) ? b : a));
@@ -70,7 +73,7 @@ export function fitsMemory(
 function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],
-  longest: number,
+  { longest, mostSequences }: Size,
   { policyThreads, policySlots, optimizerWorkers }: Machine,
 ): Readonly<Record<string, number>> {
   const spec = specOf(config);
@@ -92,7 +95,10 @@ function needsOf(
       ? scoringBytes(shapeOf('reference') ?? main, { length })
       : 0,
     reward: scorers.reduce((sum, shape) => sum + scoringBytes(shape, { length }), 0),
-    optimizer: optimizerBytes(config, (name) => shapeOf(name) ?? main, optimizerWorkers, length),
+    optimizer: optimizerBytes(config, (name) => shapeOf(name) ?? main, optimizerWorkers, {
+      length,
+      mostSequences,
+    }),
   };
 }
 
@@ -100,16 +106,19 @@ function optimizerBytes(
   config: RunConfig,
   shapeOf: (name: ModelRole['name']) => ModelConfig,
   workers: number,
-  length: number,
+  { length, mostSequences }: { readonly length: number; readonly mostSequences: number },
 ): number {
   const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
   const trained = trains.map(({ from, head }) =>
     head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
   );
-  const items = config.batchSize * (streams[0]!.samples ?? 1);
+  const items = Math.max(
+    ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
+  );
   // A micro-batch holds whole items.
-  const rows = Math.max(sequencesPerItem, Math.min(config.microBatchSize, sequencesPerItem * items));
+  const together = Math.min(sequencesPerItem, mostSequences);
+  const rows = Math.max(together, Math.min(config.microBatchSize, together * items));
   return trainingBytes(trained, { workers, rows, length });
 }
 

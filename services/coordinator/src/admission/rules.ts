@@ -8,6 +8,8 @@ import { type FoundModel, named } from './found.js';
 export interface Lengths {
   /** Tokens of the longest sequence that the policy produces or is trained on. */
   readonly longest: number;
+  /** The most sequences that an item is made of: completions of a comparison, and one of anything else. */
+  readonly mostSequences: number;
   /** Tokens of the shortest prompt, by the role of the scorer that reads it; absent where nothing is scored. */
   readonly shortestPrompt: Readonly<Record<string, number | undefined>>;
 }

@@ -377,3 +377,30 @@ describe('every row is accounted for', () => {
     expect(prepared).toBeGreaterThan(50);
   });
 });
+
+describe('a further dataset', () => {
+  const config = configOf('ppo', {
+    testFraction: 0.5,
+    pretraining: 'texts.jsonl',
+    ppo: { ptxCoef: 1 },
+    allow: { dropped: 0.4, cut: 0.25 },
+  });
+  const made = (rows: readonly object[]) => itemsOf(config, detectFormat(rows), encoder, 'pretraining');
+
+  it('is accounted for by itself, and holds nothing out that no stream draws', () => {
+    const { items, data } = made([{ text: 'ab' }, { text: '' }, { text: 'cd' }, { text: 'e'.repeat(99) }]);
+    expect(items.map(({ split }) => split)).toEqual(['train', 'train', 'train']);
+    expect(data).toEqual({ read: 4, used: 3, cut: 1, dropped: { 'empty text': 1 } });
+  });
+
+  it('is named where more of it would be lost than may be, and where it is of another kind', () => {
+    expect(failure(() => made([{ text: '' }, { text: 'ab' }]))).toMatchObject({
+      code: 'RUN_DATA_LOST',
+      message: expect.stringContaining('of the 2 rows of texts.jsonl would be dropped'),
+    });
+    expect(failure(() => recordedItems(config, [], encoder, 'pretraining'))).toMatchObject({
+      code: 'RUN_SOURCE_UNFIT',
+      message: expect.stringContaining('a ppo run to name pretraining other than run:ID'),
+    });
+  });
+});

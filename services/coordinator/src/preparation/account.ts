@@ -1,7 +1,7 @@
 /** Accounts for every row of a dataset: it is used, cut or dropped for a reason, and few rows may be lost. */
 import { splitTrainTest } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
-import { HELD_OUT_SURPLUS, type RunConfig, sourceText, specOf } from '@rlhf-streams/runs';
+import { dataSpecOf, HELD_OUT_SURPLUS, type RunConfig, sourceText, specOf } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 
 /** Why a row is left out, or cut. */
@@ -29,13 +29,19 @@ type Tally = Map<string, { readonly reason: Reason; rows: number }>;
 const SPLIT_SEED = 0;
 const SURPLUS: Reason = { words: HELD_OUT_SURPLUS, lost: false };
 
+/** A dataset of a run: the main one has no name. */
+export interface OfDataset {
+  readonly config: RunConfig;
+  readonly dataset?: string | undefined;
+}
+
 /**
  * Makes the rows of a dataset into items, split into training and test, and accounts for the rows: `used` is the number
  * of items.
  * @throws CoordinatorError RUN_DATA_LOST when more is lost than the run allows, RUN_DATA_EMPTY when nothing is left.
  */
 export function accountFor<Item extends object>(
-  config: RunConfig,
+  of: OfDataset,
   rows: readonly Outcome<Item>[],
 ): { items: InSplit<Item>[]; data: DataAccount } {
   const kept: Item[] = [];
@@ -53,14 +59,14 @@ export function accountFor<Item extends object>(
       count(cut, row.cut);
     }
   }
-  if (kept.length === 0) throw nothingLeft(config, rows.length, dropped);
-  requireAllowed(config, rows.length, { dropped, cut });
+  if (kept.length === 0) throw nothingLeft(of, rows.length, dropped);
+  requireAllowed(of, rows.length, { dropped, cut });
 
-  const { train, test } = splitTrainTest(kept, { testFraction: config.testFraction, seed: SPLIT_SEED });
-  const { data } = specOf(config);
+  const { train, test } = splitTrainTest(kept, { testFraction: testFractionOf(of), seed: SPLIT_SEED });
+  const data = dataOf(of);
   const heldOut = data.kind === 'prompts' ? test : test.slice(0, data.maxTestItems);
   if (heldOut.length < test.length) count(dropped, SURPLUS, test.length - heldOut.length);
-  requireItems(config, train, heldOut);
+  requireItems(of, train, heldOut);
   return {
     items: [
       ...train.map((item) => ({ ...item, split: 'train' as const })),
@@ -81,12 +87,23 @@ function count(tally: Tally, reason: Reason, rows = 1): void {
   else tally.set(reason.words, { reason, rows });
 }
 
+const dataOf = ({ config, dataset }: OfDataset) => dataSpecOf(specOf(config), dataset);
+
+const streamsOf = ({ config, dataset }: OfDataset) =>
+  specOf(config).streams.filter((stream) => stream.dataset === dataset);
+
+/** The share that is held out: of a further dataset, only where a stream draws from it. */
+const testFractionOf = (of: OfDataset): number =>
+  of.dataset === undefined || streamsOf(of).some(({ split }) => split === 'test')
+    ? of.config.testFraction
+    : 0;
+
 function requireAllowed(
-  config: RunConfig,
+  of: OfDataset,
   read: number,
   tallies: { readonly dropped: Tally; readonly cut: Tally },
 ): void {
-  const { allow } = config;
+  const { allow } = of.config;
   const over = (['dropped', 'cut'] as const).flatMap((name) => {
     const lost = [...tallies[name].values()].filter(({ reason }) => reason.lost);
     const rows = lost.reduce((sum, { rows }) => sum + rows, 0);
@@ -95,7 +112,7 @@ function requireAllowed(
   if (over.length === 0) return;
   const said = over.map(({ name, lost, rows }) => {
     const share = `${percent(rows / read)} where ${percent(allow[name])} may be`;
-    return `${rows} of the ${read} rows of ${sourceOf(config)} would be ${name}, ${share}: ${listed(lost)}`;
+    return `${rows} of the ${read} rows of ${sourceOf(of)} would be ${name}, ${share}: ${listed(lost)}`;
   });
   const help = new Set(over.flatMap(({ lost }) => lost.flatMap(({ reason }) => reason.help ?? [])));
   const accepted = over.map(({ name, rows }) => `${name}: ${Math.ceil((rows / read) * 100) / 100}`);
@@ -105,17 +122,17 @@ function requireAllowed(
   );
 }
 
-function nothingLeft(config: RunConfig, read: number, dropped: Tally): CoordinatorError {
+function nothingLeft(of: OfDataset, read: number, dropped: Tally): CoordinatorError {
   const reasons = [...dropped.values()];
   const why = (reasons.length === 1 && reasons[0]!.reason.ofAll) || listed(reasons);
   const help = new Set(reasons.flatMap(({ reason }) => reason.help ?? []));
   return new CoordinatorError(
     'RUN_DATA_EMPTY',
-    `expected rows to use, but none of the ${read} rows of ${sourceOf(config)} is left: ${[why, ...help].join('; ')}`,
+    `expected rows to use, but none of the ${read} rows of ${sourceOf(of)} is left: ${[why, ...help].join('; ')}`,
   );
 }
 
-function requireItems(config: RunConfig, train: readonly unknown[], test: readonly unknown[]): void {
+function requireItems(of: OfDataset, train: readonly unknown[], test: readonly unknown[]): void {
   if (train.length === 0) {
     throw new CoordinatorError(
       'RUN_DATA_EMPTY',
@@ -123,12 +140,11 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
     );
   }
   // Without a schedule, every step draws from a stream.
-  const { data, streams } = specOf(config);
-  const isAskedFor = streams.some(
+  const isAskedFor = streamsOf(of).some(
     ({ split, schedule }) => split === 'test' && (!schedule || schedule.every !== undefined),
   );
   if (isAskedFor && test.length === 0) {
-    const what = data.kind === 'prompts' ? 'prompts' : 'items';
+    const what = dataOf(of).kind === 'prompts' ? 'prompts' : 'items';
     throw new CoordinatorError(
       'RUN_DATA_EMPTY',
       `expected ${what} held out of training, got none: raise testFraction`,
@@ -137,7 +153,7 @@ function requireItems(config: RunConfig, train: readonly unknown[], test: readon
 }
 
 /** The source of the data, as the configuration names it. */
-const sourceOf = (config: RunConfig): string => sourceText(specOf(config).data.source);
+const sourceOf = (of: OfDataset): string => sourceText(dataOf(of).source);
 
 const listed = (reasons: readonly { readonly reason: Reason; readonly rows: number }[]): string =>
   reasons.map(({ reason, rows }) => `${reason.words} (${rows})`).join(', ');

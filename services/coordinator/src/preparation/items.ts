@@ -15,6 +15,8 @@ import {
   type DatasetSpec,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
+  dataSpecOf,
+  MOST_COMPLETIONS,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
@@ -22,7 +24,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { accountFor, type Outcome, type Reason } from './account.js';
+import { accountFor, type OfDataset, type Outcome, type Reason } from './account.js';
 import type { Feedback } from './feedback.js';
 
 type Unsplit<T> = Omit<T, 'split'>;
@@ -55,16 +57,17 @@ export const encoderOf = (
   end: tokenizer.eosId,
 });
 
-/** The items that a run makes of the rows of a dataset. */
-export function itemsOf(config: RunConfig, dataset: Dataset, encoder: Encoder): PreparedItems {
-  const { data } = specOf(config);
+/** The items that a run makes of rows: of its main dataset, or of the one that is named. */
+export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, dataset?: string): PreparedItems {
+  const data = dataSpecOf(specOf(config), dataset);
+  const of = { config, dataset };
   switch (data.kind) {
     case 'demonstrations':
-      return accountFor(config, demonstrations(dataset, encoder, limitOf(data, encoder)));
+      return accountFor(of, demonstrations(rows, encoder, limitOf(data, encoder)));
     case 'comparisons':
-      return accountFor(config, comparisons(rankings(dataset), encoder, limitOf(data, encoder)));
+      return accountFor(of, comparisons(rankings(rows), encoder, limitOf(data, encoder)));
     case 'prompts':
-      return accountFor(config, prompts(data, dataset, encoder));
+      return accountFor(of, prompts(data, rows, encoder));
   }
 }
 
@@ -73,13 +76,15 @@ export function recordedItems(
   config: RunConfig,
   recorded: readonly Unsplit<ComparisonItem>[],
   encoder: Pick<Encoder, 'contextLength'>,
+  dataset?: string,
 ): PreparedItems {
-  const limit = limitOf(comparingIn(config, 'run:ID, which is recorded comparisons'), encoder);
+  const of = { config, dataset };
+  const limit = limitOf(comparingIn(of, 'run:ID, which is recorded comparisons'), encoder);
   const outcomes = recorded.map((item): Outcome<Unsplit<ComparisonItem>> => {
     const dropped = withoutPreference(item) ?? unfitting(item, limit);
     return dropped ? { dropped } : { item };
   });
-  return accountFor(config, outcomes);
+  return accountFor(of, outcomes);
 }
 
 /** The items of published preferences. Their ids go along as metadata. */
@@ -87,8 +92,10 @@ export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
   encoder: Encoder,
+  dataset?: string,
 ): PreparedItems {
-  const limit = limitOf(comparingIn(config, 'feedback:COLLECTION, which is comparisons'), encoder);
+  const of = { config, dataset };
+  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons'), encoder);
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
     prompt,
     completions: completions.map((text) => ({ text })),
@@ -97,16 +104,16 @@ export function feedbackItems(
     labeler,
     metadata: { feedback },
   }));
-  return accountFor(config, comparisons(ranked, encoder, limit));
+  return accountFor(of, comparisons(ranked, encoder, limit));
 }
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
-function comparingIn(config: RunConfig, source: string): DatasetSpec {
-  const { data } = specOf(config);
+function comparingIn({ config, dataset }: OfDataset, source: string): DatasetSpec {
+  const data = dataSpecOf(specOf(config), dataset);
   if (data.kind === 'comparisons') return data;
   throw new CoordinatorError(
     'RUN_SOURCE_UNFIT',
-    `expected a ${config.method} run to name data other than ${source}`,
+    `expected a ${config.method} run to name ${dataset ?? 'data'} other than ${source}`,
   );
 }
 
@@ -136,6 +143,7 @@ const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, help);
 const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
 const EMPTY_TEXT = lost('empty text');
 const EMPTY_COMPLETION = lost('empty completion');
+const TOO_MANY = lost(`more than ${MOST_COMPLETIONS} completions`, 'leave completions out');
 const TOO_LARGE = lost('too large for a record', 'shorten the texts');
 const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
 const ALL_TIED: Reason = {
@@ -298,6 +306,7 @@ function withoutPreference({ completions, ranks }: Unsplit<ComparisonItem>): Rea
 /** The reason for which the model or the log cannot take a comparison, if there is one. */
 function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefined {
   const { promptTokens, completions } = item;
+  if (completions.length > MOST_COMPLETIONS) return TOO_MANY;
   if (completions.some(({ tokens }) => promptTokens.length + tokens.length > limit.tokens))
     return longer(limit);
   const tokens = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);

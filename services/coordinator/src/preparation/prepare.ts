@@ -18,6 +18,8 @@ import {
   artifactRoles,
   bestModel,
   type DataOrigin,
+  dataSpecOf,
+  datasetNames,
   keepBestOf,
   namedModels,
   newestVersions,
@@ -37,6 +39,7 @@ import { wholeModel } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { describeAt, type Found, findModel, madeFrom, type Place } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
+import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
@@ -45,7 +48,7 @@ import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
 export interface Preparation
-  extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data' | 'streams'> {
+  extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data' | 'datasets' | 'streams'> {
   readonly models: Record<string, ModelRef>;
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
@@ -79,7 +82,10 @@ export async function prepare(
   return context.temporary.use(async (temporary) => {
     const found = await findModels(dependencies, config, temporary, signal);
     admitModels(config, found, machine());
-    const data = await resolveData(dependencies, specOf(config).data.source, signal);
+    const spec = specOf(config);
+    const datasets: { readonly name: string | undefined; readonly data: RunData }[] = [];
+    for (const name of datasetNames(spec))
+      datasets.push({ name, data: await resolveData(dependencies, dataSpecOf(spec, name).source, signal) });
 
     const prepared = await threads.use(signal, async (thread) => {
       const models: Stored[] = [];
@@ -88,35 +94,66 @@ export async function prepare(
       // New models have tokenizers from here on, so that the rules about tokens apply to them.
       if (found.some(({ isNew }) => isNew)) admitModels(config, models, machine());
 
-      const out = join(temporary, artifactRoles.items);
-      await mkdir(out);
-      const { lengths, ...made } = await thread.makeItems(config, data, readersOf(models), out);
+      const made: Made[] = [];
+      for (const { name, data } of datasets) {
+        const out = join(temporary, artifactRoles.itemsOf(name));
+        await mkdir(out);
+        const of = { config, dataset: name };
+        made.push({ name, out, ...(await thread.makeItems(of, data, readersOf(models), out)) });
+      }
+      const lengths = lengthsOf(made);
       admitLengths(config, models, lengths, machine());
-      const items = await context.artifacts.putDirectory(out, { signal });
-      return { models, items, lengths, ...made };
+      const items: Record<string, ArtifactRef> = {};
+      for (const { name, out } of made)
+        items[artifactRoles.itemsOf(name)] = await context.artifacts.putDirectory(out, { signal });
+      return { models, items, lengths, made };
     });
 
-    const { models, items, counts, lengths } = prepared;
-    const streams = streamsOf(config, counts);
+    const { models, items, made, lengths } = prepared;
+    const streams = streamsOf(config, made);
     const roles = byRole(config, models);
+    const [main, ...further] = made;
     return {
       ...usedBy(roles, items),
       described: describe(roles),
-      memory: memoryOf(config, models, lengths.longest, machine()),
+      memory: memoryOf(config, models, lengths, machine()),
       // Epochs count the first stream, whose items steps learn from.
       steps: trainingSteps(config, streams[0]!.items),
       streams,
       testItems: streams.find(({ stream }) => stream === 'evaluation')?.items ?? 0,
-      data: prepared.data,
+      data: main!.data,
+      ...(further.length > 0 && {
+        datasets: Object.fromEntries(further.map(({ name, data }) => [name!, data])),
+      }),
     };
   });
 }
 
+/** A dataset as items, in a folder. */
+interface Made extends Awaited<ReturnType<PreparationThread['makeItems']>> {
+  /** The main dataset has none. */
+  readonly name: string | undefined;
+  readonly out: string;
+}
+
+/** The lengths of all datasets together: prompts are in the main one alone. */
+const lengthsOf = (made: readonly Made[]): Lengths => ({
+  longest: Math.max(...made.map(({ lengths }) => lengths.longest)),
+  mostSequences: Math.max(...made.map(({ lengths }) => lengths.mostSequences)),
+  shortestPrompt: made[0]!.lengths.shortestPrompt,
+});
+
 /** The streams that the steps of a run draw from; one without any item is left out. */
-const streamsOf = (config: RunConfig, counts: Readonly<Record<RunStream['split'], number>>): RunStream[] => {
-  const { data, streams } = specOf(config);
-  return streams
-    .map(({ name, split }) => ({ stream: name, kind: data.kind, split, items: counts[split] }))
+const streamsOf = (config: RunConfig, made: readonly Made[]): RunStream[] => {
+  const spec = specOf(config);
+  return spec.streams
+    .map(({ name, dataset, split }) => ({
+      stream: name,
+      kind: dataSpecOf(spec, dataset).kind,
+      ...(dataset !== undefined && { dataset }),
+      split,
+      items: made.find((each) => each.name === dataset)!.counts[split],
+    }))
     .filter(({ items }) => items > 0);
 };
 
@@ -239,9 +276,9 @@ function byRole(config: RunConfig, models: readonly Stored[]): Record<string, St
 }
 
 /** Models and other artifacts apart, as `run.started` lists them. */
-function usedBy(roles: Readonly<Record<string, Stored>>, items: ArtifactRef) {
+function usedBy(roles: Readonly<Record<string, Stored>>, items: Readonly<Record<string, ArtifactRef>>) {
   const models: Record<string, ModelRef> = {};
-  const artifacts: Record<string, ArtifactRef> = { [artifactRoles.items]: items };
+  const artifacts: Record<string, ArtifactRef> = { ...items };
   for (const [role, { kind, place }] of Object.entries(roles))
     if (kind === 'gold reward') artifacts[role] = place.ref.base;
     else models[role] = place.ref;

@@ -16,19 +16,21 @@ import {
 } from '@rlhf-streams/model';
 import {
   type DataOrigin,
+  dataSpecOf,
   ITEMS_FILE,
   ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   type NewModel,
-  type RunConfig,
   type RunItem,
   sourceText,
+  specOf,
 } from '@rlhf-streams/runs';
 import { bundledCorpus, labelledRows, trainGoldReward } from '@rlhf-streams/sentiment';
 import { serve } from '@rlhf-streams/threads';
-import { longestSequence, shortestPrompt } from '../admission/lengths.js';
+import { longestSequence, mostSequences, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
+import type { OfDataset } from './account.js';
 import type { Feedback } from './feedback.js';
 import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
@@ -60,15 +62,15 @@ const api = {
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
   },
 
-  /** Writes the run's items into `out`, counts them by split and the tokens of all, and accounts for the rows of its data. */
+  /** Writes the items of a dataset of the run into `out`, counts them by split and the tokens of all, and accounts for its rows. */
   async makeItems(
-    config: RunConfig,
+    { config, dataset }: OfDataset,
     data: RunData,
     readers: Readers,
     out: string,
   ): Promise<{ counts: Record<RunItem['split'], number>; data: DataAccount; lengths: Lengths }> {
     const model = await readerAt(readers.model);
-    const prepared = await preparedFrom(config, data, model);
+    const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
     await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
@@ -83,7 +85,8 @@ const api = {
       data: prepared.data,
       counts: { train: countOf(items, 'train'), test: countOf(items, 'test') },
       lengths: {
-        longest: longestSequence(config, items, model.config),
+        longest: longestSequence(dataSpecOf(specOf(config), dataset), items, model.config),
+        mostSequences: mostSequences(items),
         shortestPrompt: Object.fromEntries(await Promise.all(shortest)),
       },
     };
@@ -111,7 +114,7 @@ function* linesOf(items: readonly RunItem[]): Generator<string> {
 }
 
 async function preparedFrom(
-  config: RunConfig,
+  { config, dataset }: OfDataset,
   data: RunData,
   { config: model, tokenizer }: Reader,
 ): Promise<PreparedItems> {
@@ -121,10 +124,10 @@ async function preparedFrom(
     const recorded = isSameTokenizer(recorder.tokenizer, tokenizer)
       ? data.recorded
       : encodedAnew(data.recorded, recorder, encoder);
-    return recordedItems(config, recorded, encoder);
+    return recordedItems(config, recorded, encoder, dataset);
   }
-  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder);
-  return itemsOf(config, await datasetOf(data.source), encoder);
+  if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
+  return itemsOf(config, await datasetOf(data.source), encoder, dataset);
 }
 
 async function datasetOf(source: DataOrigin): Promise<Dataset> {

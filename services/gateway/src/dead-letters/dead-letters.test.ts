@@ -68,6 +68,9 @@ describe('GET /v1/dead-letters', () => {
     expect([keys(second), second.nextCursor]).toEqual([['r1/0/0'], null]);
     for (const query of ['run=No%20Id', 'topic=secrets', 'limit=0', 'cursor=x'])
       await expectProblem(await gateway.get(`/v1/dead-letters?${query}`), 400, 'INVALID_REQUEST');
+    expect(await (await gateway.get('/v1/dead-letters?limit=0')).json()).toMatchObject({
+      errors: [{ path: 'limit', message: 'expected at least 1, got 0' }],
+    });
   });
 
   it('quotes no more than 4 kB of a record', async () => {

@@ -1,6 +1,6 @@
 /** How a run is requested: an event on topic `runs`, once, and confirmed by the log. */
 import { randomUUID } from 'node:crypto';
-import { differences, neverStarted, type RunConfig, type RunView } from '@rlhf-streams/runs';
+import { differences, neverStarted, type RunConfig, type RunView, requestedConfig } from '@rlhf-streams/runs';
 import { type FieldError, problem } from '@rlhf-streams/service';
 import { withDeadline } from '@rlhf-streams/waiting';
 import { z } from 'zod';
@@ -79,16 +79,14 @@ function same(state: RunView, config: RunConfig): RunView {
 }
 
 /** Where a configuration is not that of the run, by the paths that it has in the request. */
-export const differing = (
-  { config: existing }: RunView,
-  config: RunConfig,
-  at: Asked['at'] = [],
-): FieldError[] =>
-  (existing ? differences(existing, config) : []).map(({ path, values: [has, asked] }) => ({
+export function differing(view: RunView, config: RunConfig, at: Asked['at'] = []): FieldError[] {
+  const existing = requestedConfig(view);
+  return (existing ? differences(existing, config) : []).map(({ path, values: [has, asked] }) => ({
     path: [...(at.length > 0 ? [z.core.toDotPath([...at])] : []), path].join('.'),
     message: `expected ${inShort(has)}, as the run has it, got ${inShort(asked)}`,
     code: 'differs',
   }));
+}
 
 const MOST_SHOWN = 100;
 

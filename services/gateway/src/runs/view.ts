@@ -4,6 +4,7 @@ import {
   Build,
   Cause,
   DataAccount,
+  DataAccounts,
   ModelRecord,
   type ModelRef,
   Tags,
@@ -87,6 +88,7 @@ export const Run = RunSummary.extend({
     .optional()
     .describe('what models and scorers are, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
+  datasets: DataAccounts.optional().describe('the same of its further datasets, by name'),
   policy: z
     .object({ version: z.int(), step: z.int().describe('steps done'), ...ShownModel.shape })
     .optional()
@@ -177,7 +179,7 @@ function waitedFor(state: RunView, runs: ReadonlyMap<string, RunView>): string[]
 }
 
 export function viewOf(state: RunView, projections: Projections): Run {
-  const { run, config, artifacts, models, described, data, build, buildChanges, archive } = state;
+  const { run, config, artifacts, models, described, data, datasets, build, buildChanges, archive } = state;
   const uses = models && { ...mapValues(models, (model) => model.base), ...artifacts };
   const published = projections.history.versions.get(run);
   const replicas = projections.replicas.state.get(run);
@@ -197,6 +199,7 @@ export function viewOf(state: RunView, projections: Projections): Run {
         })),
       }),
     ...(data && { data }),
+    ...(datasets && { datasets }),
     ...(build && { build }),
     ...(buildChanges && { buildChanges: [...buildChanges] }),
     ...(published && {

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { parseRunConfig, runConfigMistakes } from '../run-config.js';
+import { specOf } from './index.js';
+
+const example = {
+  run: 'r',
+  method: 'ppo',
+  steps: 9,
+  batchSize: 7,
+  model: 'm',
+  prompts: 'd',
+  scorers: ['gold:d'],
+};
+const mistakes = (change: object) =>
+  runConfigMistakes({ ...example, ...change }).map(({ path, message }) => `${path.join('.')}: ${message}`);
+
+describe('pretraining texts', () => {
+  const texts = { pretraining: 'texts', ppo: { ptxCoef: 1 } };
+
+  it.each([
+    ['without their weight', { pretraining: 'texts' }, /^ppo\.ptxCoef: expected the weight/],
+    ['of which there is only the weight', { ppo: { ptxCoef: 1 } }, /^pretraining: expected texts for ppo/],
+    [
+      'of which there is only the number',
+      { pretrainingBatchSize: 8 },
+      /^pretraining: expected texts for pre/,
+    ],
+  ])('%s are refused', (_, change, said) => {
+    const all = mistakes(change);
+    expect(all).toHaveLength(1);
+    expect(all[0]).toMatch(said);
+  });
+
+  it('are a stream of every step, with data of its own, behind all others', () => {
+    const { data, datasets, streams, joins } = specOf(parseRunConfig({ ...example, ...texts }));
+    expect(data.kind).toBe('prompts');
+    expect(datasets!.pretraining).toMatchObject({
+      kind: 'demonstrations',
+      source: { from: 'path', path: 'texts' },
+    });
+    expect(streams.at(-1)).toEqual({
+      name: 'pretraining',
+      dataset: 'pretraining',
+      split: 'train',
+      draws: { batch: 7 },
+      joins: ['demonstrations'],
+    });
+    expect(joins).toContain('demonstrations');
+    expect(specOf(parseRunConfig(example)).streams).toEqual(streams.slice(0, -1));
+  });
+});
