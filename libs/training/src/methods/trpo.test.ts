@@ -1,10 +1,23 @@
 import { readFileSync } from 'node:fs';
-import { parseModelConfig, withScalarHead } from '@rlhf-streams/model';
-import { cpuEngine, type Engine, onnxPool } from '@rlhf-streams/tensor';
+import { createGenerator, keyFor, parseModelConfig, withScalarHead } from '@rlhf-streams/model';
+import { cpuEngine, type Engine, onnxEngine, onnxPool } from '@rlhf-streams/tensor';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { begin, distance, initialParameters, runOf } from '../tiny.test.support.js';
+import {
+  begin,
+  bitsOf,
+  distance,
+  episodeItem,
+  initialParameters,
+  itemsFor,
+  language,
+  oneBatch,
+  runOf,
+} from '../tiny.test.support.js';
 import { layoutOf } from '../trainer/layout.js';
-import { sequenceBatches, tokenCount } from './rows.js';
+import type { InferenceProgram } from '../trainer/program.js';
+import { nextTokenLogits } from './forward.js';
+import { type Sequence, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
 import { policyStep } from './trpo.js';
 
 let pools: Engine[];
@@ -137,4 +150,191 @@ describe.each([
     expect(distance(moved, theta)).toBeLessThan(1e-4);
     await trainer.close();
   });
+});
+
+describe('F', () => {
+  const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+  const { length } = fixture.theta;
+
+  it('is symmetric and positive semidefinite', async () => {
+    const F = await fisherOf(pools[0]!, 5);
+    const entry = fc.float({ min: -1, max: 1, noNaN: true });
+    const vector = fc.array(entry, { minLength: length, maxLength: length }).map((v) => Float32Array.from(v));
+    await fc.assert(
+      fc.asyncProperty(vector, vector, async (u, v) => {
+        const [Fu, Fv] = [await F.of(u), await F.of(v)];
+        const scale = 1e-3 + Math.sqrt(dot(u, Fu) * dot(v, Fv));
+        expect(Math.abs(dot(u, Fv) - dot(v, Fu)) / scale).toBeLessThan(1e-4);
+        expect(dot(v, Fv)).toBeGreaterThanOrEqual(0);
+      }),
+      { numRuns: 10 },
+    );
+    await F.close();
+  });
+
+  it('does not depend on micro-batches, nor to the bit on workers', async () => {
+    const v = ordered(fixture.v);
+    const product = async (engine: Engine, microBatchSize: number) => {
+      const F = await fisherOf(engine, microBatchSize);
+      const Fv = await F.of(v);
+      await F.close();
+      return Fv;
+    };
+    const [whole, cut] = [await product(pools[1]!, 5), await product(pools[1]!, 1)];
+    expect(distance(whole, cut)).toBeLessThan(1e-5);
+    expect(await product(pools[0]!, 1)).toEqual(cut);
+  });
+});
+
+it('Fisher-vector products over part of the responses: other ones each step, the same each time', async () => {
+  const numbers = {
+    oldLogprobs: bySequence(expected.oldLogprobs),
+    advantages: bySequence(fixture.advantages),
+  };
+  const sizes = async (fisherFraction: number) => {
+    const taken: number[] = [];
+    for (const number of [0, 0, 1, 2]) {
+      const { trainer, step } = await begun(pools[1]!, { trpo: { fisherFraction } });
+      const { metrics } = await policyStep({ ...step, step: number }, sequences, numbers);
+      taken.push(metrics['policy/step_size']);
+      await trainer.close();
+    }
+    return taken;
+  };
+  expect(new Set(await sizes(1)).size).toBe(1);
+  const [first, again, ...later] = await sizes(0.4);
+  expect(again).toBe(first);
+  expect(later).not.toEqual([first, first]);
+});
+
+describe('a step that is not made', () => {
+  it('leaves policy and optimizer as they were, to the bit', async () => {
+    // The Fisher information of one response knows nothing of what the step does to others: the only step tried goes too far.
+    const { trainer, step } = await begun(pools[1]!, {
+      trpo: { fisherFraction: 0.2, cgDamping: 1e-4, backtrackIterations: 1 },
+    });
+    const before = await bitsOf({ trainer });
+    const { metrics } = await policyStep(step, sequences, {
+      oldLogprobs: bySequence(expected.oldLogprobs),
+      advantages: bySequence(fixture.advantages),
+    });
+    expect(metrics).toMatchObject({
+      'policy/accepted': 0,
+      'policy/line_search_steps': 1,
+      'policy/step_size': 0,
+      'policy/kl': 0,
+      'policy/surrogate_improvement': 0,
+    });
+    expect(await bitsOf({ trainer })).toEqual(before);
+    await trainer.close();
+  });
+
+  it('because a program failed is taken back, and leaves nothing behind', async () => {
+    const failing = { after: Number.POSITIVE_INFINITY, program: '' };
+    const engine: Engine = {
+      ...pools[1]!,
+      async open(state, options) {
+        const workspace = await pools[1]!.open(state, options);
+        return {
+          ...workspace,
+          async run(program, feeds) {
+            if (program.startsWith(failing.program) && --failing.after < 0) throw new Error('out of order');
+            return workspace.run(program, feeds);
+          },
+        };
+      },
+    };
+    const items = itemsFor('trpo', 5);
+    const config = runOf('trpo', { microBatchSize: 2, trpo: { cgIterations: 2 } });
+    const [spoilt, straight] = [await begin(config, engine), await begin(config, pools[1]!)];
+    const before = await bitsOf(spoilt);
+    for (const program of ['fisher of', 'trial of', 'gradient of surrogate']) {
+      Object.assign(failing, { after: 1, program });
+      await expect(spoilt.update(items)).rejects.toThrow('out of order');
+      failing.after = Number.POSITIVE_INFINITY;
+      expect(await bitsOf(spoilt), program).toEqual(before);
+    }
+    for (const run of [spoilt, straight]) await run.update(items);
+    expect(await bitsOf(spoilt)).toEqual(await bitsOf(straight));
+    for (const { trainer } of [spoilt, straight]) await trainer.close();
+  });
+});
+
+it('makes a rewarded token likelier, in steps that stay within the trust region', async () => {
+  const GOOD = 7;
+  const delta = 0.05;
+  const allLogits: InferenceProgram = {
+    roles: ['policy'],
+    inputs: sequenceInputs(),
+    infer: ({ policy }, batch) => ({ logits: nextTokenLogits(language, policy, batch) }),
+  };
+  const config = runOf('trpo', {
+    optimizer: { learningRate: 1e-2, schedule: 'constant' },
+    sampling: { temperature: 1, maxNewTokens: 4 },
+    trpo: { delta, klCoef: 0.01, cgIterations: 5, numValueEpochs: 8 },
+    microBatchSize: 16,
+  });
+  const run = await begin(config, pools[1]!, { programs: { inference: { allLogits } } });
+  const generator = createGenerator(onnxEngine(), language);
+  /** log pi over the vocabulary behind each token, in float64. */
+  const logprobs = async (sequences: readonly Sequence[]) => {
+    const V = language.vocabSize;
+    const rows: number[][] = [];
+    for (let from = 0; from < sequences.length; from += 16) {
+      const part = sequences.slice(from, from + 16);
+      const [{ logits }] = (await run.trainer.infer('allLogits', [oneBatch(part)])) as [
+        { logits: Float32Array },
+      ];
+      for (let n = 0; n < tokenCount(part); n++) {
+        const row = [...logits.subarray(n * V, (n + 1) * V)];
+        const most = Math.max(...row);
+        const logSum = most + Math.log(row.reduce((sum, z) => sum + Math.exp(z - most), 0));
+        rows.push(row.map((z) => z - logSum));
+      }
+    }
+    return rows;
+  };
+  const meanKl = (old: number[][], now: number[][]) =>
+    old.reduce(
+      (sum, row, n) => sum + row.reduce((kl, lp, v) => kl + Math.exp(lp) * (lp - now[n]![v]!), 0),
+      0,
+    ) / old.length;
+
+  const prompt = [0, 5];
+  const steps = [];
+  for (let step = 0; step < 12; step++) {
+    const weights = { version: `${step}`, parameters: await run.trainer.parameters('policy') };
+    const items = await Promise.all(
+      Array.from({ length: 32 }, async (_, index) => {
+        const id = `tiny/${step}/${index}/0`;
+        const { tokens, logprobs } = await generator.generate({
+          weights,
+          promptTokens: prompt,
+          sampling: { temperature: 1, topK: 0, topP: 1 },
+          maxNewTokens: 4,
+          stopTokens: [],
+          key: keyFor(0, id),
+        });
+        const score = tokens.filter((token) => token === GOOD).length;
+        return episodeItem(id, { promptTokens: prompt, tokens }, { logprobs, reference: logprobs, score });
+      }),
+    );
+    const sampled = items.map(({ rollout }) => rollout!);
+    const old = await logprobs(sampled);
+    const metrics = await run.update(items);
+    const kl = meanKl(old, await logprobs(sampled));
+    expect(metrics['val/ratio']).toBeCloseTo(1, 4);
+    expect(metrics['policy/kl']).toBeCloseTo(kl, 5);
+    expect(kl).toBeLessThan(delta * (1 + 1e-4));
+    if (metrics['policy/accepted'] === 1) expect(metrics['policy/surrogate_improvement']).toBeGreaterThan(0);
+    else expect(kl).toBe(0);
+    steps.push({ score: metrics['objective/scores']!, kl });
+  }
+  const mean = (values: readonly { score: number }[]) =>
+    values.reduce((sum, { score }) => sum + score, 0) / values.length;
+  expect(mean(steps.slice(0, 3))).toBeLessThan(0.5);
+  expect(mean(steps.slice(-3))).toBeGreaterThan(2);
+  expect(Math.max(...steps.map(({ kl }) => kl))).toBeGreaterThan(0.5 * delta);
+  generator.close();
+  await run.trainer.close();
 });
