@@ -1,13 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type DpoLossType, dpoLoss, responseLogprobs } from './dpo.js';
+import { type DpoBatch, type DpoLossType, dpoLoss, dpoLossTypes, responseLogprobs } from './dpo.js';
 import { expectClose, golden, type Matrix } from './golden.test.support.js';
 import { selectiveLogSoftmax } from './logprobs.js';
 
 interface PairCase {
   name: string;
   kind: string;
-  params: { beta: number; label_smoothing: number };
+  params: { beta: number; label_smoothing: number; alpha: number };
   inputs: Record<
     | 'policy_chosen_logps'
     | 'policy_rejected_logps'
@@ -60,6 +61,8 @@ const lossTypeOf: Record<string, DpoLossType> = {
   hinge: 'hinge',
   ipo_mean: 'ipo',
   ipo_sum: 'ipo_sum',
+  rdpo: 'sigmoid',
+  sigmoid_norm: 'sigmoid_norm',
 };
 const cases = golden<PairCase | LogitsCase>('dpo.json');
 const pairCases = cases.filter((c): c is PairCase => c.kind in lossTypeOf);
@@ -88,6 +91,7 @@ describe.each(pairCases)('golden $name', ({ kind, params, inputs, expected }) =>
       beta: params.beta,
       lossType: lossTypeOf[kind]!,
       labelSmoothing: params.label_smoothing,
+      alpha: params.alpha,
       normaliser: inputs.chosen_lengths.length,
     });
   };
@@ -182,6 +186,142 @@ test('a small preference survives thousands of tokens', () => {
   const mask = tf.ones([1, length]);
   const { logratios } = responseLogprobs({ logprobs: improved, refLogprobs, mask });
   expectClose(logratios, [1e-4], 1e-6);
+});
+
+/** Pairs of responses by what is summed of each, [chosen, rejected]. */
+interface Sums {
+  logps: readonly [number, number];
+  ref: readonly [number, number];
+  lengths: readonly [number, number];
+}
+
+const sums: fc.Arbitrary<Sums> = fc.record({
+  logps: fc.tuple(logprob(), logprob()),
+  ref: fc.tuple(logprob(), logprob()),
+  lengths: fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 })),
+});
+
+function logprob() {
+  return fc.double({ min: -30, max: -0.1, noNaN: true });
+}
+
+/** The loss of one pair, and its gradient with respect to the log-prob of the chosen response. */
+function lossOf({ logps, ref, lengths }: Sums, options: Partial<DpoBatch>) {
+  return tf.tidy(() => {
+    const side = (i: 0 | 1, own: tf.Tensor) => ({
+      logps: own,
+      logratios: tf.sub(own, ref[i]),
+      lengths: tf.tensor1d([lengths[i]]),
+    });
+    const { value, grad } = tf.valueAndGrad(
+      (x: tf.Tensor) =>
+        dpoLoss({
+          chosen: side(0, x),
+          rejected: side(1, tf.tensor1d([logps[1]])),
+          beta: 0.3,
+          normaliser: 1,
+          ...options,
+        }).loss,
+    )(tf.tensor1d([logps[0]]));
+    return { loss: value.dataSync()[0]!, gradient: grad.dataSync()[0]! };
+  });
+}
+
+describe('R-DPO', () => {
+  test.each(['sigmoid', 'robust', 'hinge'] as const)(
+    'with an alpha of 0 is DPO to the bit: %s',
+    (lossType) => {
+      fc.assert(
+        fc.property(sums, (pair) => {
+          const options = { lossType, labelSmoothing: 0.1 };
+          expect(lossOf(pair, { ...options, alpha: 0 })).toEqual(lossOf(pair, options));
+        }),
+        { numRuns: 30 },
+      );
+    },
+  );
+
+  test('learns less from a winner that is longer, and more from one that is shorter', () => {
+    fc.assert(
+      fc.property(sums, fc.double({ min: 0.01, max: 0.1, noNaN: true }), ({ logps, ref, lengths }, alpha) => {
+        // Log-ratios of a few nats, where no sigmoid is saturated.
+        const near = logps.map((lp, i) => lp + ref[i]! / 10) as [number, number];
+        const pair = { logps, ref: near, lengths };
+        const [chosen, rejected] = lengths;
+        const [dpo, rdpo] = [lossOf(pair, {}), lossOf(pair, { alpha })];
+        // Both raise the chosen response: their gradients are below 0.
+        expect(Math.sign(rdpo.gradient - dpo.gradient)).toBe(Math.sign(chosen - rejected));
+        expect(Math.sign(dpo.loss - rdpo.loss)).toBe(Math.sign(chosen - rejected));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('is DPO where lengths are equal', () => {
+    const pair = { logps: [-3, -4], ref: [-2, -5], lengths: [7, 7] } as const;
+    expect(lossOf(pair, { alpha: 0.5 })).toEqual(lossOf(pair, {}));
+  });
+
+  test('is refused of loss types that have no place for it', () => {
+    const pair = { logps: [-3, -4], ref: [-2, -5], lengths: [7, 3] } as const;
+    const refused = Object.keys(dpoLossTypes).filter((lossType) => {
+      try {
+        lossOf(pair, { lossType: lossType as DpoLossType, alpha: 0.1 });
+        return false;
+      } catch (error) {
+        expect(String(error)).toContain('alpha belongs to');
+        return true;
+      }
+    });
+    expect(refused).toEqual(['sigmoid_norm', 'simpo', 'ipo', 'ipo_sum']);
+  });
+});
+
+describe('SimPO', () => {
+  const simpo = (pair: Sums, simpoGamma: number, more: Partial<DpoBatch> = {}) =>
+    lossOf(pair, { lossType: 'simpo', simpoGamma, ...more });
+
+  test('compares log-probs per token, less a margin', () => {
+    fc.assert(
+      fc.property(sums, fc.double({ min: 0, max: 2, noNaN: true }), (pair, gamma) => {
+        const perToken = (i: 0 | 1) => pair.logps[i] / pair.lengths[i];
+        const x = 0.3 * (perToken(0) - perToken(1)) - gamma;
+        const { loss, gradient } = simpo(pair, gamma);
+        expectClose(loss, Math.log1p(Math.exp(-x)), 1e-5);
+        expectClose(gradient, (-0.3 / pair.lengths[0]) * (1 / (1 + Math.exp(x))), 1e-5);
+        const smoothed = 0.9 * Math.log1p(Math.exp(-x)) + 0.1 * Math.log1p(Math.exp(x));
+        expectClose(simpo(pair, gamma, { labelSmoothing: 0.1 }).loss, smoothed, 1e-5);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('has no reference', () => {
+    fc.assert(
+      fc.property(sums, sums, (pair, { ref }) => {
+        expect(simpo({ ...pair, ref }, 0.5)).toEqual(simpo(pair, 0.5));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('without a margin is sigmoid_norm with a reference that gives every token the same', () => {
+    fc.assert(
+      fc.property(sums, ({ logps, lengths }) => {
+        const pair = { logps, lengths, ref: lengths.map((length) => -2 * length) as [number, number] };
+        const [a, b] = [simpo(pair, 0), lossOf(pair, { lossType: 'sigmoid_norm' })];
+        expectClose([a.loss, a.gradient], [b.loss, b.gradient], 1e-5);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+test('log-ratios without a reference are log-probs', () => {
+  const logprobs = tf.tensor2d([[-1, -2, -9]]);
+  const mask = tf.tensor2d([[1, 1, 0]]);
+  const { logps, logratios } = responseLogprobs({ logprobs, mask });
+  expectClose([logps.arraySync(), logratios.arraySync()], [[-3], [-3]], 0);
 });
 
 test('label smoothing of one half, which no label survives, is refused', () => {

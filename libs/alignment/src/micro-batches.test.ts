@@ -7,9 +7,11 @@ import fc from 'fast-check';
 import { beforeAll, test } from 'vitest';
 import { type DpoLossType, dpoLoss, dpoLossTypes, responseLogprobs } from './dpo.js';
 import { expectClose, flatten, type Matrix, type Nested } from './golden.test.support.js';
+import { ktoLoss } from './kto.js';
 import type { Loss, Normaliser } from './masked.js';
 import { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
-import { pairwiseRewardLoss } from './reward-model.js';
+import { rankedRows } from './rankings.test.support.js';
+import { bestOfNRewardLoss, pairwiseRewardLoss } from './reward-model.js';
 import { sftLoss } from './sft.js';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -40,6 +42,9 @@ const dpo =
     return dpoLoss({ chosen, rejected, beta: 0.3, lossType, labelSmoothing: 0.1, normaliser: rows });
   };
 
+/** Each row as the scores of four responses, two of which tie. */
+const ranksOf = (x: tf.Tensor) => Array.from({ length: x.shape[0]! }, () => [2, 1, 3, 2]);
+
 const column = (x: tf.Tensor, t: number) => tf.squeeze(tf.slice(x, [0, t], [-1, 1]), [1]);
 
 const losses: Record<string, LossOfRows> = {
@@ -64,6 +69,36 @@ const losses: Record<string, LossOfRows> = {
       rejected: column(x, 1),
       margin: column(margin, 0),
       centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    }),
+  'reward model, all pairs': (x, _, __, { rows }) => {
+    const { prefers } = rankedRows(ranksOf(x));
+    return pairwiseRewardLoss({
+      chosen: tf.reshape(x, [-1, 1]),
+      rejected: tf.reshape(x, [1, -1]),
+      mask: tf.tensor2d(prefers),
+      centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    });
+  },
+  'reward model, best of N': (x, _, __, { rows }) => {
+    const { bestPrefers, rivals, best } = rankedRows(ranksOf(x));
+    return bestOfNRewardLoss({
+      scores: tf.reshape(x, [-1]),
+      prefers: tf.tensor2d(bestPrefers),
+      rivals: tf.tensor2d(rivals),
+      best: tf.tensor1d(best),
+      centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    });
+  },
+  kto: (logprobs, [refLogprobs, opinions], mask, { rows }) =>
+    ktoLoss({
+      responses: responseLogprobs({ logprobs, refLogprobs, mask }),
+      labels: tf.cast(tf.greater(column(opinions, 0), 0), 'float32'),
+      kl: 0.3,
+      beta: 0.4,
+      desirableWeight: 1.2,
       normaliser: rows,
     }),
   ...Object.fromEntries(

@@ -11,6 +11,7 @@ describe('detectFormat', () => {
     ['labelled', { text: 'a', label: 1 }],
     ['prompt', { prompt: 'a' }],
     ['completion', { prompt: 'a', completion: 'b' }],
+    ['thumb', { prompt: 'a', completion: 'b', label: false }],
     ['preference', { prompt: 'a', chosen: 'b', rejected: 'c', margin: 0.5 }],
     ['ranking', { prompt: 'a', completions: ['b', 'c'], ranks: [2, 1] }],
   ])('recognises %s', (kind, row) => {
@@ -51,6 +52,20 @@ describe('detectFormat', () => {
     expect(rows).toEqual(labels.map((_, index) => ({ text: 'a', label: index % 2 })));
   });
 
+  it('takes completions for thumbs where every label is one, and for completions where labels mean something else', () => {
+    const thumbs = [1, true, 0, false].map((label) => ({ prompt: 'a', completion: 'b', label }));
+    const { kind, rows } = detectFormat(thumbs);
+    expect([kind, rows.map((row) => 'label' in row && row.label)]).toEqual([
+      'thumb',
+      [true, true, false, false],
+    ]);
+    const sorts = [1, 2].map((label) => ({ prompt: 'a', completion: 'b', label }));
+    expect(detectFormat(sorts)).toEqual({
+      kind: 'completion',
+      rows: sorts.map(({ label: _, ...row }) => row),
+    });
+  });
+
   const good = { prompt: 'a', chosen: 'b', rejected: 'c' };
   it.each([
     [
@@ -58,6 +73,12 @@ describe('detectFormat', () => {
       { text: 'a', label: 1 },
       { text: 'b', label: 'sports' },
       /row 2: label: expected 0 or 1.*"sports"/,
+    ],
+    [
+      'a thumb without its label',
+      { prompt: 'a', completion: 'b', label: true },
+      { prompt: 'a', completion: 'b', label: null },
+      /row 2: label: expected 0 or 1, a boolean.*got null/,
     ],
     ['a numeric string label', { text: 'a', label: 1 }, { text: 'b', label: '1' }, /row 2: label/],
     [

@@ -5,6 +5,7 @@ export {
   type LabelledRow,
   type PromptRow,
   type TextRow,
+  type ThumbRow,
 } from './columns.js';
 export { DataError, type DataErrorCode } from './errors.js';
 export type { Row } from './json.js';

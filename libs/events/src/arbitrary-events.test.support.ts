@@ -35,7 +35,12 @@ const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.string
 const config = byName(json);
 const stream = {
   stream: fc.constantFrom('train' as const, 'evaluation' as const, 'pretraining' as const),
-  kind: fc.constantFrom('demonstrations' as const, 'comparisons' as const, 'prompts' as const),
+  kind: fc.constantFrom(
+    'demonstrations' as const,
+    'comparisons' as const,
+    'thumbs' as const,
+    'prompts' as const,
+  ),
   split,
 };
 const rows = fc.oneof(fc.array(count, { maxLength: 5 }), fc.record({ from: count, count }));
@@ -77,9 +82,19 @@ const ranking = fc
   .array(fc.tuple(completion, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 })
   .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
 
-const opinion = fc
-  .array(fc.tuple(text, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 })
-  .map((ranked) => ({ completions: ranked.map(([c]) => c), ranks: ranked.map(([, rank]) => rank) }));
+const opinion = fc.oneof(
+  fc
+    .tuple(
+      fc.array(fc.tuple(text, fc.integer({ min: 1, max: 9 })), { minLength: 2, maxLength: 4 }),
+      fc.option(number, { nil: undefined }),
+    )
+    .map(([ranked, margin]) => ({
+      completions: ranked.map(([c]) => c),
+      ranks: ranked.map(([, rank]) => rank),
+      ...(margin !== undefined && { margin }),
+    })),
+  fc.record({ completion: text, label: fc.boolean() }),
+);
 
 export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>> } = {
   'run.requested': fc.record(
@@ -203,6 +218,34 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       { requiredKeys: ['split', 'promptText', 'promptTokens', 'labeler'] },
     ),
   ),
+  'thumb.recorded': and(
+    item.map(({ run, step, id }) => ({ run, step, thumb: id })),
+    fc.record(
+      {
+        split,
+        promptText: text,
+        promptTokens: tokens,
+        text,
+        tokens: someTokens,
+        label: fc.boolean(),
+        mismatched: someTokens,
+        labeler: text,
+        metadata: byName(json),
+      },
+      {
+        requiredKeys: [
+          'split',
+          'promptText',
+          'promptTokens',
+          'text',
+          'tokens',
+          'label',
+          'mismatched',
+          'labeler',
+        ],
+      },
+    ),
+  ),
   'feedback.recorded': and(
     opinion,
     fc.record(
@@ -211,7 +254,6 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
         collection: run,
         prompt: text,
         labeler: fc.string({ minLength: 1, maxLength: 200 }),
-        margin: number,
         metadata: byName(json),
       },
       { requiredKeys: ['feedback', 'collection', 'prompt', 'labeler'] },

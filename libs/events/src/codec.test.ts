@@ -244,6 +244,14 @@ describe('feedback', () => {
     ranks: [1, 2, 2],
     labeler: 'agent-7',
   };
+  const thumb = { completions: undefined, ranks: undefined, completion: 'So.', label: true };
+
+  it('of an earlier build, which knew rankings alone, is read', () => {
+    const value = Buffer.from(JSON.stringify(feedback));
+    const headers = { ce_type: 'feedback.recorded', ce_schemaversion: '1' };
+    expect(decodeEvent('feedback', { value, headers }).data).toEqual(feedback);
+  });
+
   it.each([
     ['without an id', { feedback: '' }, 'feedback'],
     ['of a collection no run could name', { collection: 'a b' }, 'collection'],
@@ -252,6 +260,13 @@ describe('feedback', () => {
     ['with text that no tokenizer takes', { prompt: 'a\ud800' }, 'well-formed'],
     ['with too few ranks', { ranks: [1, 2] }, 'one rank a completion'],
     ['ranked from 0', { ranks: [0, 1, 2] }, 'ranks[0]'],
+    ['without ranks', { ranks: undefined }, 'at ranks'],
+    ['of a ranking and a thumb', { completion: 'So.', label: true }, 'some of both'],
+    ['of neither', { completions: undefined, ranks: undefined }, 'neither'],
+    ['of a thumb without its direction', { ...thumb, label: undefined }, 'at label'],
+    ['of a thumb for nothing', { ...thumb, completion: undefined }, 'at completion'],
+    ['of a thumb that is no boolean', { ...thumb, label: 'up' }, 'at label'],
+    ['of a thumb with a margin', { ...thumb, margin: 1 }, 'some of both'],
   ])('%s is refused', (_, change, said) => {
     const error = errorOf(() => encode('feedback.recorded', { ...feedback, ...change }));
     expect(error.code).toBe('EVENT_INVALID');

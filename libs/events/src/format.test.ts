@@ -43,9 +43,12 @@ describe('FORMAT.md', () => {
     );
   });
 
-  it('publishes with kcat what is an event', () => {
-    const [, value] = /^echo '(.*)' \|$/m.exec(format)!;
-    const [, command] = /^ {2}(kcat .*)$/m.exec(format)!;
+  it.each([
+    ['a ranking', 0],
+    ['a thumb', 1],
+  ])('publishes with kcat what is an event: %s', (_, which) => {
+    const [, value] = [...format.matchAll(/^echo '(.*)' \|$/gm)][which]!;
+    const [, command] = [...format.matchAll(/^ {2}(kcat .*)$/gm)][which]!;
     const headers = Object.fromEntries([...command!.matchAll(/-H (\w+)=(\S+)/g)].map(([, k, v]) => [k, v!]));
     const [, topic] = /-t (\S+)/.exec(command!)!;
     const [, key] = /-k (\S+)/.exec(command!)!;

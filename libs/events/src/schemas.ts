@@ -163,7 +163,7 @@ const DatasetName = z.string().min(1);
 
 const stream = {
   stream: StreamName,
-  kind: z.enum(['demonstrations', 'comparisons', 'prompts']).describe('the topic of the items'),
+  kind: z.enum(['demonstrations', 'comparisons', 'thumbs', 'prompts']).describe('the topic of the items'),
   dataset: DatasetName.optional().describe(
     'which of the further datasets of the run has the items; default: its main data',
   ),

@@ -309,13 +309,13 @@ const rewards = defineTopic({
 });
 
 const ReferenceStamp = StepStamp.extend({
-  subject: z.string().describe('rollout id or comparison id'),
+  subject: z.string().describe('rollout id, comparison id or thumb id'),
   policyVersion: PolicyVersion.optional().describe('of the rollout'),
 });
 
 const referenceLogprobs = defineTopic({
   name: 'reference-logprobs',
-  description: 'Log-probs of rollouts and comparisons under the frozen reference',
+  description: 'Log-probs of rollouts, comparisons and thumbs under the frozen reference',
   key: (data) => data.subject,
   partitions: PARTITIONS,
   cleanup: 'delete',
@@ -324,7 +324,7 @@ const referenceLogprobs = defineTopic({
     defineEvent(
       'reference.scored',
       2,
-      'Per-token log-probs: one row for a rollout, one a completion for a comparison',
+      'Per-token log-probs: one row for a rollout, one a completion for a comparison, for a thumb one of its completion and one of the mismatched completion',
       ReferenceStamp.extend({
         logprobs: z.array(Logprobs),
         reference: ModelRef,
@@ -389,32 +389,86 @@ const comparisons = defineTopic({
   ],
 });
 
+const thumbs = defineTopic({
+  name: 'thumbs',
+  description: 'Completions that are desirable or not, each judged by itself, step by step',
+  key: (data) => data.thumb,
+  partitions: PARTITIONS,
+  cleanup: 'delete',
+  retentionMs: WEEK,
+  events: [
+    defineEvent(
+      'thumb.recorded',
+      1,
+      'A prompt and a completion with a thumb up or down',
+      StepStamp.extend({
+        thumb: z.string().describe('run/step/index'),
+        split: Split,
+        promptText: z.string(),
+        promptTokens: Tokens.describe('empty where the prompt is, and texts begin with no token'),
+        text: z.string().describe('the completion'),
+        tokens: Tokens.min(1).describe('the completion, its end token included'),
+        label: z.boolean().describe('true is a thumb up'),
+        mismatched: Tokens.min(1).describe(
+          'a completion of another prompt: its log-probs after this one estimate the KL of policy and reference',
+        ),
+        labeler: z.string().describe('who judged: dataset, a person'),
+        metadata: Metadata.optional(),
+      }),
+    ),
+  ],
+});
+
+const Feedback = z.object({
+  feedback: z.string().min(1).max(200).describe('id of this feedback, as its publisher names it'),
+  collection: CollectionName,
+  prompt: Text,
+  completions: z.array(Text).min(2).max(100).optional().describe('what was ranked'),
+  ranks: z.array(z.int().min(1)).optional().describe('one a completion; 1 is the best; equal ranks are ties'),
+  margin: z
+    .number()
+    .optional()
+    .describe('by how much the best should score above the worst, in reward units'),
+  completion: Text.optional().describe('what was given a thumb'),
+  label: z.boolean().optional().describe('true is a thumb up'),
+  labeler: z.string().min(1).max(200).describe('who judged: a person, a product, a model'),
+  metadata: Metadata.optional(),
+});
+
+/** Feedback is a ranking, `{completions, ranks, margin?}`, or a thumb, `{completion, label}`. */
+function asOneOpinion(
+  { completions, ranks, margin, completion, label }: z.output<typeof Feedback>,
+  context: z.RefinementCtx,
+): void {
+  const mistake = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', path, message });
+  const isRanking = completions !== undefined || ranks !== undefined || margin !== undefined;
+  const isThumb = completion !== undefined || label !== undefined;
+  if (isRanking === isThumb) {
+    const came = isThumb ? 'some of both' : 'neither';
+    mistake(`expected either completions and their ranks, or a completion and its label, got ${came}`);
+  } else if (isThumb) {
+    if (completion === undefined) mistake('expected what the label is of, got nothing', 'completion');
+    if (label === undefined) mistake('expected true or false, got nothing', 'label');
+  } else {
+    if (!completions) mistake('expected what the ranks are of, got nothing', 'completions');
+    if (!ranks || (completions && ranks.length !== completions.length))
+      mistake(`expected one rank a completion, got ${ranks?.length ?? 'nothing'}`, 'ranks');
+  }
+}
+
 const feedback = defineTopic({
   name: 'feedback',
-  description: 'Preferences that anybody publishes, as texts; a run takes a collection of them as its data',
+  description:
+    'Preferences and thumbs that anybody publishes, as texts; a run takes a collection of them as its data',
   key: (data) => data.feedback,
   partitions: PARTITIONS,
   cleanup: 'delete',
   events: [
     defineEvent(
       'feedback.recorded',
-      1,
-      'Somebody ranked K completions of a prompt. The first event with an id counts',
-      z
-        .object({
-          feedback: z.string().min(1).max(200).describe('id of this feedback, as its publisher names it'),
-          collection: CollectionName,
-          prompt: Text,
-          completions: z.array(Text).min(2).max(100),
-          ranks: z.array(z.int().min(1)).describe('one a completion; 1 is the best; equal ranks are ties'),
-          margin: z
-            .number()
-            .optional()
-            .describe('by how much the best should score above the worst, in reward units'),
-          labeler: z.string().min(1).max(200).describe('who ranked: a person, a product, a model'),
-          metadata: Metadata.optional(),
-        })
-        .refine((f) => f.ranks.length === f.completions.length, 'expected one rank a completion'),
+      2,
+      'Somebody ranked K completions of a prompt, or gave one a thumb up or down. The first event with an id counts',
+      Feedback.superRefine(asOneOpinion),
     ),
   ],
 });
@@ -544,6 +598,7 @@ export const topics = {
   'reference-logprobs': referenceLogprobs,
   demonstrations,
   comparisons,
+  thumbs,
   feedback,
   'policy-versions': policyVersions,
   'policy-replicas': policyReplicas,
@@ -563,6 +618,7 @@ export const archivedTopics = [
   'reference-logprobs',
   'demonstrations',
   'comparisons',
+  'thumbs',
   'policy-versions',
   'training-metrics',
 ] as const satisfies readonly TopicName[];

@@ -22,6 +22,7 @@ export {
   itemSchemas,
   type PromptItem,
   type RunItem,
+  type ThumbItem,
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { MOST_COMPLETIONS } from './methods/dataset.js';
@@ -49,6 +50,7 @@ export type {
   StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
+export { inWords as mistakesInWords, type Mistake } from './mistakes.js';
 export {
   artifactRoles,
   type NamedModel,

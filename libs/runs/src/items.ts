@@ -31,16 +31,31 @@ export const ComparisonItem = z.object({
   metadata: Metadata.optional(),
 });
 
+export const ThumbItem = z.object({
+  ...common,
+  promptText: z.string(),
+  promptTokens: Tokens,
+  text: z.string(),
+  tokens: Tokens.min(1),
+  label: z.boolean(),
+  mismatched: Tokens.min(1),
+  labeler: z.string(),
+  metadata: Metadata.optional(),
+});
+
 export type DemonstrationItem = z.output<typeof DemonstrationItem>;
 export type PromptItem = z.output<typeof PromptItem>;
 export type ComparisonItem = z.output<typeof ComparisonItem>;
 
-export type RunItem = DemonstrationItem | PromptItem | ComparisonItem;
+export type ThumbItem = z.output<typeof ThumbItem>;
+
+export type RunItem = DemonstrationItem | PromptItem | ComparisonItem | ThumbItem;
 
 export const itemSchemas = {
   demonstrations: DemonstrationItem,
   prompts: PromptItem,
   comparisons: ComparisonItem,
+  thumbs: ThumbItem,
 } as const;
 
 /**

@@ -38,7 +38,7 @@ export const rowsOf = ({ rows }: Pick<StepStream, 'rows'>): readonly number[] =>
 /** What a stream brings to a step. */
 export interface StreamIds {
   readonly stream: StreamName;
-  /** Ids of the demonstrations, comparisons or prompts that were issued, one for each row. */
+  /** Ids of the demonstrations, comparisons, thumbs or prompts that were issued, one for each row. */
   readonly issued: readonly string[];
   /** Ids of the items that are computed: those that were issued, or the rollouts of the prompts. */
   readonly items: readonly string[];
@@ -62,6 +62,7 @@ export interface Item {
   readonly id: string;
   readonly demonstration?: DataFor<'demonstration.recorded'>;
   readonly comparison?: DataFor<'comparison.recorded'>;
+  readonly thumb?: DataFor<'thumb.recorded'>;
   readonly rollout?: DataFor<'rollout.generated'>;
   readonly reward?: DataFor<'reward.scored'>;
   readonly reference?: DataFor<'reference.scored'>;

@@ -7,7 +7,7 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { untilAborted } from '@rlhf-streams/waiting';
 
 /** Topics whose events are scored. */
-type ScoredTopic = 'rollouts' | 'comparisons';
+type ScoredTopic = 'rollouts' | 'comparisons' | 'thumbs';
 
 export interface AnswerOptions<Event> {
   /** The answer, or undefined when the run asks for none. It has the same id each time that an event comes again. */

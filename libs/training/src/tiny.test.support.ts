@@ -251,6 +251,36 @@ export function comparisonItem(
   };
 }
 
+export function thumbItem(
+  id: string,
+  { promptTokens, tokens }: Sequence,
+  said: {
+    label: boolean;
+    mismatched: readonly number[];
+    /** Log-probs under the reference, of the completion and of the mismatched one. */
+    reference: readonly [readonly number[], readonly number[]];
+  },
+): Item {
+  const logprobs = said.reference.map((row) => [...row]);
+  return {
+    id,
+    thumb: {
+      run: 'tiny',
+      step: 0,
+      thumb: id,
+      split: 'train',
+      promptText: '',
+      promptTokens: [...promptTokens],
+      text: '',
+      tokens: [...tokens],
+      label: said.label,
+      mismatched: [...said.mismatched],
+      labeler: 'test',
+    },
+    reference: { run: 'tiny', step: 0, subject: id, logprobs, reference },
+  };
+}
+
 export function episodeItem(
   id: string,
   { promptTokens, tokens }: Sequence,
@@ -303,6 +333,14 @@ export function itemsFor(method: TrainingMethod, count: number, seed = 1): Item[
         logprobs: logprobs(sequence.tokens),
         reference: logprobs(sequence.tokens),
         score: 2 * source.float() - 1,
+      });
+    }
+    if (kind === 'thumbs') {
+      const mismatched = source.sequence().tokens;
+      return thumbItem(`tiny/0/${index}`, sequence, {
+        label: index % 2 === 0,
+        mismatched,
+        reference: [logprobs(sequence.tokens), logprobs(mismatched)],
       });
     }
     const completions = [sequence.tokens, source.sequence().tokens];

@@ -13,6 +13,7 @@ const configs = {
   sft: parseRunConfig({ ...common, method: 'sft', data: 'd' }),
   reward: parseRunConfig({ ...common, method: 'reward', data: 'd' }),
   dpo: parseRunConfig({ ...common, method: 'dpo', data: 'd' }),
+  kto: parseRunConfig({ ...common, method: 'kto', data: 'd' }),
   ppo: parseRunConfig({ ...prompting, method: 'ppo', scorers: ['gold:d'], maxStaleness: 1 }),
   sample: parseRunConfig({ ...prompting, method: 'sample' }),
 };
@@ -32,7 +33,17 @@ const comparison = (split: Split, n: number) => ({
   ranks: [1, 2],
   labeler: 'dataset',
 });
-const makers = { demonstrations: demonstration, comparisons: comparison, prompts: prompt };
+const thumb = (split: Split, n: number) => ({
+  split,
+  promptText: `prompt ${n}`,
+  promptTokens: [n],
+  text: 'a',
+  tokens: [n],
+  label: n % 2 === 0,
+  mismatched: [n + 1],
+  labeler: 'dataset',
+});
+const makers = { demonstrations: demonstration, comparisons: comparison, thumbs: thumb, prompts: prompt };
 const itemsFor = (config: RunConfig, train = 6, test = 5): RunItems => {
   const make = makers[specOf(config).data.kind];
   const items = (split: Split, count: number) => Array.from({ length: count }, (_, n) => make(split, n));

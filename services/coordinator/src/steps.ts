@@ -24,6 +24,7 @@ import {
   type StreamSpec,
   specOf,
   stepsOf,
+  type ThumbItem,
 } from '@rlhf-streams/runs';
 
 /** A run that was started. */
@@ -155,6 +156,8 @@ function itemEvent(
         id,
         data: { ...(item as ComparisonItem), ...stamp, comparison: id },
       };
+    case 'thumbs':
+      return { type: 'thumb.recorded', id, data: { ...(item as ThumbItem), ...stamp, thumb: id } };
     case 'prompts': {
       const { text, messages, tokens, metadata } = item as PromptItem;
       const { sampling, timeoutMs } = dataSpecOf(specOf(config), stream.dataset) as PromptsSpec;

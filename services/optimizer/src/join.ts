@@ -168,7 +168,8 @@ function take(step: OpenStep, event: JoinedEvent): void {
 function subjectOf({ data }: JoinedEvent): string {
   if ('rollout' in data) return data.rollout;
   if ('subject' in data) return data.subject;
-  return 'comparison' in data ? data.comparison : data.demonstration;
+  if ('comparison' in data) return data.comparison;
+  return 'thumb' in data ? data.thumb : data.demonstration;
 }
 
 const isFailure = ({ type }: JoinedEvent): boolean => type.endsWith('.failed');
@@ -199,6 +200,7 @@ const isSettled = (entry: Entry): boolean =>
 const partNames: Readonly<Record<JoinedTopic, Exclude<keyof Item, 'id'>>> = {
   demonstrations: 'demonstration',
   comparisons: 'comparison',
+  thumbs: 'thumb',
   rollouts: 'rollout',
   rewards: 'reward',
   'reference-logprobs': 'reference',

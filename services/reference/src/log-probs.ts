@@ -6,11 +6,11 @@ import { answerEvents } from '@rlhf-streams/serving';
 import type { Reference, References } from './references.js';
 
 type Subject = Extract<
-  Received<'rollouts' | 'comparisons'>,
-  { type: 'rollout.generated' | 'comparison.recorded' }
+  Received<'rollouts' | 'comparisons' | 'thumbs'>,
+  { type: 'rollout.generated' | 'comparison.recorded' | 'thumb.recorded' }
 >;
 
-/** Gives rollouts and comparisons their log-probs under the reference, in runs that have one. */
+/** Gives rollouts, comparisons and thumbs their log-probs under the reference, in runs that have one. */
 export const scoreUnderReference = (
   context: ServiceContext,
   runs: Projection<RunView>,
@@ -20,8 +20,8 @@ export const scoreUnderReference = (
     context,
     runs,
     {
-      topics: ['rollouts', 'comparisons'],
-      onlyTypes: ['rollout.generated', 'comparison.recorded'],
+      topics: ['rollouts', 'comparisons', 'thumbs'],
+      onlyTypes: ['rollout.generated', 'comparison.recorded', 'thumb.recorded'],
     },
     {
       async answer(run, subject) {
@@ -40,11 +40,16 @@ function isJoined({ config }: RunView, { topic }: Subject): boolean {
   return joins[0] === topic && joins.includes('reference-logprobs');
 }
 
-function stamped<Said>({ type, data }: Subject, said: Said) {
-  const { run, step } = data;
-  const id = type === 'rollout.generated' ? data.rollout : data.comparison;
-  const version = type === 'rollout.generated' && { policyVersion: data.policyVersion };
+function stamped<Said>(subject: Subject, said: Said) {
+  const { run, step } = subject.data;
+  const id = idOf(subject);
+  const version = subject.type === 'rollout.generated' && { policyVersion: subject.data.policyVersion };
   return { id, data: { run, step, subject: id, ...version, ...said } };
+}
+
+function idOf({ type, data }: Subject): string {
+  if (type === 'rollout.generated') return data.rollout;
+  return type === 'comparison.recorded' ? data.comparison : data.thumb;
 }
 
 /** A row for each completion, with a number for each of its tokens. */
@@ -54,8 +59,13 @@ async function logprobsOf(reference: Reference, { type, data }: Subject): Promis
     // What was sampled greedily is judged as it was: at temperature 1.
     return [await completionLogprobs(reference, promptTokens, tokens, temperature || 1)];
   }
-  const { promptTokens, completions } = data;
-  return Promise.all(completions.map(({ tokens }) => completionLogprobs(reference, promptTokens, tokens, 1)));
+  const completions =
+    type === 'comparison.recorded'
+      ? data.completions.map(({ tokens }) => tokens)
+      : [data.tokens, data.mismatched];
+  return Promise.all(
+    completions.map((tokens) => completionLogprobs(reference, data.promptTokens, tokens, 1)),
+  );
 }
 
 async function completionLogprobs(

@@ -93,6 +93,7 @@ const methods = {
   ppo: { method: 'ppo', prompts: 'd', scorers: ['gold:d'] },
   sample: { method: 'sample', prompts: 'd' },
   dpo: { method: 'dpo', data: 'd' },
+  kto: { method: 'kto', data: 'd' },
 };
 
 /** A run that has begun. */
@@ -162,6 +163,29 @@ const comparison = (
     promptTokens,
     completions: completions.map((tokens) => ({ text: '', tokens: [...tokens] })),
     ranks: completions.map((_, index) => index + 1),
+    labeler: 'test',
+  },
+});
+
+const thumb = (
+  run: string,
+  promptTokens: readonly number[],
+  tokens: readonly number[],
+  mismatched: readonly number[],
+): NewEvent => ({
+  type: 'thumb.recorded',
+  id: `${run}/0/0`,
+  data: {
+    run,
+    step: 0,
+    thumb: `${run}/0/0`,
+    split: 'train',
+    promptText: '',
+    promptTokens: [...promptTokens],
+    text: '',
+    tokens: [...tokens],
+    label: true,
+    mismatched: [...mismatched],
     labeler: 'test',
   },
 });
@@ -295,6 +319,18 @@ describe('a comparison', () => {
         logprobs: cases.map(({ token_logprobs }) => close(token_logprobs)),
         reference: { base: model },
       },
+    ]);
+  });
+});
+
+describe('a thumb', () => {
+  it('gets a row for its completion and one for the mismatched completion, both after its prompt', async () => {
+    await begin(run, model, 'kto');
+    const [{ input_ids, token_logprobs }] = cases;
+    await events.publish([thumb(run, input_ids.slice(0, 2), input_ids.slice(2), input_ids.slice(2, 5))]);
+    const own = close(token_logprobs.slice(1));
+    expect(await answers(run, 1)).toMatchObject([
+      { subject: `${run}/0/0`, logprobs: [own, own.slice(0, 3)], reference: { base: model } },
     ]);
   });
 });

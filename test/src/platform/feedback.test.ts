@@ -7,7 +7,7 @@ import type { RunConfigInput } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { oneThread, tinyDpo, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyDpo, tinyKto, tinyReward, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let platform: Platform;
@@ -47,13 +47,13 @@ function comparisons(count: number) {
   }));
 }
 
-const publish = (records: readonly object[]) =>
+const publish = (records: readonly { readonly feedback: string }[]) =>
   platform.log.publish(
-    records.map((data, i) => ({
+    records.map((data) => ({
       topic: 'feedback',
-      key: `review-${i}`,
+      key: data.feedback,
       value: JSON.stringify(data),
-      headers: { ce_id: `review-${i}`, ce_type: 'feedback.recorded' },
+      headers: { ce_id: data.feedback, ce_type: 'feedback.recorded' },
     })),
   );
 
@@ -67,7 +67,7 @@ async function recordedIn(run: string): Promise<DataFor<'comparison.recorded'>[]
 it('feedback published as plain records trains a DPO run, and a reward model asked for likewise; a malformed one stops neither', async () => {
   const data = 'feedback:reviews';
   const feedback = comparisons(24);
-  const malformed = { ...comparisons(25).at(-1), ranks: [1] };
+  const malformed = { ...comparisons(25).at(-1)!, ranks: [1] };
   await publish([...feedback, malformed]);
   await complete({ ...tinyDpo(), data, steps: 2 });
   const config = { ...tinyReward(), data, steps: 2 };
@@ -111,6 +111,33 @@ it('feedback published as plain records trains a DPO run, and a reward model ask
     },
   ]);
   expect(JSON.parse(Buffer.from(letters[0]!.value, 'base64').toString())).toEqual(malformed);
+});
+
+it('thumbs published as plain records, beside rankings, train a KTO run', async () => {
+  const judged = comparisons(24).map(({ completions, ranks: _, ...rest }, i) => ({
+    ...rest,
+    feedback: `thumb-${i}`,
+    prompt: `The film ${i}:`,
+    completion: completions[i % 2]!,
+    label: i % 2 === 1,
+  }));
+  await publish(judged);
+  await complete({ ...tinyKto(), data: 'feedback:reviews', steps: 2 });
+
+  const recorded: DataFor<'thumb.recorded'>[] = [];
+  for await (const { data } of platform.events.readAll(['thumbs'])) recorded.push(data);
+  expect(recorded.length).toBeGreaterThanOrEqual(2 * 8);
+  for (const { metadata, text, label, promptText } of recorded) {
+    const source = judged.find(({ feedback }) => feedback === metadata?.feedback)!;
+    expect([promptText, text, label]).toEqual([source.prompt, source.completion, source.label]);
+  }
+  const steps: DataFor<'step.completed'>[] = [];
+  for await (const { data } of platform.events.readAll(['training-metrics']))
+    if (data.run === 'kto') steps.push(data);
+  // Before its first update the policy is the reference: half of what could be lost is.
+  expect(steps[0]!.metrics).toMatchObject({ loss: expect.closeTo(0.5, 3), kl: expect.closeTo(0, 3) });
+  expect(Math.abs(steps[1]!.metrics.loss! - 0.5)).toBeGreaterThan(1e-4);
+  expect(steps[1]!.metrics['eval/loss']).toBeGreaterThan(0);
 });
 
 it('a collection that nobody published to is named, and so is what is there', async () => {

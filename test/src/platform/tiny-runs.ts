@@ -74,6 +74,18 @@ export const tinyReward = (): ConfigFor<'reward'> => ({
   optimizer,
 });
 
+export const tinyKto = (): ConfigFor<'kto'> => ({
+  ...common,
+  run: 'kto',
+  method: 'kto',
+  model: 'run:sft',
+  data: 'feedback:thumbs',
+  steps: 4,
+  testFraction: 0.2,
+  checkpointEvery: 2,
+  optimizer,
+});
+
 export const tinyDpo = (): ConfigFor<'dpo'> => ({
   ...common,
   run: 'dpo',

@@ -11,6 +11,10 @@ export const preferences = DataSource.describe(
   'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, or what a sampling run ranked',
 );
 
+export const thumbs = DataSource.describe(
+  'rows of {prompt, completion, label}, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
+);
+
 export const dataset = (data: typeof demonstrations) => ({
   data: data.register(named, { as: ['dataset', 'dataset_name', 'train_dataset', 'prompts'] }),
   batchSize: z
@@ -18,7 +22,7 @@ export const dataset = (data: typeof demonstrations) => ({
     .min(1)
     .max(65_536)
     .default(32)
-    .describe('texts or comparisons of a step')
+    .describe('texts, comparisons or thumbs of a step')
     .register(named, { as: ['train_batch_size'] }),
   testFraction: z
     .number()
@@ -43,6 +47,13 @@ export const pairLength = z
   .min(2)
   .default(1024)
   .describe('tokens of prompt and completion; longer comparisons are dropped');
+
+/** The length limit of methods that learn from thumbs. */
+export const thumbLength = z
+  .int()
+  .min(2)
+  .default(1024)
+  .describe('tokens of prompt and completion; longer ones are dropped');
 
 interface DatasetConfig {
   readonly data: string;

@@ -1,6 +1,8 @@
 /** The specs of all methods. A new method is a file and a line here. */
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
@@ -10,7 +12,7 @@ import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 import { trpo } from './trpo.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, trpo, reinforce, dpo, sample };
+export const methods = { sft, reward, ppo, trpo, reinforce, dpo, kto, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

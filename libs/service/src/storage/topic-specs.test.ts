@@ -71,7 +71,7 @@ describe('how long the work of runs stays', () => {
     );
     return Object.fromEntries(kept);
   };
-  const work = ['demonstrations', 'prompts', 'reference-logprobs', 'rewards', 'rollouts', 'steps'];
+  const work = ['demonstrations', 'prompts', 'reference-logprobs', 'rewards', 'rollouts', 'steps', 'thumbs'];
 
   it('is seven days; comparisons, metrics and versions stay for ever', async () => {
     const kept = await retention();
@@ -87,6 +87,7 @@ topics: { rollouts: { retention: 12h }, prompts: { retention: forever }, compari
     expect(await retention(text)).toEqual({
       steps: 2 * DAY,
       demonstrations: 2 * DAY,
+      thumbs: 2 * DAY,
       'reference-logprobs': 2 * DAY,
       rewards: 2 * DAY,
       rollouts: DAY / 2,

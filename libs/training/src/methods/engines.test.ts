@@ -15,6 +15,7 @@ const FEW_PRODUCTS = { trpo: { cgIterations: 3 }, steps: 3 };
 const cases: readonly (readonly [string, TrainingMethod, object])[] = [
   ...trainingMethods.map((method) => [method, method, method === 'trpo' ? FEW_PRODUCTS : {}] as const),
   ['reward with centering', 'reward', { reward: { centerRewardsCoefficient: 0.01 } }],
+  ['reward by the best of all', 'reward', { reward: { objective: 'best_of_n' }, steps: 3 }],
   ['ppo with mini-batches', 'ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 2 }, steps: 5 }],
   ['dpo with ipo', 'dpo', { dpo: { lossType: 'ipo' }, steps: 3 }],
   ['dpo with hinge', 'dpo', { dpo: { lossType: 'hinge' }, steps: 3 }],

@@ -208,11 +208,11 @@ export function heldOutMetrics(
 const stalenessOf = ({ rollout }: Rollout): number => rollout.step - rollout.policyVersion;
 
 /** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
-function meanParts(rollouts: readonly Rollout[]): Metrics {
-  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward.parts)));
+export function meanParts(rollouts: readonly Pick<Item, 'reward'>[]): Metrics {
+  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward?.parts ?? {})));
   return Object.fromEntries(
     [...names].flatMap((name) => {
-      const scores = rollouts.flatMap(({ reward }) => reward.parts[name] ?? []);
+      const scores = rollouts.flatMap(({ reward }) => reward?.parts[name] ?? []);
       if (scores.length === 0) return [];
       return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
     }),

@@ -1,6 +1,8 @@
 /** What each method does with a step's items. A new method is a file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
+import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
@@ -17,7 +19,9 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   trpo,
   reinforce,
   dpo,
+  kto,
   sample,
+  evaluate,
 };
 
 /** The method that a configuration names. */

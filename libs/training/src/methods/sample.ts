@@ -1,4 +1,5 @@
 import { joined } from '@rlhf-streams/runs';
+import { meanParts } from './episodes.js';
 import type { Method, Metrics } from './method.js';
 import { rankByScore } from './rank.js';
 
@@ -16,6 +17,7 @@ export const sample: Method<'sample'> = {
     metrics['val/num_eos_tokens'] = episodes.filter(({ rollout }) => rollout.finishReason === 'stop').length;
     const scores = episodes.flatMap(({ reward }) => (reward ? [reward.score] : []));
     if (scores.length > 0) metrics['objective/scores'] = mean(scores);
+    Object.assign(metrics, meanParts(episodes));
     const kl = episodes.flatMap(({ rollout, reference }) =>
       reference ? [rollout.logprobs.reduce((sum, lp, t) => sum + lp - reference.logprobs[0]![t]!, 0)] : [],
     );

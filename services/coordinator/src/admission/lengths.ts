@@ -23,6 +23,8 @@ function lengthOf(item: RunItem): number {
     const completion = item.completions.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
     return item.promptTokens.length + completion;
   }
+  if ('mismatched' in item)
+    return item.promptTokens.length + Math.max(item.tokens.length, item.mismatched.length);
   return 'promptTokens' in item ? item.promptTokens.length + item.tokens.length : item.tokens.length;
 }
 

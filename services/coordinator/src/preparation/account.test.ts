@@ -3,13 +3,9 @@ import { type DataAccount, DataAccount as DataAccountSchema } from '@rlhf-stream
 import { type ComparisonItem, itemSchemas, parseRunConfig, specOf } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  encoderOf as encoderOfTokenizer,
-  feedbackItems,
-  itemsOf,
-  type PreparedItems,
-  recordedItems,
-} from './items.js';
+import type { PreparedItems } from './account.js';
+import { encoderOf as encoderOfTokenizer } from './encoder.js';
+import { feedbackItems, itemsOf, recordedItems } from './items.js';
 
 const END = 0;
 /** A token a letter, whatever its case. */

@@ -1,7 +1,14 @@
 /** Accounts for every row of a dataset: it is used, cut or dropped for a reason, and few rows may be lost. */
 import { splitTrainTest } from '@rlhf-streams/data';
 import type { DataAccount } from '@rlhf-streams/events';
-import { dataSpecOf, HELD_OUT_SURPLUS, type RunConfig, sourceText, specOf } from '@rlhf-streams/runs';
+import {
+  dataSpecOf,
+  HELD_OUT_SURPLUS,
+  type RunConfig,
+  type RunItem,
+  sourceText,
+  specOf,
+} from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 
 /** Why a row is left out, or cut. */
@@ -19,6 +26,12 @@ export interface Reason {
 export type Outcome<Item> =
   | { readonly item: Item; readonly cut?: Reason | undefined }
   | { readonly dropped: Reason };
+
+/** A run's items, and the account of the rows that they are made of. */
+export interface PreparedItems {
+  readonly items: readonly RunItem[];
+  readonly data: DataAccount;
+}
 
 type InSplit<Item> = Item & { split: 'train' | 'test' };
 

@@ -4,6 +4,7 @@ import { itemSchemas, parseRunConfig, type RunConfig, specOf } from '@rlhf-strea
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
+import { encoderOf } from './encoder.js';
 import * as prepared from './items.js';
 
 const END = 0;
@@ -19,7 +20,7 @@ const tokenizer = {
     return messages.map(({ role, content }) => role[0] + content).join('');
   },
 };
-const encoder = prepared.encoderOf(tokenizer, { contextLength: 16 });
+const encoder = encoderOf(tokenizer, { contextLength: 16 });
 
 const itemsOf = (...from: Parameters<typeof prepared.itemsOf>) => prepared.itemsOf(...from).items;
 const recordedItems = (...from: Parameters<typeof prepared.recordedItems>) =>
@@ -135,7 +136,7 @@ describe('prompts', () => {
     const renderChat = () => {
       throw new ModelError('MODEL_CHAT_TEMPLATE_MISSING', 'none');
     };
-    const bare = prepared.encoderOf({ ...tokenizer, renderChat }, { contextLength: 16 });
+    const bare = encoderOf({ ...tokenizer, renderChat }, { contextLength: 16 });
     const dataset = datasetOf({ messages: [{ role: 'user', content: 'Hi' }] });
     expect(() => itemsOf(sample, dataset, bare)).toThrow(
       expect.objectContaining({ code: 'MODEL_CHAT_TEMPLATE_MISSING' }),
@@ -260,7 +261,7 @@ describe.each([
 
 describe('items of a model whose texts begin with no token', () => {
   const START = 1;
-  const bare = prepared.encoderOf({ ...tokenizer, begin: [] }, { contextLength: 16, bosTokenId: START });
+  const bare = encoderOf({ ...tokenizer, begin: [] }, { contextLength: 16, bosTokenId: START });
   const split = 'train';
 
   it('of texts are learned from their second token on, and of an empty one there is nothing to learn', () => {

@@ -1,61 +1,42 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
 import { type Dataset, promptOf } from '@rlhf-streams/data';
-import type { DataAccount } from '@rlhf-streams/events';
-import { MAX_RECORD_BYTES } from '@rlhf-streams/log';
-import {
-  type EncodedPrompt,
-  encodePrompt,
-  type Message,
-  type ModelConfig,
-  type Tokenizer,
-} from '@rlhf-streams/model';
+import type { Message } from '@rlhf-streams/model';
 import { isModelError } from '@rlhf-streams/model/errors';
 import {
   type ComparisonItem,
   type DatasetSpec,
   type DemonstrationItem,
-  DUPLICATE_PROMPT,
   dataSpecOf,
   MOST_COMPLETIONS,
   type PromptItem,
   type PromptsSpec,
   type RunConfig,
-  type RunItem,
   specOf,
 } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
-import { accountFor, type OfDataset, type Outcome, type Reason } from './account.js';
+import { accountFor, type OfDataset, type Outcome, type PreparedItems, type Reason } from './account.js';
+import type { Encoder } from './encoder.js';
 import type { Feedback } from './feedback.js';
+import {
+  ALL_TIED,
+  contextOf,
+  DUPLICATE,
+  EMPTY_COMPLETION,
+  EMPTY_TEXT,
+  fitsRecord,
+  isEmpty,
+  type Limit,
+  limitOf,
+  longer,
+  lost,
+  noRoom,
+  nothingLost,
+  TOO_LARGE,
+  TOO_MANY,
+} from './reasons.js';
+import { judgedTexts, thumbItems } from './thumbs.js';
 
 type Unsplit<T> = Omit<T, 'split'>;
-
-/** A run's items, and the account of the rows that they are made of. */
-export interface PreparedItems {
-  readonly items: readonly RunItem[];
-  readonly data: DataAccount;
-}
-
-interface Encoder {
-  readonly contextLength: number;
-  /** Tokens that the tokenizer puts before a text; may be empty. */
-  readonly begin: readonly number[];
-  encode(text: string): number[];
-  /** A prompt to sample from: a text or a conversation, as text and as tokens, at least one. */
-  prompt(prompt: string | readonly Message[]): Pick<EncodedPrompt, 'text' | 'tokens'>;
-  /** Token that ends a completion. */
-  readonly end: number;
-}
-
-export const encoderOf = (
-  tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId' | 'renderChat'>,
-  config: Pick<ModelConfig, 'contextLength' | 'bosTokenId'>,
-): Encoder => ({
-  contextLength: config.contextLength,
-  begin: tokenizer.begin,
-  encode: (text) => tokenizer.encode(text),
-  prompt: (prompt) => encodePrompt(tokenizer, config, prompt),
-  end: tokenizer.eosId,
-});
 
 /** The items that a run makes of rows: of its main dataset, or of the one that is named. */
 export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, dataset?: string): PreparedItems {
@@ -65,7 +46,17 @@ export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, data
     case 'demonstrations':
       return accountFor(of, demonstrations(rows, encoder, limitOf(data, encoder)));
     case 'comparisons':
-      return accountFor(of, comparisons(rankings(rows), encoder, limitOf(data, encoder)));
+      return accountFor(of, comparisons(rankings(rows, data), encoder, limitOf(data, encoder)));
+    case 'thumbs': {
+      const judged = judgedTexts(rows);
+      if (!judged)
+        throw unfit(
+          rows,
+          'thumbs',
+          '{prompt, completion, label}, each label true or false, or {prompt, chosen, rejected}',
+        );
+      return thumbItems(of, judged, encoder, limitOf(data, encoder));
+    }
     case 'prompts':
       return accountFor(of, prompts(data, rows, encoder));
   }
@@ -87,7 +78,7 @@ export function recordedItems(
   return accountFor(of, outcomes);
 }
 
-/** The items of published preferences. Their ids go along as metadata. */
+/** The items of published preferences or thumbs, whichever a run takes. Their ids go along as metadata. */
 export function feedbackItems(
   config: RunConfig,
   feedback: readonly Feedback[],
@@ -95,17 +86,42 @@ export function feedbackItems(
   dataset?: string,
 ): PreparedItems {
   const of = { config, dataset };
-  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons'), encoder);
-  const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) => ({
-    prompt,
-    completions: completions.map((text) => ({ text })),
-    ranks,
-    margin,
-    labeler,
-    metadata: { feedback },
-  }));
+  const data = dataSpecOf(specOf(config), dataset);
+  if (data.kind === 'thumbs') {
+    const judged = feedback.map(({ feedback, prompt, completion, label, labeler }) =>
+      completion === undefined || label === undefined
+        ? { dropped: NO_THUMB }
+        : { prompt, completion, label, labeler, metadata: { feedback } },
+    );
+    return thumbItems(of, judged, encoder, limitOf(data, encoder));
+  }
+  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons and thumbs'), encoder);
+  const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) =>
+    completions === undefined || ranks === undefined
+      ? { dropped: NO_RANKING }
+      : {
+          prompt,
+          completions: completions.map((text) => ({ text })),
+          ranks,
+          margin,
+          labeler,
+          metadata: { feedback },
+        },
+  );
   return accountFor(of, comparisons(ranked, encoder, limit));
 }
+
+/** A collection may hold both; what a method does not take is not lost, another takes it. */
+const NO_THUMB: Reason = {
+  words: 'a ranking, not a thumb',
+  lost: false,
+  ofAll: 'every feedback is a ranking, which other methods take',
+};
+const NO_RANKING: Reason = {
+  words: 'a thumb, not a ranking',
+  lost: false,
+  ofAll: 'every feedback is a thumb, which other methods take',
+};
 
 /** @throws CoordinatorError RUN_SOURCE_UNFIT for methods that compare nothing. */
 function comparingIn({ config, dataset }: OfDataset, source: string): DatasetSpec {
@@ -115,54 +131,6 @@ function comparingIn({ config, dataset }: OfDataset, source: string): DatasetSpe
     'RUN_SOURCE_UNFIT',
     `expected a ${config.method} run to name ${dataset ?? 'data'} other than ${source}`,
   );
-}
-
-/** The most tokens of an item, what the limit is called in reasons, and how to raise it. */
-interface Limit {
-  readonly tokens: number;
-  readonly words: string;
-  readonly help: string;
-}
-
-function limitOf({ limit }: DatasetSpec, encoder: Pick<Encoder, 'contextLength'>): Limit {
-  const { setting, tokens } = limit;
-  if (tokens >= encoder.contextLength) return contextOf(encoder);
-  return { tokens, words: `${setting} of ${tokens} tokens`, help: `raise ${setting} or shorten the texts` };
-}
-
-const contextOf = ({ contextLength }: Pick<Encoder, 'contextLength'>): Limit => ({
-  tokens: contextLength,
-  words: `the context of ${contextLength} tokens`,
-  help: 'take a model with a longer contextLength or shorten the texts',
-});
-
-const lost = (words: string, help?: string): Reason => ({ words, lost: true, ...(help && { help }) });
-const nothingLost = (words: string): Reason => ({ words, lost: false });
-
-const longer = ({ words, help }: Limit) => lost(`longer than ${words}`, help);
-const noRoom = ({ words, help }: Limit) => lost(`no room for a completion in ${words}`, help);
-const EMPTY_TEXT = lost('empty text');
-const EMPTY_COMPLETION = lost('empty completion');
-const TOO_MANY = lost(`more than ${MOST_COMPLETIONS} completions`, 'leave completions out');
-const TOO_LARGE = lost('too large for a record', 'shorten the texts');
-const DUPLICATE = nothingLost(DUPLICATE_PROMPT);
-const ALL_TIED: Reason = {
-  words: 'every completion is ranked the same',
-  lost: false,
-  ofAll: 'every ranking is a tie',
-};
-
-const isEmpty = (text: string): boolean => text.trim() === '';
-
-/** Bytes of a log-prob in single precision as JSON, with its comma. */
-const LOGPROB_BYTES = 22;
-/** Bytes of a record besides the item or its log-probs. */
-const OVERHEAD_BYTES = 10_000;
-
-/** Whether the log takes the records of an item: the item itself, and a log-prob for each token that is learned. */
-function fitsRecord(item: object, tokens: number): boolean {
-  const bytes = Buffer.byteLength(JSON.stringify(item));
-  return Math.max(bytes, tokens * LOGPROB_BYTES) + OVERHEAD_BYTES <= MAX_RECORD_BYTES;
 }
 
 function demonstrations(
@@ -183,6 +151,7 @@ function demonstrations(
     case 'labelled':
       return dataset.rows.map(({ text }) => (isEmpty(text) ? { dropped: EMPTY_TEXT } : cut(begin, text)));
     case 'completion':
+    case 'thumb':
       return dataset.rows.map(({ prompt, completion }) =>
         isEmpty(completion) ? { dropped: EMPTY_COMPLETION } : cut([...begin, ...encode(prompt)], completion),
       );
@@ -240,9 +209,9 @@ function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Re
     case 'text':
     case 'labelled': {
       const dropped = lost(`too short to take ${words} words of and leave two`, 'lower promptWords');
-      return dataset.rows.map(({ text }) => {
+      return dataset.rows.map(({ text, metadata }) => {
         const prompt = promptOf(text, words);
-        return prompt === undefined ? { dropped } : { prompt };
+        return prompt === undefined ? { dropped } : { prompt, ...(metadata && { metadata }) };
       });
     }
     case 'conversation':
@@ -250,9 +219,17 @@ function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Re
     case 'prompt':
       return dataset.rows;
     case 'completion':
+    case 'thumb':
     case 'preference':
     case 'ranking':
-      return dataset.rows.map(({ prompt }) => ({ prompt }));
+      return dataset.rows.map(({ prompt, metadata }) => ({ prompt, ...(metadata && { metadata }) }));
+    case 'question':
+      return dataset.rows.map(({ question, metadata }) => ({
+        prompt: question,
+        ...(metadata && { metadata }),
+      }));
+    case 'sentences':
+      throw unfit(dataset, 'prompts', '{prompt}, {messages} or {text}');
   }
 }
 
@@ -263,21 +240,25 @@ interface RankedTexts {
   readonly ranks: readonly number[];
   readonly margin?: number | undefined;
   readonly labeler: string;
-  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  /** Whether completions end, as those do that are learned from; choices go on. Default true. */
+  readonly ends?: boolean;
 }
 
 function comparisons(
-  ranked: readonly RankedTexts[],
+  ranked: readonly (RankedTexts | { readonly dropped: Reason })[],
   { begin, encode, end }: Encoder,
   limit: Limit,
 ): Outcome<Unsplit<ComparisonItem>>[] {
-  return ranked.map(({ prompt, completions, ranks, margin, labeler, metadata }) => {
+  return ranked.map((row) => {
+    if ('dropped' in row) return row;
+    const { prompt, completions, ranks, margin, labeler, metadata, ends = true } = row;
     const item = {
       promptText: prompt,
       promptTokens: [...begin, ...encode(prompt)],
       completions: completions.map(({ text, ...rest }) => ({
         text,
-        tokens: [...encode(text), end],
+        tokens: [...encode(text), ...(ends ? [end] : [])],
         ...rest,
       })),
       ranks: [...ranks],
@@ -313,27 +294,59 @@ function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefi
   return fitsRecord(item, tokens) ? undefined : TOO_LARGE;
 }
 
-function rankings(dataset: Dataset): RankedTexts[] {
+function rankings(dataset: Dataset, { choices }: Pick<DatasetSpec, 'choices'>): RankedTexts[] {
   const labeler = 'dataset';
   switch (dataset.kind) {
     case 'ranking':
-      return dataset.rows.map(({ prompt, completions, ranks, rewards }) => ({
+      return dataset.rows.map(({ prompt, completions, ranks, rewards, metadata }) => ({
         prompt,
         completions: completions.map((text, i) => ({ text, ...(rewards && { score: rewards[i]! }) })),
         ranks,
         labeler,
+        metadata,
       }));
     case 'preference':
-      return dataset.rows.map(({ prompt, chosen, rejected, margin }) => ({
+      return dataset.rows.map(({ prompt, chosen, rejected, margin, metadata }) => ({
         prompt,
         completions: [{ text: chosen }, { text: rejected }],
         ranks: [1, 2],
         margin,
         labeler,
+        metadata,
       }));
-    default:
-      throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
+    case 'question':
+      if (choices)
+        return dataset.rows.map(({ question, choices: texts, ranks, metadata }) => ({
+          ...filledIn(choices.template, question, texts),
+          ranks,
+          labeler,
+          metadata,
+          ends: false,
+        }));
+      break;
+    case 'sentences':
+      if (choices)
+        return dataset.rows.map(({ more, less, metadata }) => ({
+          prompt: '',
+          completions: [{ text: more }, { text: less }],
+          ranks: [1, 2],
+          labeler,
+          metadata,
+          ends: false,
+        }));
   }
+  throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
+}
+
+/** The space between a question and a choice belongs to the choice, as tokenizers have it. */
+function filledIn(template: string, question: string, choices: readonly string[]) {
+  const before = template.slice(0, template.lastIndexOf('{choice}'));
+  const prompt = before.trimEnd();
+  const space = before.slice(prompt.length);
+  return {
+    prompt: prompt.replace('{question}', () => question),
+    completions: choices.map((choice) => ({ text: `${space}${choice}` })),
+  };
 }
 
 const unfit = ({ kind }: Dataset, what: string, expected: string) =>

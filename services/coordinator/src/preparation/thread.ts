@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
+import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -30,9 +31,10 @@ import { serve } from '@rlhf-streams/threads';
 import { longestSequence, mostSequences, shortestPrompt } from '../admission/lengths.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
-import type { OfDataset } from './account.js';
+import type { OfDataset, PreparedItems } from './account.js';
+import { encoderOf } from './encoder.js';
 import type { Feedback } from './feedback.js';
-import { encoderOf, feedbackItems, itemsOf, type PreparedItems, recordedItems } from './items.js';
+import { feedbackItems, itemsOf, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
 /** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
@@ -127,19 +129,22 @@ async function preparedFrom(
     return recordedItems(config, recorded, encoder, dataset);
   }
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
-  return itemsOf(config, await datasetOf(data.source), encoder, dataset);
+  const { keep = [] } = dataSpecOf(specOf(config), dataset);
+  return itemsOf(config, await datasetOf(data.source, keep), encoder, dataset);
 }
 
-async function datasetOf(source: DataOrigin): Promise<Dataset> {
+async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Promise<Dataset> {
   switch (source.from) {
     case 'bundled':
-      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+      return source.set === undefined
+        ? detectFormat(bundledCorpus(), { source: sourceText(source), keep })
+        : loadDataset(bundledSet(source.set), { keep });
     case 'path':
-      return loadDataset(source.path);
+      return loadDataset(source.path, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
-        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which is comparisons: name a model that has a tokenizer`,
+        `expected texts to train a tokenizer or a classifier on, got ${sourceText(source)}, which has none for that: name a model that has a tokenizer`,
       );
   }
 }
@@ -151,6 +156,7 @@ function textsOf(dataset: Dataset): string[] {
     case 'labelled':
       return dataset.rows.map(({ text }) => text);
     case 'completion':
+    case 'thumb':
       return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
     default:
       throw new CoordinatorError(

@@ -16,6 +16,7 @@ export const streamTopics = [
   'policy-replicas',
   'dead-letters',
   'steps',
+  'thumbs',
 ] as const satisfies readonly TopicName[];
 export type StreamTopic = (typeof streamTopics)[number];
 
