@@ -15,6 +15,7 @@ export function methodRuns(data: string): Record<string, RunConfigInput> {
     sft: { ...tinySft(data), ...extent, model: sft },
     reward: { ...tinyReward(), ...extent, data: comparisons },
     ppo: { ...rewarded, method: 'ppo', ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {} } },
+    trpo: { ...rewarded, method: 'trpo', trpo: { cgIterations: 3, fisherFraction: 0.5, numValueEpochs: 2 } },
     reinforce: { ...rewarded, method: 'reinforce' },
     dpo: { ...tinyDpo(), ...extent },
   };
