@@ -5,11 +5,11 @@ export { dpoLoss, implicitRewards, type ResponseLogprobs, responseLogprobs } fro
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
-export { categoricalKl, klEstimates, klLoss } from './kl.js';
+export { categoricalKl, klEstimate, klEstimates, klLoss } from './kl.js';
 export { ktoLoss, mismatchedKl } from './kto.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
-export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+export { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { meanLogprobs, proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
 export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';

@@ -22,7 +22,7 @@ import { methodOf } from './methods/index.js';
 import type { Beside, Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
-import { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
+import { type Layout, layoutOf, type Models, type Role, sharingOf } from './trainer/layout.js';
 import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
@@ -79,14 +79,19 @@ export async function openSession(
   const method = methodOf(config.method);
   const { trains, sequencesPerItem } = specOf(config);
   const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => requireMemory('the model trained', leastBytes([model], workers), memoryBytes),
+    admit: (model) => requireMemory('the model trained', leastBytes([{ model }], workers), memoryBytes),
   });
   const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
   const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
-  requireMemory('the models trained', leastBytes(Object.values(models), workers), memoryBytes);
-  const layout = layoutOf(models);
+  const trained = trains.map(({ trunk, movedBy }, i) => ({
+    model: sources[i]!.config,
+    onTrunk: trunk !== undefined,
+    byLineSearch: movedBy === 'line search',
+  }));
+  requireMemory('the models trained', leastBytes(trained, workers), memoryBytes);
+  const layout = layoutOf(models, sharingOf(trains));
   const lineSearch = lineSearchTensors(layout, trains);
   const groups = oneGroup(layout, config.optimizer, { lineSearch });
   const updated = groups.flatMap(({ tensors }) => tensors);
@@ -142,8 +147,8 @@ export async function openSession(
 }
 
 /** The least memory for any data: a sequence has at least two tokens. */
-const leastBytes = (models: readonly ModelConfig[], workers: number): number =>
-  trainingBytes(models, { workers, rows: 1, length: 2 });
+const leastBytes = (trained: Parameters<typeof trainingBytes>[0], workers: number): number =>
+  trainingBytes(trained, { workers, rows: 1, length: 2 });
 
 /** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {

@@ -25,7 +25,7 @@ import {
   sequenceInputs,
   shapeOf,
 } from './methods/rows.js';
-import { type Layout, layoutOf } from './trainer/layout.js';
+import { type Layout, layoutOf, sharingOf } from './trainer/layout.js';
 import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
 import type { InferenceProgram, MicroBatch, Programs } from './trainer/program.js';
@@ -73,6 +73,7 @@ function layoutOfRun(config: RunConfig): Layout {
   const { trains } = specOf(config);
   return layoutOf(
     Object.fromEntries(trains.map(({ role, head }) => [role, head === 'language' ? language : scalar])),
+    sharingOf(trains),
   );
 }
 

@@ -50,7 +50,17 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       ...rewarded,
       ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {}, scoreNormalisation: 'running' },
     },
-    'ppo-ptx': { ...rewarded, pretraining: reviews, ppo: { numPpoEpochs: 2, ptxCoef: 0.5 } },
+    'ppo-penalty-ptx': {
+      ...rewarded,
+      pretraining: reviews,
+      pretrainingBatchSize: 5,
+      ppo: { objective: 'penalty', ptxCoef: 0.5, numPpoEpochs: 2, numMiniBatches: 2 },
+    },
+    'ppo-shared-value': {
+      ...rewarded,
+      value: 'shared',
+      ppo: { numPpoEpochs: 3, targetKl: 0.001, entropyCoef: 0.01, cliprangeHigh: 0.28, dualClip: 3 },
+    },
     trpo: { ...rewarded, method: 'trpo', trpo: { cgIterations: 3, fisherFraction: 0.5, numValueEpochs: 2 } },
     reinforce: { ...sampled, method: 'reinforce', reinforce: { baseline: 'leave_one_out' } },
     'reinforce-value': {

@@ -132,6 +132,8 @@ export interface TrainedModel {
   readonly role: 'policy' | 'value' | 'reward';
   /** The role of the model that it starts from; the policy's where the run has no such model. */
   readonly from: 'policy' | 'value';
+  /** The trained model whose trunk it has, where it has none of its own: it starts from the same model. */
+  readonly trunk?: 'policy';
   /** What its head gives for each token: logits of the next, or one number. */
   readonly head: 'language' | 'scalar';
   /** What moves its weights: the run's optimizer, or steps that a line search accepts, as those of TRPO. Default: the optimizer. */

@@ -5,6 +5,7 @@ import {
   initialValue,
   policy,
   policyAsReference,
+  SHARED,
   scorer,
   trainedPolicy,
   trainedValue,
@@ -27,7 +28,9 @@ const config = z
     ...training,
     ...rewarded,
     method: z.literal('trpo').describe('trust region policy optimisation'),
-    value: initialValue,
+    value: initialValue.describe(
+      "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy; it has a trunk of its own",
+    ),
     optimizer: optimizerConfig(1e-4).describe('AdamW of the value model: the policy has no learning rate'),
     trpo: z
       .strictObject({
@@ -97,7 +100,7 @@ const config = z
       .prefault({})
       .describe('what TRPO has of its own'),
   })
-  .refine(({ value }) => value !== 'shared', {
+  .refine(({ value }) => value !== SHARED, {
     path: ['value'],
     error:
       'expected a value model of its own: the updates of a value head would move a trunk that the policy shares, out of the trust region that its step was measured in',

@@ -79,8 +79,12 @@ it('dpo makes the chosen completions likelier than the rejected ones, relative t
   await run.trainer.close();
 });
 
-it('ppo makes a rewarded token likelier', async () => {
+it.each([
+  ['ppo', {}],
+  ['ppo with its value head on the trunk of the policy', { value: 'shared' }],
+])('%s makes a rewarded token likelier', async (_, change) => {
   const config = runOf('ppo', {
+    ...change,
     optimizer: { learningRate: 1e-2, schedule: 'constant' },
     sampling: { temperature: 1, maxNewTokens: 4 },
     ppo: { klCoef: 0.01, vfCoef: 0.5 },
