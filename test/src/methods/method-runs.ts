@@ -71,5 +71,6 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
     dpo: compared,
     kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
     pro: { ...compared, method: 'pro' },
+    grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },
   };
 }

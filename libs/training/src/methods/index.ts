@@ -2,6 +2,7 @@
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
@@ -19,6 +20,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   ppo,
   trpo,
   reinforce,
+  grpo,
   dpo,
   pro,
   kto,
