@@ -2,14 +2,14 @@
 import type { TrainedModel } from '@rlhf-streams/runs';
 import { float32, type Program, type Specs, sizeOf, type Workspace } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { Layout, Role } from './layout.js';
+import type { Layout } from './layout.js';
 import { direction, gradient, parameter, snapshot } from './program.js';
 
 /** The tensors of the models that a method steps by line search, in the order of a checkpoint. */
 export const lineSearchTensors = (layout: Layout, trains: readonly TrainedModel[]): string[] =>
   trains
     .filter(({ movedBy }) => movedBy === 'line search')
-    .flatMap(({ role }) => [...layout.namesOf(role as Role).values()]);
+    .flatMap(({ role }) => [...layout.namesOf(role).values()]);
 
 /** Memory of a snapshot and of a direction: each as much as the parameters. */
 export const lineSearchSpecs = (layout: Layout, tensors: readonly string[]): Specs =>
