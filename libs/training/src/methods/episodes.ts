@@ -116,7 +116,7 @@ export const rewardResult = ({ score, usedScore, rlhfReward, kls }: Reward) => (
 export function advantagesOf(
   rewards: readonly RlhfReward[],
   values: readonly Float32Array[],
-  { gamma, lam, whitenRewards }: ConfigOf<'ppo'>['ppo'],
+  { gamma, lam, whitenRewards }: Pick<ConfigOf<'ppo'>['ppo'], 'gamma' | 'lam' | 'whitenRewards'>,
 ): { advantages: Float64Array[]; returns: Float64Array[] } {
   const perToken = rewards.map(({ rewards }) => rewards);
   const shaped = whitenRewards ? whiten(perToken, { shiftMean: false }) : perToken;
