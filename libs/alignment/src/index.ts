@@ -10,6 +10,7 @@ export { ktoLoss, mismatchedKl } from './kto.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+export { meanLogprobs, proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
 export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';

@@ -5,6 +5,7 @@ import { evaluate } from './evaluate.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { ppo } from './ppo.js';
+import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
@@ -17,6 +18,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   ppo,
   reinforce,
   dpo,
+  pro,
   kto,
   sample,
   evaluate,

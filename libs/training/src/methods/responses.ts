@@ -5,21 +5,21 @@ import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, MicroBatch } from '../trainer/program.js';
 import { predictedTokens, type Sequence, sequenceBatch, sequenceInputs } from './rows.js';
 
-/** The inputs that `responseBatch` fills. */
-export const responseInputs = (shape: BatchShape): Specs => ({
-  ...sequenceInputs('refLogprobs')(shape),
+/** The inputs that `responseBatch` fills, with log-probs under a reference or without. */
+export const responseInputs = (shape: BatchShape, { reference = true } = {}): Specs => ({
+  ...sequenceInputs(...(reference ? ['refLogprobs'] : []))(shape),
   places: int32(shape.rows, shape.length - 1),
 });
 
 /**
  * Besides `sequenceBatch`, `refLogprobs` [tokens] under the reference, and `places` [rows, length - 1]: the index of each
  * row's predictions among those of the micro-batch, and `tokens` for padding.
- * @param refLogprobs a number for each prediction of each sequence
+ * @param refLogprobs a number for each prediction of each sequence; none for losses without a reference
  */
 export function responseBatch(
   sequences: readonly Sequence[],
   shape: BatchShape,
-  refLogprobs: readonly ArrayLike<number>[],
+  refLogprobs?: readonly ArrayLike<number>[],
 ): MicroBatch {
   const width = shape.length - 1;
   const places = new Int32Array(shape.rows * width).fill(shape.tokens);
@@ -30,8 +30,8 @@ export function responseBatch(
     first += length;
   });
   return {
-    specs: responseInputs(shape),
-    buffers: { ...sequenceBatch(sequences, shape, { refLogprobs }).buffers, places },
+    specs: responseInputs(shape, { reference: refLogprobs !== undefined }),
+    buffers: { ...sequenceBatch(sequences, shape, refLogprobs && { refLogprobs }).buffers, places },
   };
 }
 
@@ -41,7 +41,7 @@ export function responsesOf(logprobs: tf.Tensor, { refLogprobs, places }: Tensor
   const byRow = (x: tf.Tensor) => tf.gather(tf.concat([x, tf.zeros([1])]), places as tf.Tensor2D);
   return responseLogprobs({
     logprobs: byRow(logprobs),
-    refLogprobs: byRow(refLogprobs!),
+    refLogprobs: refLogprobs && byRow(refLogprobs),
     mask: tf.cast(tf.less(places!, tokens), 'float32'),
   });
 }
