@@ -4,6 +4,7 @@ export { gradientClipCoefficient } from './clip.js';
 export { dpoLoss, implicitRewards, type ResponseLogprobs, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
+export { equalGroups, groupAdvantages, tokenWeights } from './grpo.js';
 export { truncatedImportanceWeights } from './importance-sampling.js';
 export { categoricalKl, klEstimate, klEstimates, klLoss } from './kl.js';
 export { ktoLoss, mismatchedKl } from './kto.js';

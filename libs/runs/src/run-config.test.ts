@@ -229,7 +229,7 @@ describe('a mistake', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['an unknown one', { ...least.sft, method: 'grpo' }, "got 'grpo'"],
+    ['an unknown one', { ...least.sft, method: 'rainbow' }, "got 'rainbow'"],
     ['a misspelt one', { ...least.sft, method: 'PPO' }, "got 'PPO': did you mean ppo?"],
     ['none', { run: 'r' }, 'got nothing'],
     ['what every object has', { ...least.sft, method: 'constructor' }, "got 'constructor'"],

@@ -16,7 +16,9 @@ import {
 import { optimizerConfig } from './optimizer.js';
 import {
   gamma,
+  importanceSampling,
   klLossSettings,
+  maxStaleness,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
@@ -33,12 +35,7 @@ const config = z
     ...rewarded,
     method: z.literal('ppo').describe('proximal policy optimisation'),
     value: initialValue,
-    maxStaleness: z
-      .int()
-      .min(0)
-      .max(100)
-      .default(0)
-      .describe('versions by which a rollout may be older than the policy it trains'),
+    maxStaleness,
     pretraining: DataSource.optional()
       .describe(
         'texts that the policy goes on learning beside, rows of {text} or {prompt, completion}: PPO-ptx (Ouyang et al. 2022, equation 2), with ppo.ptxCoef',
@@ -168,23 +165,7 @@ const config = z
           .boolean()
           .default(false)
           .describe("divide a step's rewards by their standard deviation"),
-        importanceSampling: z
-          .strictObject({
-            mode: z
-              .literal('token_truncate')
-              .default('token_truncate')
-              .describe('each token is weighted by the ratio of the two policies, at most by the cap'),
-            cap: z
-              .number()
-              .min(1)
-              .max(1e6)
-              .default(2)
-              .describe('greatest weight of a token, which bounds the variance (Ionides 2008)'),
-          })
-          .optional()
-          .describe(
-            'corrects for rollouts of an older version than the one that is trained (Hilton et al. 2022); changes nothing where there are none; {} takes its defaults',
-          ),
+        importanceSampling,
       })
       .prefault({})
       .describe('what PPO has of its own'),

@@ -6,7 +6,6 @@ import {
   klEstimate,
   tokenVariance,
 } from '@rlhf-streams/alignment';
-import { epochOrder } from '@rlhf-streams/data';
 import { joined } from '@rlhf-streams/runs';
 import {
   advantagesOf,
@@ -24,6 +23,7 @@ import { inferPerToken } from './inference.js';
 import { klLossMetrics, klNumbers } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { type Carry, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { shuffled, split } from './mini-batches.js';
 import { LOGPROBS, PPO, PTX, ppoPrograms, VALUES, WEIGHTED, withBeta } from './ppo-programs.js';
 import { type Sequence, sequenceBatches, tokenCount } from './rows.js';
 
@@ -45,8 +45,11 @@ export const ppo: Method<'ppo'> = {
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
     const { advantages, returns } = advantagesOf(rewards, values, config.ppo);
-    const { corrections, metrics: corrected } = await importanceCorrection(step, rollouts, (sequences) =>
-      inferPerToken(step, LOGPROBS, sequences),
+    const { corrections, metrics: corrected } = await importanceCorrection(
+      step,
+      rollouts,
+      config.ppo.importanceSampling,
+      (sequences) => inferPerToken(step, LOGPROBS, sequences),
     );
     const episodes = rollouts.map(
       (rollout, i): Episode => ({
@@ -130,10 +133,9 @@ async function updatesBy(
   const { numPpoEpochs, numMiniBatches } = ppo;
   const updates: Update[] = [];
   for (let epoch = 0; epoch < numPpoEpochs; epoch++) {
-    const shuffle = <T>(all: readonly T[]): T[] =>
-      Array.from(epochOrder(all.length, seed, step.step * numPpoEpochs + epoch), (i) => all[i]!);
-    const miniBatches = split(shuffle(episodes), numMiniBatches);
-    const shares = inShares(shuffle(texts), miniBatches.length);
+    const pass = step.step * numPpoEpochs + epoch;
+    const miniBatches = split(shuffled(episodes, seed, pass), numMiniBatches);
+    const shares = inShares(shuffled(texts, seed, pass), miniBatches.length);
     for (const [i, miniBatch] of miniBatches.entries()) {
       const update = await updateBy(step, miniBatch, shares[i]!, learningRate);
       updates.push(update);
@@ -236,14 +238,6 @@ function updateMetrics(updates: readonly Update[]): Metrics {
     ...('klLoss' in updates[0]!.stats && klLossMetrics({ klLoss: mean('klLoss') })),
     ...(norms.length > 0 && { grad_norm: meanOf(norms) }),
   };
-}
-
-/** At most `parts` consecutive slices of nearly equal size, none of them empty. */
-function split<T>(items: readonly T[], parts: number): T[][] {
-  const size = Math.ceil(items.length / parts);
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
 }
 
 /** As many consecutive slices as there are parts, of nearly equal size: some are empty where there are fewer items. */
