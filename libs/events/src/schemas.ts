@@ -57,10 +57,12 @@ export const ScorerName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, `a scorer's name is ${SCORER_NAME_IN_WORDS}`);
 
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
 /** A content-addressed artifact: `uri` says where, `sha256` what. */
 export const ArtifactRef = z.object({
   uri: z.string().min(1),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
+  sha256: Sha256,
 });
 export type ArtifactRef = z.output<typeof ArtifactRef>;
 

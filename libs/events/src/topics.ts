@@ -23,6 +23,8 @@ import {
   RunId,
   RunStream,
   Sampling,
+  ScorerName,
+  Sha256,
   Split,
   Step,
   StepStamp,
@@ -93,6 +95,18 @@ const runs = defineTopic({
           .record(z.string(), ModelRecord)
           .optional()
           .describe('what the models and gold rewards are, by role; of a replay nothing'),
+        declared: z
+          .record(
+            z.string(),
+            z.object({
+              name: ScorerName,
+              sha256: Sha256.describe('of what its declaration says of the answers'),
+            }),
+          )
+          .optional()
+          .describe(
+            'its scorers that the operator declared, by role: they score as long as they are declared so',
+          ),
         memory: z
           .object({ neededBytes: z.int().min(0), limitBytes: z.int().min(0) })
           .optional()

@@ -67,9 +67,9 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       method: 'reinforce',
       reinforce: { baseline: 'value', rewardToGo: true, klLoss: { coef: 0.1 } },
     },
-    grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },
     dpo: compared,
     kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
     pro: { ...compared, method: 'pro' },
+    grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },
   };
 }
