@@ -99,6 +99,11 @@ export const Cause = z.object({
 });
 export type Cause = z.output<typeof Cause>;
 
+/** A completion that is judged as if a policy had sampled it. */
+export const GivenCompletion = z
+  .object({ text: z.string(), tokens: Tokens.min(1) })
+  .describe('taken in place of a sample, with the log-probs that the policy gives to its tokens');
+
 export const Sampling = z.object({
   temperature: z.number().min(0).describe('0 is greedy'),
   topK: z.int().min(0).describe('0 keeps every token'),

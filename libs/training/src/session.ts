@@ -123,7 +123,11 @@ export async function openSession(
       steps = count;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
-    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
+    async savePublished(directory) {
+      const own = trainer.layout.models[main]!;
+      const config = method.published?.(own, carry) ?? own;
+      await publish(directory, trainer, main, { config, tokenizer: published.tokenizer, extraFiles });
+    },
     parameters: () => trainer.parameters(main),
     saveCheckpoint: async (directory, positions) =>
       saveCheckpoint(directory, layout, await trainer.state(), {
@@ -195,7 +199,9 @@ async function sourceOf(
       `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (head === 'language' || modelKind(body.config) === 'reward model') return body;
+  if (head === 'language') return body;
+  // The offset of its scores was of the weights that it had: what it is trained into gets one of its own.
+  if (modelKind(body.config) === 'reward model') return { ...body, config: withScalarHead(body.config) };
   const scalar = withScalarHead(body.config);
   const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
@@ -216,14 +222,19 @@ function initialParameters(layout: Layout, sources: readonly ModelFiles[]): Buff
   );
 }
 
+/** What a run publishes besides its weights. */
+interface Published {
+  readonly config: ModelConfig;
+  readonly tokenizer: TokenizerFiles | undefined;
+  readonly extraFiles: ReadonlyMap<string, Uint8Array>;
+}
+
 async function publish(
   directory: string,
   trainer: Trainer,
   role: Role,
-  tokenizer: TokenizerFiles | undefined,
-  extraFiles: ReadonlyMap<string, Uint8Array>,
+  { config, ...files }: Published,
 ): Promise<void> {
-  const config = trainer.layout.models[role]!;
   const parameters = await trainer.parameters(role);
   const tensors = new Map(
     [...architectureOf(config).tensors(config)].map(([name, { shape }]) => [
@@ -231,5 +242,5 @@ async function publish(
       { shape: [...shape], data: parameters[name] as Float32Array },
     ]),
   );
-  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
+  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, ...files }), tensors });
 }

@@ -45,7 +45,13 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
   return {
     sft: { ...tinySft(reviews), ...extent, model: 'run:sft' },
     reward: { ...tinyReward(), ...extent },
-    'reward-best-of-n': { ...tinyReward(), ...extent, reward: { objective: 'best_of_n' } },
+    'reward-best-of-n': {
+      ...tinyReward(),
+      ...extent,
+      demonstrations: reviews,
+      maxDemonstrations: 9,
+      reward: { objective: 'best_of_n' },
+    },
     ppo: {
       ...rewarded,
       ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {}, scoreNormalisation: 'running' },
@@ -68,8 +74,8 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       reinforce: { baseline: 'value', rewardToGo: true, klLoss: { coef: 0.1 } },
     },
     dpo: compared,
+    pro: { ...compared, method: 'pro', pro: { temperatures: 'reward_gaps' } },
     kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
-    pro: { ...compared, method: 'pro' },
     grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },
   };
 }
