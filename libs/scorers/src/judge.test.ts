@@ -81,6 +81,17 @@ describe('a rating', () => {
     expect(promptOf(server.asked[0]!)).toBe('From -1 to 1: c {{other}}');
   });
 
+  it('reads a conversation by its turns, without the marks of a chat template', async () => {
+    server.reply = () => chat('[[5]]');
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hello?' },
+    ];
+    const prompt = '<|system|>Be brief.<|user|>Hello?<|assistant|>';
+    await judge({ scoreTemplate: '{{prompt}}|{{completion}}' }).rate({ prompt, messages, completion: 'Hi' });
+    expect(promptOf(server.asked[0]!)).toBe('system: Be brief.\nuser: Hello?|Hi');
+  });
+
   it('puts texts into the template as they are, whatever they hold', async () => {
     server.reply = () => chat('[[5]]');
     const scoreTemplate = '{{prompt}}|{{completion}}';

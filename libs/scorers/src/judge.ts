@@ -69,16 +69,18 @@ export function createJudge(
     return { preferred: asGiven === reversed ? asGiven : 'tie', asGiven, reversed };
   };
   return {
-    async rate({ prompt, completion, metadata }) {
+    async rate({ prompt, messages, completion, metadata }) {
+      const asked = messages ? dialogueOf(messages) : prompt;
       if (compareWith !== undefined) {
         const other = metadata?.[compareWith];
         // Without another text there is nothing to be better than.
         if (typeof other !== 'string') return null;
-        const { preferred, asGiven, reversed } = await compare({ prompt, first: completion, second: other });
+        const verdicts = await compare({ prompt: asked, first: completion, second: other });
+        const { preferred, asGiven, reversed } = verdicts;
         const parts = { as_given: POINTS[asGiven], reversed: POINTS[reversed] };
         return { score: POINTS[preferred], parts };
       }
-      const values = { prompt, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
+      const values = { prompt: asked, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
       const text = await ask(filled(scoreTemplate, values));
       const verdict = verdictOf(text);
       if (verdict?.toUpperCase() === 'N/A') return null;
@@ -106,6 +108,10 @@ const requestOf = ({ model, system, temperature, maxTokens, seed }: JudgeSetting
   max_tokens: maxTokens,
   ...(seed !== undefined && { seed }),
 });
+
+/** A conversation as people read it, without the marks by which a model's chat template puts it together. */
+const dialogueOf = (messages: NonNullable<ScorerItem['messages']>): string =>
+  messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
 
 /** The template with its names replaced in one pass: what is put in is never taken for a name. */
 const filled = (template: string, values: Readonly<Record<string, string>>): string =>
