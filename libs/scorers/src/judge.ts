@@ -69,18 +69,17 @@ export function createJudge(
     return { preferred: asGiven === reversed ? asGiven : 'tie', asGiven, reversed };
   };
   return {
-    async rate({ prompt, messages, completion, metadata }) {
-      const asked = messages ? dialogueOf(messages) : prompt;
+    async rate({ prompt: promptText, messages, completion, metadata }) {
+      const prompt = messages ? dialogueOf(messages) : promptText;
       if (compareWith !== undefined) {
         const other = metadata?.[compareWith];
         // Without another text there is nothing to be better than.
         if (typeof other !== 'string') return null;
-        const verdicts = await compare({ prompt: asked, first: completion, second: other });
-        const { preferred, asGiven, reversed } = verdicts;
+        const { preferred, asGiven, reversed } = await compare({ prompt, first: completion, second: other });
         const parts = { as_given: POINTS[asGiven], reversed: POINTS[reversed] };
         return { score: POINTS[preferred], parts };
       }
-      const values = { prompt: asked, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
+      const values = { prompt, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
       const text = await ask(filled(scoreTemplate, values));
       const verdict = verdictOf(text);
       if (verdict?.toUpperCase() === 'N/A') return null;
