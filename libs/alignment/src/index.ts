@@ -9,6 +9,7 @@ export { categoricalKl, klEstimates, klLoss } from './kl.js';
 export { ktoLoss, mismatchedKl } from './kto.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
+export { drawnRanks, scoreRanks } from './online-dpo.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { baselineAdvantages, reinforceLoss } from './reinforce.js';
 export { pairwiseRewardLoss, rewardRange } from './reward-model.js';

@@ -5,21 +5,21 @@ import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, MicroBatch } from '../trainer/program.js';
 import { predictedTokens, type Sequence, sequenceBatch, sequenceInputs } from './rows.js';
 
-/** The inputs that `responseBatch` fills. */
-export const responseInputs = (shape: BatchShape): Specs => ({
-  ...sequenceInputs('refLogprobs')(shape),
+/** The inputs that `responseBatch` fills, with or without log-probs under a reference. */
+export const responseInputs = (shape: BatchShape, { reference }: { readonly reference: boolean }): Specs => ({
+  ...(reference ? sequenceInputs('refLogprobs') : sequenceInputs())(shape),
   places: int32(shape.rows, shape.length - 1),
 });
 
 /**
- * Besides `sequenceBatch`, `refLogprobs` [tokens] under the reference, and `places` [rows, length - 1]: the index of each
+ * Besides `sequenceBatch`, `refLogprobs` [tokens] where they are given, and `places` [rows, length - 1]: the index of each
  * row's predictions among those of the micro-batch, and `tokens` for padding.
- * @param refLogprobs a number for each prediction of each sequence
+ * @param refLogprobs under the reference, a number for each prediction of each sequence
  */
 export function responseBatch(
   sequences: readonly Sequence[],
   shape: BatchShape,
-  refLogprobs: readonly ArrayLike<number>[],
+  refLogprobs?: readonly ArrayLike<number>[],
 ): MicroBatch {
   const width = shape.length - 1;
   const places = new Int32Array(shape.rows * width).fill(shape.tokens);
@@ -29,9 +29,10 @@ export function responseBatch(
     for (let t = 0; t < length; t++) places[row * width + t] = first + t;
     first += length;
   });
+  const { buffers } = sequenceBatch(sequences, shape, refLogprobs && { refLogprobs });
   return {
-    specs: responseInputs(shape),
-    buffers: { ...sequenceBatch(sequences, shape, { refLogprobs }).buffers, places },
+    specs: responseInputs(shape, { reference: refLogprobs !== undefined }),
+    buffers: { ...buffers, places },
   };
 }
 
@@ -41,7 +42,7 @@ export function responsesOf(logprobs: tf.Tensor, { refLogprobs, places }: Tensor
   const byRow = (x: tf.Tensor) => tf.gather(tf.concat([x, tf.zeros([1])]), places as tf.Tensor2D);
   return responseLogprobs({
     logprobs: byRow(logprobs),
-    refLogprobs: byRow(refLogprobs!),
+    refLogprobs: refLogprobs && byRow(refLogprobs),
     mask: tf.cast(tf.less(places!, tokens), 'float32'),
   });
 }
