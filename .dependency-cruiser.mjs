@@ -26,7 +26,7 @@ const LIBS = {
   // Capture and engines know no model.
   tensor: FLOOR,
   model: [...FLOOR, 'tensor', 'alignment'],
-  training: [...FLOOR, 'tensor', 'alignment', 'model', 'events', 'runs', 'data'],
+  training: [...FLOOR, 'tensor', 'alignment', 'model', 'events', 'runs', 'data', 'evaluation'],
   serving: [...FLOOR, 'tensor', 'model', 'artifacts', 'events', 'log', 'bus', 'runs', 'service'],
 };
 const TRANSPORT = ['events', 'runs', 'artifacts', 'archive', 'log', 'bus', 'service'];

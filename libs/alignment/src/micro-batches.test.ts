@@ -10,7 +10,8 @@ import { expectClose, flatten, type Matrix, type Nested } from './golden.test.su
 import { ktoLoss } from './kto.js';
 import type { Loss, Normaliser } from './masked.js';
 import { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
-import { pairwiseRewardLoss } from './reward-model.js';
+import { rankedRows } from './rankings.test.support.js';
+import { bestOfNRewardLoss, pairwiseRewardLoss } from './reward-model.js';
 import { sftLoss } from './sft.js';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -41,6 +42,9 @@ const dpo =
     return dpoLoss({ chosen, rejected, beta: 0.3, lossType, labelSmoothing: 0.1, normaliser: rows });
   };
 
+/** Each row as the scores of four responses, two of which tie. */
+const ranksOf = (x: tf.Tensor) => Array.from({ length: x.shape[0]! }, () => [2, 1, 3, 2]);
+
 const column = (x: tf.Tensor, t: number) => tf.squeeze(tf.slice(x, [0, t], [-1, 1]), [1]);
 
 const losses: Record<string, LossOfRows> = {
@@ -67,6 +71,27 @@ const losses: Record<string, LossOfRows> = {
       centerRewardsCoefficient: 0.01,
       normaliser: rows,
     }),
+  'reward model, all pairs': (x, _, __, { rows }) => {
+    const { prefers } = rankedRows(ranksOf(x));
+    return pairwiseRewardLoss({
+      chosen: tf.reshape(x, [-1, 1]),
+      rejected: tf.reshape(x, [1, -1]),
+      mask: tf.tensor2d(prefers),
+      centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    });
+  },
+  'reward model, best of N': (x, _, __, { rows }) => {
+    const { bestPrefers, rivals, best } = rankedRows(ranksOf(x));
+    return bestOfNRewardLoss({
+      scores: tf.reshape(x, [-1]),
+      prefers: tf.tensor2d(bestPrefers),
+      rivals: tf.tensor2d(rivals),
+      best: tf.tensor1d(best),
+      centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    });
+  },
   kto: (logprobs, [refLogprobs, opinions], mask, { rows }) =>
     ktoLoss({
       responses: responseLogprobs({ logprobs, refLogprobs, mask }),

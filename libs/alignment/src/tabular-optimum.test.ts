@@ -1,6 +1,6 @@
 /**
  * On a policy small enough to enumerate, max E[r] - beta KL(pi, ref) has the closed form pi* = ref exp(r /
- * beta) / Z. PPO, DPO and online DPO, given exact expectations instead of samples, must all end there.
+ * beta) / Z. Each method, given exact expectations instead of samples, must end there.
  */
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, test } from 'vitest';
@@ -8,8 +8,9 @@ import { adamw, biasCorrections } from './adamw.js';
 import { dpoLoss } from './dpo.js';
 import { type Matrix, read } from './golden.test.support.js';
 import { truncatedImportanceWeights } from './importance-sampling.js';
-import { categoricalKl } from './kl.js';
+import { categoricalKl, klLoss } from './kl.js';
 import { ppoPolicyLoss } from './ppo.js';
+import { reinforceLoss } from './reinforce.js';
 import { rlhfReward } from './rewards.js';
 
 interface Optimum {
@@ -70,6 +71,33 @@ test.each([
   expectOptimal(optimizer.logits());
 });
 
+test.each([
+  ['REINFORCE, with the KL in the reward', beta, undefined],
+  ['REINFORCE, with the KL in the loss by k2', 0, 'k2'],
+] as const)('%s', (_, klCoef, estimator) => {
+  // Every completion y is a sample of weight pi(y), in the advantage as above; the loss is differentiated at pi alone.
+  const mask = tf.ones([prompts, completions]);
+  const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
+  for (let step = 0; step < 400; step++) {
+    const sampled = tf.logSoftmax(optimizer.logits());
+    const advantages = tf.tensor2d(weightedAdvantages(sampled.arraySync() as Matrix, klCoef));
+    optimizer.step(0.3 * (1 - step / 400), (logits) => {
+      const logprobs = tf.logSoftmax(logits);
+      const options = { logprobs, mask, normaliser: prompts };
+      const { loss } = reinforceLoss({ ...options, advantages });
+      if (estimator === undefined) return loss;
+      const held = klLoss({
+        ...options,
+        refLogprobs: tf.tensor2d(ref_logprobs),
+        weights: tf.exp(sampled),
+        estimator,
+      });
+      return tf.add(loss, tf.mul(beta, held.loss));
+    });
+  }
+  expectOptimal(optimizer.logits());
+});
+
 test('DPO', () => {
   // All pairs of completions of a prompt are compared. In expectation over Bradley-Terry labels each has the soft label of a
   // label smoothing of sigma(r_j - r_i).
@@ -114,12 +142,12 @@ function comparedTo(steps: number, weightsOf: (policy: Matrix) => number[]): voi
   expectOptimal(optimizer.logits());
 }
 
-/** pi_old(y) A(y), with A(y) = r(y) - beta log(pi_old(y) / ref(y)) less its expectation under pi_old. */
-function weightedAdvantages(oldLogprobs: Matrix): Matrix {
+/** pi_old(y) A(y), with A(y) = r(y) - klCoef log(pi_old(y) / ref(y)) less its expectation under pi_old. */
+function weightedAdvantages(oldLogprobs: Matrix, klCoef = beta): Matrix {
   return oldLogprobs.map((row, x) => {
     const regularised = row.map((logprob, y) => {
       const response = { logprobs: [logprob], refLogprobs: [ref_logprobs[x]![y]!], endedWithEos: true };
-      return rlhfReward({ ...response, score: rewards[x]![y]! }, { klCoef: beta }).rlhfReward;
+      return rlhfReward({ ...response, score: rewards[x]![y]! }, { klCoef }).rlhfReward;
     });
     const baseline = row.reduce((sum, logprob, y) => sum + Math.exp(logprob) * regularised[y]!, 0);
     return row.map((logprob, y) => Math.exp(logprob) * (regularised[y]! - baseline));

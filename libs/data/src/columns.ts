@@ -1,8 +1,10 @@
 /** TRL's dataset formats of plain text, recognised by their columns and validated row by row. */
 import { z } from 'zod';
-import { DataError, typeInWords } from './errors.js';
+import { DataError } from './errors.js';
 import { splitImplicitPrompt } from './implicit-prompt.js';
 import { competitionRanks, type PreferencePair, type Ranking } from './preferences.js';
+import { QUESTION_FORMATS, type QuestionRow, type SentencesRow } from './questions.js';
+import { expecting, type Metadata, metadata, number, row, text } from './row-schemas.js';
 
 export type TextRow = { text: string };
 /** `label` 1 is positive, 0 negative. */
@@ -12,21 +14,27 @@ export type PromptRow = { prompt: string; metadata?: Metadata };
 /** A conversation that lacks the assistant's answer: its last message is of somebody else. */
 export type ConversationRow = { messages: Message[]; metadata?: Metadata };
 type Message = { role: string; content: string };
-type Metadata = Record<string, unknown>;
 export type CompletionRow = { prompt: string; completion: string };
 /** TRL's unpaired preference: `label` is true for a thumb up, false for a thumb down. */
 export type ThumbRow = { prompt: string; completion: string; label: boolean };
 
-/** A dataset in one of TRL's formats. Rows keep only the columns of their format. */
+/**
+ * A dataset in one of TRL's formats, or of questions that are judged by log-prob. Rows keep only the columns of their
+ * format, and as metadata those that were asked for by name; questions keep all of their other columns as metadata.
+ */
 export type Dataset =
-  | { kind: 'text'; rows: TextRow[] }
-  | { kind: 'labelled'; rows: LabelledRow[] }
+  | { kind: 'text'; rows: Kept<TextRow>[] }
+  | { kind: 'labelled'; rows: Kept<LabelledRow>[] }
   | { kind: 'prompt'; rows: PromptRow[] }
   | { kind: 'conversation'; rows: ConversationRow[] }
-  | { kind: 'completion'; rows: CompletionRow[] }
-  | { kind: 'thumb'; rows: ThumbRow[] }
-  | { kind: 'preference'; rows: PreferencePair[] }
-  | { kind: 'ranking'; rows: Ranking[] };
+  | { kind: 'completion'; rows: Kept<CompletionRow>[] }
+  | { kind: 'thumb'; rows: Kept<ThumbRow>[] }
+  | { kind: 'preference'; rows: Kept<PreferencePair>[] }
+  | { kind: 'ranking'; rows: Kept<Ranking>[] }
+  | { kind: 'question'; rows: QuestionRow[] }
+  | { kind: 'sentences'; rows: SentencesRow[] };
+
+type Kept<Row> = Row & { metadata?: Metadata };
 
 interface Format {
   kind: Dataset['kind'];
@@ -53,6 +61,13 @@ const LABELS = new Map<unknown, 0 | 1>([
 /** Whether a value of column `label` means positive or negative. */
 export const isLabel = (value: unknown): boolean => LABELS.has(value);
 
+const absent = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
+const margin = number.nullish().transform(absent);
+const numbers = z
+  .array(number, { error: expecting('a list of numbers') })
+  .nullish()
+  .transform(absent);
+
 const label = z.unknown().transform((value, context): 0 | 1 => {
   const meant = LABELS.get(value);
   if (meant !== undefined) return meant;
@@ -69,21 +84,6 @@ function hasLabelOrNone(row: unknown): boolean {
   return label == null || isLabel(label);
 }
 
-const expecting =
-  (what: string) =>
-  ({ input }: { input?: unknown }) =>
-    `expected ${what}, got ${typeInWords(input)}`;
-const text = z.string({ error: expecting('a string') });
-const number = z.number({ error: expecting('a finite number') });
-const absent = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
-const margin = number.nullish().transform(absent);
-const numbers = z
-  .array(number, { error: expecting('a list of numbers') })
-  .nullish()
-  .transform(absent);
-const row = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
-  z.object(shape, { error: expecting('an object of columns') });
-
 const messages = z
   .array(
     z.object(
@@ -93,8 +93,6 @@ const messages = z
     { error: expecting('a list of messages {role, content}') },
   )
   .min(1, { error: 'expected a message at least, got an empty list' });
-const metadata = z.record(z.string(), z.unknown(), { error: expecting('an object') }).nullish();
-
 const completions = z
   .array(text, { error: expecting('a list of strings') })
   .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
@@ -153,6 +151,7 @@ const FORMATS: readonly Format[] = [
     texts: [],
     schema: row({ messages, metadata }).transform(withoutAnswer),
   },
+  ...QUESTION_FORMATS,
 ];
 
 /**
@@ -161,15 +160,21 @@ const FORMATS: readonly Format[] = [
  * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
+ * @param options.keep other columns that rows keep, as metadata
  * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_NEEDS_CHAT_TEMPLATE, DATA_ROW_INVALID (with row number from 1, column,
- *   what was expected and what came)
+ *   what was expected and what came), DATA_COLUMN_MISSING
  */
-export function detectFormat(rows: readonly unknown[], options: { source?: string } = {}): Dataset {
+export function detectFormat(
+  rows: readonly unknown[],
+  options: { source?: string; keep?: readonly string[] } = {},
+): Dataset {
   const source = options.source ?? 'dataset';
   if (rows.length === 0) {
     throw new DataError('DATA_EMPTY', `${source}: expected at least one row, but there is none`);
   }
   const present = presentColumns(rows);
+  const { keep = [] } = options;
+  requireColumns(source, keep, present);
   const format = FORMATS.find(
     ({ columns, fits }) => columns.every((column) => present.has(column)) && (!fits || fits(rows)),
   );
@@ -181,10 +186,25 @@ export function detectFormat(rows: readonly unknown[], options: { source?: strin
     );
     if (conversation !== undefined) throw needsChatTemplate(`${where}: ${conversation}`);
     const result = format.schema.safeParse(row);
-    if (result.success) return result.data;
+    if (result.success) return withKept(result.data as object, row as Record<string, unknown>, keep);
     throw rowError(where, result.error, format);
   });
   return { kind: format.kind, rows: validated } as Dataset;
+}
+
+/** A column may also be one of the metadata that a row has already. */
+function requireColumns(source: string, keep: readonly string[], present: ReadonlySet<string>): void {
+  const missing = keep.find((column) => !present.has(column) && !present.has('metadata'));
+  if (missing === undefined) return;
+  throw new DataError(
+    'DATA_COLUMN_MISSING',
+    `${source}: expected column ${cut(missing)} to be kept as metadata, but no row has it; there are {${listed(present)}}`,
+  );
+}
+
+function withKept(row: { metadata?: Metadata }, raw: Record<string, unknown>, keep: readonly string[]) {
+  const kept = keep.filter((column) => raw[column] != null).map((column) => [column, raw[column]]);
+  return kept.length === 0 ? row : { ...row, metadata: { ...row.metadata, ...Object.fromEntries(kept) } };
 }
 
 type Nullish<T> = T | null | undefined;
@@ -284,17 +304,20 @@ function presentColumns(rows: readonly unknown[]): Set<string> {
 
 const COLUMNS_NAMED = 12;
 
+function listed(columns: ReadonlySet<string>): string {
+  const named = [...columns].slice(0, COLUMNS_NAMED).map((column) => cut(column));
+  return [...named, ...(columns.size > COLUMNS_NAMED ? ['…'] : [])].join(', ');
+}
+
 function unknownFormat(source: string, rows: readonly unknown[], present: ReadonlySet<string>): DataError {
   for (const [index, row] of rows.entries()) {
     const conversation = Object.entries(row ?? {}).find(([, value]) => isConversation(value));
     if (conversation) return needsChatTemplate(`${source}: row ${index + 1}: ${conversation[0]}`);
   }
   const known = FORMATS.map(({ columns }) => `{${columns.join(', ')}}`).join(', ');
-  const came = [...present].slice(0, COLUMNS_NAMED).map((column) => cut(column));
-  if (present.size > COLUMNS_NAMED) came.push('…');
   return new DataError(
     'DATA_UNKNOWN_FORMAT',
-    `${source}: expected the columns of one format of ${known}, got {${came.join(', ')}}; rename the columns (the first row of .csv and .tsv holds their names)`,
+    `${source}: expected the columns of one format of ${known}, got {${listed(present)}}; rename the columns (the first row of .csv and .tsv holds their names)`,
   );
 }
 

@@ -11,6 +11,7 @@ const MOST_RECORD_CHARACTERS = 16 * MEBIBYTE;
 /** Columns whose cells hold JSON, and what that JSON must be. */
 const JSON_COLUMNS: Readonly<Record<string, string>> = {
   completions: 'a JSON list of strings',
+  choices: 'a JSON list of strings',
   ranks: 'a JSON list of numbers',
   rewards: 'a JSON list of numbers',
   margin: 'a number',
@@ -18,8 +19,8 @@ const JSON_COLUMNS: Readonly<Record<string, string>> = {
 
 /**
  * Streams the rows of a file of separated values (RFC 4180: cells in double quotes may hold separators, line breaks and
- * doubled quotes); blank lines are skipped. Cells of `completions`, `ranks`, `rewards` and `margin` are read as JSON,
- * where an empty one is null; a `label` is a number or a boolean where it reads as one.
+ * doubled quotes); blank lines are skipped. Cells of `completions`, `choices`, `ranks`, `rewards` and `margin` are read as
+ * JSON, where an empty one is null; a `label` is a number or a boolean where it reads as one.
  *
  * @throws DATA_CSV_INVALID and DATA_TOO_LARGE with the line, DATA_UTF8_INVALID, DATA_GZIP_INVALID
  */

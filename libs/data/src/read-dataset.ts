@@ -62,10 +62,16 @@ const isFolder = (path: string): Promise<boolean> =>
  *
  * @throws what `readDataset` and `detectFormat` throw
  */
-export async function loadDataset(path: string, options: ReadOptions = {}): Promise<Dataset> {
+export async function loadDataset(
+  path: string,
+  {
+    keep = [],
+    ...options
+  }: ReadOptions & { /** Other columns that rows keep, as metadata. */ keep?: readonly string[] } = {},
+): Promise<Dataset> {
   const rows: Row[] = [];
   for await (const row of readDataset(path, options)) rows.push(row);
-  return detectFormat(rows, { source: path });
+  return detectFormat(rows, { source: path, keep });
 }
 
 function readerOf(path: string): { read: Reader; gzip: boolean } {

@@ -1,3 +1,8 @@
+export { type Agreement, agreement, fleissKappa } from './agreement.js';
+export { type BootstrapOptions, bootstrapMean, type Interval, pairedDifference } from './bootstrap.js';
+export { bundledSet } from './bundled-sets.js';
+export { type ChoiceScores, type JudgedChoices, scoreChoices } from './choices.js';
+export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
 export {
@@ -5,10 +10,15 @@ export {
   type LengthedOutcome,
   lengthControlledWinRate,
 } from './length-controlled.js';
+export { hypervolume, paretoFront, type RewardKl } from './pareto.js';
 export { type PolicyColumn, type PolicySummary, policyColumns } from './policies.js';
 export type * from './report/report-data.js';
 export { UNSHOWABLE } from './report/text.js';
-export { type Estimate, meanEstimate } from './statistics.js';
+export { correlation, type Estimate, meanEstimate } from './statistics.js';
+export { evaluationCsv } from './suites/csv.js';
+export type * from './suites/evaluation.js';
+export { differences, type MeasureOptions, measure, type Observation } from './suites/measure.js';
+export { type JudgedPair, judgeAgreements, measureWins } from './suites/win-rates.js';
 export {
   type BothOrders,
   type Outcome,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { studentCritical } from './critical-values.js';
 import type { Estimate } from './statistics.js';
-import { mean, meanEstimate, sampleStd, wilsonEstimate } from './statistics.js';
+import { correlation, mean, meanEstimate, sampleStd, wilsonEstimate } from './statistics.js';
 
 // Golden numbers: SciPy 1.17.1, NumPy 2.4.6.
 const a = [2.1, 3.4, 1.9, 5.0, 4.4, 2.8];
@@ -74,4 +74,35 @@ test.each([
   ['EVALUATION_OUT_OF_RANGE', () => wilsonEstimate(3, 2)],
 ])('bad input is refused with %s', (code, act) => {
   expect(act).toThrow(expect.objectContaining({ name: 'EvaluationError', code }));
+});
+
+test('the correlation is 1 for what rises on a line, unchanged by scale, and unknown for what does not vary', () => {
+  expect(correlation(a, [1, 2, 1, 4, 2, 3])).toBeCloseTo(0.7601972641759119, 12);
+  expect(
+    correlation(
+      a,
+      a.map((x) => 3 - 2 * x),
+    ),
+  ).toBeCloseTo(-1, 12);
+  expect(correlation(a, [2, 2, 2, 2, 2, 2])).toBeNaN();
+  const lists = fc.array(fc.tuple(fc.integer({ min: -9, max: 9 }), fc.integer({ min: -9, max: 9 })), {
+    minLength: 2,
+  });
+  fc.assert(
+    fc.property(lists, fc.integer({ min: 1, max: 5 }), (pairs, scale) => {
+      const [x, y] = [pairs.map(([x]) => x), pairs.map(([, y]) => y)];
+      const found = correlation(x, y);
+      fc.pre(!Number.isNaN(found));
+      expect(
+        correlation(
+          y,
+          x.map((x) => scale * x + 1),
+        ),
+      ).toBeCloseTo(found, 9);
+      expect(Math.abs(found)).toBeLessThanOrEqual(1);
+    }),
+  );
+  expect(() => correlation([1], [1, 2])).toThrow(
+    expect.objectContaining({ code: 'EVALUATION_LENGTH_MISMATCH' }),
+  );
 });

@@ -30,6 +30,27 @@ export function sampleStd(values: ArrayLike<number>): number {
   return Math.sqrt(squares / (values.length - 1));
 }
 
+/**
+ * Pearson's correlation of two lists of as many numbers, in [-1, 1]; NaN where one of them does not vary.
+ * @throws EvaluationError EVALUATION_LENGTH_MISMATCH, EVALUATION_EMPTY, EVALUATION_NOT_FINITE
+ */
+export function correlation(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (x.length !== y.length)
+    throw new EvaluationError(
+      'EVALUATION_LENGTH_MISMATCH',
+      `Expected as many numbers of both, got ${x.length} and ${y.length}.`,
+    );
+  const [meanX, meanY] = [mean(x), mean(y)];
+  let [xx, xy, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const [dx, dy] = [x[i]! - meanX, y[i]! - meanY];
+    xx += dx * dx;
+    xy += dx * dy;
+    yy += dy * dy;
+  }
+  return Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy)));
+}
+
 /** Mean with its interval by Student's distribution, n - 1 degrees of freedom: mean +- t s / sqrt(n). */
 export function meanEstimate(values: ArrayLike<number>): Estimate {
   const n = values.length;

@@ -51,6 +51,7 @@ export type {
   StreamSpec,
   TrainedModel,
 } from './methods/spec.js';
+export { inWords as mistakesInWords, type Mistake } from './mistakes.js';
 export {
   artifactRoles,
   type NamedModel,

@@ -86,8 +86,8 @@ describe('the sources of a configuration', () => {
     expect(() => sourcesIn(schema, { train: '/etc/passwd' })).toThrow(/record/);
   });
 
-  it('are all the text it holds, but for names of runs and of metrics, and patterns', () => {
-    const others = texts(RunConfig, 'config').filter((path) => !/\.(metric|matches)$/.test(path));
-    expect(others).toEqual([]);
+  it('are all the text it holds, but for names of runs, metrics and columns, patterns and templates', () => {
+    const isFree = (path: string) => /[.](metric|matches|keep\[\]|template)$/.test(path);
+    expect(texts(RunConfig, 'config').filter((path) => !isFree(path))).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from './errors.js';
-import { methodNames } from './methods/index.js';
+import { methodNames, methods } from './methods/index.js';
 import { parseRunConfig, runConfigMistakes, runsBuiltOn, settingsByMethod } from './run-config.js';
 import { trainingSteps } from './steps.js';
 
@@ -286,7 +286,7 @@ describe('a mistake', () => {
     [
       'a replay that trains nothing',
       { ...least.sample, replay: 'r' },
-      `replay: no such setting; replay is one of method ${methodNames.filter((name) => name !== 'sample').join(', ')}, this is 'sample'`,
+      `replay: no such setting; replay is one of method ${methodNames.filter((name) => methods[name].trains.length > 0).join(', ')}, this is 'sample'`,
     ],
     [
       'what nothing is like',

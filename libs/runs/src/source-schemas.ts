@@ -17,6 +17,14 @@ const namesCollection = (written: string): boolean => {
   const source = parseSource('data', written);
   return source.from !== 'feedback' || CollectionName.safeParse(source.collection).success;
 };
+/** Small sets of questions and paired sentences that evaluations come with (`libs/evaluation/assets/sets`). */
+const BUNDLED_SETS = ['everyday', 'misconceptions', 'pairs'] as const;
+const namesSet = (written: string): boolean => {
+  const source = parseSource('data', written);
+  return (
+    source.from !== 'bundled' || source.set === undefined || BUNDLED_SETS.some((set) => set === source.set)
+  );
+};
 const RUN_ERROR =
   'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
 
@@ -34,7 +42,7 @@ export const ModelSource = z
 sourceKinds.add(ModelSource, { kind: 'model' });
 
 /**
- * `bundled` is the corpus that comes with rlhf-streams, `run:ID` the comparisons a sampling run recorded,
+ * `bundled` is the corpus that comes with rlhf-streams, `bundled:NAME` a small set to evaluate on, `run:ID` the comparisons a sampling run recorded,
  * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
  * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
  */
@@ -45,8 +53,9 @@ export const DataSource = z
     namesCollection,
     'expected feedback:COLLECTION, where a collection is 1-100 characters of A-Z a-z 0-9 . _ -',
   )
+  .refine(namesSet, `expected bundled, or bundled:NAME with one of the names ${BUNDLED_SETS.join(', ')}`)
   .refine(namesRun, RUN_ERROR)
-  .meta({ title: 'bundled, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
+  .meta({ title: 'bundled, bundled:NAME, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
 
 sourceKinds.add(DataSource, { kind: 'data' });
 

@@ -33,7 +33,11 @@ export type ModelOrigin =
 
 /** The bundled corpus, comparisons that a run recorded, a collection of feedback, or files. */
 export type DataOrigin =
-  | { readonly from: 'bundled' }
+  | {
+      readonly from: 'bundled';
+      /** One of the sets that evaluations come with; without it, the corpus. */
+      readonly set?: string;
+    }
   | FromRun
   | { readonly from: 'feedback'; readonly collection: string }
   | FromPath;
@@ -67,6 +71,7 @@ const GOLD = 'gold:';
 const FEEDBACK = 'feedback:';
 const DECLARED = 'declared:';
 const BUNDLED = 'bundled';
+const BUNDLED_SET = 'bundled:';
 const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
 
 /**
@@ -84,6 +89,7 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
   switch (kind) {
     case 'data':
       if (written === BUNDLED) return { from: 'bundled' };
+      if (written.startsWith(BUNDLED_SET)) return { from: 'bundled', set: written.slice(BUNDLED_SET.length) };
       if (written.startsWith(FEEDBACK))
         return { from: 'feedback', collection: written.slice(FEEDBACK.length) };
       break;
@@ -108,7 +114,7 @@ export function sourceText(source: Source): string {
     case 'artifact':
       return `artifact:${source.sha256}`;
     case 'bundled':
-      return BUNDLED;
+      return source.set === undefined ? BUNDLED : `${BUNDLED_SET}${source.set}`;
     case 'feedback':
       return `${FEEDBACK}${source.collection}`;
     case 'declared':

@@ -1,3 +1,7 @@
+export { carryOut } from './frontier/carry-out.js';
+export { parseFrontier } from './frontier/frontier-file.js';
+export { type FrontierResults, measure } from './frontier/measure.js';
+export type { FrontierInput } from './frontier/schema.js';
 export { type Client, type ClientOptions, openClient } from './place/client.js';
 export { type Platform, type PlatformOptions, startPlatform } from './place/platform.js';
 export { type Processes, type ProcessesOptions, startProcesses } from './place/processes.js';

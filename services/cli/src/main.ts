@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import color from 'picocolors';
 import { failureOf } from './failure.js';
@@ -24,6 +25,9 @@ const services = (command: Command): Command =>
     .option('--replicas <counts>', 'of services, as policy=2,reward=2; one where not named', replicaCounts);
 const attachable = (command: Command): Command =>
   services(command).option('--attach', 'start no services: use those that run on the log already', false);
+
+/** Members of a sweep that are trained at a time: memory bounds them on a large machine. */
+const defaultParallel = (): number => Math.min(4, availableParallelism());
 
 /**
  * Exit codes: 0 done; 1 failed; 2 asked for what cannot be; 3 done, but alignment did not work or topics still differ;
@@ -69,6 +73,20 @@ attachable(program.command('run'))
   .action(async (file, options) => {
     const { run } = await import('./commands/run.js');
     await run(file, { ...options, signal: interrupted() });
+  });
+
+attachable(program.command('frontier'))
+  .description('sweep over methods and their settings, and plot the reward of each against its KL')
+  .argument('<file>', 'a YAML file: members, what is swept, how policies are judged')
+  .option(
+    '--parallel <number>',
+    'members that are trained at a time (default: one a core, at most 4)',
+    wholeNumber,
+  )
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
+  .action(async (file, { parallel, ...options }) => {
+    const { frontier } = await import('./frontier/frontier.js');
+    await frontier(file, { ...options, signal: interrupted(), parallel: parallel || defaultParallel() });
   });
 
 attachable(program.command('replay'))

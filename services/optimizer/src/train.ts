@@ -35,6 +35,7 @@ import { type Published, readPublished } from './published.js';
 import { lengthsOf, replayedRun, sampledBy } from './replay.js';
 import { type StallWatch, watchForStall } from './stall.js';
 import type { OptimizerThread } from './thread.js';
+import { tokensOf } from './tokens.js';
 import { troubleOf } from './trouble.js';
 
 export interface TrainDependencies {
@@ -302,10 +303,11 @@ async function complete(
     publishes ? save(context, compute, driven, { done, isLast, positions }) : undefined,
     files && context.artifacts.putFiles(files),
   ]);
-  const timing = {
+  const cost = {
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
     'timing_s/publish': (performance.now() - evaluated) / 1000,
+    ...(train && trains && tokensOf(train.items)),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
@@ -325,7 +327,7 @@ async function complete(
         ...(release && driven.checkpoint?.step === done && { checkpoint: driven.checkpoint.artifact }),
         ...(results && { results }),
         split: train ? 'train' : 'test',
-        metrics: { ...reported, ...timing },
+        metrics: { ...reported, ...cost },
       },
     },
   ]);

@@ -76,7 +76,7 @@ describe('a run with a model that cannot do its part', () => {
     [
       'scored-by-sample',
       () => ppo({ scorers: ['run:comparisons'] }),
-      'scorers[0]: run:comparisons: run comparisons sampled from a policy; expected a reward model or gold:DATA',
+      'scorers[0]: run:comparisons: run comparisons measured a policy; expected a reward model or gold:DATA',
     ],
     [
       'other-reference',

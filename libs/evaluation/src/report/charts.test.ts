@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PolicySummary } from '../policies.js';
-import { frontierChart, goldHistogram, trainingChart } from './charts.js';
+import { goldHistogram, policiesChart, trainingChart } from './charts.js';
 import { type ChartOption, drawSvg } from './svg.js';
 
 /** The texts of a drawn chart: titles, and the labels of ticks. */
@@ -51,14 +51,14 @@ const policy = (name: string, kl: number, gold: number, half = 0.25): PolicySumm
   };
 };
 
-test('the frontier names its axes with their units, and every policy', () => {
-  const texts = textsOf(frontierChart([policy('SFT', 0, 0.1), policy('<b>', 6.8, 1.2)]));
+test('the chart of policies names its axes with their units, and every policy', () => {
+  const texts = textsOf(policiesChart([policy('SFT', 0, 0.1), policy('<b>', 6.8, 1.2)]));
   for (const shown of ['gold reward', 'KL to reference (nats per sequence)', 'SFT', '&lt;b&gt;'])
     expect(texts).toContain(shown);
 });
 
 test('the axis of the KL begins at 0 for a policy whose KL is 0 but for rounding, and else below it', () => {
-  const ticks = (least: number) => below(frontierChart([policy('SFT', least, 0), policy('PPO', 6.8, 1)]));
+  const ticks = (least: number) => below(policiesChart([policy('SFT', least, 0), policy('PPO', 6.8, 1)]));
   expect(ticks(-1e-7)).toContain('0');
   expect(ticks(-1e-7).join()).not.toContain('−');
   expect(ticks(-0.1).join()).toContain('−');

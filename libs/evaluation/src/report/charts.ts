@@ -1,49 +1,20 @@
 /** The charts of a report, as ECharts' options. */
 import type { PolicySummary } from '../policies.js';
-import type { Estimate } from '../statistics.js';
+import { axis, colourOf, ends, fromZero, isDrawable, legendOf, PLOT_GRID, POLICY_GRID } from './axes.js';
 import type { Plot } from './plots.js';
-import type { ReportData } from './report-data.js';
-import type { ChartOption, Size } from './svg.js';
-import { tick } from './text.js';
+import type { ChartOption, Series, Size } from './svg.js';
 
 export const POLICY_CHART: Size = { width: 540, height: 360 };
 export const PLOT: Size = { width: 360, height: 210 };
 
-/** Room around a chart: for the labels and titles of its axes, and for a legend above it. */
-const POLICY_GRID = { left: 56, right: 20, top: 48, bottom: 46 };
-const PLOT_GRID = { left: 56, right: 16, top: 26, bottom: 40 };
 /** Where the lines of a plot lie, from the top of the chart. */
 export const PLOT_AREA = { top: PLOT_GRID.top, bottom: PLOT.height - PLOT_GRID.bottom };
 
 /** The most values of a line that are each marked by a point. */
 const MOST_MARKED = 30;
 
-type Series = NonNullable<Extract<ChartOption['series'], readonly unknown[]>>[number];
-
-/** The colour of the policy at `index`, on every chart and in every table; negative: what is no policy. */
-export function seriesClass(index: number): string {
-  return index < 0 ? 'series-none' : `series-${(index % 6) + 1}`;
-}
-
-const colourOf = (index: number): string => (index < 0 ? 'var(--accent)' : `var(--${seriesClass(index)})`);
-
-/** Gold reward over KL to the reference with both intervals, and each policy's path there if it is known. */
-export function frontierChart(
-  policies: readonly PolicySummary[],
-  frontier: ReportData['frontier'] = [],
-): ChartOption {
-  const paths = frontier.map(({ policy, points }): Series => {
-    const color = colourOf(policies.findIndex(({ name }) => name === policy));
-    return {
-      type: 'line',
-      name: policy,
-      data: points.filter(({ kl, gold }) => isDrawable(kl, gold)).map(({ kl, gold }) => [kl, gold]),
-      symbol: 'circle',
-      symbolSize: 4,
-      itemStyle: { color, opacity: 0.6 },
-      lineStyle: { color, width: 1.5, opacity: 0.45 },
-    };
-  });
+/** Gold reward over KL to the reference with both intervals. */
+export function policiesChart(policies: readonly PolicySummary[]): ChartOption {
   const drawn = policies
     .map((policy, index) => ({ ...policy, index }))
     .filter(({ kl, gold }) => isDrawable(kl.mean, gold.mean));
@@ -75,7 +46,7 @@ export function frontierChart(
     legend: legendOf(drawn),
     xAxis: { ...axis('KL to reference (nats per sequence)', 'bottom'), min: fromZero },
     yAxis: { ...axis('gold reward', 'top'), scale: true },
-    series: [...paths, ...marks],
+    series: marks,
   };
 }
 
@@ -158,46 +129,3 @@ export function trainingChart({ y, series }: Plot): ChartOption {
 /** About one and a half times the root of the number of values: bins that are neither noise nor a blur. */
 const binsFor = (counts: readonly number[]): number =>
   Math.min(36, Math.max(8, Math.round(1.5 * Math.sqrt(Math.max(...counts)))));
-
-/** A value axis with its title: below the middle of a horizontal one, above a vertical one. */
-function axis(name: string, at: 'bottom' | 'top') {
-  const vertical = at === 'top';
-  return {
-    type: 'value' as const,
-    name,
-    nameLocation: vertical ? ('end' as const) : ('middle' as const),
-    nameGap: vertical ? 12 : 26,
-    nameTextStyle: {
-      color: 'var(--dim)',
-      ...(vertical && { align: 'left' as const, padding: [0, 0, 0, 6 - PLOT_GRID.left] }),
-    },
-    axisLine: { show: !vertical, onZero: false, lineStyle: { color: 'var(--line)' } },
-    axisTick: { show: !vertical, lineStyle: { color: 'var(--line)' } },
-    axisLabel: { color: 'var(--dim)', formatter: tick, hideOverlap: true },
-    splitLine: { show: vertical, lineStyle: { color: 'var(--grid)' } },
-  };
-}
-
-function legendOf(policies: readonly { readonly name: string; readonly index: number }[]) {
-  return {
-    top: 0,
-    right: 0,
-    icon: 'circle',
-    itemWidth: 10,
-    itemHeight: 10,
-    textStyle: { color: 'var(--ink)' },
-    data: policies.map(({ name, index }) => ({ name, itemStyle: { color: colourOf(index) } })),
-  };
-}
-
-/** An axis begins at 0 for values that are 0 but for rounding, as a policy's KL to itself is. */
-function fromZero({ min, max }: { readonly min: number; readonly max: number }): number {
-  // ECharts takes null, which its types leave out, for "as the values need".
-  return min >= -0.005 * (max - min) ? 0 : (null as unknown as number);
-}
-
-const isDrawable = (...values: readonly number[]): boolean => values.every(Number.isFinite);
-
-function ends({ mean, low, high }: Estimate): [number, number] {
-  return [Number.isFinite(low) ? low : mean, Number.isFinite(high) ? high : mean];
-}

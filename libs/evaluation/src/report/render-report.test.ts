@@ -62,7 +62,7 @@ test('texts cannot become markup, wherever they stand', () => {
     title: attack,
     createdAt: report.createdAt,
     facts: [[attack, attack]],
-    policies: [{ ...report.policies[1]!, name: attack }],
+    policies: [{ ...report.policies![1]!, name: attack }],
     verdict: { ok: false, text: attack },
     stages: [
       {
@@ -72,7 +72,23 @@ test('texts cannot become markup, wherever they stand', () => {
         groups: [{ title: attack, series: [attack] }],
       },
     ],
-    frontier: [{ policy: attack, points: [{ kl: 1, gold: 1 }] }],
+    parts: [
+      {
+        title: attack,
+        text: attack,
+        result: attack,
+        tables: [{ title: attack, head: [attack], rows: [[attack]] }],
+        charts: [
+          {
+            title: attack,
+            note: attack,
+            x: attack,
+            y: attack,
+            series: [{ name: attack, points: [{ x: 1, y: 1 }] }],
+          },
+        ],
+      },
+    ],
     samples: [{ prompt: attack, completions: [{ policy: attack, text: attack, gold: 1 }] }],
     checkpoints: [{ name: attack, path: attack }],
   });

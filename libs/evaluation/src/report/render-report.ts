@@ -3,15 +3,18 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { html, raw } from 'hono/html';
 import { EvaluationError } from '../errors.js';
+import { partChart } from './part-charts.js';
 import { plotsOf } from './plots.js';
-import type { ReportData } from './report-data.js';
+import type { Chart, ReportData } from './report-data.js';
 import {
   checkpointsSection,
   headerSection,
+  partsSection,
   policiesSection,
   samplesSection,
   stagesSection,
 } from './sections.js';
+import { drawSvg, standaloneSvg } from './svg.js';
 
 /**
  * Renders a run's report: one HTML file without any reference to the network, readable from `file://`, in light and
@@ -44,7 +47,8 @@ export function renderReport(data: ReportData): string {
 <main>
 ${headerSection(data)}
 ${policiesSection(data)}
-${stagesSection(data, plotsOf(data.stages))}
+${partsSection(data)}
+${stagesSection(data, plotsOf(data.stages ?? []))}
 ${samplesSection(data)}
 ${checkpointsSection(data)}
 </main>
@@ -53,6 +57,13 @@ ${checkpointsSection(data)}
 </html>
 `;
   return page.toString();
+}
+
+/** A chart as an SVG file of its own. */
+export function chartSvg(chart: Chart): string {
+  const { option, size } = partChart(chart);
+  const { svg } = drawSvg(option, size, () => undefined);
+  return standaloneSvg(svg, chart.title, size, asset('theme.css'));
 }
 
 const asset = (file: string): string =>

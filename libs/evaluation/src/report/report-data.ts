@@ -26,10 +26,49 @@ export interface SampleGroup {
   readonly completions: readonly { readonly policy: string; readonly text: string; readonly gold?: number }[];
 }
 
-/** How far a policy had come at one point of its training, on the same prompts as the summary. */
-export interface FrontierPoint {
-  readonly kl: number;
-  readonly gold: number;
+/** A point of a chart, with the ends of its bars: intervals, or ranges, as the chart's note says. */
+export interface ChartPoint {
+  readonly x: number;
+  readonly y: number;
+  readonly xRange?: readonly [low: number, high: number];
+  readonly yRange?: readonly [low: number, high: number];
+}
+
+/** What is drawn in one colour and with one symbol. */
+export interface ChartSeries {
+  readonly name: string;
+  readonly points: readonly ChartPoint[];
+  /** How its points are joined, in their order. `step` goes right before it goes up, as a Pareto front does. Default: `line`. */
+  readonly joined?: 'line' | 'step' | 'none';
+  /** Points that stand behind the series, in its colour. */
+  readonly behind?: readonly ChartPoint[];
+}
+
+/** One chart: its axes' titles name the unit. */
+export interface Chart {
+  readonly title: string;
+  /** How to read it. */
+  readonly note?: string;
+  readonly x: string;
+  readonly y: string;
+  readonly series: readonly ChartSeries[];
+}
+
+/** A table: texts, and numbers at the right of their columns. The first column names the row. */
+export interface ReportTable {
+  readonly title?: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A question with its answer: what was compared, in words, tables and charts. */
+export interface ReportPart {
+  readonly title: string;
+  readonly text?: string;
+  /** What came out, in a sentence. */
+  readonly result?: string;
+  readonly tables?: readonly ReportTable[];
+  readonly charts?: readonly Chart[];
 }
 
 /** Everything that a run's report shows. Texts may hold anything: they are escaped. */
@@ -39,11 +78,10 @@ export interface ReportData {
   readonly createdAt: string;
   /** Seed, corpus, model size, cores, wall time, versions. */
   readonly facts: readonly (readonly [string, string])[];
-  readonly policies: readonly PolicySummary[];
-  readonly verdict: { readonly ok: boolean; readonly text: string };
-  readonly stages: readonly StageReport[];
-  /** Paths of policies through the reward-KL plane over training, by policy name. */
-  readonly frontier?: readonly { readonly policy: string; readonly points: readonly FrontierPoint[] }[];
-  readonly samples: readonly SampleGroup[];
-  readonly checkpoints: readonly { readonly name: string; readonly path: string }[];
+  readonly verdict?: { readonly ok: boolean; readonly text: string };
+  readonly policies?: readonly PolicySummary[];
+  readonly parts?: readonly ReportPart[];
+  readonly stages?: readonly StageReport[];
+  readonly samples?: readonly SampleGroup[];
+  readonly checkpoints?: readonly { readonly name: string; readonly path: string }[];
 }

@@ -1,18 +1,12 @@
 /** The parts of a report's page, in the order in which they appear. */
 import { html, raw } from 'hono/html';
-import { policyColumns } from '../policies.js';
-import {
-  frontierChart,
-  goldHistogram,
-  PLOT,
-  PLOT_AREA,
-  POLICY_CHART,
-  seriesClass,
-  trainingChart,
-} from './charts.js';
+import { type PolicySummary, policyColumns } from '../policies.js';
+import { seriesClass } from './axes.js';
+import { goldHistogram, PLOT, PLOT_AREA, POLICY_CHART, policiesChart, trainingChart } from './charts.js';
+import { partChart } from './part-charts.js';
 import type { Plot } from './plots.js';
-import type { ReportData } from './report-data.js';
-import { type ChartOption, drawSvg } from './svg.js';
+import type { ReportData, ReportPart, ReportTable } from './report-data.js';
+import { type ChartOption, drawSvg, type Size } from './svg.js';
 import { compact, minus, UNSHOWABLE } from './text.js';
 
 type Html = ReturnType<typeof html>;
@@ -26,12 +20,12 @@ export function headerSection({ title, createdAt, facts, verdict }: ReportData):
   return html`<header class="page-header">
 <h1>${title}</h1>
 <time datetime="${time}">${time.slice(0, 10)} ${time.slice(11, 16)} UTC</time>
-<p class="verdict ${verdict.ok ? 'ok' : 'not-ok'}">${verdict.ok ? TICK : EXCLAMATION}<span>${verdict.text}</span></p>
+${verdict && html`<p class="verdict ${verdict.ok ? 'ok' : 'not-ok'}">${verdict.ok ? TICK : EXCLAMATION}<span>${verdict.text}</span></p>`}
 <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </header>`;
 }
 
-export function policiesSection({ policies, frontier }: ReportData): Html | undefined {
+export function policiesSection({ policies = [] }: ReportData): Html | undefined {
   if (policies.length === 0) return undefined;
   const columns = policyColumns(policies);
   const histogram = goldHistogram(policies);
@@ -53,18 +47,61 @@ export function policiesSection({ policies, frontier }: ReportData): Html | unde
 </table></div>
 <p class="note">Means over ${numbersOfCompletions(policies)} completions of held-out prompts with 95 % confidence intervals. The gold reward judges, and no policy is trained on it; the reward score is the learned reward model's. KL in nats per sequence, length in tokens, ties count half a win.</p>
 <div class="charts">
-${policyFigure('Reward against KL', 'up and to the left is better; bars are 95 % intervals', frontierChart(policies, frontier))}
+${policyFigure('Reward against KL', 'up and to the left is better; bars are 95 % intervals', policiesChart(policies))}
 ${histogram && policyFigure('Gold reward', 'spread over completions, means dashed', histogram)}
 </div>
 </section>`;
 }
 
-function policyFigure(title: string, note: string, option: ChartOption): Html {
-  const { svg } = drawSvg(option, POLICY_CHART, () => undefined);
+function policyFigure(title: string, note: string, option: ChartOption, size: Size = POLICY_CHART): Html {
+  const { svg } = drawSvg(option, size, () => undefined);
   return html`<figure class="card"><figcaption><h3>${title}</h3><span class="dim">${note}</span></figcaption><div class="chart" role="img" aria-label="${title}">${raw(svg)}</div></figure>`;
 }
 
-export function stagesSection({ stages, policies }: ReportData, plots: readonly Plot[]): Html | undefined {
+export function partsSection({ parts = [] }: ReportData): Html | undefined {
+  return parts.length === 0 ? undefined : html`${parts.map(partSection)}`;
+}
+
+const partSection = ({ title, text, result, tables = [], charts = [] }: ReportPart): Html => html`<section>
+<h2>${title}</h2>
+${text !== undefined && html`<p class="note">${text}</p>`}
+${result !== undefined && html`<p class="result">${result}</p>`}
+${tables.map(tableOf)}
+${
+  charts.length > 0 &&
+  html`<div class="charts">
+${charts.map((chart) => {
+  const { option, size } = partChart(chart);
+  return policyFigure(chart.title, chart.note ?? '', option, size);
+})}
+</div>`
+}
+</section>`;
+
+const NUMBER = /^[-\u2212+]?[\d.]+(e[-\u2212]?\d+)?\b|^\u2013$|^$/;
+
+/** Numbers stand at the right of their columns, which hold nothing else. */
+function tableOf({ title, head, rows }: ReportTable): Html {
+  const classes = head.map((_, column) =>
+    column > 0 && rows.every((row) => NUMBER.test(row[column] ?? '')) ? 'number' : '',
+  );
+  return html`${title !== undefined && html`<h3 class="table-title">${title}</h3>`}<div class="scroll"><table>
+<thead><tr>${head.map((name, column) => html`<th scope="col" class="${classes[column]!}">${name}</th>`)}</tr></thead>
+<tbody>${rows.map(
+    (row) =>
+      html`<tr>${row.map((cell, column) =>
+        column === 0
+          ? html`<th scope="row">${cell}</th>`
+          : html`<td class="${classes[column]!}">${classes[column] ? minus(cell) : cell}</td>`,
+      )}</tr>`,
+  )}</tbody>
+</table></div>`;
+}
+
+export function stagesSection(
+  { stages = [], policies = [] }: ReportData,
+  plots: readonly Plot[],
+): Html | undefined {
   if (stages.length === 0) return undefined;
   return html`<section>
 <h2>Training</h2>
@@ -112,7 +149,7 @@ function withoutSharedPrefix(names: readonly string[]): readonly string[] {
     : names;
 }
 
-export function samplesSection({ samples, policies }: ReportData): Html | undefined {
+export function samplesSection({ samples = [], policies = [] }: ReportData): Html | undefined {
   if (samples.length === 0) return undefined;
   const names = [...new Set(samples.flatMap(({ completions }) => completions.map(({ policy }) => policy)))];
   return html`<section>
@@ -132,7 +169,7 @@ ${samples.map(
 </section>`;
 }
 
-export function checkpointsSection({ checkpoints }: ReportData): Html | undefined {
+export function checkpointsSection({ checkpoints = [] }: ReportData): Html | undefined {
   if (checkpoints.length === 0) return undefined;
   return html`<section>
 <h2>Checkpoints</h2>
@@ -154,6 +191,6 @@ function goldBadge(gold: number | undefined): Html | undefined {
 }
 
 /** The number of completions behind the means: one where all policies have as many, else each in turn. */
-function numbersOfCompletions(policies: ReportData['policies']): string {
+function numbersOfCompletions(policies: readonly PolicySummary[]): string {
   return [...new Set(policies.map(({ gold }) => gold.n))].join(' / ');
 }

@@ -83,7 +83,7 @@ function table(settings: readonly Setting[]): string {
         ? 'required'
         : value === undefined
           ? ''
-          : `\`${typeof value === 'string' ? value : inspect(value)}\``,
+          : `\`${typeof value === 'string' && !value.includes('\n') ? value : inspect(value)}\``,
       description,
     ]);
   return [['setting', 'type', 'default', 'meaning'], ['---', '---', '---', '---'], ...rows]

@@ -11,10 +11,13 @@ const exampleOf = (name: MethodName): object => (methods[name].config.meta()!.ex
 /** A run that names a model for every role that its method has. */
 function complete(name: MethodName): RunConfig {
   const example: Readonly<Record<string, unknown>> = { ...exampleOf(name) };
-  const named = specOf(parseRunConfig(example)).models.map(({ name: role, field }) => {
-    const source = `run:the-${role}`;
-    return [field, role === 'scorer' ? [source, 'gold:bundled'] : source];
-  });
+  const settings = methods[name].config.shape;
+  const named = specOf(parseRunConfig(example))
+    .models.filter(({ field }) => field in settings)
+    .map(({ name: role, field }) => {
+      const source = `run:the-${role}`;
+      return [field, role === 'scorer' ? [source, 'gold:bundled'] : source];
+    });
   return parseRunConfig({ ...example, ...Object.fromEntries(named) });
 }
 

@@ -1,7 +1,9 @@
 /** The specs of all methods. A new method is a file and a line here. */
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
 import { kto } from './kto.js';
+import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
@@ -10,7 +12,7 @@ import { sft } from './sft.js';
 import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, kto, sample };
+export const methods = { sft, reward, ppo, reinforce, dpo, kto, onlineDpo, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

@@ -14,12 +14,15 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  gamma,
   klLossSettings,
+  maxStaleness,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
   rewardedProgress,
   rewardSettings,
+  vfCoef,
 } from './rewarded.js';
 import { defineMethod, type Plan } from './spec.js';
 
@@ -30,12 +33,7 @@ const config = z
     ...rewarded,
     method: z.literal('ppo').describe('proximal policy optimisation'),
     value: initialValue,
-    maxStaleness: z
-      .int()
-      .min(0)
-      .max(100)
-      .default(0)
-      .describe('versions by which a rollout may be older than the policy it trains'),
+    maxStaleness,
     pretraining: DataSource.optional()
       .describe(
         'texts that the policy goes on learning beside, rows of {text} or {prompt, completion}: PPO-ptx (Ouyang et al. 2022, equation 2), with ppo.ptxCoef',
@@ -91,7 +89,7 @@ const config = z
           .positive()
           .default(0.2)
           .describe('how far a value may leave what it was when the advantages were computed'),
-        vfCoef: z.number().min(0).default(0.1).describe('weight of the value loss beside that of the policy'),
+        vfCoef,
         ptxCoef: z
           .number()
           .min(0)
@@ -100,7 +98,7 @@ const config = z
             "weight of the mean negative log-likelihood of the pretraining texts' tokens beside the other losses, which are means too; the paper's 27.8 is for losses that are summed",
           )
           .register(named, { as: ['pretraining_coef', 'pretrain_loss_coef', 'ptx_loss_coef'] }),
-        gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards per token'),
+        gamma,
         lam: z
           .number()
           .min(0)

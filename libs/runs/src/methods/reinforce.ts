@@ -1,14 +1,25 @@
 import { z } from 'zod';
+import { named } from '../settings.js';
 import { everyRun, training } from './every-run.js';
-import { policy, policyAsReference, scorer, trainedPolicy } from './models.js';
+import {
+  initialValue,
+  policy,
+  policyAsReference,
+  scorer,
+  trainedPolicy,
+  trainedValue,
+  value,
+} from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
+  gamma,
   klLossSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
   rewardedProgress,
   rewardSettings,
+  vfCoef,
 } from './rewarded.js';
 import { defineMethod } from './spec.js';
 
@@ -18,20 +29,38 @@ const config = z
     ...training,
     ...rewarded,
     method: z.literal('reinforce').describe('policy gradient with a baseline'),
+    value: initialValue,
     optimizer: optimizerConfig(3e-6),
     reinforce: z
       .strictObject({
         baseline: z
-          .enum(['batch_mean', 'leave_one_out'])
+          .enum(['none', 'batch_mean', 'leave_one_out', 'value'])
           .default('batch_mean')
           .describe(
-            "taken from each response's reward: the mean over the step, or over the other samples of the prompt, which is RLOO (Ahmadian et al. 2024)",
+            "taken from each response's reward: nothing, the mean over the step, the mean over the other samples of the prompt, which is RLOO (Ahmadian et al. 2024), or what a value model that is trained beside the policy expects at each token",
           ),
+        rewardToGo: z
+          .boolean()
+          .default(false)
+          .describe(
+            'credits a token with the rewards from it on, of which each has its own KL; without it with those of the whole response',
+          )
+          .register(named, { as: ['reward_to_go'] }),
+        gamma: gamma.describe('discount of later rewards per token, with rewardToGo'),
+        vfCoef: vfCoef.describe('weight of the value loss beside that of the policy, with baseline: value'),
         ...rewardSettings,
         ...klLossSettings,
       })
       .prefault({})
       .describe('what REINFORCE has of its own'),
+  })
+  .refine(({ value, reinforce }) => value === undefined || reinforce.baseline === 'value', {
+    path: ['value'],
+    error: 'expected reinforce.baseline to be value, the only one that has a value model',
+  })
+  .refine(({ reinforce }) => reinforce.gamma === 1 || reinforce.rewardToGo, {
+    path: ['reinforce', 'gamma'],
+    error: 'expected 1, or reinforce.rewardToGo: the reward of a whole response is not discounted',
   })
   .refine(
     ({ reinforce, samplesPerPrompt }) => reinforce.baseline !== 'leave_one_out' || samplesPerPrompt > 1,
@@ -52,7 +81,7 @@ const config = z
   .meta({
     title: 'REINFORCE',
     description:
-      'Trains a policy on its own samples for the reward of a scorer, less the KL from a frozen reference: one update a step, without a value model.',
+      'Trains a policy on its own samples for the reward of a scorer, less the KL from a frozen reference: one update a step, by a baseline of other samples or of a value model.',
     source: 'Williams 1992; Ahmadian et al. 2024, https://arxiv.org/abs/2402.14740',
     examples: [
       {
@@ -77,6 +106,12 @@ export const reinforce = defineMethod({
   sequencesPerItem: 1,
   publishes: 'policy',
   progress: rewardedProgress,
-  metrics: rewardedMetrics,
-  plan: (run) => onRewardedSamples(run, ON_POLICY),
+  metrics: [...rewardedMetrics, 'loss/value_avg', 'val/var_explained'],
+  plan: (run) => ({
+    ...onRewardedSamples(run, ON_POLICY),
+    ...(run.reinforce.baseline === 'value' && {
+      models: [policy, policyAsReference, value, scorer],
+      trains: [trainedPolicy, trainedValue],
+    }),
+  }),
 });

@@ -18,10 +18,10 @@ const config = z
       .strictObject({
         maxLength: pairLength,
         objective: z
-          .enum(['pairs', 'best_worst'])
+          .enum(['pairs', 'best_of_n', 'best_worst'])
           .default('pairs')
           .describe(
-            'pairs is the likelihood of all pairs of a comparison that are ranked apart, which together count as one (Ouyang et al. 2022); best_worst takes the best and the worst alone',
+            'pairs is the likelihood of all pairs of a comparison that are ranked apart, which together count as one (Ouyang et al. 2022); best_of_n that of the best among all (Ziegler et al. 2019), without margins; best_worst takes the best and the worst alone',
           ),
         centerRewardsCoefficient: z
           .number()

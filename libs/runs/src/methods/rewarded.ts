@@ -22,6 +22,14 @@ export const rewarded = {
   scorers: rewardingScorers,
 };
 
+/** Of methods that learn from rollouts of an older version, too. */
+export const maxStaleness = z
+  .int()
+  .min(0)
+  .max(100)
+  .default(0)
+  .describe('versions by which a rollout may be older than the policy it trains');
+
 /** How a score is used; it is published and reported as the scorer gave it. */
 export const scoreSettings = {
   missingEosPenalty: z
@@ -60,6 +68,14 @@ export const rewardSettings = {
     ),
   ...scoreSettings,
 };
+
+export const gamma = z.number().min(0).max(1).default(1).describe('discount of later rewards per token');
+
+export const vfCoef = z
+  .number()
+  .min(0)
+  .default(0.1)
+  .describe('weight of the value loss beside that of the policy');
 
 /** The KL as a term of the loss. */
 export const klLossSettings = {

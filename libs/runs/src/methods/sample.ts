@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ModelSource } from '../source-schemas.js';
 import { everyRun } from './every-run.js';
 import { optionalReference, policy, reference, reportingScorers, scorer } from './models.js';
-import { promptsOf, sampled, sampledStream } from './sampling.js';
+import { keptColumns, promptsOf, sampled, sampledStream } from './sampling.js';
 import { defineMethod } from './spec.js';
 
 const config = z
@@ -17,6 +17,7 @@ const config = z
       .boolean()
       .default(false)
       .describe("record a comparison of each prompt's samples by the first scorer"),
+    keep: keptColumns,
     testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
   })
   .meta({
@@ -44,9 +45,16 @@ export const sample = defineMethod({
     ],
     heldOut: [],
   },
-  metrics: ['rollout/count', 'rollout/length', 'val/num_eos_tokens', 'objective/scores', 'objective/kl'],
+  metrics: [
+    'rollout/count',
+    'rollout/length',
+    'val/num_eos_tokens',
+    'objective/scores',
+    'scores/*',
+    'objective/kl',
+  ],
   plan: (run) => ({
-    data: promptsOf(run),
+    data: { ...promptsOf(run), keep: run.keep },
     streams: [
       sampledStream(run, {
         split: run.testPrompts ? 'test' : 'train',

@@ -66,6 +66,14 @@ export const sampled = {
     .describe('milliseconds that the generation of a rollout may take'),
 };
 
+/** Columns that a measurement is to be told apart by. */
+export const keptColumns = z
+  .array(z.string().min(1))
+  .default([])
+  .describe(
+    'other columns of the data that go along as metadata, such as a language, to tell what was measured apart by them',
+  );
+
 export type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
 
 export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: SampledConfig): PromptsSpec => ({

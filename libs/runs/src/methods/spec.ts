@@ -85,6 +85,10 @@ export interface DatasetSpec {
   /** The topic on which the coordinator issues them. */
   readonly kind: 'demonstrations' | 'comparisons' | 'thumbs';
   readonly source: DataOrigin;
+  /** Other columns of the data that go along as metadata. */
+  readonly keep?: readonly string[];
+  /** Where rows may also be questions and paired sentences, which are judged: how a question and a choice make a text. */
+  readonly choices?: { readonly template: string };
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
   /** The most items that are held out. */
@@ -95,6 +99,8 @@ export interface DatasetSpec {
 export interface PromptsSpec {
   readonly kind: 'prompts';
   readonly source: DataOrigin;
+  /** Other columns of the data that go along as metadata. */
+  readonly keep?: readonly string[];
   /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
   /** How responses are drawn; what ends one follows from the tokenizer of the policy. */

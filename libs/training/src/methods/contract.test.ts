@@ -2,7 +2,14 @@
 import { type Item, type MethodName, methodNames, methods, parseRunConfig, specOf } from '@rlhf-streams/runs';
 import { cpuEngine } from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';
-import { begin, episodeItem, itemsFor, runOf, trainingMethods } from '../tiny.test.support.js';
+import {
+  begin,
+  comparisonItem,
+  episodeItem,
+  itemsFor,
+  runOf,
+  trainingMethods,
+} from '../tiny.test.support.js';
 import { methodOf } from './index.js';
 import type { Step } from './method.js';
 
@@ -34,14 +41,17 @@ const measuring = methodNames.filter((name) => methods[name].trains.length === 0
 
 it.each<MethodName>(measuring)('what is shown of a run of %s are metrics of its steps', async (name) => {
   const [example] = methods[name].config.meta()!.examples as [object];
-  const config = parseRunConfig({ ...example, scorers: ['gold:bundled'], reference: 'run:sft' });
+  const models = { scorers: ['gold:bundled'], reference: 'run:sft' };
+  const settings = methods[name].config.shape;
+  const named = Object.entries(models).filter(([setting]) => setting in settings);
+  const config = parseRunConfig({ ...example, ...Object.fromEntries(named) });
   const said = { logprobs: [-1, -2], reference: [-2, -1], score: 1 };
-  const items = [episodeItem('tiny/0/0/0', { promptTokens: [0], tokens: [1, 2] }, said)];
-  const { metrics } = await methodOf(name).update(
-    { config, step: 0, carry: {} } as Step<MethodName>,
-    items,
-    {},
-  );
+  const items =
+    specOf(config).data.kind === 'prompts'
+      ? [episodeItem('tiny/0/0/0', { promptTokens: [0], tokens: [1, 2] }, said)]
+      : [comparisonItem('tiny/0/0', [0], [[1], [2]], { reference: [[-1], [-2]] })];
+  const step = { config, step: 0, carry: {} } as Step<MethodName>;
+  const { metrics } = await methodOf(name).update(step, items, {});
   const shown = specOf(config).progress.step.map(([, metric]) => metric);
   expect(Object.keys(metrics)).toEqual(expect.arrayContaining(shown));
 });

@@ -14,8 +14,8 @@ import {
 } from '@rlhf-streams/alignment';
 import { type ConfigOf, type Item, type Joined, joined } from '@rlhf-streams/runs';
 import { TrainingError } from '../errors.js';
-import { type Carry, limitsOf, type Metrics, type Step } from './method.js';
-import { type Sequence, sequenceBatches } from './rows.js';
+import type { Carry, Metrics, Step } from './method.js';
+import type { Sequence } from './rows.js';
 
 /** A rollout, its score, and its log-probs under the reference. */
 export type Rollout = Joined<'rollout' | 'reward' | 'reference'>;
@@ -208,23 +208,13 @@ export function heldOutMetrics(
 const stalenessOf = ({ rollout }: Rollout): number => rollout.step - rollout.policyVersion;
 
 /** The mean of every scorer, also of those that only report, over the rollouts to which it applies. */
-function meanParts(rollouts: readonly Rollout[]): Metrics {
-  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward.parts)));
+export function meanParts(rollouts: readonly Pick<Item, 'reward'>[]): Metrics {
+  const names = new Set(rollouts.flatMap(({ reward }) => Object.keys(reward?.parts ?? {})));
   return Object.fromEntries(
     [...names].flatMap((name) => {
-      const scores = rollouts.flatMap(({ reward }) => reward.parts[name] ?? []);
+      const scores = rollouts.flatMap(({ reward }) => reward?.parts[name] ?? []);
       if (scores.length === 0) return [];
       return [[`scores/${name}`, scores.reduce((sum, score) => sum + score, 0) / scores.length] as const];
     }),
   );
-}
-
-/** The output `perToken` of a program for the completion of each sequence, in their order. */
-export async function inferPerToken(
-  step: Step<'ppo'>,
-  program: string,
-  sequences: readonly Sequence[],
-): Promise<Float32Array[]> {
-  const { batches, byToken } = sequenceBatches(sequences, limitsOf(step, 'policy'));
-  return byToken(await step.trainer.infer(program, batches), 'perToken');
 }

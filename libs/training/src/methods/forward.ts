@@ -19,7 +19,7 @@ export const nextTokenLogprobs = (
   temperature = 1,
 ): tf.Tensor => selectiveLogSoftmax(nextTokenLogits(config, p, batch), batch.next!, temperature);
 
-type Sampling = Extract<RunConfig, { sampling: unknown }>['sampling'];
+export type Sampling = Extract<RunConfig, { sampling: unknown }>['sampling'];
 
 /** What sampling divides logits by, and so must log-probs of its policy: the temperature. Greedy sampling divides by nothing. */
 export const divisorOf = ({ temperature }: Sampling): number => temperature || 1;

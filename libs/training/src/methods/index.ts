@@ -1,8 +1,10 @@
 /** What each method does with a step's items. A new method is a file and a line here. */
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
+import { evaluate } from './evaluate.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
+import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
@@ -17,7 +19,9 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reinforce,
   dpo,
   kto,
+  onlineDpo,
   sample,
+  evaluate,
 };
 
 /** The method that a configuration names. */

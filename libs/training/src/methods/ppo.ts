@@ -14,13 +14,12 @@ import { epochOrder } from '@rlhf-streams/data';
 import { type ConfigOf, joined } from '@rlhf-streams/runs';
 import * as tf from '@tensorflow/tfjs';
 import type { Models } from '../trainer/layout.js';
-import type { InferenceProgram, LossProgram } from '../trainer/program.js';
+import type { LossProgram } from '../trainer/program.js';
 import {
   advantagesOf,
   type Correction,
   heldOutMetrics,
   importanceCorrection,
-  inferPerToken,
   type Rollout,
   rewardResult,
   rewardsOf,
@@ -29,6 +28,7 @@ import {
   sequenceOf,
 } from './episodes.js';
 import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
+import { inferPerToken, logprobProgram, valueProgram } from './inference.js';
 import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
@@ -247,20 +247,6 @@ const pretrainingProgram = (ptxCoef: number, models: Models): LossProgram => ({
     const { loss } = sftLoss({ logprobs, mask: batch.mask!, normaliser });
     return { loss: tf.mul(ptxCoef, loss), stats: { nll: loss } };
   },
-});
-
-const valueProgram = (models: Models): InferenceProgram => ({
-  roles: ['value'],
-  inputs: sequenceInputs(),
-  infer: ({ value }, batch) => ({ perToken: scalarsAt(models.value!, value, batch) }),
-});
-
-const logprobProgram = ({ sampling }: Config, models: Models): InferenceProgram => ({
-  roles: ['policy'],
-  inputs: sequenceInputs(),
-  infer: ({ policy }, batch) => ({
-    perToken: nextTokenLogprobs(models.policy!, policy, batch, divisorOf(sampling)),
-  }),
 });
 
 type Config = ConfigOf<'ppo'>;

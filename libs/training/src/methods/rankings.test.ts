@@ -264,6 +264,40 @@ describe('a reward model', () => {
     await run.trainer.close();
   });
 
+  it('learns which completion is the best of all, where that is asked for', async () => {
+    const reward = { objective: 'best_of_n', centerRewardsCoefficient: 0.01 };
+    const run = await begin(runOf('reward', { microBatchSize: 3, reward }), pool);
+    const items = [
+      comparisonItem('tiny/0/0', [0], [[1, 2], [3], [4, 5], [6]], { ranks: [2, 1, 1, 4] }),
+      comparisonItem('tiny/0/1', [0, 7], [[8], [9, 1]], { ranks: [2, 1] }),
+    ];
+    const metrics = await run.update(items);
+    expect(metrics).toMatchObject({ pairs: 5 });
+    const [[a, b, c, d], [e, f]] = run.results!.map(({ scores }) => scores) as [number[], number[]];
+    const logSumExp = (...x: number[]) => Math.log(x.reduce((sum, score) => sum + Math.exp(score), 0));
+    const centering = (...pairs: number[]) =>
+      (0.01 * pairs.reduce((sum, x) => sum + x ** 2, 0)) / pairs.length;
+    const first = logSumExp(a!, b!, c!, d!) - (b! + c!) / 2 + centering(b! + a!, b! + d!, c! + a!, c! + d!);
+    const second = logSumExp(e!, f!) - f! + centering(e! + f!);
+    expect(metrics.loss).toBeCloseTo((first + second) / 2, 5);
+    await run.trainer.close();
+  });
+
+  it('is asked for no order between completions of the same tokens', async () => {
+    const run = await begin(runOf('reward', { reward: { objective: 'best_of_n' } }), pool);
+    const [once, twice] = [
+      [[1, 2], [3]],
+      [[1, 2], [1, 2], [3]],
+    ].map((completions) =>
+      comparisonItem('tiny/0/0', [0], completions, {
+        ranks: completions.map((_, i) => (i < completions.length - 1 ? 1 : 2)),
+      }),
+    );
+    const loss = async (item: Item) => (await run.evaluate([item]))['eval/loss'];
+    expect(await loss(twice!)).toBeCloseTo((await loss(once!))!, 6);
+    await run.trainer.close();
+  });
+
   it.each([
     ['reward', { reward: { objective: 'best_worst' } }],
     ['dpo', { dpo: { pairs: 'best_worst' } }],

@@ -110,6 +110,41 @@ export function preferences(rankings: readonly Ranking[], { rows }: BatchShape):
   return { prefers };
 }
 
+/** The inputs that `bestRows` fills. */
+export const bestInputs = ({ rows }: BatchShape): Specs => ({
+  best: float32(rows),
+  rivals: float32(rows, rows),
+});
+
+/**
+ * `best` [rows]: the share of each row in being the best of its comparison, 0 for any other; `rivals` [rows, rows]: 1 for the
+ * other rows of a comparison, but for those of the same tokens, of which neither is chosen over the other.
+ */
+export function bestRows(rankings: readonly Ranking[], { rows }: BatchShape) {
+  const best = new Float32Array(rows);
+  const rivals = new Float32Array(rows * rows);
+  let first = 0;
+  for (const { sequences, ...ranking } of rankings) {
+    const shares = sharesOfBest(ranking);
+    sequences.forEach(({ tokens }, a) => {
+      best[first + a] = shares[a]!;
+      sequences.forEach((other, b) => {
+        if (!sameTokens(tokens, other.tokens)) rivals[(first + a) * rows + first + b] = 1;
+      });
+    });
+    first += sequences.length;
+  }
+  return { best, rivals };
+}
+
+/** The share of each sequence of a ranking in being its best: several that tie for it share 1. */
+export function sharesOfBest({ item, places }: Pick<Ranking, 'item' | 'places'>): number[] {
+  const ranks = places.map((place) => item.comparison.ranks[place]!);
+  const best = Math.min(...ranks);
+  const ties = ranks.filter((rank) => rank === best).length;
+  return ranks.map((rank) => (rank === best ? 1 / ties : 0));
+}
+
 /** Numbers by row as those of the preferred row [rows, 1], and of the other [1, rows]: against each other they are a matrix. */
 export const eachAgainstEach = (x: tf.Tensor): readonly [preferred: tf.Tensor2D, other: tf.Tensor2D] => [
   tf.reshape(x, [-1, 1]),

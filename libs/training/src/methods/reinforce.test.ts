@@ -1,4 +1,4 @@
-import { ppoPolicyLoss } from '@rlhf-streams/alignment';
+import { ppoPolicyLoss, valueLoss } from '@rlhf-streams/alignment';
 import { createGenerator, keyFor } from '@rlhf-streams/model';
 import type { Item } from '@rlhf-streams/runs';
 import { type Engine, onnxEngine, onnxPool } from '@rlhf-streams/tensor';
@@ -12,11 +12,12 @@ import {
   numbersOf,
   oneBatch,
   runOf,
+  scalar,
   type TinyRun,
   tokenSource,
 } from '../tiny.test.support.js';
 import type { LossProgram } from '../trainer/program.js';
-import { nextTokenLogprobs } from './forward.js';
+import { nextTokenLogprobs, scalarsAt } from './forward.js';
 import { sequenceInputs } from './rows.js';
 
 let pool: Engine;
@@ -65,8 +66,8 @@ const baselinesOf = {
 };
 
 /** The first gradient of the policy, but for its length: the optimizer's first moment after one update. */
-async function directionOf({ trainer }: TinyRun): Promise<number[]> {
-  const gradient = numbersOf((await trainer.state()).m);
+async function directionOf({ trainer }: TinyRun, role = ''): Promise<number[]> {
+  const gradient = numbersOf((await trainer.state()).m, role);
   const length = Math.hypot(...gradient);
   expect(length).toBeGreaterThan(1e-4);
   return gradient.map((x) => x / length);
@@ -80,6 +81,15 @@ const ppoLoss: LossProgram = {
     const logprobs = nextTokenLogprobs(language, policy, batch, TEMPERATURE);
     const options = { oldLogprobs: oldLogprobs!, advantages: advantages!, mask: mask!, cliprange: 0.2 };
     return ppoPolicyLoss({ logprobs, ...options, normaliser });
+  },
+};
+
+const squaredErrors: LossProgram = {
+  roles: ['value'],
+  inputs: sequenceInputs('returns'),
+  loss({ value }, batch, normaliser) {
+    const values = scalarsAt(scalar, value, batch);
+    return valueLoss({ values, returns: batch.returns!, mask: batch.mask!, normaliser });
   },
 };
 
@@ -141,6 +151,50 @@ it('a response whose prompt has no other left teaches nothing by leave-one-out: 
   const oneMore = await without((items) => items.slice(0, 5));
   expect(oneMore.results[4]).toMatchObject({ advantage: 0 });
   expect(distance(pairs.direction, oneMore.direction)).toBeLessThan(1e-5);
+});
+
+describe.each([
+  ['of the rewards from a token on', true],
+  ['of the reward of the whole response', false],
+])('a value model, which learns the sum %s', (_, rewardToGo) => {
+  const settings = { baseline: 'value', klCoef: KL_COEF, vfCoef: 0.5, rewardToGo };
+  const config = runOf('reinforce', {
+    sampling: { temperature: TEMPERATURE },
+    reinforce: settings,
+  });
+
+  it('is the baseline of each token, and learns beside the policy', async () => {
+    const run = await begin(config, pool);
+    const { sequences, logprobs, items, rewards } = await sampled(run);
+    const metrics = await run.update(items);
+    const rows = (key: string) => run.results!.map((result) => result[key] as readonly number[]);
+    const [values, advantages, returns] = [rows('values'), rows('advantages'), rows('returns')];
+
+    returns.forEach((row, i) => {
+      const kls = logprobs[i]!.map((lp, t) => lp - items[i]!.reference!.logprobs[0]![t]!);
+      row.forEach((gain, t) => {
+        const expected = rewardToGo ? items[i]!.reward!.score - KL_COEF * sum(kls.slice(t)) : rewards[i]!;
+        expect(gain).toBeCloseTo(expected, 10);
+        expect(advantages[i]![t]).toBeCloseTo(gain - values[i]![t]!, 10);
+      });
+    });
+    const squares = returns.flatMap((row, i) => row.map((gain, t) => (gain - values[i]![t]!) ** 2));
+    expect(metrics['loss/value_avg']).toBeCloseTo(0.5 * mean(squares), 5);
+
+    // PPO's loss of the policy at rho = 1, over as many responses, and of the values, over as many tokens.
+    const other = await begin(config, pool, {
+      programs: { gradients: { ppo: ppoLoss, values: squaredErrors } },
+    });
+    const { trainer } = other;
+    const batch = oneBatch(sequences, { oldLogprobs: logprobs, advantages });
+    await trainer.accumulate('ppo', [batch], sequences.length);
+    await trainer.accumulate('values', [oneBatch(sequences, { returns })], squares.length);
+    await trainer.apply({ learningRate: 1e-3 });
+    for (const role of ['policy', 'value'])
+      expect(distance(await directionOf(other, role), await directionOf(run, role))).toBeLessThan(1e-4);
+    await run.trainer.close();
+    await other.trainer.close();
+  });
 });
 
 describe('scores normalised over all steps so far', () => {
@@ -212,48 +266,49 @@ it('a step without rollouts is an error: every one of them failed', async () => 
   await run.trainer.close();
 });
 
-it.each(['batch_mean', 'leave_one_out'] as const)(
-  'makes a rewarded token likelier, by the baseline %s',
-  async (baseline) => {
-    const REWARDED = 7;
-    const prompts = [
-      [0, 5],
-      [0, 9],
-    ];
-    const config = runOf('reinforce', {
-      optimizer: { learningRate: 2e-2, schedule: 'constant' },
-      sampling: { temperature: 1, maxNewTokens: 4 },
-      samplesPerPrompt: 16,
-      reinforce: { baseline, klCoef: 0.01 },
-      microBatchSize: 16,
-    });
-    const run = await begin(config, pool);
-    const generator = createGenerator(onnxEngine(), language);
-    const scores = [];
-    for (let step = 0; step < 25; step++) {
-      const weights = { version: `${step}`, parameters: await run.trainer.parameters('policy') };
-      const items = await Promise.all(
-        prompts.flatMap((promptTokens, index) =>
-          Array.from({ length: 16 }, async (_, sample) => {
-            const id = `tiny/${step}/${index}/${sample}`;
-            const { tokens, logprobs } = await generator.generate({
-              weights,
-              promptTokens,
-              sampling: { temperature: 1, topK: 0, topP: 1 },
-              maxNewTokens: 4,
-              stopTokens: [],
-              key: keyFor(0, id),
-            });
-            const score = tokens.filter((token) => token === REWARDED).length;
-            return episodeItem(id, { promptTokens, tokens }, { logprobs, reference: logprobs, score });
-          }),
-        ),
-      );
-      scores.push((await run.update(items))['objective/scores']!);
-    }
-    expect(mean(scores.slice(0, 3))).toBeLessThan(0.5);
-    expect(mean(scores.slice(-3))).toBeGreaterThan(3);
-    generator.close();
-    await run.trainer.close();
-  },
-);
+it.each([
+  ['batch_mean', false],
+  ['leave_one_out', false],
+  ['value', true],
+])('makes a rewarded token likelier, by the baseline %s', async (baseline, rewardToGo) => {
+  const REWARDED = 7;
+  const prompts = [
+    [0, 5],
+    [0, 9],
+  ];
+  const config = runOf('reinforce', {
+    optimizer: { learningRate: 2e-2, schedule: 'constant' },
+    sampling: { temperature: 1, maxNewTokens: 4 },
+    samplesPerPrompt: 16,
+    reinforce: { baseline, rewardToGo, klCoef: 0.01 },
+    microBatchSize: 16,
+  });
+  const run = await begin(config, pool);
+  const generator = createGenerator(onnxEngine(), language);
+  const scores = [];
+  for (let step = 0; step < 25; step++) {
+    const weights = { version: `${step}`, parameters: await run.trainer.parameters('policy') };
+    const items = await Promise.all(
+      prompts.flatMap((promptTokens, index) =>
+        Array.from({ length: 16 }, async (_, sample) => {
+          const id = `tiny/${step}/${index}/${sample}`;
+          const { tokens, logprobs } = await generator.generate({
+            weights,
+            promptTokens,
+            sampling: { temperature: 1, topK: 0, topP: 1 },
+            maxNewTokens: 4,
+            stopTokens: [],
+            key: keyFor(0, id),
+          });
+          const score = tokens.filter((token) => token === REWARDED).length;
+          return episodeItem(id, { promptTokens, tokens }, { logprobs, reference: logprobs, score });
+        }),
+      ),
+    );
+    scores.push((await run.update(items))['objective/scores']!);
+  }
+  expect(mean(scores.slice(0, 3))).toBeLessThan(0.5);
+  expect(mean(scores.slice(-3))).toBeGreaterThan(3);
+  generator.close();
+  await run.trainer.close();
+});

@@ -1,12 +1,14 @@
-import { pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
+import { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
 import type { Item } from '@rlhf-streams/runs';
-import { float32, int32 } from '@rlhf-streams/tensor';
+import { float32, int32, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Metrics, type Step } from './method.js';
 import {
+  bestInputs,
+  bestRows,
   byCompletion,
   eachAgainstEach,
   meanMargin,
@@ -28,23 +30,21 @@ import { lengthOf, sequenceBatch } from './rows.js';
 export const reward: Method<'reward'> = {
   start: () => ({}),
 
-  programs({ reward: { centerRewardsCoefficient } }, { reward: model }) {
+  programs({ reward: { objective, centerRewardsCoefficient } }, { reward: model }) {
     const loss: LossProgram = {
       roles: ['reward'],
-      inputs: rankingInputs,
-      loss({ reward }, batch, normaliser) {
+      inputs: rankingInputs(objective),
+      loss({ reward }, { margin, prefers, best, rivals, ...batch }, normaliser) {
         const scores = scalarsAt(model!, reward, batch);
+        const options = { centerRewardsCoefficient, normaliser };
+        const outputs = { scores };
+        if (objective === 'best_of_n') {
+          const ranked = { scores, prefers: prefers!, best: best!, rivals: rivals! };
+          return { ...bestOfNRewardLoss({ ...ranked, ...options }), outputs };
+        }
         const [chosen, rejected] = eachAgainstEach(scores);
-        const margin = tf.reshape(batch.margin!, [-1, 1]);
-        const options = {
-          chosen,
-          rejected,
-          margin,
-          centerRewardsCoefficient,
-          mask: batch.prefers!,
-          normaliser,
-        };
-        return { ...pairwiseRewardLoss(options), outputs: { scores } };
+        const pairs = { chosen, rejected, margin: tf.reshape(margin!, [-1, 1]), mask: prefers! };
+        return { ...pairwiseRewardLoss({ ...pairs, ...options }), outputs };
       },
     };
     return { gradients: { reward: loss }, losses: { reward: loss } };
@@ -99,38 +99,50 @@ export const reward: Method<'reward'> = {
   },
 };
 
-/** The pairs of each objective. */
-const pairings: Record<Step<'reward'>['config']['reward']['objective'], Pairing> = {
+type Objective = Step<'reward'>['config']['reward']['objective'];
+
+/** The pairs of each objective, whose statistics are measured. */
+const pairings: Record<Objective, Pairing> = {
   pairs: 'all',
+  best_of_n: 'best_rest',
   best_worst: 'best_worst',
 };
 
-const batchesOf = (step: Step<'reward'>, items: readonly Item[]) =>
-  rankingBatches(
-    rankingsOf(items, pairings[step.config.reward.objective]),
-    limitsOf(step, 'reward'),
-    rankingBatch,
+function batchesOf(step: Step<'reward'>, items: readonly Item[]) {
+  const { objective } = step.config.reward;
+  const rankings = rankingsOf(items, pairings[objective]);
+  return rankingBatches(rankings, limitsOf(step, 'reward'), (group, shape) =>
+    rankingBatch(group, shape, objective),
   );
+}
 
-const rankingInputs = (shape: BatchShape) => ({
-  ids: int32(shape.rows, shape.length),
-  at: int32(shape.rows),
-  margin: float32(shape.rows),
-  ...preferenceInputs(shape),
-});
+const rankingInputs =
+  (objective: Objective) =>
+  (shape: BatchShape): Specs => ({
+    ids: int32(shape.rows, shape.length),
+    at: int32(shape.rows),
+    ...preferenceInputs(shape),
+    ...(objective === 'best_of_n' ? bestInputs(shape) : { margin: float32(shape.rows) }),
+  });
 
-/** ids [rows, length], the place of each row's last token, the margin of its comparison, and the preferences [rows, rows]. */
-function rankingBatch(rankings: readonly Ranking[], shape: BatchShape): MicroBatch {
+/** ids [rows, length], the place of each row's last token, the preferences, and what else the objective is a function of. */
+function rankingBatch(rankings: readonly Ranking[], shape: BatchShape, objective: Objective): MicroBatch {
   const sequences = sequencesOf(rankings);
   const at = new Int32Array(shape.rows);
   sequences.forEach((sequence, row) => {
     at[row] = row * shape.length + lengthOf(sequence) - 1;
   });
-  const margin = new Float32Array(shape.rows);
-  margin.set(rankings.flatMap(({ item, sequences }) => sequences.map(() => item.comparison.margin ?? 0)));
   const { ids } = sequenceBatch(sequences, shape).buffers;
+  const more = objective === 'best_of_n' ? bestRows(rankings, shape) : margins(rankings, shape);
   return {
-    specs: rankingInputs(shape),
-    buffers: { ids: ids!, at, margin, ...preferences(rankings, shape) },
+    specs: rankingInputs(objective)(shape),
+    buffers: { ids: ids!, at, ...preferences(rankings, shape), ...more },
   };
+}
+
+/** `margin` [rows]: by how much a response is to exceed those that it is preferred to, as its comparison says. */
+function margins(rankings: readonly Ranking[], { rows }: BatchShape): { margin: Float32Array } {
+  const margin = new Float32Array(rows);
+  margin.set(rankings.flatMap(({ item, sequences }) => sequences.map(() => item.comparison.margin ?? 0)));
+  return { margin };
 }

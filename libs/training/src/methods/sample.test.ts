@@ -42,6 +42,7 @@ describe('a sampling run', () => {
         'rollout/length': 1.5,
         'val/num_eos_tokens': 1,
         'objective/scores': 2,
+        'scores/test': 2,
         'objective/kl': 0.75,
       },
       carry: {},

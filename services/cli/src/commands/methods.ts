@@ -61,7 +61,7 @@ const chapter = ({ name, title, description, source, example, settings }: Method
 };
 
 const linesOf = ({ type, required, default: value, description }: Setting): string[] => {
-  const shown = typeof value === 'string' ? value : inspect(value);
+  const shown = typeof value === 'string' && !value.includes('\n') ? value : inspect(value);
   return [color.dim(required || value === undefined ? type : `${type}; default ${shown}`), description];
 };
 

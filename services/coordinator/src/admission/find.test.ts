@@ -72,7 +72,7 @@ async function publish(run: string, method: string, change: Partial<ModelConfig>
 describe('a model is told by what was found', () => {
   it.each([
     ['sft', {}, 'language model', 'run r trained a policy'],
-    ['sample', {}, 'language model', 'run r sampled from a policy'],
+    ['sample', {}, 'language model', 'run r measured a policy'],
     ['reward', { head: { kind: 'scalar', labels: 1 } }, 'reward model', 'run r trained a reward model'],
   ] as const)('of a run of method %s', async (method, change, kind, what) => {
     const found = await find(await publish('r', method, change));

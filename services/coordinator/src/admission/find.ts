@@ -107,7 +107,7 @@ function subjectOf({ runs }: FindDependencies, source: Source): Subject {
   if (source.from !== 'run') return (kind) => `it holds ${withArticle(kind)}`;
   const { run } = source;
   const config = runs.get(run)?.config;
-  const does = config && onlyMeasures(config) ? 'sampled from' : 'trained';
+  const does = config && onlyMeasures(config) ? 'measured' : 'trained';
   return (kind) => `run ${run} ${does} ${kind === 'language model' ? 'a policy' : withArticle(kind)}`;
 }
 

@@ -46,7 +46,7 @@ export function itemsOf(config: RunConfig, rows: Dataset, encoder: Encoder, data
     case 'demonstrations':
       return accountFor(of, demonstrations(rows, encoder, limitOf(data, encoder)));
     case 'comparisons':
-      return accountFor(of, comparisons(rankings(rows), encoder, limitOf(data, encoder)));
+      return accountFor(of, comparisons(rankings(rows, data), encoder, limitOf(data, encoder)));
     case 'thumbs': {
       const judged = judgedTexts(rows);
       if (!judged)
@@ -209,9 +209,9 @@ function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Re
     case 'text':
     case 'labelled': {
       const dropped = lost(`too short to take ${words} words of and leave two`, 'lower promptWords');
-      return dataset.rows.map(({ text }) => {
+      return dataset.rows.map(({ text, metadata }) => {
         const prompt = promptOf(text, words);
-        return prompt === undefined ? { dropped } : { prompt };
+        return prompt === undefined ? { dropped } : { prompt, ...(metadata && { metadata }) };
       });
     }
     case 'conversation':
@@ -222,7 +222,14 @@ function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Re
     case 'thumb':
     case 'preference':
     case 'ranking':
-      return dataset.rows.map(({ prompt }) => ({ prompt }));
+      return dataset.rows.map(({ prompt, metadata }) => ({ prompt, ...(metadata && { metadata }) }));
+    case 'question':
+      return dataset.rows.map(({ question, metadata }) => ({
+        prompt: question,
+        ...(metadata && { metadata }),
+      }));
+    case 'sentences':
+      throw unfit(dataset, 'prompts', '{prompt}, {messages} or {text}');
   }
 }
 
@@ -233,7 +240,9 @@ interface RankedTexts {
   readonly ranks: readonly number[];
   readonly margin?: number | undefined;
   readonly labeler: string;
-  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  /** Whether completions end, as those do that are learned from; choices go on. Default true. */
+  readonly ends?: boolean;
 }
 
 function comparisons(
@@ -243,13 +252,13 @@ function comparisons(
 ): Outcome<Unsplit<ComparisonItem>>[] {
   return ranked.map((row) => {
     if ('dropped' in row) return row;
-    const { prompt, completions, ranks, margin, labeler, metadata } = row;
+    const { prompt, completions, ranks, margin, labeler, metadata, ends = true } = row;
     const item = {
       promptText: prompt,
       promptTokens: [...begin, ...encode(prompt)],
       completions: completions.map(({ text, ...rest }) => ({
         text,
-        tokens: [...encode(text), end],
+        tokens: [...encode(text), ...(ends ? [end] : [])],
         ...rest,
       })),
       ranks: [...ranks],
@@ -285,27 +294,59 @@ function unfitting(item: Unsplit<ComparisonItem>, limit: Limit): Reason | undefi
   return fitsRecord(item, tokens) ? undefined : TOO_LARGE;
 }
 
-function rankings(dataset: Dataset): RankedTexts[] {
+function rankings(dataset: Dataset, { choices }: Pick<DatasetSpec, 'choices'>): RankedTexts[] {
   const labeler = 'dataset';
   switch (dataset.kind) {
     case 'ranking':
-      return dataset.rows.map(({ prompt, completions, ranks, rewards }) => ({
+      return dataset.rows.map(({ prompt, completions, ranks, rewards, metadata }) => ({
         prompt,
         completions: completions.map((text, i) => ({ text, ...(rewards && { score: rewards[i]! }) })),
         ranks,
         labeler,
+        metadata,
       }));
     case 'preference':
-      return dataset.rows.map(({ prompt, chosen, rejected, margin }) => ({
+      return dataset.rows.map(({ prompt, chosen, rejected, margin, metadata }) => ({
         prompt,
         completions: [{ text: chosen }, { text: rejected }],
         ranks: [1, 2],
         margin,
         labeler,
+        metadata,
       }));
-    default:
-      throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
+    case 'question':
+      if (choices)
+        return dataset.rows.map(({ question, choices: texts, ranks, metadata }) => ({
+          ...filledIn(choices.template, question, texts),
+          ranks,
+          labeler,
+          metadata,
+          ends: false,
+        }));
+      break;
+    case 'sentences':
+      if (choices)
+        return dataset.rows.map(({ more, less, metadata }) => ({
+          prompt: '',
+          completions: [{ text: more }, { text: less }],
+          ranks: [1, 2],
+          labeler,
+          metadata,
+          ends: false,
+        }));
   }
+  throw unfit(dataset, 'comparisons', '{prompt, chosen, rejected} or {prompt, completions, ranks}');
+}
+
+/** The space between a question and a choice belongs to the choice, as tokenizers have it. */
+function filledIn(template: string, question: string, choices: readonly string[]) {
+  const before = template.slice(0, template.lastIndexOf('{choice}'));
+  const prompt = before.trimEnd();
+  const space = before.slice(prompt.length);
+  return {
+    prompt: prompt.replace('{question}', () => question),
+    completions: choices.map((choice) => ({ text: `${space}${choice}` })),
+  };
 }
 
 const unfit = ({ kind }: Dataset, what: string, expected: string) =>

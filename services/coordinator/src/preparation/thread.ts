@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
+import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
   describeCheckpoint,
@@ -128,15 +129,18 @@ async function preparedFrom(
     return recordedItems(config, recorded, encoder, dataset);
   }
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
-  return itemsOf(config, await datasetOf(data.source), encoder, dataset);
+  const { keep = [] } = dataSpecOf(specOf(config), dataset);
+  return itemsOf(config, await datasetOf(data.source, keep), encoder, dataset);
 }
 
-async function datasetOf(source: DataOrigin): Promise<Dataset> {
+async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Promise<Dataset> {
   switch (source.from) {
     case 'bundled':
-      return detectFormat(bundledCorpus(), { source: sourceText(source) });
+      return source.set === undefined
+        ? detectFormat(bundledCorpus(), { source: sourceText(source), keep })
+        : loadDataset(bundledSet(source.set), { keep });
     case 'path':
-      return loadDataset(source.path);
+      return loadDataset(source.path, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
