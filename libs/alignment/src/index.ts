@@ -11,6 +11,7 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { drawnRanks, scoreRanks } from './online-dpo.js';
 export { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+export { meanLogprobs, proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
 export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';

@@ -10,6 +10,7 @@ import { expectClose, flatten, type Matrix, type Nested } from './golden.test.su
 import { ktoLoss } from './kto.js';
 import type { Loss, Normaliser } from './masked.js';
 import { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+import { proLoss } from './pro.js';
 import { rankedRows } from './rankings.test.support.js';
 import { bestOfNRewardLoss, pairwiseRewardLoss } from './reward-model.js';
 import { sftLoss } from './sft.js';
@@ -89,6 +90,17 @@ const losses: Record<string, LossOfRows> = {
       rivals: tf.tensor2d(rivals),
       best: tf.tensor1d(best),
       centerRewardsCoefficient: 0.01,
+      normaliser: rows,
+    });
+  },
+  pro: (x, _, __, { rows }) => {
+    const { prefers, best } = rankedRows(ranksOf(x));
+    return proLoss({
+      scores: tf.reshape(x, [-1]),
+      prefers: tf.tensor2d(prefers),
+      stages: tf.ones([best.length]),
+      best: tf.tensor1d(best),
+      sftCoef: tf.fill([best.length], 0.3),
       normaliser: rows,
     });
   },

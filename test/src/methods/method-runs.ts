@@ -1,35 +1,66 @@
-/** A tiny run of every method, on sources that are made once. */
+/** Tiny runs of every method and of its variants that carry or train more, on sources that are made once. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { RunConfigInput } from '@rlhf-streams/runs';
-import { tinyComparisons, tinyDpo, tinyKto, tinyPpo, tinyReward, tinySft } from '../platform/tiny-runs.js';
+import { bundledCorpus } from '@rlhf-streams/sentiment';
+import {
+  tinyComparisons,
+  tinyDpo,
+  tinyPpo,
+  tinyReward,
+  tinySft,
+  writeReviews,
+} from '../platform/tiny-runs.js';
 
 const extent = { steps: 6, checkpointEvery: 2 };
-const [sft, comparisons] = ['run:sft', 'run:comparisons'];
+
+export interface MethodData {
+  /** Labelled texts. */
+  readonly reviews: string;
+  /** Completions with a label each. */
+  readonly thumbs: string;
+}
+
+export async function writeData(directory: string): Promise<MethodData> {
+  const thumbs = join(directory, 'thumbs.jsonl');
+  const rows = bundledCorpus({ size: 80 }).map(({ text, label }) => {
+    const [first, second, ...rest] = text.split(' ').slice(0, 7);
+    return { prompt: `${first} ${second}`, completion: ` ${rest.join(' ')}`, label: label === 1 };
+  });
+  await writeFile(thumbs, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return { reviews: await writeReviews(directory), thumbs };
+}
 
 /** What the runs of the methods start from and learn of. */
-export const sourceRuns = (data: string): RunConfigInput[] => [tinySft(data), tinyComparisons(data)];
+export const sourceRuns = ({ reviews }: MethodData): RunConfigInput[] => [
+  tinySft(reviews),
+  { ...tinyComparisons(reviews), samplesPerPrompt: 3 },
+];
 
-/** By a name that says which variant of a method it is. @param data.thumbs is made by `writeThumbs` */
-export function methodRuns({
-  data,
-  thumbs,
-}: {
-  readonly data: string;
-  readonly thumbs: string;
-}): Record<string, RunConfigInput> {
-  const { ppo: _, ...rewarded } = { ppo: {}, ...tinyPpo(data, sft), ...extent };
+/** By a name that says which variant of a method it is. */
+export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunConfigInput> {
+  const rewarded = { ...tinyPpo(reviews, 'run:sft'), ...extent };
+  const sampled = { ...rewarded, batchSize: 4, samplesPerPrompt: 2 };
+  const compared = { ...tinyDpo(), ...extent };
   return {
-    sft: { ...tinySft(data), ...extent, model: sft },
-    reward: { ...tinyReward(), ...extent, data: comparisons },
-    ppo: { ...rewarded, method: 'ppo', ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {} } },
-    reinforce: { ...rewarded, method: 'reinforce' },
-    dpo: { ...tinyDpo(), ...extent },
-    'dpo-simpo': { ...tinyDpo(), ...extent, dpo: { lossType: 'simpo', beta: 2 } },
-    kto: { ...tinyKto(), ...extent, data: thumbs },
-    'online-dpo': {
+    sft: { ...tinySft(reviews), ...extent, model: 'run:sft' },
+    reward: { ...tinyReward(), ...extent },
+    'reward-best-of-n': { ...tinyReward(), ...extent, reward: { objective: 'best_of_n' } },
+    ppo: {
       ...rewarded,
-      method: 'onlineDpo',
-      samplesPerPrompt: 3,
-      onlineDpo: { labels: 'sampled', alpha: 0.05 },
+      ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {}, scoreNormalisation: 'running' },
     },
+    'ppo-ptx': { ...rewarded, pretraining: reviews, ppo: { numPpoEpochs: 2, ptxCoef: 0.5 } },
+    reinforce: { ...sampled, method: 'reinforce', reinforce: { baseline: 'leave_one_out' } },
+    'reinforce-value': {
+      ...rewarded,
+      method: 'reinforce',
+      reinforce: { baseline: 'value', rewardToGo: true, klLoss: { coef: 0.1 } },
+    },
+    dpo: compared,
+    'dpo-simpo': { ...compared, dpo: { lossType: 'simpo', beta: 2 } },
+    'online-dpo': { ...sampled, method: 'onlineDpo', onlineDpo: { labels: 'sampled', alpha: 0.05 } },
+    kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
+    pro: { ...compared, method: 'pro' },
   };
 }

@@ -5,14 +5,13 @@ import { methodNames, methods, type RunConfigInput } from '@rlhf-streams/runs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fact, live, versionsIn } from '../crash/life.js';
 import { type Outcome, outcomeIn } from '../platform/outcome.js';
-import { writeReviews, writeThumbs } from '../platform/tiny-runs.js';
-import { methodRuns, sourceRuns } from './method-runs.js';
+import { methodRuns, sourceRuns, writeData } from './method-runs.js';
 
 /** The step behind which a run is killed: after its first checkpoint, and between two of them. */
 const KILLED_AFTER = 2;
 const LIMIT_MS = 600_000;
 
-const names = Object.keys(methodRuns({ data: '', thumbs: '' }));
+const names = Object.keys(methodRuns({ reviews: '', thumbs: '' }));
 const idOf = (name: string) => `of-${name}`;
 const again = (name: string) => `${idOf(name)}-again`;
 
@@ -32,8 +31,8 @@ const publishedBefore = new Map<string, number>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'methods-'));
-  const data = await writeReviews(folder);
-  const configs = methodRuns({ data, thumbs: await writeThumbs(folder) });
+  const data = await writeData(folder);
+  const configs = methodRuns(data);
   runs = names.map((name) => ({ ...configs[name]!, run: idOf(name) }));
 
   const directory = join(folder, 'whole');

@@ -25,18 +25,6 @@ export async function writeReviews(directory: string): Promise<string> {
   return path;
 }
 
-/** Writes the beginnings of labelled texts as thumbs up and down into a folder; their path is the data of a run of KTO. */
-export async function writeThumbs(directory: string): Promise<string> {
-  const path = join(directory, 'thumbs.jsonl');
-  const thumbs = bundledCorpus({ size: 60 }).map(({ text, label }, i) => ({
-    prompt: `The film ${i}:`,
-    completion: ` ${text.slice(0, 20)}`,
-    label: label === 1,
-  }));
-  await writeFile(path, thumbs.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  return path;
-}
-
 export const tinySft = (data: string): ConfigFor<'sft'> => ({
   ...common,
   run: 'sft',

@@ -5,6 +5,7 @@ import { evaluate } from './evaluate.js';
 import { kto } from './kto.js';
 import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
+import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
@@ -12,7 +13,7 @@ import { sft } from './sft.js';
 import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, kto, onlineDpo, sample, evaluate };
+export const methods = { sft, reward, ppo, reinforce, dpo, pro, kto, onlineDpo, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

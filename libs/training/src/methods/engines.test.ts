@@ -13,6 +13,7 @@ const cases: readonly (readonly [string, TrainingMethod, object])[] = [
   ...trainingMethods.map((method) => [method, method, {}] as const),
   ['reward with centering', 'reward', { reward: { centerRewardsCoefficient: 0.01 } }],
   ['reward by the best of all', 'reward', { reward: { objective: 'best_of_n' }, steps: 3 }],
+  ['pro with temperatures', 'pro', { pro: { temperatures: 'reward_gaps' }, steps: 3 }],
   ['ppo with mini-batches', 'ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 2 }, steps: 5 }],
   ['dpo with ipo', 'dpo', { dpo: { lossType: 'ipo' }, steps: 3 }],
   ['dpo with hinge', 'dpo', { dpo: { lossType: 'hinge' }, steps: 3 }],

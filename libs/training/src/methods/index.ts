@@ -6,6 +6,7 @@ import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
+import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
@@ -18,6 +19,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   ppo,
   reinforce,
   dpo,
+  pro,
   kto,
   onlineDpo,
   sample,

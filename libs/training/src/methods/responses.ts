@@ -5,16 +5,16 @@ import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, MicroBatch } from '../trainer/program.js';
 import { predictedTokens, type Sequence, sequenceBatch, sequenceInputs } from './rows.js';
 
-/** The inputs that `responseBatch` fills, with or without log-probs under a reference. */
-export const responseInputs = (shape: BatchShape, { reference }: { readonly reference: boolean }): Specs => ({
-  ...(reference ? sequenceInputs('refLogprobs') : sequenceInputs())(shape),
+/** The inputs that `responseBatch` fills, with log-probs under a reference or without. */
+export const responseInputs = (shape: BatchShape, { reference = true } = {}): Specs => ({
+  ...sequenceInputs(...(reference ? ['refLogprobs'] : []))(shape),
   places: int32(shape.rows, shape.length - 1),
 });
 
 /**
  * Besides `sequenceBatch`, `refLogprobs` [tokens] where they are given, and `places` [rows, length - 1]: the index of each
  * row's predictions among those of the micro-batch, and `tokens` for padding.
- * @param refLogprobs under the reference, a number for each prediction of each sequence
+ * @param refLogprobs a number for each prediction of each sequence; none for losses without a reference
  */
 export function responseBatch(
   sequences: readonly Sequence[],
@@ -29,10 +29,9 @@ export function responseBatch(
     for (let t = 0; t < length; t++) places[row * width + t] = first + t;
     first += length;
   });
-  const { buffers } = sequenceBatch(sequences, shape, refLogprobs && { refLogprobs });
   return {
     specs: responseInputs(shape, { reference: refLogprobs !== undefined }),
-    buffers: { ...buffers, places },
+    buffers: { ...sequenceBatch(sequences, shape, refLogprobs && { refLogprobs }).buffers, places },
   };
 }
 
