@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, test } from 'vitest';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { count, expectClose, golden, type Matrix } from './golden.test.support.js';
+import { categoricalKl } from './kl.js';
 import { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 import { maskedMean } from './masked.js';
-import { ppoPolicyLoss, ppoValueLoss } from './ppo.js';
+import { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 
 interface Case {
   name: string;
@@ -143,4 +145,121 @@ test('at rho = 1 the loss is the mean of -A and its gradient that of REINFORCE',
   )(logits);
   expectClose(ppo.value, -(1.5 - 2 + 0.3) / 3, 1e-6);
   expectClose(ppo.grad, reinforce.arraySync() as Matrix[], 1e-6);
+});
+
+/** The loss of single tokens, and its slope in the log-prob of each. */
+function tokenwise(loss: (logprobs: tf.Tensor, oldLogprobs: tf.Tensor) => tf.Scalar, ratios: number[]) {
+  const { value, grad } = tf.valueAndGrad((lp: tf.Tensor) => loss(lp, tf.zeros([ratios.length])))(
+    tf.tensor1d(ratios.map(Math.log)),
+  );
+  return { value: value.arraySync(), slopes: grad.arraySync() as number[] };
+}
+const clipLoss =
+  (advantages: number[], options: { cliprangeHigh?: number; dualClip?: number; cliprange?: number } = {}) =>
+  (logprobs: tf.Tensor, oldLogprobs: tf.Tensor) =>
+    ppoPolicyLoss({
+      logprobs,
+      oldLogprobs,
+      advantages: tf.tensor1d(advantages),
+      mask: tf.onesLike(oldLogprobs),
+      cliprange: 0.2,
+      normaliser: 1,
+      ...options,
+    }).loss;
+
+describe('clip-higher', () => {
+  test('lets the ratio rise to 1 + eps_high, and fall to 1 - eps', () => {
+    const slopesAt = (ratio: number, A: number) =>
+      tokenwise(clipLoss([A], { cliprangeHigh: 0.28 }), [ratio]).slopes[0]!;
+    expect(slopesAt(1.25, 1)).toBeCloseTo(-1.25, 5);
+    expect(slopesAt(1.29, 1)).toBe(0);
+    expect(slopesAt(0.79, -1)).toBe(0);
+    expect(slopesAt(0.81, -1)).toBeCloseTo(0.81, 5);
+  });
+});
+
+const token = fc.record({
+  ratio: fc.double({ min: 0.05, max: 20, noNaN: true }),
+  A: fc.double({ min: -3, max: 3, noNaN: true }),
+});
+
+describe('dual clip', () => {
+  test('bounds the loss of a token with negative advantage by -c A, and changes no other', () => {
+    fc.assert(
+      fc.property(token, fc.double({ min: 1.01, max: 5, noNaN: true }), ({ ratio, A }, c) => {
+        const plain = tokenwise(clipLoss([A]), [ratio]);
+        const dual = tokenwise(clipLoss([A], { dualClip: c }), [ratio]);
+        const expected = A < 0 ? Math.min(plain.value, -c * A) : plain.value;
+        expect(Math.abs(dual.value - expected)).toBeLessThan(1e-4);
+        if (A < -0.01 && ratio > 1.01 * Math.max(c, 1.2)) expect(dual.slopes).toEqual([0]);
+        if (A > 0 || ratio < 0.99 * c) expect(dual.slopes).toEqual(plain.slopes);
+      }),
+    );
+  });
+});
+
+describe('the penalty', () => {
+  const penalty = (advantages: number[], beta: number) => (logprobs: tf.Tensor, oldLogprobs: tf.Tensor) =>
+    ppoPenaltyLoss({
+      logprobs,
+      oldLogprobs,
+      advantages: tf.tensor1d(advantages),
+      mask: tf.onesLike(oldLogprobs),
+      beta,
+      normaliser: 2,
+    }).loss;
+
+  test('at rho = 1 the loss is the mean of -A, and its slope -A: that of REINFORCE, whatever beta is', () => {
+    const { value, slopes } = tokenwise(penalty([1.5, -2], 7), [1, 1]);
+    expect(value).toBeCloseTo(0.25, 6);
+    expectClose(slopes, [-0.75, 1], 1e-6);
+  });
+
+  test('of weight 0 is the surrogate without a clip', () => {
+    const ratios = [0.3, 4];
+    const unclipped = tokenwise(clipLoss([1.5, -2], { cliprange: 1e9 }), ratios);
+    const { value, slopes } = tokenwise(penalty([1.5, -2], 0), ratios);
+    expect(2 * value).toBeCloseTo(unclipped.value, 5);
+    expectClose(
+      slopes.map((slope) => 2 * slope),
+      unclipped.slopes,
+      1e-5,
+    );
+  });
+
+  test('has in expectation over old tokens the value and the gradient of KL(old, pi)', () => {
+    const old = tf.tensor2d([[0.3, -1, 2, 0.1]]);
+    const logits = tf.tensor2d([[-0.5, 0.7, 1, 0.9]]);
+    const tokens = tf.range(0, 4, 1, 'int32');
+    /** Every token as often as the old policy draws it. */
+    const expectation = (z: tf.Tensor, estimate: (logratio: tf.Tensor) => tf.Tensor) => {
+      const logprobs = selectiveLogSoftmax(tf.tile(z, [4, 1]), tokens);
+      const oldLogprobs = selectiveLogSoftmax(tf.tile(old, [4, 1]), tokens);
+      return tf.sum(tf.mul(tf.exp(oldLogprobs), estimate(tf.sub(logprobs, oldLogprobs)))) as tf.Scalar;
+    };
+    const kl = (z: tf.Tensor) => {
+      const logprobs = selectiveLogSoftmax(tf.tile(z, [4, 1]), tokens);
+      const oldLogprobs = selectiveLogSoftmax(tf.tile(old, [4, 1]), tokens);
+      const [weights, none] = [tf.exp(oldLogprobs), tf.zeros([4])];
+      const batch = { logprobs, oldLogprobs, advantages: none, weights, mask: tf.ones([4]) };
+      return ppoPenaltyLoss({ ...batch, beta: 1, normaliser: 1 }).loss;
+    };
+    const exact = tf.valueAndGrad((z: tf.Tensor) => tf.sum(categoricalKl(old, z)))(logits);
+    const sampled = tf.valueAndGrad(kl)(logits);
+    expectClose(sampled.value, exact.value.arraySync() as number, 1e-5);
+    expectClose(sampled.grad, exact.grad.arraySync() as Matrix, 1e-5);
+
+    const k2 = tf.valueAndGrad((z: tf.Tensor) => expectation(z, (d) => tf.div(tf.square(d), 2)))(logits);
+    expect(Math.abs((k2.value.arraySync() as number) - (exact.value.arraySync() as number))).toBeGreaterThan(
+      0.02,
+    );
+    const apart = tf.max(tf.abs(tf.sub(k2.grad, exact.grad))).arraySync() as number;
+    expect(apart).toBeGreaterThan(0.02);
+  });
+
+  test('halves beta below target / 1.5, doubles it above 1.5 target, and leaves it between', () => {
+    const after = (kl: number) => adaptPenalty(3, { kl, target: 0.03 });
+    expect([0, 0.0199, 0.0201, 0.03, 0.0449, 0.0451, 9].map(after)).toEqual([1.5, 1.5, 3, 3, 3, 6, 6]);
+    expect(() => after(Number.NaN)).toThrow(expect.objectContaining({ code: 'ALIGNMENT_NOT_FINITE' }));
+  });
 });

@@ -9,7 +9,7 @@ import { dpoLoss } from './dpo.js';
 import { type Matrix, read } from './golden.test.support.js';
 import { truncatedImportanceWeights } from './importance-sampling.js';
 import { categoricalKl, klLoss } from './kl.js';
-import { ppoPolicyLoss } from './ppo.js';
+import { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss } from './ppo.js';
 import { reinforceLoss } from './reinforce.js';
 import { rlhfReward } from './rewards.js';
 
@@ -68,6 +68,33 @@ test.each([
   }
   expect(mostClipped, 'the clip must have been in force on the way').toBeGreaterThan(0);
   expect(mostTruncated > 0, 'the cap must have been in force on the way, off-policy only').toBe(lag > 0);
+  expectOptimal(optimizer.logits());
+});
+
+test('PPO with the adaptive penalty', () => {
+  // As above, with the weights pi_old(y) apart from the advantages, because they weigh the penalty too.
+  const mask = tf.ones([prompts, completions]);
+  const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
+  const target = 0.005;
+  let penalty = 1;
+  const penalties: number[] = [];
+  for (let iteration = 0; iteration < 300; iteration++) {
+    const oldLogprobs = tf.logSoftmax(optimizer.logits());
+    const old = oldLogprobs.arraySync() as Matrix;
+    const weights = tf.exp(oldLogprobs);
+    const advantages = tf.div(tf.tensor2d(weightedAdvantages(old)), weights);
+    const surrogate = (logits: tf.Tensor) => {
+      const batch = { logprobs: tf.logSoftmax(logits), oldLogprobs, advantages, weights, mask };
+      return ppoPenaltyLoss({ ...batch, beta: penalty, normaliser: prompts });
+    };
+    for (let epoch = 0; epoch < 4; epoch++) {
+      optimizer.step(0.1 * (1 - iteration / 300), (logits) => surrogate(logits).loss);
+    }
+    const kl = surrogate(optimizer.logits()).stats.kl.arraySync();
+    penalty = adaptPenalty(penalty, { kl, target });
+    penalties.push(penalty);
+  }
+  expect(Math.max(...penalties), 'the penalty must have held the policy back on the way').toBeGreaterThan(1);
   expectOptimal(optimizer.logits());
 });
 

@@ -20,21 +20,21 @@ export type ThumbRow = { prompt: string; completion: string; label: boolean };
 
 /**
  * A dataset in one of TRL's formats, or of questions that are judged by log-prob. Rows keep only the columns of their
- * format, and as metadata those that were asked for by name; questions keep all of their other columns as metadata.
+ * format, and as `kept` those that were asked for by name; questions keep all of their other columns as metadata.
  */
 export type Dataset =
   | { kind: 'text'; rows: Kept<TextRow>[] }
   | { kind: 'labelled'; rows: Kept<LabelledRow>[] }
-  | { kind: 'prompt'; rows: PromptRow[] }
-  | { kind: 'conversation'; rows: ConversationRow[] }
+  | { kind: 'prompt'; rows: Kept<PromptRow>[] }
+  | { kind: 'conversation'; rows: Kept<ConversationRow>[] }
   | { kind: 'completion'; rows: Kept<CompletionRow>[] }
   | { kind: 'thumb'; rows: Kept<ThumbRow>[] }
   | { kind: 'preference'; rows: Kept<PreferencePair>[] }
   | { kind: 'ranking'; rows: Kept<Ranking>[] }
-  | { kind: 'question'; rows: QuestionRow[] }
-  | { kind: 'sentences'; rows: SentencesRow[] };
+  | { kind: 'question'; rows: Kept<QuestionRow>[] }
+  | { kind: 'sentences'; rows: Kept<SentencesRow>[] };
 
-type Kept<Row> = Row & { metadata?: Metadata };
+type Kept<Row> = Row & { kept?: Metadata };
 
 interface Format {
   kind: Dataset['kind'];
@@ -160,7 +160,7 @@ const FORMATS: readonly Format[] = [
  * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
- * @param options.keep other columns that rows keep, as metadata
+ * @param options.keep other columns that rows keep, as `kept`
  * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_NEEDS_CHAT_TEMPLATE, DATA_ROW_INVALID (with row number from 1, column,
  *   what was expected and what came), DATA_COLUMN_MISSING
  */
@@ -198,13 +198,13 @@ function requireColumns(source: string, keep: readonly string[], present: Readon
   if (missing === undefined) return;
   throw new DataError(
     'DATA_COLUMN_MISSING',
-    `${source}: expected column ${cut(missing)} to be kept as metadata, but no row has it; there are {${listed(present)}}`,
+    `${source}: expected column ${cut(missing)} to be kept, but no row has it; there are {${listed(present)}}`,
   );
 }
 
-function withKept(row: { metadata?: Metadata }, raw: Record<string, unknown>, keep: readonly string[]) {
+function withKept(row: object, raw: Record<string, unknown>, keep: readonly string[]) {
   const kept = keep.filter((column) => raw[column] != null).map((column) => [column, raw[column]]);
-  return kept.length === 0 ? row : { ...row, metadata: { ...row.metadata, ...Object.fromEntries(kept) } };
+  return kept.length === 0 ? row : { ...row, kept: Object.fromEntries(kept) };
 }
 
 type Nullish<T> = T | null | undefined;

@@ -73,25 +73,23 @@ it('reads paired sentences, with their other columns as metadata', () => {
 });
 
 describe('columns to be kept', () => {
-  it('go along as metadata, beside what a row has already', () => {
+  it('stand apart from what a row has already', () => {
     const rows = [
       { prompt: 'a', language: 'de', metadata: { source: 'x' } },
       { prompt: 'b', language: null },
     ];
     expect(detectFormat(rows, { keep: ['language'] }).rows).toEqual([
-      { prompt: 'a', metadata: { source: 'x', language: 'de' } },
+      { prompt: 'a', metadata: { source: 'x' }, kept: { language: 'de' } },
       { prompt: 'b' },
     ]);
     expect(detectFormat([{ text: 'a', label: 1 }], { keep: ['label'] }).rows).toEqual([
-      { text: 'a', label: 1, metadata: { label: 1 } },
+      { text: 'a', label: 1, kept: { label: 1 } },
     ]);
   });
 
   it('are refused where no row has them', () => {
     expect(() =>
       detectFormat([{ prompt: 'a', language: 'de' }], { source: 'p.jsonl', keep: ['lang'] }),
-    ).toThrow(
-      'p.jsonl: expected column lang to be kept as metadata, but no row has it; there are {prompt, language}',
-    );
+    ).toThrow('p.jsonl: expected column lang to be kept, but no row has it; there are {prompt, language}');
   });
 });

@@ -67,7 +67,7 @@ export async function loadDataset(
   {
     keep = [],
     ...options
-  }: ReadOptions & { /** Other columns that rows keep, as metadata. */ keep?: readonly string[] } = {},
+  }: ReadOptions & { /** Other columns that rows keep, as `kept`. */ keep?: readonly string[] } = {},
 ): Promise<Dataset> {
   const rows: Row[] = [];
   for await (const row of readDataset(path, options)) rows.push(row);

@@ -1,4 +1,4 @@
-import { seededRandom } from '@rlhf-streams/data';
+import { philox4x32 } from '@rlhf-streams/random';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bootstrapMean, pairedDifference } from './bootstrap.js';
@@ -26,16 +26,14 @@ describe('bootstrapMean', () => {
   });
 
   it.each([
-    ['of shares', (random: ReturnType<typeof seededRandom>) => (random.below(10) < 3 ? 1 : 0), 0.3],
-    [
-      'of skewed numbers',
-      (random: ReturnType<typeof seededRandom>) => -Math.log((random.below(2 ** 20) + 0.5) / 2 ** 20),
-      1,
-    ],
+    ['of shares', (uniform: number) => (uniform < 0.3 ? 1 : 0), 0.3],
+    ['of skewed numbers', (uniform: number) => -Math.log(uniform), 1],
   ])('covers the mean %s about 95 times of a hundred', (_, drawn, truth) => {
     const covered = Array.from({ length: 200 }, (_, sample) => {
-      const random = seededRandom(sample, 11, 7);
-      const values = Array.from({ length: 50 }, () => drawn(random));
+      const values = Array.from({ length: 50 }, (_, i) => {
+        const [word] = philox4x32([i, sample, 0, 0], [11, 7]);
+        return drawn(((word >>> 0) + 0.5) / 2 ** 32);
+      });
       const { low, high } = bootstrapMean(values, { seed: sample, resamples: 200 });
       return low <= truth && truth <= high;
     }).filter(Boolean).length;

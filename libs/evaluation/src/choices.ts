@@ -11,6 +11,22 @@ export interface JudgedChoices {
   readonly lengths: readonly number[];
 }
 
+/**
+ * The choices that completions of a question are, from the log-probs of each one's tokens. The space before a choice is no
+ * character of it.
+ */
+export const choicesOf = (
+  {
+    completions,
+    ranks,
+  }: { readonly completions: readonly { readonly text: string }[]; readonly ranks: readonly number[] },
+  logprobs: readonly (readonly number[])[],
+): JudgedChoices => ({
+  ranks,
+  logprobs: logprobs.map((tokens) => tokens.reduce((sum, logprob) => sum + logprob, 0)),
+  lengths: completions.map(({ text }) => [...text.trim()].length),
+});
+
 /** Each is 0 or 1 but for `mc2`, and a tie among the likeliest counts as the share of them that is right. */
 export interface ChoiceScores {
   /** Whether the likeliest choice is the best one. */

@@ -1,7 +1,7 @@
 export { type Agreement, agreement, fleissKappa } from './agreement.js';
 export { type BootstrapOptions, bootstrapMean, type Interval, pairedDifference } from './bootstrap.js';
 export { bundledSet } from './bundled-sets.js';
-export { type ChoiceScores, type JudgedChoices, scoreChoices } from './choices.js';
+export { type ChoiceScores, choicesOf, type JudgedChoices, scoreChoices } from './choices.js';
 export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
@@ -18,6 +18,7 @@ export { correlation, type Estimate, meanEstimate } from './statistics.js';
 export { evaluationCsv } from './suites/csv.js';
 export type * from './suites/evaluation.js';
 export { differences, type MeasureOptions, measure, type Observation } from './suites/measure.js';
+export { evaluationTables, type TextTable } from './suites/tables.js';
 export { type JudgedPair, judgeAgreements, measureWins } from './suites/win-rates.js';
 export {
   type BothOrders,
@@ -28,3 +29,4 @@ export {
   winRate,
   winRateOf,
 } from './win-rate.js';
+export { type WrittenEstimate, writeEstimates } from './written.js';

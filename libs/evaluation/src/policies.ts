@@ -1,5 +1,6 @@
-/** What is reported of each policy of a run, and how its estimates are written. */
+/** What is reported of each policy of a run. */
 import type { Estimate } from './statistics.js';
+import { type WrittenEstimate, writeEstimates } from './written.js';
 
 /** One policy (SFT, PPO, DPO) judged on held-out prompts. */
 export interface PolicySummary {
@@ -16,12 +17,6 @@ export interface PolicySummary {
   readonly length: Estimate;
   /** Gold reward of each completion, for the report's histogram. */
   readonly goldScores?: readonly number[];
-}
-
-/** An estimate as text: its value, and its interval ('' where there is none). */
-interface WrittenEstimate {
-  readonly value: string;
-  readonly interval: string;
 }
 
 /** A column of the summary table, with one cell for each policy; undefined where nothing was measured. */
@@ -48,7 +43,10 @@ export function policyColumns(policies: readonly PolicySummary[]): PolicyColumn[
     ),
     {
       title: `win rate vs ${baseline}`,
-      cells: policies.map(({ winRate }) => winRate && writePercent(winRate)),
+      cells: writeEstimates(
+        policies.map(({ winRate }) => winRate),
+        'percent',
+      ),
     },
     numberColumn(
       'length',
@@ -57,34 +55,7 @@ export function policyColumns(policies: readonly PolicySummary[]): PolicyColumn[
   ];
 }
 
-function numberColumn(title: string, estimates: readonly Estimate[]): PolicyColumn {
-  const largest = Math.max(...estimates.map(({ mean }) => Math.abs(mean)).filter(Number.isFinite), 0);
-  const decimals = largest >= 100 ? 0 : largest >= 10 ? 1 : largest >= 0.1 ? 2 : 3;
-  return { title, cells: estimates.map((estimate) => writeEstimate(estimate, decimals)) };
-}
-
-function writeEstimate({ mean, low, high }: Estimate, decimals: number): WrittenEstimate {
-  const value = fixed(mean, decimals);
-  if (![mean, low, high].every(Number.isFinite)) return { value, interval: '' };
-  const half = (high - low) / 2;
-  const symmetric = Math.abs(high + low - 2 * mean) <= 0.02 * half;
-  return {
-    value,
-    interval: symmetric
-      ? `± ${fixed(half, decimals)}`
-      : `[${fixed(low, decimals)}, ${fixed(high, decimals)}]`,
-  };
-}
-
-function writePercent({ mean, low, high }: Estimate): WrittenEstimate {
-  const percent = (share: number) => fixed(100 * share, 0);
-  const known = [mean, low, high].every(Number.isFinite);
-  return { value: `${percent(mean)} %`, interval: known ? `[${percent(low)}, ${percent(high)}]` : '' };
-}
-
-function fixed(value: number, decimals: number): string {
-  if (!Number.isFinite(value)) return 'n/a';
-  if (Math.abs(value) >= 1e6) return value.toExponential(2);
-  const text = value.toFixed(decimals);
-  return Number(text) === 0 ? text.replace('-', '') : text;
-}
+const numberColumn = (title: string, estimates: readonly Estimate[]): PolicyColumn => ({
+  title,
+  cells: writeEstimates(estimates, 'number'),
+});

@@ -57,10 +57,12 @@ export const ScorerName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, `a scorer's name is ${SCORER_NAME_IN_WORDS}`);
 
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
 /** A content-addressed artifact: `uri` says where, `sha256` what. */
 export const ArtifactRef = z.object({
   uri: z.string().min(1),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
+  sha256: Sha256,
 });
 export type ArtifactRef = z.output<typeof ArtifactRef>;
 
@@ -96,6 +98,11 @@ export const Cause = z.object({
   message: z.string(),
 });
 export type Cause = z.output<typeof Cause>;
+
+/** A completion that is judged as if a policy had sampled it. */
+export const GivenCompletion = z
+  .object({ text: z.string(), tokens: Tokens.min(1) })
+  .describe('taken in place of a sample, with the log-probs that the policy gives to its tokens');
 
 export const Sampling = z.object({
   temperature: z.number().min(0).describe('0 is greedy'),

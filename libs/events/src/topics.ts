@@ -13,6 +13,7 @@ import {
   DataAccount,
   DataAccounts,
   ExperimentName,
+  GivenCompletion,
   LogPositions,
   Logprobs,
   Message,
@@ -23,6 +24,8 @@ import {
   RunId,
   RunStream,
   Sampling,
+  ScorerName,
+  Sha256,
   Split,
   Step,
   StepStamp,
@@ -93,6 +96,18 @@ const runs = defineTopic({
           .record(z.string(), ModelRecord)
           .optional()
           .describe('what the models and gold rewards are, by role; of a replay nothing'),
+        declared: z
+          .record(
+            z.string(),
+            z.object({
+              name: ScorerName,
+              sha256: Sha256.describe('of what its declaration says of the answers'),
+            }),
+          )
+          .optional()
+          .describe(
+            'its scorers that the operator declared, by role: they score as long as they are declared so',
+          ),
         memory: z
           .object({ neededBytes: z.int().min(0), limitBytes: z.int().min(0) })
           .optional()
@@ -217,6 +232,7 @@ const prompts = defineTopic({
         messages: Conversation.describe('the conversation that the text was made of, if it was made of one'),
         tokens: Tokens.min(1),
         metadata: Metadata.optional(),
+        completion: GivenCompletion.optional(),
         samples: z.int().min(1),
         minPolicyVersion: PolicyVersion,
         sampling: Sampling,

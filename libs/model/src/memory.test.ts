@@ -48,11 +48,24 @@ describe('what a model needs', () => {
 
   it('to be trained is many times its weights, and more with each worker', () => {
     const load = { workers: 1, rows: 1, length: 2 };
-    expect(trainingBytes([quickstart], load)).toBeGreaterThan(15 * weightBytes(quickstart));
-    expect(trainingBytes([quickstart, quickstart], load)).toBeGreaterThan(30 * weightBytes(quickstart));
-    expect(trainingBytes([quickstart], { ...load, workers: 3 })).toBeGreaterThan(
+    expect(trainingBytes([{ model: quickstart }], load)).toBeGreaterThan(15 * weightBytes(quickstart));
+    expect(trainingBytes([{ model: quickstart }, { model: quickstart }], load)).toBeGreaterThan(
+      30 * weightBytes(quickstart),
+    );
+    expect(trainingBytes([{ model: quickstart }], { ...load, workers: 3 })).toBeGreaterThan(
       23 * weightBytes(quickstart),
     );
+  });
+
+  it('to be trained takes little more with a head on its trunk, whose layers are not counted one by one', () => {
+    const load = { workers: 1, rows: 16, length: 64 };
+    const head = (model: ModelConfig) => ({ model: withScalarHead(model), onTrunk: true });
+    const alone = trainingBytes([{ model: quickstart }], load);
+    const withHead = trainingBytes([{ model: quickstart }, head(quickstart)], load);
+    expect(withHead).toBeGreaterThan(alone);
+    expect(withHead).toBeLessThan(1.05 * alone);
+    const deep = { ...quickstart, layers: 1e9 };
+    expect(trainingBytes([{ model: deep }, head(deep)], load)).toBeGreaterThan(1e9);
   });
 });
 

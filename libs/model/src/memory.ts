@@ -60,22 +60,39 @@ export interface TrainingLoad {
   readonly length: number;
 }
 
+export interface TrainedShape {
+  readonly model: ModelConfig;
+  /** Whether it is a head on the trunk of another one. Default: no. */
+  readonly onTrunk?: boolean;
+}
+
 /**
  * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
  * values that all three started from, and a gradient; each worker holds a gradient, copies of the parameters on their way
  * to a worker and back, and the activations.
  */
 export function trainingBytes(
-  models: readonly ModelConfig[],
+  trained: readonly TrainedShape[],
   { workers, rows, length }: TrainingLoad,
 ): number {
-  const weights = models.reduce((sum, config) => sum + weightBytes(config), 0);
-  const activations = models.reduce((sum, config) => {
-    const { kept } = architectureOf(config).activations(config, length);
-    return sum + rows * length * (config.layers * kept + 5 * outputs(config)) * FLOAT_BYTES;
+  const weights = trained.reduce(
+    (sum, { model, onTrunk }) => sum + (onTrunk ? headBytes(model) : weightBytes(model)),
+    0,
+  );
+  const activations = trained.reduce((sum, { model, onTrunk }) => {
+    const { kept } = architectureOf(model).activations(model, length);
+    const ofTrunk = onTrunk ? 0 : model.layers * kept;
+    return sum + rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
   }, 0);
   return 13 * weights + workers * (4 * weights + activations + THREAD_BYTES);
 }
+
+const headBytes = (config: ModelConfig): number =>
+  [
+    ...architectureOf(config)
+      .tensors({ ...config, layers: 0 })
+      .values(),
+  ].reduce((sum, { shape, ofHead }) => sum + (ofHead ? FLOAT_BYTES * sizeOf(shape) : 0), 0);
 
 const outputs = ({ head, vocabSize }: ModelConfig): number =>
   head.kind === 'scalar' ? head.labels : vocabSize;

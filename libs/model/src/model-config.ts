@@ -25,7 +25,14 @@ export interface ModelConfig {
 }
 
 /** What stands on the last hidden state: logits of the next token, or `labels` numbers for a sequence. */
-export type Head = { readonly kind: 'language' } | { readonly kind: 'scalar'; readonly labels: number };
+export type Head = { readonly kind: 'language' } | ScalarHead;
+
+export interface ScalarHead {
+  readonly kind: 'scalar';
+  readonly labels: number;
+  /** Subtracted from what the head gives, which has no bias: a reward model's demonstrations score 0 then. */
+  readonly offset?: number;
+}
 
 /** What a new model is asked for by; everything else is its architecture's convention. */
 export interface ModelSize

@@ -21,6 +21,30 @@ const items = Array.from({ length: 24 }, (_, i) => ({
   tokens: Array.from({ length: 2 + ((i * 7) % 60) }, (_, t) => (t * 31 + i * 17) % 300),
 }));
 
+it('a reward is less the offset of the head', async () => {
+  const config = withScalarHead(
+    newModelConfig({
+      architecture: 'gpt2',
+      vocabSize: 300,
+      contextLength: 64,
+      width: 8,
+      layers: 1,
+      heads: 1,
+    }),
+  );
+  const shifted: ModelConfig = { ...config, head: { kind: 'scalar', labels: 1, offset: 0.5 } };
+  const few = items.slice(0, 3);
+  const scores = await Promise.all(
+    [config, shifted].map(async (each) => {
+      const scorer = rewardScorer(onnxEngine(), each, weightsOf(each));
+      const scored = await scorer.score(few);
+      await scorer.dispose();
+      return scored;
+    }),
+  );
+  expect(scores[1]).toEqual(scores[0]!.map((score) => score - 0.5));
+});
+
 /** Widths of which some are no multiple of what vector instructions take at once. */
 it.each([
   [128, 4],

@@ -71,13 +71,14 @@ export function logprobScorer(
   });
 }
 
-/** The scalar head's number at the last token of each sequence. */
+/** The scalar head's number at the last token of each sequence, less the offset of the head. */
 export function rewardScorer(
   engine: Engine,
   config: ModelConfig,
   weights: Frozen,
 ): Scorer<SequenceItem, number> {
   const { forward, scalarHead } = architectureOf(config);
+  const offset = config.head.kind === 'scalar' ? (config.head.offset ?? 0) : 0;
   return createScorer(engine, config, weights, {
     inputs: () => ({ last: int32(MOST_ROWS) }),
     // As many as there are rows at most, however many there are; rows too many are the first one again.
@@ -88,7 +89,7 @@ export function rewardScorer(
       }),
     }),
     score: (_, p, { ids, last }) => scalarHead(config, p, forward(config, p, ids!, last).hidden),
-    pick: (scores, row) => scores[row]!,
+    pick: (scores, row) => scores[row]! - offset,
   });
 }
 

@@ -14,6 +14,8 @@ export function combinationMistakes(config: RunConfig): Mistake[] {
     wrong('epochs', `expected steps or epochs, got both: steps: ${steps} and epochs: ${epochs}`);
   if ('evaluateEvery' in config && config.evaluateEvery !== undefined && testFraction === 0)
     wrong('evaluateEvery', 'expected items to be held out for it, got testFraction: 0');
+  if ('completions' in config && config.completions === 'given' && config.samplesPerPrompt > 1)
+    wrong('samplesPerPrompt', `expected 1 with completions: given, got ${config.samplesPerPrompt}`);
   if ('keepBest' in config && config.keepBest)
     wrong('keepBest.metric', unmeasured(config, config.keepBest.metric));
   if ('stopWhen' in config && config.stopWhen) {

@@ -12,7 +12,7 @@ export class RunError extends Error {
 }
 
 const MISTAKES =
-  /^(RUN_(SOURCE|DATA|MODEL|MEMORY)|DATA_|MODEL_|TRAINING_(CONFIG_INVALID|REPLAY_UNFIT|MODELS_DIFFER)$|EVALUATION_(ONE_CLASS|BAD_LABEL|EMPTY)$)/;
+  /^(RUN_(SOURCE|DATA|MODEL|MEMORY|SCORER)|DATA_|MODEL_|TRAINING_(CONFIG_INVALID|REPLAY_UNFIT|MODELS_DIFFER)$|EVALUATION_(ONE_CLASS|BAD_LABEL|EMPTY)$)/;
 
 /** Whether the code of a run's failure means that its configuration, models or data are at fault, and not the services. */
 export const isMistake = (code: string): boolean => MISTAKES.test(code);

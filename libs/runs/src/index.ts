@@ -94,7 +94,7 @@ export {
 } from './runs.js';
 export { differences, sameRun } from './same-run.js';
 export type { Ensemble, Rule } from './scorer-schemas.js';
-export { type RunScorer, type SourceScorer, scorersOf } from './scorers.js';
+export { declaredScorers, type RunScorer, type SourceScorer, scorersOf } from './scorers.js';
 export type { Setting } from './settings.js';
 export {
   type DataOrigin,

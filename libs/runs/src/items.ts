@@ -1,5 +1,5 @@
 /** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
-import { Message, Metadata, Split, Tokens } from '@rlhf-streams/events';
+import { GivenCompletion, Message, Metadata, Split, Tokens } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export const ITEMS_FILE = 'items.jsonl';
@@ -17,6 +17,7 @@ export const PromptItem = z.object({
   messages: z.array(Message).min(1).optional(),
   tokens: Tokens.min(1),
   metadata: Metadata.optional(),
+  completion: GivenCompletion.optional(),
 });
 export const ComparisonItem = z.object({
   ...common,

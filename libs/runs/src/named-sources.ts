@@ -27,10 +27,11 @@ function find(schema: z.core.$ZodType, value: unknown, path: NamedSource['path']
     const source = parseSource(known.kind, value as string | NewModel);
     return [{ kind: known.kind, path, source, text: sourceText(source) }];
   }
-  if (schema instanceof z.ZodUnion)
-    return schema.options
-      .filter((option) => z.safeParse(option, value).success)
-      .flatMap((option) => find(option, value, path));
+  if (schema instanceof z.ZodUnion) {
+    // As a union parses: the first option that fits.
+    const option = schema.options.find((option) => z.safeParse(option, value).success);
+    return option ? find(option, value, path) : [];
+  }
   if (schema instanceof z.ZodObject)
     return Object.entries(schema.shape).flatMap(([name, inner]) =>
       find(inner, (value as Record<string, unknown>)[name], [...path, name]),

@@ -41,7 +41,15 @@ describe('defaults', () => {
       'dpo',
       {
         optimizer: { ...adamw, learningRate: 1e-6 },
-        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, pairs: 'all', maxLength: 1024 },
+        dpo: {
+          beta: 0.1,
+          lossType: 'sigmoid',
+          labelSmoothing: 0,
+          alpha: 0,
+          simpoGamma: 0.5,
+          pairs: 'all',
+          maxLength: 1024,
+        },
       },
     ],
     [
@@ -56,6 +64,9 @@ describe('defaults', () => {
           numMiniBatches: 1,
           klCoef: 0.05,
           klEstimator: 'k1',
+          objective: 'clip',
+          penalty: { beta: 1, target: 0.01 },
+          entropyCoef: 0,
           cliprange: 0.2,
           cliprangeValue: 0.2,
           vfCoef: 0.1,
@@ -172,7 +183,7 @@ describe('a mistake', () => {
     [
       'an unknown word',
       { ...least.dpo, dpo: { lossType: 'exotic' } },
-      "dpo.lossType: expected one of sigmoid, ipo, hinge, robust, got 'exotic'",
+      "dpo.lossType: expected one of sigmoid, sigmoid_norm, ipo, hinge, robust, simpo, got 'exotic'",
     ],
     [
       'a word that is near',
@@ -212,7 +223,7 @@ describe('a mistake', () => {
     [
       'a value for a group',
       { ...least.dpo, dpo: 0.1 },
-      'dpo: expected settings of its own (beta, lossType, labelSmoothing, pairs, maxLength), got 0.1',
+      'dpo: expected settings of its own (beta, lossType, labelSmoothing, alpha, simpoGamma, pairs, maxLength), got 0.1',
     ],
     [
       'what is very long',
@@ -226,7 +237,7 @@ describe('a mistake', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['an unknown one', { ...least.sft, method: 'grpo' }, "got 'grpo'"],
+    ['an unknown one', { ...least.sft, method: 'rainbow' }, "got 'rainbow'"],
     ['a misspelt one', { ...least.sft, method: 'PPO' }, "got 'PPO': did you mean ppo?"],
     ['none', { run: 'r' }, 'got nothing'],
     ['what every object has', { ...least.sft, method: 'constructor' }, "got 'constructor'"],
@@ -276,7 +287,7 @@ describe('a mistake', () => {
     [
       'what another method has within',
       { ...least.sft, label_smoothing: 0.1 },
-      "label_smoothing: no such setting; dpo.labelSmoothing is one of method dpo, this is 'sft'",
+      "label_smoothing: no such setting; dpo.labelSmoothing is one of method dpo, onlineDpo, this is 'sft'",
     ],
     [
       'the data of a run that samples',
@@ -317,7 +328,7 @@ describe('a mistake', () => {
       'seed: expected integer of at least 0, got 0.5',
       'steps: expected integer from 1 to 1000000, got -1',
       'dpo.beta: expected number above 0, got 0',
-      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, pairs, maxLength',
+      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, alpha, simpoGamma, pairs, maxLength',
       'dpo.bar: no such setting',
     ]);
   });

@@ -47,6 +47,8 @@ export interface RunView {
   readonly artifacts?: Readonly<Record<string, ArtifactRef>>;
   /** What the models and gold rewards are, by role: from `run.started` on, but not of a replay. */
   readonly described?: Readonly<Record<string, ModelRecord>> | undefined;
+  /** The scorers that the operator declared, by role, as they were when the run started. */
+  readonly declared?: NonNullable<DataFor<'run.started'>['declared']>;
   /** Training steps, from `run.started` on. */
   readonly steps?: number;
   /** Why a completed run ended before its last step. */
@@ -259,6 +261,7 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         models: event.data.models,
         artifacts: event.data.artifacts,
         ...(event.data.described && { described: event.data.described }),
+        ...(event.data.declared && { declared: event.data.declared }),
         steps: event.data.steps,
         ...(event.data.streams && { streams: event.data.streams }),
         testItems: event.data.testItems,

@@ -33,6 +33,22 @@ export type RunScorer = (
 export const scorersOf = (config: RunConfig): RunScorer[] =>
   'scorers' in config ? scorersIn(config.scorers, 'scorers') : [];
 
+/** A scorer that a run names and the operator has declared. */
+export interface NamedDeclaration extends Omit<SourceScorer, 'source'> {
+  readonly source: FromDeclaration;
+}
+
+/** The declared scorers among those of a run, also as members of ensembles. */
+export const declaredScorers = (config: RunConfig): NamedDeclaration[] =>
+  scorersOf(config)
+    .flatMap((scorer): readonly (RunScorer | SourceScorer)[] =>
+      'members' in scorer ? scorer.members : [scorer],
+    )
+    .filter(
+      (scorer): scorer is RunScorer & NamedDeclaration =>
+        'source' in scorer && scorer.source.from === 'declared',
+    );
+
 /** @param field the setting that lists them */
 export function scorersIn(entries: readonly ScorerEntry[], field: string): RunScorer[] {
   const scorers = entries.map((entry, index) => scorerIn(entry, { index, field: `${field}[${index}]` }));

@@ -1,6 +1,6 @@
 /** What a scorer is given, and what it says of it. */
 import type { Message } from '@rlhf-streams/events';
-import type { ScorerError } from './errors.js';
+import { ScorerError } from './errors.js';
 
 /** A completion that is to be scored. */
 export interface ScorerItem {
@@ -22,3 +22,5 @@ export interface Score {
 
 /** A score; null of a scorer that does not apply to the completion; or why there is none. */
 export type Answer = Score | null | ScorerError;
+
+export const isFailure = (answer: Answer): answer is ScorerError => answer instanceof ScorerError;

@@ -12,6 +12,7 @@
  * | `SCORER_CAP` | as much was spent as the operator allows | it waits, and its run is paused |
  * | `SCORER_UNDECLARED` | this service's RLHF_SCORERS does not have the scorer | it waits, and its run is paused |
  * | `SCORER_CHANGED` | the scorer is declared otherwise than when the run started | it waits, and its run is paused |
+ * | `RUNTIME_SETTINGS` | the file of declarations is not as it should be | the service does not start |
  */
 export type ScorerErrorCode =
   | 'SCORER_ANSWER'
@@ -24,7 +25,8 @@ export type ScorerErrorCode =
   | 'SCORER_UNAVAILABLE'
   | 'SCORER_CAP'
   | 'SCORER_UNDECLARED'
-  | 'SCORER_CHANGED';
+  | 'SCORER_CHANGED'
+  | 'RUNTIME_SETTINGS';
 
 /** What the operator mends: the completion has its score afterwards. */
 const MENDED: ReadonlySet<ScorerErrorCode> = new Set([

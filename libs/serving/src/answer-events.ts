@@ -14,6 +14,8 @@ export interface AnswerOptions<Event> {
   readonly answer: (run: RunView, event: Event) => Promise<NewEvent | undefined>;
   /** The answer when a model threw a ModelError, as it would at each attempt. */
   readonly failed: (event: Event, cause: Cause) => NewEvent;
+  /** Milliseconds that an answer may take. Default that of `consume`. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -27,12 +29,13 @@ export async function answerEvents<
   { name, events, onStop }: Pick<ServiceContext, 'name' | 'events' | 'onStop'>,
   runs: Projection<RunView>,
   { topics, onlyTypes }: { readonly topics: readonly Name[]; readonly onlyTypes: readonly Type[] },
-  { answer, failed }: AnswerOptions<Extract<Received<Name>, { type: Type }>>,
+  { answer, failed, timeoutMs }: AnswerOptions<Extract<Received<Name>, { type: Type }>>,
 ): Promise<void> {
   const consumer = await events.consume({
     group: name,
     topics,
     onlyTypes,
+    ...(timeoutMs !== undefined && { timeoutMs }),
     async handle(event, { signal }) {
       const run = await startedRun({ runs, events }, event.data, signal);
       if (hasEnded(run)) return;

@@ -6,6 +6,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   readCheckpoint,
+  readSafetensors,
   type TokenizerFiles,
   trainByteLevelBpe,
   writeCheckpoint,
@@ -150,6 +151,23 @@ describe('what a run publishes', () => {
     const trained = await readCheckpoint(second);
     expect(trained.config).toEqual(start.config);
     expect(trained.tensors.get('wte.weight')).not.toEqual(start.tensors.get('wte.weight'));
+    await session.close();
+  });
+
+  it('is the policy alone where a value head has its trunk; the checkpoint holds the head', async () => {
+    const { session } = await open(runOf('ppo', { value: 'shared', ppo: { numPpoEpochs: 2 } }));
+    await session.update(itemsFor('ppo', 4));
+    const [published, checkpoint] = [fresh(), fresh()];
+    await session.savePublished(published);
+    const { config, tensors } = await readCheckpoint(published);
+    const start = await readCheckpoint(policy);
+    expect(config).toEqual(start.config);
+    expect([...tensors.keys()]).toEqual([...start.tensors.keys()]);
+    await session.saveCheckpoint(checkpoint, {});
+    const { tensors: trained } = await readSafetensors(join(checkpoint, 'parameters.safetensors'));
+    const ofPolicy = [...start.tensors.keys()].map((name) => `policy.${name}`);
+    expect([...trained.keys()].toSorted()).toEqual([...ofPolicy, 'value.score.weight'].toSorted());
+    expect(trained.get('value.score.weight')!.data.some((x) => x !== 0)).toBe(true);
     await session.close();
   });
 

@@ -22,7 +22,7 @@ import { methodOf } from './methods/index.js';
 import type { Beside, Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
-import { type Layout, layoutOf, type Models, type Role } from './trainer/layout.js';
+import { type Layout, layoutOf, type Models, type Role, sharingOf } from './trainer/layout.js';
 import { oneGroup } from './trainer/optimizer.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
 
@@ -78,14 +78,15 @@ export async function openSession(
   const method = methodOf(config.method);
   const { trains, sequencesPerItem } = specOf(config);
   const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => requireMemory('the model trained', leastBytes([model], workers), memoryBytes),
+    admit: (model) => requireMemory('the model trained', leastBytes([{ model }], workers), memoryBytes),
   });
   const extraFiles = await readExtraFiles(options.models.policy);
 
   const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
   const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
-  requireMemory('the models trained', leastBytes(Object.values(models), workers), memoryBytes);
-  const layout = layoutOf(models);
+  const trained = trains.map(({ trunk }, i) => ({ model: sources[i]!.config, onTrunk: trunk !== undefined }));
+  requireMemory('the models trained', leastBytes(trained, workers), memoryBytes);
+  const layout = layoutOf(models, sharingOf(trains));
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
   const main = trains[0]!.role;
@@ -122,7 +123,11 @@ export async function openSession(
       steps = count;
     },
     evaluate: async (items) => (await method.evaluate?.(current(), items)) ?? {},
-    savePublished: (directory) => publish(directory, trainer, main, published.tokenizer, extraFiles),
+    async savePublished(directory) {
+      const own = trainer.layout.models[main]!;
+      const config = method.published?.(own, carry) ?? own;
+      await publish(directory, trainer, main, { config, tokenizer: published.tokenizer, extraFiles });
+    },
     parameters: () => trainer.parameters(main),
     saveCheckpoint: async (directory, positions) =>
       saveCheckpoint(directory, layout, await trainer.state(), {
@@ -137,8 +142,8 @@ export async function openSession(
 }
 
 /** The least memory for any data: a sequence has at least two tokens. */
-const leastBytes = (models: readonly ModelConfig[], workers: number): number =>
-  trainingBytes(models, { workers, rows: 1, length: 2 });
+const leastBytes = (trained: Parameters<typeof trainingBytes>[0], workers: number): number =>
+  trainingBytes(trained, { workers, rows: 1, length: 2 });
 
 /** A run that only measures has no parameters and nothing to save. */
 function measuring(config: RunConfig): Session {
@@ -194,7 +199,9 @@ async function sourceOf(
       `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
     );
   }
-  if (head === 'language' || modelKind(body.config) === 'reward model') return body;
+  if (head === 'language') return body;
+  // The offset of its scores was of the weights that it had: what it is trained into gets one of its own.
+  if (modelKind(body.config) === 'reward model') return { ...body, config: withScalarHead(body.config) };
   const scalar = withScalarHead(body.config);
   const learned = architectureOf(scalar).tensors(scalar);
   const tensors = new Map(
@@ -215,14 +222,19 @@ function initialParameters(layout: Layout, sources: readonly ModelFiles[]): Buff
   );
 }
 
+/** What a run publishes besides its weights. */
+interface Published {
+  readonly config: ModelConfig;
+  readonly tokenizer: TokenizerFiles | undefined;
+  readonly extraFiles: ReadonlyMap<string, Uint8Array>;
+}
+
 async function publish(
   directory: string,
   trainer: Trainer,
   role: Role,
-  tokenizer: TokenizerFiles | undefined,
-  extraFiles: ReadonlyMap<string, Uint8Array>,
+  { config, ...files }: Published,
 ): Promise<void> {
-  const config = trainer.layout.models[role]!;
   const parameters = await trainer.parameters(role);
   const tensors = new Map(
     [...architectureOf(config).tensors(config)].map(([name, { shape }]) => [
@@ -230,5 +242,5 @@ async function publish(
       { shape: [...shape], data: parameters[name] as Float32Array },
     ]),
   );
-  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, tokenizer, extraFiles }), tensors });
+  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, ...files }), tensors });
 }

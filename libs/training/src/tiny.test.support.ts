@@ -25,7 +25,7 @@ import {
   sequenceInputs,
   shapeOf,
 } from './methods/rows.js';
-import { type Layout, layoutOf } from './trainer/layout.js';
+import { type Layout, layoutOf, sharingOf } from './trainer/layout.js';
 import { oneGroup } from './trainer/optimizer.js';
 import type { InferenceProgram, MicroBatch, Programs } from './trainer/program.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
@@ -72,6 +72,7 @@ function layoutOfRun(config: RunConfig): Layout {
   const { trains } = specOf(config);
   return layoutOf(
     Object.fromEntries(trains.map(({ role, head }) => [role, head === 'language' ? language : scalar])),
+    sharingOf(trains),
   );
 }
 
@@ -380,6 +381,8 @@ export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let most = 0;
   let apart = 0;
   for (let i = 0; i < a.length; i++) {
+    // Results are NaN where there is nothing to say.
+    if (Object.is(a[i], b[i])) continue;
     most = Math.max(most, Math.abs(a[i]!));
     apart = Math.max(apart, Math.abs(a[i]! - b[i]!));
   }

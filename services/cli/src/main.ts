@@ -75,6 +75,22 @@ attachable(program.command('run'))
     await run(file, { ...options, signal: interrupted() });
   });
 
+attachable(program.command('evaluate'))
+  .description(
+    'measure policies by the suites of a YAML file: win rates, scores, multiple choice, paired sentences',
+  )
+  .argument('<file>', 'policies and suites')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
+  .option(
+    '--out <folder>',
+    'for evaluation.json, .csv and .html (default: evaluations/NAME in the directory)',
+    folder,
+  )
+  .action(async (file, options) => {
+    const { evaluate } = await import('./commands/evaluate.js');
+    await evaluate(file, { ...options, signal: interrupted() });
+  });
+
 attachable(program.command('frontier'))
   .description('sweep over methods and their settings, and plot the reward of each against its KL')
   .argument('<file>', 'a YAML file: members, what is swept, how policies are judged')

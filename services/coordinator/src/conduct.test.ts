@@ -99,6 +99,7 @@ const dependencies = (): ConductDependencies => ({
   }),
   threads: {} as ConductDependencies['threads'],
   machine: () => Promise.reject(new Error('expected nothing to be admitted')) as never,
+  declarations: new Map(),
 });
 
 async function issued(): Promise<number[]> {

@@ -10,6 +10,7 @@
  * | `RUN_ITEMS_TOO_NEW` | a newer build made the items of a started run: it goes on when the coordinator is upgraded |
  * | `RUN_MODEL_INVALID` | what is named as a model is no model, or is damaged |
  * | `RUN_MODEL_UNFIT` | a model is of another kind than its role in the run takes, or reads other tokens |
+ * | `RUN_SCORER_UNDECLARED` | the run names a scorer that the operator has not declared |
  * | `RUN_MEMORY` | the models need more memory than there is |
  */
 export type CoordinatorErrorCode =
@@ -22,6 +23,7 @@ export type CoordinatorErrorCode =
   | 'RUN_ITEMS_TOO_NEW'
   | 'RUN_MODEL_INVALID'
   | 'RUN_MODEL_UNFIT'
+  | 'RUN_SCORER_UNDECLARED'
   | 'RUN_MEMORY';
 
 /** A run that cannot start, because of what it names. */

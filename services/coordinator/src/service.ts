@@ -1,5 +1,6 @@
 import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
+import { readDeclarations, scorerSettings } from '@rlhf-streams/scorers';
 import { defineService, topicSettings } from '@rlhf-streams/service';
 import { generationSettings, memoryLimit, memorySettings, trainingSettings } from '@rlhf-streams/serving';
 import { archiveRuns } from './archive/archive-runs.js';
@@ -16,6 +17,7 @@ export const coordinator = defineService({
     // Services in the same process have the same environment; admission needs their settings to estimate memory.
     .extend(generationSettings.shape)
     .extend(trainingSettings.shape)
+    .extend(scorerSettings.shape)
     .extend(topicSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
@@ -37,8 +39,10 @@ export const coordinator = defineService({
       policySlots: settings.RLHF_POLICY_SLOTS,
       optimizerWorkers: settings.RLHF_OPTIMIZER_WORKERS,
     });
+    // Names and hashes alone: it asks no scorer, and needs no token.
+    const declarations = await readDeclarations(settings.RLHF_SCORERS);
     await runs.caughtUp;
-    const dependencies: ConductDependencies = { context, runs, progress, threads, machine };
+    const dependencies: ConductDependencies = { context, runs, progress, threads, machine, declarations };
     await collectRegularly(context);
     await archiveRuns(context, runs);
     await driveOwned(context, {

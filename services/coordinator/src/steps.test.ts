@@ -274,6 +274,15 @@ describe('prompts', () => {
     });
   });
 
+  it('are drawn once where a run asks for that: its last step has what is left, and there is nothing behind it', () => {
+    const config = parseRunConfig({ ...prompting, method: 'sample', once: true });
+    const items = itemsFor(config, 6);
+    const drawn = [0, 1, 2].map((step) => eventsOf(config, items, step).map(({ data }) => data));
+    expect(drawn.map(({ length }) => length)).toEqual([4, 2, 0]);
+    const texts = drawn.flat().map((data) => (data as DataFor<'prompt.issued'>).text);
+    expect(new Set(texts).size).toBe(6);
+  });
+
   it('held out of training are sampled from where a run asks for them', () => {
     const config = parseRunConfig({ ...prompting, method: 'sample', testPrompts: true, batchSize: 5 });
     const items = itemsFor(config, 6, 5);

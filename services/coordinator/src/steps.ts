@@ -85,7 +85,10 @@ export function planStep(view: StartedRun, items: RunItems, step: number): Issue
       split: from.split,
       rows:
         'batch' in draws
-          ? rows(draws.batch, from.split, from.dataset)
+          ? rows(draws.batch, from.split, from.dataset).slice(
+              0,
+              draws.once ? Math.max(0, from.items - step * draws.batch) : draws.batch,
+            )
           : { from: 0, count: Math.min(draws.first, from.items) },
       ...(samples !== undefined && { samples }),
     };
@@ -159,7 +162,7 @@ function itemEvent(
     case 'thumbs':
       return { type: 'thumb.recorded', id, data: { ...(item as ThumbItem), ...stamp, thumb: id } };
     case 'prompts': {
-      const { text, messages, tokens, metadata } = item as PromptItem;
+      const { text, messages, tokens, metadata, completion } = item as PromptItem;
       const { sampling, timeoutMs } = dataSpecOf(specOf(config), stream.dataset) as PromptsSpec;
       const data = {
         ...stamp,
@@ -168,6 +171,7 @@ function itemEvent(
         ...(messages && { messages }),
         tokens,
         ...(metadata && { metadata }),
+        ...(completion && { completion }),
         samples: stream.samples ?? 1,
         minPolicyVersion: stream.minPolicyVersion ?? 0,
         sampling: { ...sampling, stopTokens: [...items.stopTokens] },

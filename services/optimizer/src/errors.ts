@@ -1,4 +1,4 @@
-export type OptimizerErrorCode = 'RUN_STALLED' | 'REPLAY_INCOMPLETE';
+export type OptimizerErrorCode = 'RUN_STALLED' | 'RUN_STEP_EMPTY' | 'REPLAY_INCOMPLETE';
 
 /** A run whose training cannot go on. */
 export class OptimizerError extends Error {

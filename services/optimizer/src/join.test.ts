@@ -201,7 +201,8 @@ function specifiedOf(log: readonly (readonly Event[])[], ids: readonly string[])
     return { id, rollout: first.data, reward: reward!.data, reference: logprobs!.data };
   });
   const whole = items.filter((item) => item !== undefined) as unknown as WholeStream['items'];
-  return { items: whole, failed: items.length - whole.length };
+  const failed = items.length - whole.length;
+  return { items: whole, failed, ...(failed > 0 && { cause }) };
 }
 
 /** Reads events as the optimizer does: whole steps as soon as they are, and the positions after each. */

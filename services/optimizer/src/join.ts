@@ -6,7 +6,7 @@
  */
 
 import { advance, type Received } from '@rlhf-streams/bus';
-import type { StreamName } from '@rlhf-streams/events';
+import type { Cause, StreamName } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import { type IssuedStep, type Item, idsOf, type JoinedTopic, type RunSpec } from '@rlhf-streams/runs';
 
@@ -17,6 +17,8 @@ export interface WholeStream {
   readonly items: readonly Item[];
   /** Number of items that failed and are left out. */
   readonly failed: number;
+  /** Why the first of those failed. */
+  readonly cause?: Cause;
 }
 
 /** A step in which each item has all its parts or has failed, by its streams. */
@@ -115,7 +117,15 @@ export function createJoin({ run, streams, steps: end, from = {}, listed }: Join
         opened.streams.map(({ stream, ids }) => {
           const kept = ids.filter((id) => !hasFailed(opened.entries.get(id)!));
           const items = kept.map((id) => toItem(id, opened.entries.get(id)!));
-          return [stream, { items, failed: ids.length - kept.length }];
+          const lost = ids.find((id) => hasFailed(opened.entries.get(id)!));
+          return [
+            stream,
+            {
+              items,
+              failed: ids.length - kept.length,
+              ...(lost !== undefined && { cause: causeOf(opened.entries.get(lost)!) }),
+            },
+          ];
         }),
       );
     },
@@ -188,11 +198,14 @@ function decisive({ joins, events: known }: Entry, topic: JoinedTopic): JoinedEv
   return events?.find(({ data }) => 'policyVersion' in data && data.policyVersion === policyVersion);
 }
 
-const hasFailed = (entry: Entry): boolean =>
-  entry.joins.some((topic) => {
-    const event = decisive(entry, topic);
-    return event && isFailure(event);
-  });
+/** The event by which an item failed, the first in the order of its topics. */
+const failureOf = (entry: Entry): JoinedEvent | undefined =>
+  entry.joins.map((topic) => decisive(entry, topic)).find((event) => event && isFailure(event));
+
+const hasFailed = (entry: Entry): boolean => failureOf(entry) !== undefined;
+
+/** Every failure has a cause. */
+const causeOf = (entry: Entry): Cause => (failureOf(entry)!.data as { readonly cause: Cause }).cause;
 
 const isSettled = (entry: Entry): boolean =>
   entry.joins.every((topic) => decisive(entry, topic)) || hasFailed(entry);

@@ -30,7 +30,7 @@ import {
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
 import { OptimizerError } from './errors.js';
-import { createJoin, type Join, type WholeStep } from './join.js';
+import { createJoin, type Join, type WholeStep, type WholeStream } from './join.js';
 import { type Published, readPublished } from './published.js';
 import { lengthsOf, replayedRun, sampledBy } from './replay.js';
 import { type StallWatch, watchForStall } from './stall.js';
@@ -277,7 +277,11 @@ async function complete(
     metrics,
     comparisons = [],
     results: files,
-  } = train ? await compute.update(run, own(train.items), beside) : { metrics: {}, results: undefined };
+  } = train
+    ? await compute.update(run, own(train.items), beside).catch((error) => {
+        throw emptied(error, step, train);
+      })
+    : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return false;
   const updated = performance.now();
   const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
@@ -333,6 +337,16 @@ async function complete(
   ]);
   driven.goesOn();
   return stops;
+}
+
+/** What a step says that has no item left to learn from: why they failed. */
+function emptied(error: unknown, step: number, { items, failed, cause }: WholeStream): unknown {
+  if (items.length > 0 || !cause) return error;
+  return new OptimizerError(
+    'RUN_STEP_EMPTY',
+    `expected an item of step ${step} that did not fail, got none: ${failed} failed, the first because of this: ${cause.message} (${cause.code})`,
+    { cause: error },
+  );
 }
 
 /** Whether a version is published with a step: as often as the method says, and where it may turn out to be the best. */

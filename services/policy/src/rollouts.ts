@@ -124,7 +124,7 @@ async function sampleOne(
   version: number,
 ): Promise<NewEvent> {
   const stamp = stampOf(prompt, sample, version);
-  const { role, messages, metadata } = prompt;
+  const { role, messages, metadata, completion } = prompt;
   try {
     const { text, tokens, logprobs, finishReason, sampler } = await policy.generate({
       promptTokens: prompt.tokens,
@@ -132,6 +132,7 @@ async function sampleOne(
       seed: prompt.seed,
       draws: stamp.rollout,
       timeoutMs: prompt.timeoutMs,
+      ...(completion && { given: completion.tokens }),
     });
     return {
       type: 'rollout.generated',

@@ -39,6 +39,8 @@ export interface Work {
   readonly seed: number;
   readonly draws: string;
   readonly timeoutMs: number;
+  /** The completion, where it is not to be sampled but to be given its log-probs. */
+  readonly given?: readonly number[];
 }
 
 export interface Sampled extends Completion {
@@ -113,12 +115,13 @@ const models = threadModels<Model>({
 
 const requestOf = (
   weights: Weights,
-  { promptTokens, sampling, seed, draws, timeoutMs }: Work,
+  { promptTokens, sampling, seed, draws, timeoutMs, given }: Work,
 ): GenerationRequest => ({
   weights,
   promptTokens,
   sampling,
-  maxNewTokens: sampling.maxNewTokens,
+  ...(given && { given }),
+  maxNewTokens: given?.length ?? sampling.maxNewTokens,
   stopTokens: sampling.stopTokens,
   key: keyFor(seed, draws),
   timeoutMs,

@@ -5,17 +5,19 @@ import { type RunView, scorersOf } from '@rlhf-streams/runs';
 import { ScorerError } from '@rlhf-streams/scorers';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { answerEvents } from '@rlhf-streams/serving';
-import type { ModelScorers } from './model-scorers.js';
 import { type PolicyTokenizers, tokensFor } from './rollout-tokens.js';
-import { scoreBy } from './scorers.js';
+import { type Scorers, scoreBy } from './scorers.js';
 
 type Rollout = DataFor<'rollout.generated'>;
+
+/** Milliseconds that a rollout may wait for its turn: each request to a scorer has a limit of its own, and many may come before it. */
+const PATIENCE_MS = 24 * 60 * 60 * 1000;
 
 /** Scores every rollout of runs that name scorers. */
 export const scoreRollouts = (
   context: ServiceContext,
   runs: Projection<RunView>,
-  models: ModelScorers,
+  scorers: Scorers,
   policyTokenizers: PolicyTokenizers,
 ): Promise<void> =>
   answerEvents(
@@ -27,7 +29,7 @@ export const scoreRollouts = (
         if (scorersOf(run.config!).length === 0) return undefined;
         const { promptText: prompt, text: completion, tokens, messages, metadata } = rollout;
         try {
-          const reward = await scoreBy(models, run, {
+          const reward = await scoreBy(scorers, run, {
             text: prompt + completion,
             tokens: (own) =>
               policyTokenizers.of(run, async (policyTokenizer) => tokensFor(own, policyTokenizer, rollout)),
@@ -46,6 +48,7 @@ export const scoreRollouts = (
         }
       },
       failed: ({ data }, cause) => failed(data, cause),
+      timeoutMs: PATIENCE_MS,
     },
   );
 

@@ -1,7 +1,9 @@
 /** What the scorers of a run say of a completion, and the reward that comes of it. */
 import { type Rule, type RunScorer, type RunView, type SourceScorer, scorersOf } from '@rlhf-streams/runs';
 import {
+  type Answer,
   combineScores,
+  type DeclaredScorers,
   requireFinite,
   ruleScorer,
   type Score,
@@ -10,6 +12,12 @@ import {
   weighedSum,
 } from '@rlhf-streams/scorers';
 import type { ModelInput, ModelScorers } from './model-scorers.js';
+
+/** All that can score in this service. */
+export interface Scorers {
+  readonly models: ModelScorers;
+  readonly declared: DeclaredScorers;
+}
 
 /** A completion, as each kind of scorer reads it. */
 export interface Scored extends ModelInput {
@@ -27,10 +35,10 @@ export interface Reward {
  * @throws ScorerError why there is no reward, or what the completion has to wait for; ModelError; RuntimeError
  *   RUNTIME_UNAVAILABLE for a model that cannot be fetched
  */
-export async function scoreBy(models: ModelScorers, run: RunView, scored: Scored): Promise<Reward> {
+export async function scoreBy(using: Scorers, run: RunView, scored: Scored): Promise<Reward> {
   const scorers = await Promise.all(
     scorersOf(run.config!).map(async ({ name, weight, ...scorer }) => {
-      const { score, parts = {} } = await answerOf(models, run, { name, weight, ...scorer }, scored);
+      const { score, parts = {} } = await answerOf(using, run, { name, weight, ...scorer }, scored);
       return { name, weight, score, parts };
     }),
   );
@@ -47,7 +55,7 @@ export async function scoreBy(models: ModelScorers, run: RunView, scored: Scored
 type Answered = Omit<Score, 'score'> & { readonly score: number | null };
 
 async function answerOf(
-  models: ModelScorers,
+  using: Scorers,
   run: RunView,
   scorer: RunScorer | SourceScorer,
   scored: Scored,
@@ -55,7 +63,7 @@ async function answerOf(
   if ('rule' in scorer) return { score: ruleOf(scorer.rule)(await scored.item()) };
   if ('members' in scorer) {
     const { members, ensemble } = scorer;
-    const answers = await Promise.all(members.map((member) => answerOf(models, run, member, scored)));
+    const answers = await Promise.all(members.map((member) => answerOf(using, run, member, scored)));
     const scores = answers.map(({ score }) => score);
     return {
       score: combineScores(scores, ensemble),
@@ -63,10 +71,32 @@ async function answerOf(
     };
   }
   const { role, source } = scorer;
-  if (source.from === 'declared')
-    throw new ScorerError('SCORER_UNDECLARED', `expected scorer ${source.name} to be declared, it is not`);
+  if (source.from === 'declared') {
+    requireSame(using.declared, source.name, run.declared?.[role]);
+    return orThrow(source.name, await using.declared.score(source.name, await scored.item()));
+  }
   const ref = run.models![role] ?? { base: run.artifacts![role]! };
-  return { score: await models.use(ref, (model) => model.score(scored)) };
+  return { score: await using.models.use(ref, (model) => model.score(scored)) };
+}
+
+/** A run is rewarded by the scorers that it started with: another declaration would change the reward on its way. */
+function requireSame(
+  declared: DeclaredScorers,
+  name: string,
+  started: { readonly sha256: string } | undefined,
+): void {
+  if (declared.sha256Of(name) === started?.sha256) return;
+  throw new ScorerError(
+    'SCORER_CHANGED',
+    `expected scorer ${name} to be declared as when the run started, got another declaration: restore it, or request the run anew`,
+  );
+}
+
+/** @throws ScorerError why there is no score, naming the scorer */
+export function orThrow(name: string, answer: Answer): Answered {
+  if (answer instanceof ScorerError)
+    throw new ScorerError(answer.code, `scorer ${name}: ${answer.message}`, { cause: answer });
+  return answer ?? { score: null };
 }
 
 /** Rules with their patterns compiled, by the object that a run's configuration has. */

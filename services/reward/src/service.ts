@@ -1,5 +1,6 @@
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
-import { defineService } from '@rlhf-streams/service';
+import { openScorers, scorerSettings } from '@rlhf-streams/scorers';
+import { dataSettings, defineService } from '@rlhf-streams/service';
 import { computeSettings } from '@rlhf-streams/serving';
 import { createModelScorers } from './model-scorers.js';
 import { scoreRollouts } from './rewards.js';
@@ -10,13 +11,21 @@ import { serveScores } from './scores-api.js';
 export const reward = defineService({
   name: 'reward',
   api: { description: 'What the scorers of runs say of rollouts, and of texts.' },
-  settings: computeSettings,
+  settings: computeSettings.extend(scorerSettings.shape).extend(dataSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
-    const models = await createModelScorers(context, runs);
+    const { settings, environment, signal } = context;
+    const declared = await openScorers({
+      file: settings.RLHF_SCORERS,
+      environment,
+      directory: settings.RLHF_DATA_DIR,
+      signal,
+    });
+    context.onStop(() => declared.close(), 'declared scorers');
+    const scorers = { models: await createModelScorers(context, runs), declared };
     const policyTokenizers = createPolicyTokenizers(context, runs);
-    serveScores(context, runs, models, policyTokenizers);
+    serveScores(context, runs, scorers, policyTokenizers);
     await runs.caughtUp;
-    await scoreRollouts(context, runs, models, policyTokenizers);
+    await scoreRollouts(context, runs, scorers, policyTokenizers);
   },
 });

@@ -45,12 +45,28 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
   return {
     sft: { ...tinySft(reviews), ...extent, model: 'run:sft' },
     reward: { ...tinyReward(), ...extent },
-    'reward-best-of-n': { ...tinyReward(), ...extent, reward: { objective: 'best_of_n' } },
+    'reward-best-of-n': {
+      ...tinyReward(),
+      ...extent,
+      demonstrations: reviews,
+      maxDemonstrations: 9,
+      reward: { objective: 'best_of_n' },
+    },
     ppo: {
       ...rewarded,
       ppo: { numPpoEpochs: 2, numMiniBatches: 2, adaptiveKl: {}, scoreNormalisation: 'running' },
     },
-    'ppo-ptx': { ...rewarded, pretraining: reviews, ppo: { numPpoEpochs: 2, ptxCoef: 0.5 } },
+    'ppo-penalty-ptx': {
+      ...rewarded,
+      pretraining: reviews,
+      pretrainingBatchSize: 5,
+      ppo: { objective: 'penalty', ptxCoef: 0.5, numPpoEpochs: 2, numMiniBatches: 2 },
+    },
+    'ppo-shared-value': {
+      ...rewarded,
+      value: 'shared',
+      ppo: { numPpoEpochs: 3, targetKl: 0.001, entropyCoef: 0.01, cliprangeHigh: 0.28, dualClip: 3 },
+    },
     reinforce: { ...sampled, method: 'reinforce', reinforce: { baseline: 'leave_one_out' } },
     'reinforce-value': {
       ...rewarded,
@@ -60,7 +76,8 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
     dpo: compared,
     'dpo-simpo': { ...compared, dpo: { lossType: 'simpo', beta: 2 } },
     'online-dpo': { ...sampled, method: 'onlineDpo', onlineDpo: { labels: 'sampled', alpha: 0.05 } },
+    pro: { ...compared, method: 'pro', pro: { temperatures: 'reward_gaps' } },
     kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
-    pro: { ...compared, method: 'pro' },
+    grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },
   };
 }

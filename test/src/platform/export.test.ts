@@ -15,7 +15,8 @@ let ran: Ended;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'export-'));
   const data = await writeReviews(folder);
-  const runs = [tinySft(data), tinyComparisons(data), tinyReward()].map((config) => JSON.stringify(config));
+  const reward = { ...tinyReward(), demonstrations: data, maxDemonstrations: 9 };
+  const runs = [tinySft(data), tinyComparisons(data), reward].map((config) => JSON.stringify(config));
   await writeFile(join(folder, 'runs.yaml'), runs.join('\n---\n'));
   ran = await commandProcess(folder, ['run', 'runs.yaml', '--directory', 'data']);
   expect(ran).toMatchObject({ code: 0 });
@@ -65,7 +66,12 @@ it('a reward model says that it is one', async () => {
   expect(code).toBe(0);
   expect(stdout).toContain('version 3 of step 3: a reward model');
   expect(stdout).toMatch(/pipeline\('text-classification', model="[^"]*", function_to_apply='none'\)/);
-  expect((await readCheckpoint(join(folder, 'rm'))).config.head).toEqual({ kind: 'scalar', labels: 1 });
+  const offset = expect.any(Number);
+  const { head } = (await readCheckpoint(join(folder, 'rm'))).config;
+  expect(head).toEqual({ kind: 'scalar', labels: 1, offset });
+  expect(stdout).toContain(
+    `less score_offset of its config.json, ${(head as { offset: number }).offset}, so that demonstrations score 0; transformers gives them unshifted`,
+  );
 });
 
 it('an older version takes the place of another where that is asked for', async () => {

@@ -2,7 +2,7 @@
 import type { Interval } from '../bootstrap.js';
 import type { Estimate } from '../statistics.js';
 
-export type SuiteKind = 'win_rate' | 'scores' | 'multiple_choice' | 'paired_sentences';
+export type SuiteKind = 'win_rate' | 'scores' | 'toxicity' | 'multiple_choice' | 'paired_sentences';
 
 /** What was measured, and of whom. */
 export interface Measured {
@@ -10,6 +10,8 @@ export interface Measured {
   readonly kind: SuiteKind;
   /** `win_rate`, `length_controlled_win_rate`, `score`, `kl`, `length`, `accuracy`, `mc2` and so on. */
   readonly measure: string;
+  /** Of its numbers; a share, of successes, is from 0 to 1, and so is a probability. */
+  readonly unit: 'share' | 'probability' | 'score' | 'nats per sequence' | 'tokens';
   /** The judge or scorer, where one was asked. */
   readonly by?: string;
   readonly policy: string;

@@ -22,13 +22,13 @@ export interface MeasureOptions {
 /**
  * A measurement over all items, then one for each value of each field to slice by.
  *
- * @param as `share` for values from 0 to 1 that count successes, as wins do: Wilson's interval; else Student's
+ * Its interval is Wilson's for a share, whose values from 0 to 1 count successes, and else Student's.
+ *
  * @returns nothing for no observations
  */
 export function measure(
   about: Measured,
   observations: readonly Observation[],
-  as: 'mean' | 'share',
   { seed, slices = [] }: MeasureOptions,
 ): Measurement[] {
   return sliced(observations, slices).map(({ slice, items }) => {
@@ -37,7 +37,7 @@ export function measure(
     return {
       ...about,
       ...(slice && { slice }),
-      estimate: as === 'share' ? wilsonEstimate(sum(), values.length) : meanEstimate(values),
+      estimate: about.unit === 'share' ? wilsonEstimate(sum(), values.length) : meanEstimate(values),
       bootstrap: bootstrapMean(values, { seed }),
     };
   });

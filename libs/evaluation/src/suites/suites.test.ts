@@ -4,7 +4,7 @@ import { evaluationCsv } from './csv.js';
 import { differences, measure } from './measure.js';
 import { type JudgedPair, judgeAgreements, measureWins } from './win-rates.js';
 
-const about = { suite: 's', kind: 'scores', measure: 'score', policy: 'ppo' } as const;
+const about = { suite: 's', kind: 'scores', measure: 'score', unit: 'score', policy: 'ppo' } as const;
 const options = { seed: 0, slices: ['language', 'use'] };
 
 describe('measure', () => {
@@ -15,14 +15,14 @@ describe('measure', () => {
       { item: '3', value: 1, fields: { language: 'de', use: null } },
       { item: '4', value: 1 },
     ];
-    const found = measure(about, observations, 'share', options);
+    const found = measure({ ...about, unit: 'share' }, observations, options);
     expect(found.map(({ slice, estimate }) => [slice, estimate.mean, estimate.n])).toEqual([
       [undefined, 0.75, 4],
       [{ field: 'language', value: 'de' }, 0.5, 2],
       [{ field: 'language', value: 'en' }, 1, 1],
       [{ field: 'use', value: '["a"]' }, 0, 1],
     ]);
-    expect(measure(about, [], 'mean', options)).toEqual([]);
+    expect(measure(about, [], options)).toEqual([]);
   });
 
   it('takes differences over the items that both were measured on', () => {

@@ -14,7 +14,7 @@ export interface JudgedPair extends LengthedOutcome, Pick<Observation, 'item' | 
   readonly consistent?: boolean;
 }
 
-type About = Omit<Measured, 'measure' | 'kind'> & { readonly against: string };
+type About = Omit<Measured, 'measure' | 'kind' | 'unit'> & { readonly against: string };
 
 const POINTS: Readonly<Record<Outcome, number>> = { a: 1, tie: 0.5, b: 0 };
 
@@ -32,6 +32,7 @@ export function measureWins(
       ...about,
       kind: 'win_rate' as const,
       measure,
+      unit: 'share' as const,
       ...(slice && { slice }),
     });
     const outcomes = items.map(({ outcome }) => outcome);

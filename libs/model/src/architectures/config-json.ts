@@ -25,6 +25,8 @@ export const commonFields = ({ trunk, language, scalar }: ModelClasses) => ({
   eos_token_id: tokenId,
   pad_token_id: tokenId,
   num_labels: size(2 ** 16).optional(),
+  // Our own: transformers keeps it, and gives scores without it.
+  score_offset: z.number().optional(),
   id2label: z.record(z.string(), z.string()).nullish(),
 });
 type CommonFields = z.output<z.ZodObject<ReturnType<typeof commonFields>>>;
@@ -65,7 +67,8 @@ export function headOf(fields: CommonFields, classes: ModelClasses): Head {
   if (fields.architectures?.[0] !== classes.scalar) return { kind: 'language' };
   // transformers writes no num_labels, and no id2label where there are two.
   const labels = fields.num_labels ?? (fields.id2label ? Object.keys(fields.id2label).length : 2);
-  return { kind: 'scalar', labels };
+  const { score_offset: offset } = fields;
+  return { kind: 'scalar', labels, ...(offset !== undefined && { offset }) };
 }
 
 /** The fields that neither `known` nor {@link commonJson} says anew. */
@@ -93,6 +96,7 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
     tie_word_embeddings: config.tieWordEmbeddings,
     ...(head.kind === 'scalar' && {
       num_labels: head.labels,
+      ...(head.offset !== undefined && { score_offset: head.offset }),
       id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
       label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
     }),

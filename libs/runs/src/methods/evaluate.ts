@@ -82,7 +82,7 @@ export const evaluate = defineMethod({
       {
         name: 'train',
         split: testFraction > 0 ? 'test' : 'train',
-        draws: { batch: batchSize },
+        draws: { batch: batchSize, once: true },
         joins: ['comparisons', 'reference-logprobs'],
       },
     ],

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
@@ -13,7 +14,7 @@ import { sft } from './sft.js';
 import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, dpo, pro, kto, onlineDpo, sample, evaluate };
+export const methods = { sft, reward, ppo, reinforce, grpo, dpo, pro, kto, onlineDpo, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

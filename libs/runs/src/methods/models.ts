@@ -42,6 +42,9 @@ export const frozenReference = ModelSource.optional()
   .describe("frozen, with the policy's tokenizer; the initial policy if not given")
   .register(named, referenceNames);
 
+/** What a run names as its value model where that has the policy's trunk. */
+const SHARED = 'shared';
+
 export const value: ModelRole = {
   name: 'value',
   field: 'value',
@@ -51,9 +54,11 @@ export const value: ModelRole = {
   holds: 'the context of the policy',
   otherwise: 'a scorer that fits',
 };
-export const initialValue = ModelSource.optional()
+export const initialValue = z
+  .union([z.literal(SHARED), ModelSource])
+  .optional()
   .describe(
-    "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy",
+    "where the value model starts: the first scorer, if it is a model with the policy's tokenizer and context, else the initial policy. shared: it is a head on the trunk of the policy, which learns from both losses; a step costs about half as much (a folder of that name is ./shared)",
   )
   .register(named, { as: ['value_model', 'critic'] });
 
@@ -86,4 +91,17 @@ export const reportingScorers = z
 
 export const trainedPolicy: TrainedModel = { role: 'policy', from: 'policy', head: 'language' };
 export const trainedValue: TrainedModel = { role: 'value', from: 'value', head: 'scalar' };
+/** A value head on the policy's trunk. */
+const sharedValue: TrainedModel = {
+  role: 'value',
+  from: 'policy',
+  head: 'scalar',
+  trunk: 'policy',
+};
 export const trainedReward: TrainedModel = { role: 'reward', from: 'policy', head: 'scalar' };
+
+/** The models of a run that trains a value model beside its policy. @param written what it names as `value` */
+export const withValueModel = (written: z.output<typeof initialValue>) =>
+  written === SHARED
+    ? { models: [policy, policyAsReference, scorer], trains: [trainedPolicy, sharedValue] }
+    : { models: [policy, policyAsReference, value, scorer], trains: [trainedPolicy, trainedValue] };

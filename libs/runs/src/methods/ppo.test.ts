@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRunConfig, runConfigMistakes } from '../run-config.js';
+import { namedSources, parseRunConfig, runConfigMistakes } from '../run-config.js';
 import { specOf } from './index.js';
 
 const example = {
@@ -47,5 +47,26 @@ describe('pretraining texts', () => {
     });
     expect(joins).toContain('demonstrations');
     expect(specOf(parseRunConfig(example)).streams).toEqual(streams.slice(0, -1));
+  });
+});
+
+describe('a value head on the trunk of the policy', () => {
+  it('is no model that a run names, and starts as the policy does', () => {
+    const config = parseRunConfig({ ...example, value: 'shared' });
+    const { models, trains } = specOf(config);
+    expect(models.map(({ name }) => name)).not.toContain('value');
+    expect(trains).toMatchObject([{ role: 'policy' }, { role: 'value', from: 'policy', trunk: 'policy' }]);
+    expect(namedSources(config).map(({ path }) => path.join('.'))).not.toContain('value');
+  });
+
+  it('is another than a model of its own, whatever its name', () => {
+    const config = parseRunConfig({ ...example, value: './shared' });
+    expect(specOf(config).trains[1]).not.toHaveProperty('trunk');
+    expect(namedSources(config)).toContainEqual({
+      kind: 'model',
+      path: ['value'],
+      source: { from: 'path', path: './shared' },
+      text: './shared',
+    });
   });
 });

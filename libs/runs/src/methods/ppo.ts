@@ -11,10 +11,12 @@ import {
   trainedPolicy,
   trainedValue,
   value,
+  withValueModel,
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
   gamma,
+  importanceSampling,
   klLossSettings,
   maxStaleness,
   onRewardedSamples,
@@ -61,6 +63,12 @@ const config = z
           .register(named, { as: ['ppo_epochs'] }),
         numMiniBatches: z.int().min(1).default(1).describe('optimizer updates per pass'),
         ...rewardSettings,
+        objective: z
+          .enum(['clip', 'penalty'])
+          .default('clip')
+          .describe(
+            'what keeps the policy near the one that sampled: the ratio of their probabilities is clipped, or their KL is taken from the objective (Schulman et al. 2017, sections 3 and 4)',
+          ),
         ...klLossSettings,
         adaptiveKl: z
           .strictObject({
@@ -81,9 +89,56 @@ const config = z
           .positive()
           .default(0.2)
           .describe(
-            'how far the ratio of new to old probability may leave 1 (Schulman et al. 2017, equation 7)',
+            'how far the ratio of new to old probability may leave 1 (Schulman et al. 2017, equation 7); of the objective clip',
           )
           .register(named, { as: ['clip_range', 'clip_eps', 'epsilon'] }),
+        cliprangeHigh: z
+          .number()
+          .positive()
+          .optional()
+          .describe(
+            'how far the ratio may rise above 1, where that is another number: more lets unlikely tokens grow (clip-higher, Yu et al. 2025)',
+          )
+          .register(named, { as: ['epsilon_high', 'clip_ratio_high'] }),
+        dualClip: z
+          .number()
+          .gt(1)
+          .optional()
+          .describe(
+            'where an advantage is negative, the objective is at least this times it, however large the ratio (Ye et al. 2020)',
+          )
+          .register(named, { as: ['delta', 'clip_ratio_c', 'dual_clip_c'] }),
+        penalty: z
+          .strictObject({
+            beta: z
+              .number()
+              .positive()
+              .default(1)
+              .describe('weight of the KL from the policy that sampled, at first'),
+            target: z
+              .number()
+              .positive()
+              .default(0.01)
+              .describe(
+                'KL in nats per token that a step should come to: above 1.5 times it beta is doubled, below it over 1.5 halved',
+              )
+              .register(named, { as: ['d_targ'] }),
+          })
+          .prefault({})
+          .describe('of the objective penalty'),
+        entropyCoef: z
+          .number()
+          .min(0)
+          .default(0)
+          .describe('weight of a bonus for the entropy of the policy (Schulman et al. 2017, equation 9)')
+          .register(named, { as: ['ent_coef', 'entropy_coeff'] }),
+        targetKl: z
+          .number()
+          .positive()
+          .optional()
+          .describe(
+            "ends a step's updates before the first one whose mini-batch has a policy/approxkl above 1.5 times this, in nats per token",
+          ),
         cliprangeValue: z
           .number()
           .positive()
@@ -110,23 +165,7 @@ const config = z
           .boolean()
           .default(false)
           .describe("divide a step's rewards by their standard deviation"),
-        importanceSampling: z
-          .strictObject({
-            mode: z
-              .literal('token_truncate')
-              .default('token_truncate')
-              .describe('each token is weighted by the ratio of the two policies, at most by the cap'),
-            cap: z
-              .number()
-              .min(1)
-              .max(1e6)
-              .default(2)
-              .describe('greatest weight of a token, which bounds the variance (Ionides 2008)'),
-          })
-          .optional()
-          .describe(
-            'corrects for rollouts of an older version than the one that is trained (Hilton et al. 2022); changes nothing where there are none; {} takes its defaults',
-          ),
+        importanceSampling,
       })
       .prefault({})
       .describe('what PPO has of its own'),
@@ -176,6 +215,9 @@ export const ppo = defineMethod({
     'objective/kl_coef',
     'policy/approxkl_avg',
     'policy/clipfrac_avg',
+    'policy/kl_old',
+    'policy/beta',
+    'policy/updates',
     'loss/value_avg',
     'loss/ptx',
     'val/clipfrac_avg',
@@ -184,7 +226,10 @@ export const ppo = defineMethod({
     'val/var_explained',
     'sampling/importance_sampling_ratio/*',
   ],
-  plan: (run) => withPretraining(run, onRewardedSamples(run, { ahead: run.maxStaleness })),
+  plan: (run) => ({
+    ...withPretraining(run, onRewardedSamples(run, { ahead: run.maxStaleness })),
+    ...withValueModel(run.value),
+  }),
 });
 
 /** Adds the texts of PPO-ptx, if there are any: last, so that ids and samples of prompts are those of the run without them. */

@@ -1,15 +1,7 @@
 import { z } from 'zod';
 import { named } from '../settings.js';
 import { everyRun, training } from './every-run.js';
-import {
-  initialValue,
-  policy,
-  policyAsReference,
-  scorer,
-  trainedPolicy,
-  trainedValue,
-  value,
-} from './models.js';
+import { initialValue, policy, policyAsReference, scorer, trainedPolicy, withValueModel } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
   gamma,
@@ -109,9 +101,6 @@ export const reinforce = defineMethod({
   metrics: [...rewardedMetrics, 'loss/value_avg', 'val/var_explained'],
   plan: (run) => ({
     ...onRewardedSamples(run, ON_POLICY),
-    ...(run.reinforce.baseline === 'value' && {
-      models: [policy, policyAsReference, value, scorer],
-      trains: [trainedPolicy, trainedValue],
-    }),
+    ...(run.reinforce.baseline === 'value' && withValueModel(run.value)),
   }),
 });

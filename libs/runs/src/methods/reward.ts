@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { ModelSource } from '../source-schemas.js';
+import { DataSource, ModelSource } from '../source-schemas.js';
+import { parseSource } from '../sources.js';
 import { dataset, MOST_COMPLETIONS, overDataset, pairLength, preferences } from './dataset.js';
 import { everyRun, training } from './every-run.js';
 import { body, trainedReward } from './models.js';
 import { optimizerConfig } from './optimizer.js';
-import { defineMethod } from './spec.js';
+import { defineMethod, type Plan } from './spec.js';
 
 const config = z
   .strictObject({
@@ -13,6 +14,10 @@ const config = z
     ...dataset(preferences),
     method: z.literal('reward').describe('reward model'),
     model: ModelSource.describe('the body to start from; the scoring head is new'),
+    demonstrations: DataSource.optional().describe(
+      "texts of which the mean score is to be 0, rows of {text} or {prompt, completion} (Ouyang et al. 2022): that score by the last weights is `score_offset` in the published model's config.json, and subtracted from all it gives. It is computed after the last step, and with each evaluation",
+    ),
+    maxDemonstrations: z.int().min(1).max(65_536).default(256).describe('demonstrations scored, at most'),
     optimizer: optimizerConfig(1e-4),
     reward: z
       .strictObject({
@@ -64,6 +69,7 @@ export const reward = defineMethod({
     'accuracy',
     'margin',
     'mean_reward',
+    'score_offset',
     'pairs',
     'grad_norm',
     'lr',
@@ -75,9 +81,33 @@ export const reward = defineMethod({
     'eval/max_reward',
     'eval/pairs',
   ],
-  plan: (run) =>
-    overDataset(run, {
-      kind: 'comparisons',
-      limit: { setting: 'reward.maxLength', tokens: run.reward.maxLength },
-    }),
+  plan(run) {
+    const limit = { setting: 'reward.maxLength', tokens: run.reward.maxLength };
+    return withDemonstrations(run, overDataset(run, { kind: 'comparisons', limit }));
+  },
 });
+
+/** Adds the texts whose mean score is to be 0, if there are any, after the items of the run without them. */
+function withDemonstrations(
+  { demonstrations, maxDemonstrations, maxTestItems, evaluateEvery, reward }: z.output<typeof config>,
+  plan: Plan,
+): Plan {
+  if (demonstrations === undefined) return plan;
+  const limit = { setting: 'reward.maxLength', tokens: reward.maxLength };
+  const source = parseSource('data', demonstrations);
+  return {
+    ...plan,
+    datasets: { demonstrations: { kind: 'demonstrations', source, limit, maxTestItems } },
+    streams: [
+      ...plan.streams,
+      {
+        name: 'demonstrations',
+        dataset: 'demonstrations',
+        split: 'train',
+        draws: { first: maxDemonstrations },
+        joins: ['demonstrations'],
+        schedule: { every: evaluateEvery },
+      },
+    ],
+  };
+}

@@ -22,14 +22,6 @@ export const rewarded = {
   scorers: rewardingScorers,
 };
 
-/** Of methods that learn from rollouts of an older version, too. */
-export const maxStaleness = z
-  .int()
-  .min(0)
-  .max(100)
-  .default(0)
-  .describe('versions by which a rollout may be older than the policy it trains');
-
 /** How a score is used; it is published and reported as the scorer gave it. */
 export const scoreSettings = {
   missingEosPenalty: z
@@ -76,6 +68,32 @@ export const vfCoef = z
   .min(0)
   .default(0.1)
   .describe('weight of the value loss beside that of the policy');
+
+/** Of methods that learn from rollouts of an older version, too. */
+export const maxStaleness = z
+  .int()
+  .min(0)
+  .max(100)
+  .default(0)
+  .describe('versions by which a rollout may be older than the policy it trains');
+
+export const importanceSampling = z
+  .strictObject({
+    mode: z
+      .literal('token_truncate')
+      .default('token_truncate')
+      .describe('each token is weighted by the ratio of the two policies, at most by the cap'),
+    cap: z
+      .number()
+      .min(1)
+      .max(1e6)
+      .default(2)
+      .describe('greatest weight of a token, which bounds the variance (Ionides 2008)'),
+  })
+  .optional()
+  .describe(
+    'corrects for rollouts of an older version than the one that is trained (Hilton et al. 2022); changes nothing where there are none; {} takes its defaults',
+  );
 
 /** The KL as a term of the loss. */
 export const klLossSettings = {

@@ -17,6 +17,18 @@ const config = z
       .boolean()
       .default(false)
       .describe("record a comparison of each prompt's samples by the first scorer"),
+    once: z
+      .boolean()
+      .default(false)
+      .describe(
+        'answer each prompt once: the last step of a pass has those that are left, and begins no other pass',
+      ),
+    completions: z
+      .enum(['sampled', 'given'])
+      .default('sampled')
+      .describe(
+        'given: of rows of {prompt, completion} or of preferences, whose best is taken, the completions stand in for samples, so that they are scored as samples are; their log-probs are those of the model',
+      ),
     keep: keptColumns,
     testPrompts: z.boolean().default(false).describe('take the prompts kept out of training'),
   })
@@ -54,9 +66,10 @@ export const sample = defineMethod({
     'objective/kl',
   ],
   plan: (run) => ({
-    data: { ...promptsOf(run), keep: run.keep },
+    data: { ...promptsOf(run), keep: run.keep, given: run.completions === 'given' },
     streams: [
       sampledStream(run, {
+        once: run.once,
         split: run.testPrompts ? 'test' : 'train',
         joins: [
           'rollouts',

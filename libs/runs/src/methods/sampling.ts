@@ -87,5 +87,15 @@ export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: Sampled
 /** The prompts of a step, and what their rollouts are joined from. */
 export const sampledStream = (
   { batchSize, samplesPerPrompt }: SampledConfig,
-  { split = 'train', joins }: { split?: StreamSpec['split']; joins: readonly JoinedTopic[] },
-): StreamSpec => ({ name: 'train', split, draws: { batch: batchSize }, samples: samplesPerPrompt, joins });
+  {
+    split = 'train',
+    once = false,
+    joins,
+  }: { split?: StreamSpec['split']; once?: boolean; joins: readonly JoinedTopic[] },
+): StreamSpec => ({
+  name: 'train',
+  split,
+  draws: { batch: batchSize, ...(once && { once }) },
+  samples: samplesPerPrompt,
+  joins,
+});

@@ -59,8 +59,8 @@ export interface StreamSpec {
   readonly dataset?: string;
   /** The part of the data that steps draw from. A further dataset of which no stream draws `test` items holds none out. */
   readonly split: 'train' | 'test';
-  /** `batch`: that many items a step, in the order of epochs. `first`: every time the first items of the split, that many at most. */
-  readonly draws: { readonly batch: number } | { readonly first: number };
+  /** `batch`: that many items a step, in the order of epochs, or with `once` of one epoch alone. `first`: every time the first items of the split, that many at most. */
+  readonly draws: { readonly batch: number; readonly once?: boolean } | { readonly first: number };
   /** Rollouts of each prompt. */
   readonly samples?: number;
   /** What the optimizer joins by item, the item's own event first. */
@@ -101,6 +101,8 @@ export interface PromptsSpec {
   readonly source: DataOrigin;
   /** Other columns of the data that go along as metadata. */
   readonly keep?: readonly string[];
+  /** Whether the completions of the data stand in for samples. Default false. */
+  readonly given?: boolean;
   /** How many of a text's first words make a prompt, where data have no prompts. */
   readonly words: number;
   /** How responses are drawn; what ends one follows from the tokenizer of the policy. */
@@ -132,6 +134,8 @@ export interface TrainedModel {
   readonly role: 'policy' | 'value' | 'reward';
   /** The role of the model that it starts from; the policy's where the run has no such model. */
   readonly from: 'policy' | 'value';
+  /** The trained model whose trunk it has, where it has none of its own: it starts from the same model. */
+  readonly trunk?: 'policy';
   /** What its head gives for each token: logits of the next, or one number. */
   readonly head: 'language' | 'scalar';
 }

@@ -31,6 +31,8 @@ import { createLifeCycle, type ServiceEnd, type ServiceState } from './life-cycl
 export interface ServiceContext<Settings = unknown> {
   readonly name: string;
   readonly settings: Settings;
+  /** Every environment variable: for those whose names a file of settings holds, such as tokens. */
+  readonly environment: Environment;
   readonly log: EventLog;
   readonly events: Events;
   readonly artifacts: ArtifactStore;
@@ -164,6 +166,7 @@ export async function startService<Schema extends z.ZodObject>(
   const context: ServiceContext<z.output<Schema>> = {
     name,
     settings: own,
+    environment,
     log,
     events,
     artifacts,

@@ -12,7 +12,7 @@ import {
   usedScores,
   whiten,
 } from '@rlhf-streams/alignment';
-import { type ConfigOf, type Item, type Joined, joined } from '@rlhf-streams/runs';
+import { type ConfigOf, type Item, type Joined, joined, type MethodName } from '@rlhf-streams/runs';
 import { TrainingError } from '../errors.js';
 import type { Carry, Metrics, Step } from './method.js';
 import type { Sequence } from './rows.js';
@@ -136,15 +136,16 @@ export interface Correction {
  * is the policy at the beginning of the step, and importance weights correct for the behaviour policy, which sampled. For
  * rollouts of the policy itself both are the same, with the log-probs that came with them, and the weights are 1. Where all
  * rollouts are, or nothing is to be corrected, there are no weights.
+ * @param importanceSampling how it is corrected for, if it is
  * @param logprobsOf log-probs of completions under the policy as it is
  */
 export async function importanceCorrection(
-  { config, step }: Step<'ppo'>,
+  { config, step }: Pick<Step<MethodName>, 'config' | 'step'>,
   rollouts: readonly Rollout[],
+  importanceSampling: ConfigOf<'ppo'>['ppo']['importanceSampling'],
   logprobsOf: (sequences: readonly Sequence[]) => Promise<Float32Array[]>,
 ): Promise<{ corrections: Correction[]; metrics: Metrics }> {
   const uncorrected = rollouts.map(({ rollout }) => ({ oldLogprobs: rollout.logprobs }));
-  const { importanceSampling } = config.ppo;
   if (!importanceSampling) return { corrections: uncorrected, metrics: {} };
   // A replay with other hyperparameters trains a policy that sampled none of its rollouts.
   const older = rollouts.filter(

@@ -1,8 +1,6 @@
-import { type ChoiceScores, scoreChoices } from '@rlhf-streams/evaluation';
-import { type Joined, joined } from '@rlhf-streams/runs';
+import { type ChoiceScores, choicesOf, scoreChoices } from '@rlhf-streams/evaluation';
+import { joined } from '@rlhf-streams/runs';
 import type { Method, StepResult } from './method.js';
-
-type Judged = Joined<'comparison' | 'reference'>;
 
 /** Measures a model by the log-probs that it gave to the completions of each item; trains nothing. */
 export const evaluate: Method<'evaluate'> = {
@@ -11,7 +9,10 @@ export const evaluate: Method<'evaluate'> = {
 
   async update({ carry }, items): Promise<StepResult> {
     if (items.length === 0) return { metrics: { items: 0 }, carry };
-    const judged = joined(items, 'comparison', 'reference').map((item) => ({ item, ...judge(item) }));
+    const judged = joined(items, 'comparison', 'reference').map(({ id, comparison, reference }) => {
+      const choices = choicesOf(comparison, reference.logprobs);
+      return { item: id, logprobs: choices.logprobs, scores: scoreChoices(choices) };
+    });
     const mean = (name: keyof ChoiceScores) =>
       judged.reduce((sum, { scores }) => sum + scores[name], 0) / judged.length;
     return {
@@ -23,13 +24,7 @@ export const evaluate: Method<'evaluate'> = {
         mc1: mean('mc1'),
         mc2: mean('mc2'),
       },
-      results: judged.map(({ item, logprobs, scores }) => ({ item: item.id, logprobs, ...scores })),
+      results: judged.map(({ item, logprobs, scores }) => ({ item, logprobs, ...scores })),
     };
   },
 };
-
-function judge({ comparison: { completions, ranks }, reference }: Judged) {
-  const logprobs = reference.logprobs.map((tokens) => tokens.reduce((sum, logprob) => sum + logprob, 0));
-  const lengths = completions.map(({ text }) => [...text.trim()].length);
-  return { logprobs, scores: scoreChoices({ ranks, logprobs, lengths }) };
-}

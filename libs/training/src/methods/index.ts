@@ -2,6 +2,7 @@
 import type { MethodName } from '@rlhf-streams/runs';
 import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
+import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
 import { onlineDpo } from './online-dpo.js';
@@ -18,6 +19,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   reward,
   ppo,
   reinforce,
+  grpo,
   dpo,
   pro,
   kto,

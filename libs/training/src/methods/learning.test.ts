@@ -79,33 +79,62 @@ it('dpo makes the chosen completions likelier than the rejected ones, relative t
   await run.trainer.close();
 });
 
-it('ppo makes a rewarded token likelier', async () => {
-  const config = runOf('ppo', {
-    optimizer: { learningRate: 1e-2, schedule: 'constant' },
+it.each([
+  ['ppo', 'ppo', { ppo: { klCoef: 0.01, vfCoef: 0.5 } }, 1e-2],
+  [
+    'ppo with its value head on the trunk of the policy',
+    'ppo',
+    { value: 'shared', ppo: { klCoef: 0.01, vfCoef: 0.5 } },
+    1e-2,
+  ],
+  ['reinforce over the batch', 'reinforce', { reinforce: { klCoef: 0.01 } }, 2e-2],
+  [
+    'reinforce over other samples',
+    'reinforce',
+    { reinforce: { baseline: 'leave_one_out', klCoef: 0.01 } },
+    2e-2,
+  ],
+  [
+    'reinforce over learned values, by rewards to go',
+    'reinforce',
+    { reinforce: { baseline: 'value', rewardToGo: true, klCoef: 0.01, vfCoef: 0.5 } },
+    2e-2,
+  ],
+  ['grpo', 'grpo', { grpo: { numIterations: 2 } }, 1e-2],
+] as const)('%s makes a rewarded token likelier', async (_, method, settings, learningRate) => {
+  const SAMPLES = 16;
+  const config = runOf(method, {
+    optimizer: { learningRate, schedule: 'constant' },
     sampling: { temperature: 1, maxNewTokens: 4 },
-    ppo: { klCoef: 0.01, vfCoef: 0.5 },
+    samplesPerPrompt: SAMPLES,
     microBatchSize: 16,
+    ...settings,
   });
   const run = await begin(config, pool);
   const generator = createGenerator(onnxEngine(), language);
-  const prompt = [0, 5];
+  const prompts = [
+    [0, 5],
+    [0, 9],
+  ];
   const scores = [];
-  for (let step = 0; step < 15; step++) {
-    const parameters = await run.trainer.parameters('policy');
+  for (let step = 0; step < 25; step++) {
+    const weights = { version: `${step}`, parameters: await run.trainer.parameters('policy') };
     const items = await Promise.all(
-      Array.from({ length: 32 }, async (_, index) => {
-        const id = `tiny/${step}/${index}/0`;
-        const { tokens, logprobs } = await generator.generate({
-          weights: { version: String(step), parameters },
-          promptTokens: prompt,
-          sampling: { temperature: 1, topK: 0, topP: 1 },
-          maxNewTokens: 4,
-          stopTokens: [],
-          key: keyFor(0, id),
-        });
-        const score = tokens.filter((token) => token === GOOD).length;
-        return episodeItem(id, { promptTokens: prompt, tokens }, { logprobs, reference: logprobs, score });
-      }),
+      prompts.flatMap((promptTokens, index) =>
+        Array.from({ length: SAMPLES }, async (_, sample) => {
+          const id = `tiny/${step}/${index}/${sample}`;
+          const { tokens, logprobs } = await generator.generate({
+            weights,
+            promptTokens,
+            sampling: { temperature: 1, topK: 0, topP: 1 },
+            maxNewTokens: 4,
+            stopTokens: [],
+            key: keyFor(0, id),
+          });
+          const score = tokens.filter((token) => token === GOOD).length;
+          return episodeItem(id, { promptTokens, tokens }, { logprobs, reference: logprobs, score });
+        }),
+      ),
     );
     scores.push((await run.update(items))['objective/scores']!);
   }

@@ -51,6 +51,8 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly update: (step: Step<Name>, items: readonly Item[], beside: Beside) => Promise<StepResult>;
   /** Measures held-out items: those of a dataset by the weights after a step, rollouts by what came with them. */
   readonly evaluate?: (step: Step<Name>, items: readonly Item[]) => Promise<Metrics>;
+  /** What the published model's config says of the last step. Default: nothing. */
+  readonly published?: (config: ModelConfig, carry: Carry) => ModelConfig;
 }
 
 /** The model of a step that has a role. */

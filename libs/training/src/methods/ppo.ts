@@ -1,20 +1,12 @@
-/** RLHF by proximal policy optimisation: Ouyang et al. 2022, step 3, with a value model of its own. */
+/** RLHF by proximal policy optimisation: Ouyang et al. 2022, step 3, with a value model of its own or on the policy's trunk. */
 import {
   adaptKlCoef,
-  entropyFromLogits,
+  adaptPenalty,
   explainedVariance,
-  maskedMean,
-  ppoPolicyLoss,
-  ppoValueLoss,
-  selectiveLogSoftmax,
-  sftLoss,
+  klEstimate,
   tokenVariance,
 } from '@rlhf-streams/alignment';
-import { epochOrder } from '@rlhf-streams/data';
-import { type ConfigOf, joined } from '@rlhf-streams/runs';
-import * as tf from '@tensorflow/tfjs';
-import type { Models } from '../trainer/layout.js';
-import type { LossProgram } from '../trainer/program.js';
+import { joined } from '@rlhf-streams/runs';
 import {
   advantagesOf,
   type Correction,
@@ -27,28 +19,25 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { divisorOf, nextTokenLogits, nextTokenLogprobs, scalarsAt } from './forward.js';
-import { inferPerToken, logprobProgram, valueProgram } from './inference.js';
-import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
+import { inferPerToken } from './inference.js';
+import { klLossMetrics, klNumbers } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
-import { limitsOf, type Method, type Metrics, type Step } from './method.js';
-import { type Sequence, sequenceBatches, sequenceInputs, tokenCount } from './rows.js';
+import { type Carry, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { shuffled, split } from './mini-batches.js';
+import { LOGPROBS, PPO, PTX, ppoPrograms, VALUES, WEIGHTED, withBeta } from './ppo-programs.js';
+import { type Sequence, sequenceBatches, tokenCount } from './rows.js';
 
 export const ppo: Method<'ppo'> = {
-  start: ({ ppo: { klCoef } }) => ({ klCoef }),
-
-  programs: (config, models) => ({
-    gradients: {
-      [PPO]: lossProgram(config, models, { weighted: false }),
-      ...(config.ppo.importanceSampling && { [WEIGHTED]: lossProgram(config, models, { weighted: true }) }),
-      ...(config.ppo.ptxCoef !== undefined && { [PTX]: pretrainingProgram(config.ppo.ptxCoef, models) }),
-    },
-    inference: { [VALUES]: valueProgram(models), [LOGPROBS]: logprobProgram(config, models) },
+  start: ({ ppo: { klCoef, objective, penalty } }) => ({
+    klCoef,
+    ...(objective === 'penalty' && { beta: penalty.beta }),
   }),
+
+  programs: ppoPrograms,
 
   async update(step, items, { pretraining = [] }) {
     const { config, carry } = step;
-    const { numPpoEpochs, numMiniBatches, adaptiveKl } = config.ppo;
+    const { adaptiveKl } = config.ppo;
     const klCoef = carry.klCoef!;
 
     const rollouts = rolloutsOf(step, items);
@@ -56,8 +45,11 @@ export const ppo: Method<'ppo'> = {
 
     const values = await inferPerToken(step, VALUES, rollouts.map(sequenceOf));
     const { advantages, returns } = advantagesOf(rewards, values, config.ppo);
-    const { corrections, metrics: corrected } = await importanceCorrection(step, rollouts, (sequences) =>
-      inferPerToken(step, LOGPROBS, sequences),
+    const { corrections, metrics: corrected } = await importanceCorrection(
+      step,
+      rollouts,
+      config.ppo.importanceSampling,
+      (sequences) => inferPerToken(step, LOGPROBS, sequences),
     );
     const episodes = rollouts.map(
       (rollout, i): Episode => ({
@@ -71,15 +63,8 @@ export const ppo: Method<'ppo'> = {
 
     const texts = joined(pretraining, 'demonstration').map(({ demonstration }) => demonstration);
     const lr = learningRate(config, step.step);
-    const updates: Update[] = [];
-    for (let epoch = 0; epoch < numPpoEpochs; epoch++) {
-      const shuffle = <T>(all: readonly T[]): T[] =>
-        Array.from(epochOrder(all.length, config.seed, step.step * numPpoEpochs + epoch), (i) => all[i]!);
-      const miniBatches = split(shuffle(episodes), numMiniBatches);
-      const shares = inShares(shuffle(texts), miniBatches.length);
-      for (const [i, miniBatch] of miniBatches.entries())
-        updates.push(await updateBy(step, miniBatch, shares[i]!, lr));
-    }
+    const updates = await updatesBy(step, episodes, texts, lr);
+    const penalty = await penaltyAfter(step, episodes);
 
     const measured = rolloutMetrics(rollouts, rewards);
     const kl = measured['objective/kl']!;
@@ -96,14 +81,19 @@ export const ppo: Method<'ppo'> = {
         'objective/kl_coef': klCoef,
         ...corrected,
         ...updateMetrics(updates),
+        ...(config.ppo.targetKl !== undefined && {
+          'policy/updates': updates.filter(({ gradNorm }) => gradNorm !== undefined).length,
+        }),
+        ...penalty.metrics,
         lr,
         episode,
       },
-      carry: { klCoef: nextKlCoef, ...scored.carry, episode },
+      carry: { klCoef: nextKlCoef, ...scored.carry, ...penalty.carry, episode },
       results: episodes.map((episode, i) => ({
         item: rollouts[i]!.id,
         ...rewardResult(rewards[i]!),
-        entropy: [...entropies.get(episode)!],
+        // A step that targetKl ends in its first pass has not come to all of them.
+        entropy: [...(entropies.get(episode) ?? [])],
         values: [...episode.oldValues],
         advantages: [...episode.advantages],
         returns: [...episode.returns],
@@ -123,12 +113,40 @@ interface Episode extends Correction {
 }
 
 interface Update {
+  /** The norm of its gradient before clipping; absent of the one that was not made, with which the step ended. */
+  readonly gradNorm?: number;
   readonly stats: Readonly<Record<string, number>>;
   /** The mean negative log-likelihood of its pretraining tokens, where it has any. */
-  readonly ptx: number | undefined;
+  readonly ptx?: number | undefined;
   /** The entropy of the policy before the update, one number a token. */
   readonly entropies: ReadonlyMap<Episode, Float32Array>;
 }
+
+/** Passes over the episodes and the texts of a step, each in an order of its own, unless `targetKl` ends them before. */
+async function updatesBy(
+  step: Step<'ppo'>,
+  episodes: readonly Episode[],
+  texts: readonly Sequence[],
+  learningRate: number,
+): Promise<Update[]> {
+  const { seed, ppo } = step.config;
+  const { numPpoEpochs, numMiniBatches } = ppo;
+  const updates: Update[] = [];
+  for (let epoch = 0; epoch < numPpoEpochs; epoch++) {
+    const pass = step.step * numPpoEpochs + epoch;
+    const miniBatches = split(shuffled(episodes, seed, pass), numMiniBatches);
+    const shares = inShares(shuffled(texts, seed, pass), miniBatches.length);
+    for (const [i, miniBatch] of miniBatches.entries()) {
+      const update = await updateBy(step, miniBatch, shares[i]!, learningRate);
+      updates.push(update);
+      if (update.gradNorm === undefined) return updates;
+    }
+  }
+  return updates;
+}
+
+/** How far beyond `targetKl` the policy may be for another update, as in Spinning Up and Stable-Baselines3. */
+const TARGET_KL_SLACK = 1.5;
 
 /**
  * One update by a mini-batch of rollouts, and its share of the pretraining texts: the gradients of both losses are computed
@@ -143,7 +161,8 @@ async function updateBy(
 ): Promise<Update> {
   const weighted = miniBatch[0]!.weights !== undefined;
   const sequences = miniBatch.map(({ rollout }) => sequenceOf(rollout));
-  const { trainer } = step;
+  const { trainer, carry } = step;
+  const { objective, targetKl, klLoss } = step.config.ppo;
   const limits = limitsOf(step, 'policy');
   const { batches, byToken } = sequenceBatches(sequences, limits, {
     oldLogprobs: miniBatch.map(({ oldLogprobs }) => oldLogprobs),
@@ -152,113 +171,62 @@ async function updateBy(
     returns: miniBatch.map(({ returns }) => returns),
     ...(weighted && { weights: miniBatch.map(({ weights }) => weights!) }),
     ...klNumbers(
-      step.config.ppo.klLoss,
+      klLoss,
       miniBatch.map(({ rollout }) => rollout),
     ),
   });
   const program = weighted ? WEIGHTED : PPO;
-  const { stats, outputs } = await trainer.accumulate(program, batches, tokenCount(sequences));
+  const inputs = objective === 'penalty' ? withBeta(batches, carry.beta!) : batches;
+  const { stats, outputs } = await trainer.accumulate(program, inputs, tokenCount(sequences));
+  const rows = byToken(outputs, 'entropy');
+  const entropies = new Map(miniBatch.map((episode, i) => [episode, rows[i]!]));
+  if (targetKl !== undefined && stats.approxKl! > TARGET_KL_SLACK * targetKl) {
+    await trainer.clear();
+    return { stats, entropies };
+  }
   const predicted = tokenCount(texts);
   const ptx =
     predicted === 0
       ? undefined
       : await trainer.accumulate(PTX, sequenceBatches(texts, limits).batches, predicted);
   const gradNorm = await trainer.apply({ learningRate });
-  const entropies = byToken(outputs, 'entropy');
+  return { gradNorm, stats, ptx: ptx?.stats.nll, entropies };
+}
+
+/** Of the objective penalty: KL(old, policy) after the updates of a step, and beta for the next one. */
+async function penaltyAfter(
+  step: Step<'ppo'>,
+  episodes: readonly Episode[],
+): Promise<{ metrics: Metrics; carry: Carry }> {
+  const { objective, penalty } = step.config.ppo;
+  if (objective !== 'penalty') return { metrics: {}, carry: {} };
+  const sequences = episodes.map(({ rollout }) => sequenceOf(rollout));
+  const logprobs = await inferPerToken(step, LOGPROBS, sequences);
+  const kls = episodes.flatMap(({ oldLogprobs, weights }, i) =>
+    Array.from(
+      logprobs[i]!,
+      (logprob, t) => (weights ? weights[t]! : 1) * klEstimate('k3', oldLogprobs[t]!, logprob),
+    ),
+  );
+  const kl = meanOf(kls);
+  const beta = step.carry.beta!;
   return {
-    stats: { ...stats, gradNorm },
-    ptx: ptx?.stats.nll,
-    entropies: new Map(miniBatch.map((episode, i) => [episode, entropies[i]!])),
+    metrics: { 'policy/kl_old': kl, 'policy/beta': beta },
+    carry: { beta: adaptPenalty(beta, { kl, target: penalty.target }) },
   };
 }
 
-const PPO = 'ppo';
-const WEIGHTED = 'ppo with importance weights';
-const PTX = 'pretraining';
-const VALUES = 'values';
-const LOGPROBS = 'log-probs';
+const meanOf = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length;
 
-/** The clipped surrogate of the policy, and vf_coef times the clipped loss of the values. */
-const lossProgram = (
-  { ppo, sampling }: Config,
-  models: Models,
-  { weighted }: { readonly weighted: boolean },
-): LossProgram => ({
-  roles: ['policy', 'value'],
-  inputs: sequenceInputs(
-    'oldLogprobs',
-    'oldValues',
-    'advantages',
-    'returns',
-    ...(weighted ? ['weights'] : []),
-    ...klInputs(ppo.klLoss),
-  ),
-  loss({ policy, value }, batch, normaliser) {
-    const { oldLogprobs, oldValues, advantages, returns, weights } = batch;
-    const mask = batch.mask!;
-    const temperature = divisorOf(sampling);
-    const logits = nextTokenLogits(models.policy!, policy, batch);
-    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
-    const pi = ppoPolicyLoss({
-      logprobs,
-      oldLogprobs: oldLogprobs!,
-      advantages: advantages!,
-      ...(weighted && { weights: weights! }),
-      mask,
-      cliprange: ppo.cliprange,
-      normaliser,
-    });
-    const vf = ppoValueLoss({
-      values: scalarsAt(models.value!, value, batch),
-      oldValues: oldValues!,
-      returns: returns!,
-      mask,
-      cliprangeValue: ppo.cliprangeValue,
-      normaliser,
-    });
-    const entropy = entropyFromLogits(logits, temperature);
-    const held = withKlLoss(ppo.klLoss, pi.loss, {
-      logprobs,
-      weights: weighted ? weights : undefined,
-      batch,
-      normaliser,
-    });
-    return {
-      loss: tf.add(held.loss, tf.mul(ppo.vfCoef, vf.loss)) as tf.Scalar,
-      stats: {
-        ...pi.stats,
-        ...held.stats,
-        policyLoss: pi.loss,
-        valueLoss: vf.loss,
-        valueClipfrac: vf.stats.clipfrac,
-        entropy: maskedMean(entropy, mask, normaliser),
-      },
-      outputs: { entropy },
-    };
-  },
-});
-
-/** ptx_coef times the negative log-likelihood of texts, by the policy itself: no temperature divides its logits. */
-const pretrainingProgram = (ptxCoef: number, models: Models): LossProgram => ({
-  roles: ['policy'],
-  inputs: sequenceInputs(),
-  loss({ policy }, batch, normaliser) {
-    const logprobs = nextTokenLogprobs(models.policy!, policy, batch);
-    const { loss } = sftLoss({ logprobs, mask: batch.mask!, normaliser });
-    return { loss: tf.mul(ptxCoef, loss), stats: { nll: loss } };
-  },
-});
-
-type Config = ConfigOf<'ppo'>;
-
-/** Means over the updates of a step, by TRL's names. */
+/** Means over the updates of a step, by TRL's names; the one that was not made is measured too. */
 function updateMetrics(updates: readonly Update[]): Metrics {
-  const meanOf = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
   const mean = (name: string) => meanOf(updates.map(({ stats }) => stats[name]!));
-  const ptx = updates.flatMap((update) => update.ptx ?? []);
+  const of = (numbers: (update: Update) => number | undefined) =>
+    updates.flatMap((update) => numbers(update) ?? []);
+  const [ptx, norms] = [of(({ ptx }) => ptx), of(({ gradNorm }) => gradNorm)];
   return {
     'policy/approxkl_avg': mean('approxKl'),
-    'policy/clipfrac_avg': mean('clipfrac'),
+    ...('clipfrac' in updates[0]!.stats && { 'policy/clipfrac_avg': mean('clipfrac') }),
     'policy/entropy_avg': mean('entropy'),
     'loss/policy_avg': mean('policyLoss'),
     'loss/value_avg': mean('valueLoss'),
@@ -268,16 +236,8 @@ function updateMetrics(updates: readonly Update[]): Metrics {
     // The variance over updates of their mean ratios, which needs two updates.
     ...(updates.length > 1 && { 'val/ratio_var': tokenVariance([updates.map(({ stats }) => stats.ratio!)]) }),
     ...('klLoss' in updates[0]!.stats && klLossMetrics({ klLoss: mean('klLoss') })),
-    grad_norm: mean('gradNorm'),
+    ...(norms.length > 0 && { grad_norm: meanOf(norms) }),
   };
-}
-
-/** At most `parts` consecutive slices of nearly equal size, none of them empty. */
-function split<T>(items: readonly T[], parts: number): T[][] {
-  const size = Math.ceil(items.length / parts);
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
 }
 
 /** As many consecutive slices as there are parts, of nearly equal size: some are empty where there are fewer items. */

@@ -23,7 +23,7 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { divisorOf, nextTokenLogits, scalarsAt } from './forward.js';
+import { divisorOf, logitsAndValues, nextTokenLogits } from './forward.js';
 import { inferPerToken, valueProgram } from './inference.js';
 import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
@@ -150,33 +150,40 @@ async function creditOf(
 }
 
 /** The loss of the policy; coef times the KL in the loss, and vf_coef times the loss of the values, where there are any. */
-const lossProgram = ({ sampling, reinforce: { klLoss, vfCoef } }: Config, models: Models): LossProgram => ({
-  roles: models.value ? ['policy', 'value'] : ['policy'],
-  inputs: sequenceInputs(
-    'advantages',
-    ...(models.value ? ['returns', 'valueMask'] : []),
-    ...klInputs(klLoss),
-  ),
-  loss({ policy, value }, batch, normaliser) {
-    const { advantages, mask, returns, valueMask } = batch;
-    const temperature = divisorOf(sampling);
-    const logits = nextTokenLogits(models.policy!, policy, batch);
-    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
-    const pi = reinforceLoss({ logprobs, advantages: advantages!, mask: mask!, normaliser });
-    const held = withKlLoss(klLoss, pi.loss, { logprobs, batch, normaliser });
-    const outputs = { entropy: entropyFromLogits(logits, temperature) };
-    if (!models.value)
-      return { loss: held.loss, stats: { ...held.stats, ...(klLoss && { policyLoss: pi.loss }) }, outputs };
+const lossProgram = (config: Config, models: Models): LossProgram => {
+  const {
+    sampling,
+    reinforce: { klLoss, vfCoef },
+  } = config;
+  return {
+    roles: models.value ? ['policy', 'value'] : ['policy'],
+    inputs: sequenceInputs(
+      'advantages',
+      ...(models.value ? ['returns', 'valueMask'] : []),
+      ...klInputs(klLoss),
+    ),
+    loss({ policy, value }, batch, normaliser) {
+      const { advantages, mask, returns, valueMask } = batch;
+      const temperature = divisorOf(sampling);
+      const { logits, values } = models.value
+        ? logitsAndValues(config, models, { policy, value }, batch)
+        : { logits: nextTokenLogits(models.policy!, policy, batch), values: undefined };
+      const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+      const pi = reinforceLoss({ logprobs, advantages: advantages!, mask: mask!, normaliser });
+      const held = withKlLoss(klLoss, pi.loss, { logprobs, batch, normaliser });
+      const outputs = { entropy: entropyFromLogits(logits, temperature) };
+      if (!values)
+        return { loss: held.loss, stats: { ...held.stats, ...(klLoss && { policyLoss: pi.loss }) }, outputs };
 
-    const values = scalarsAt(models.value, value, batch);
-    const vf = valueLoss({ values, returns: returns!, mask: valueMask!, normaliser });
-    return {
-      loss: tf.add(held.loss, tf.mul(vfCoef, vf.loss)) as tf.Scalar,
-      stats: { ...held.stats, policyLoss: pi.loss, valueLoss: vf.loss },
-      outputs,
-    };
-  },
-});
+      const vf = valueLoss({ values, returns: returns!, mask: valueMask!, normaliser });
+      return {
+        loss: tf.add(held.loss, tf.mul(vfCoef, vf.loss)) as tf.Scalar,
+        stats: { ...held.stats, policyLoss: pi.loss, valueLoss: vf.loss },
+        outputs,
+      };
+    },
+  };
+};
 
 /** The mean over all tokens. */
 function meanOf(rows: readonly Float32Array[]): number {

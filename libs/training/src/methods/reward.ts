@@ -1,11 +1,11 @@
 import { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from '@rlhf-streams/alignment';
-import type { Item } from '@rlhf-streams/runs';
+import { type Item, joined } from '@rlhf-streams/runs';
 import { float32, int32, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
-import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
+import type { BatchShape, InferenceProgram, LossProgram, MicroBatch } from '../trainer/program.js';
 import { scalarsAt } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { limitsOf, type Method, type Metrics, type Step, type StepResult } from './method.js';
 import {
   bestInputs,
   bestRows,
@@ -24,13 +24,13 @@ import {
   sequencesOf,
   withoutFiller,
 } from './rankings.js';
-import { lengthOf, sequenceBatch } from './rows.js';
+import { lengthOf, microBatchesOf, type Sequence, sequenceBatch, shapeOf } from './rows.js';
 
 /** A reward model of preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
   start: () => ({}),
 
-  programs({ reward: { objective, centerRewardsCoefficient } }, { reward: model }) {
+  programs({ demonstrations, reward: { objective, centerRewardsCoefficient } }, { reward: model }) {
     const loss: LossProgram = {
       roles: ['reward'],
       inputs: rankingInputs(objective),
@@ -47,38 +47,26 @@ export const reward: Method<'reward'> = {
         return { ...pairwiseRewardLoss({ ...pairs, ...options }), outputs };
       },
     };
-    return { gradients: { reward: loss }, losses: { reward: loss } };
+    const scores: InferenceProgram = {
+      roles: ['reward'],
+      inputs: lastTokenInputs,
+      infer: ({ reward }, batch) => ({ scores: scalarsAt(model!, reward, batch) }),
+    };
+    return {
+      gradients: { reward: loss },
+      losses: { reward: loss },
+      ...(demonstrations !== undefined && { inference: { scores } }),
+    };
   },
 
-  async update(step, items) {
-    const { rankings, groups, batches } = batchesOf(step, items);
-    if (rankings.length === 0) return nothingLearned(step.carry);
-    const lr = learningRate(step.config, step.step);
-    const { stats, outputs } = await step.trainer.update('reward', batches, {
-      normaliser: rankings.length,
-      learningRate: lr,
-    });
-    const { loss, accuracy, margin, meanReward, gradNorm } = stats;
+  async update(step, items, { demonstrations = [] }) {
+    const learned = await learn(step, items);
+    if (demonstrations.length === 0) return learned;
+    const scoreOffset = await meanScore(step, demonstrations);
     return {
-      metrics: {
-        loss: loss!,
-        accuracy: accuracy!,
-        margin: margin!,
-        mean_reward: meanReward!,
-        pairs: pairCount(rankings),
-        grad_norm: gradNorm!,
-        lr,
-      },
-      carry: step.carry,
-      results: rankingResults(
-        groups,
-        outputs.map(({ scores }) => scores!),
-        items,
-        (scores, ranking) => ({
-          scores: byCompletion(scores, ranking),
-          margin: meanMargin(scores, ranking),
-        }),
-      ),
+      ...learned,
+      metrics: { ...learned.metrics, score_offset: scoreOffset },
+      carry: { scoreOffset },
     };
   },
 
@@ -97,7 +85,55 @@ export const reward: Method<'reward'> = {
       'eval/pairs': pairCount(rankings),
     };
   },
+
+  // Of any other step the offset is not known: the carry has none.
+  published: (config, { scoreOffset: offset }) =>
+    offset === undefined ? config : { ...config, head: { kind: 'scalar', labels: 1, offset } },
 };
+
+/** The carry is empty afterwards: an offset is of the weights that it was computed by. */
+async function learn(step: Step<'reward'>, items: readonly Item[]): Promise<StepResult> {
+  const { rankings, groups, batches } = batchesOf(step, items);
+  if (rankings.length === 0) return nothingLearned({});
+  const lr = learningRate(step.config, step.step);
+  const { stats, outputs } = await step.trainer.update('reward', batches, {
+    normaliser: rankings.length,
+    learningRate: lr,
+  });
+  const { loss, accuracy, margin, meanReward, gradNorm } = stats;
+  return {
+    metrics: {
+      loss: loss!,
+      accuracy: accuracy!,
+      margin: margin!,
+      mean_reward: meanReward!,
+      pairs: pairCount(rankings),
+      grad_norm: gradNorm!,
+      lr,
+    },
+    carry: {},
+    results: rankingResults(
+      groups,
+      outputs.map(({ scores }) => scores!),
+      items,
+      (scores, ranking) => ({
+        scores: byCompletion(scores, ranking),
+        margin: meanMargin(scores, ranking),
+      }),
+    ),
+  };
+}
+
+/** The mean score of demonstrations by the weights after the step. */
+async function meanScore(step: Step<'reward'>, items: readonly Item[]): Promise<number> {
+  const limits = limitsOf(step, 'reward');
+  const demonstrations = joined(items, 'demonstration').map(({ demonstration }) => demonstration);
+  const groups = microBatchesOf(demonstrations, limits.microBatchSize, (one) => [one]);
+  const batches = groups.map((group) => lastTokenBatch(group, shapeOf(group, limits)));
+  const outputs = await step.trainer.infer('scores', batches);
+  const scores = groups.flatMap((group, i) => [...outputs[i]!.scores!.subarray(0, group.length)]);
+  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
+}
 
 type Objective = Step<'reward'>['config']['reward']['objective'];
 
@@ -119,25 +155,34 @@ function batchesOf(step: Step<'reward'>, items: readonly Item[]) {
 const rankingInputs =
   (objective: Objective) =>
   (shape: BatchShape): Specs => ({
-    ids: int32(shape.rows, shape.length),
-    at: int32(shape.rows),
+    ...lastTokenInputs(shape),
     ...preferenceInputs(shape),
     ...(objective === 'best_of_n' ? bestInputs(shape) : { margin: float32(shape.rows) }),
   });
 
-/** ids [rows, length], the place of each row's last token, the preferences, and what else the objective is a function of. */
+/** Rankings as `lastTokenBatch` with the preferences, and what else the objective is a function of. */
 function rankingBatch(rankings: readonly Ranking[], shape: BatchShape, objective: Objective): MicroBatch {
-  const sequences = sequencesOf(rankings);
+  const { buffers } = lastTokenBatch(sequencesOf(rankings), shape);
+  const more = objective === 'best_of_n' ? bestRows(rankings, shape) : margins(rankings, shape);
+  return {
+    specs: rankingInputs(objective)(shape),
+    buffers: { ...buffers, ...preferences(rankings, shape), ...more },
+  };
+}
+
+const lastTokenInputs = ({ rows, length }: BatchShape): Specs => ({
+  ids: int32(rows, length),
+  at: int32(rows),
+});
+
+/** ids [rows, length], and `at` [rows], the place of each row's last token. */
+function lastTokenBatch(sequences: readonly Sequence[], shape: BatchShape): MicroBatch {
   const at = new Int32Array(shape.rows);
   sequences.forEach((sequence, row) => {
     at[row] = row * shape.length + lengthOf(sequence) - 1;
   });
   const { ids } = sequenceBatch(sequences, shape).buffers;
-  const more = objective === 'best_of_n' ? bestRows(rankings, shape) : margins(rankings, shape);
-  return {
-    specs: rankingInputs(objective)(shape),
-    buffers: { ids: ids!, at, ...preferences(rankings, shape), ...more },
-  };
+  return { specs: lastTokenInputs(shape), buffers: { ids: ids!, at } };
 }
 
 /** `margin` [rows]: by how much a response is to exceed those that it is preferred to, as its comparison says. */

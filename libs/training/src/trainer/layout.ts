@@ -34,6 +34,11 @@ export interface Sharing {
   readonly frozen?: (name: string) => boolean;
 }
 
+/** The trunks that trained models share. */
+export const sharingOf = (trains: readonly TrainedModel[]): Sharing => ({
+  trunks: Object.fromEntries(trains.flatMap(({ role, trunk }) => (trunk ? [[role, trunk]] : []))),
+});
+
 /**
  * A tensor is named `role.tensor`: that of a shared trunk by the role whose trunk it is, that of a head always by its own.
  *

@@ -32,7 +32,7 @@ it.runIf(process.platform === 'linux').each([
     const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
     const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(workers)];
     const { stdout } = await promisify(execFile)(process.execPath, [child, ...args]);
-    const estimate = trainingBytes([models[name]], { workers, rows, length: 64 });
+    const estimate = trainingBytes([{ model: models[name] }], { workers, rows, length: 64 });
     expect(estimate / Number(stdout)).toBeGreaterThan(0.5);
     expect(estimate / Number(stdout)).toBeLessThan(2);
   },

@@ -71,6 +71,10 @@ async function descriptionOf(folder: string): Promise<string> {
     head.kind === 'language'
       ? ['a policy', 'text-generation', '']
       : ['a reward model', 'text-classification', ", function_to_apply='none'"];
+  const shifted =
+    head.kind === 'scalar' && head.offset !== undefined
+      ? `\nits scores are less score_offset of its config.json, ${head.offset}, so that demonstrations score 0; transformers gives them unshifted`
+      : '';
   const call = `pipeline('${task}', model=${JSON.stringify(folder)}${more})`;
-  return `${kind}\nin Python: from transformers import pipeline; model = ${call}`;
+  return `${kind}\nin Python: from transformers import pipeline; model = ${call}${shifted}`;
 }

@@ -1,6 +1,6 @@
 /** The results of the experiment, read from the log: metrics by run, and the three policies on the held-out prompts. */
 
-import { type ReadDependencies, runEvents } from '@rlhf-streams/archive';
+import type { ReadDependencies } from '@rlhf-streams/archive';
 import type { Events } from '@rlhf-streams/bus';
 import {
   type MetricSeries,
@@ -10,16 +10,12 @@ import {
   sequenceKl,
   winRate,
 } from '@rlhf-streams/evaluation';
-import type { DataFor } from '@rlhf-streams/events';
 import { type RunView, readRuns } from '@rlhf-streams/runs';
 import { EVALUATED, type Evaluated, evaluationOf } from '@rlhf-streams/sentiment';
+import { type Episode, readEpisodes } from '../runs/read-episodes.js';
 
 /** A rollout of a held-out prompt with its scores and its log-probs under the reference. */
-interface Episode {
-  readonly rollout: DataFor<'rollout.generated'>;
-  readonly reward: DataFor<'reward.scored'>;
-  readonly reference: DataFor<'reference.scored'>;
-}
+type WholeEpisode = Required<Episode>;
 
 export interface Results {
   readonly policies: readonly PolicySummary[];
@@ -39,7 +35,7 @@ export async function readResults(reading: ReadDependencies): Promise<Results> {
         async (policy) => [policy, await episodesOf(reading, runs.get(evaluationOf(policy)))] as const,
       ),
     ),
-  ) as Record<Evaluated, Episode[]>;
+  ) as Record<Evaluated, WholeEpisode[]>;
   const baseline = episodes.sft;
   const policies = EVALUATED.map((policy) =>
     summarise(policy, episodes[policy], policy === 'sft' ? undefined : baseline),
@@ -48,7 +44,7 @@ export async function readResults(reading: ReadDependencies): Promise<Results> {
 }
 
 /** Completions of the first prompts that every policy completed. */
-function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): SampleGroup[] {
+function sideBySide(episodes: Readonly<Record<Evaluated, readonly WholeEpisode[]>>): SampleGroup[] {
   const groups = episodes.sft.flatMap(({ rollout: { rollout, promptText } }) => {
     const completions = EVALUATED.flatMap((policy) => {
       const same = episodes[policy].find((episode) => place(episode.rollout.rollout) === place(rollout));
@@ -62,20 +58,13 @@ function sideBySide(episodes: Readonly<Record<Evaluated, readonly Episode[]>>): 
 }
 
 /** Episodes of a sampling run in the order of its prompts, which is the same in every evaluation. */
-async function episodesOf(reading: ReadDependencies, view: RunView | undefined): Promise<Episode[]> {
+async function episodesOf(reading: ReadDependencies, view: RunView | undefined): Promise<WholeEpisode[]> {
   if (!view) return [];
-  const parts = new Map<string, Partial<Episode>>();
-  const note = (id: string, part: Partial<Episode>) => parts.set(id, { ...part, ...parts.get(id) });
-  for await (const event of runEvents(reading, view, ['rollouts', 'rewards', 'reference-logprobs'])) {
-    if (event.type === 'rollout.generated') note(event.data.rollout, { rollout: event.data });
-    if (event.type === 'reward.scored') note(event.data.rollout, { reward: event.data });
-    if (event.type === 'reference.scored') note(event.data.subject, { reference: event.data });
-  }
-  return [...parts]
-    .sort(([a], [b]) => place(a) - place(b))
-    .flatMap(([, { rollout, reward, reference }]) =>
-      rollout && typeof reward?.parts.gold === 'number' && reference ? [{ rollout, reward, reference }] : [],
-    );
+  const episodes = await readEpisodes(reading, view);
+  return episodes.filter(
+    (episode): episode is WholeEpisode =>
+      typeof episode.reward?.parts.gold === 'number' && episode.reference !== undefined,
+  );
 }
 
 /** The index of a rollout's prompt in its step: the id of a rollout is RUN/STEP/PROMPT/SAMPLE. */
@@ -83,8 +72,8 @@ const place = (rollout: string): number => Number(rollout.split('/').at(-2));
 
 function summarise(
   name: Evaluated,
-  episodes: readonly Episode[],
-  baseline: readonly Episode[] | undefined,
+  episodes: readonly WholeEpisode[],
+  baseline: readonly WholeEpisode[] | undefined,
 ): PolicySummary {
   const gold = episodes.map(({ reward }) => reward.parts.gold!);
   const byPrompt = new Map(

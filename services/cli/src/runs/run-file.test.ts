@@ -117,8 +117,8 @@ describe('a file that is none', () => {
     ['text', 'just words', "expected a run's settings by their names, got 'just words'"],
     [
       'an unknown method',
-      SFT.replace('method: sft', 'method: grpo'),
-      `method: expected one of ${methodNames.join(', ')}, got 'grpo'`,
+      SFT.replace('method: sft', 'method: rainbow'),
+      `method: expected one of ${methodNames.join(', ')}, got 'rainbow'`,
     ],
     ['an unknown key', `${SFT}learning_rate: 1\n`, 'learningRate belongs in optimizer'],
     [

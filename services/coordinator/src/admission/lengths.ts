@@ -10,7 +10,10 @@ export function longestSequence(
 ): number {
   const generated = data.kind === 'prompts' ? data.sampling.maxNewTokens : 0;
   let longest = 0;
-  for (const item of items) longest = Math.max(longest, lengthOf(item) + generated);
+  for (const item of items) {
+    const given = 'completion' in item ? item.completion?.tokens.length : undefined;
+    longest = Math.max(longest, lengthOf(item) + (given ?? generated));
+  }
   return Math.min(longest, contextLength);
 }
 

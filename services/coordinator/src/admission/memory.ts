@@ -110,9 +110,10 @@ function optimizerBytes(
 ): number {
   const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
-  const trained = trains.map(({ from, head }) =>
-    head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
-  );
+  const trained = trains.map(({ from, head, trunk }) => ({
+    model: head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
+    onTrunk: trunk !== undefined,
+  }));
   const items = Math.max(
     ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
   );

@@ -24,7 +24,15 @@ export interface Reason {
 
 /** What a row became: an item, cut or whole, or nothing. */
 export type Outcome<Item> =
-  | { readonly item: Item; readonly cut?: Reason | undefined }
+  | {
+      readonly item: Item;
+      readonly cut?: Reason | undefined;
+      /**
+       * What decides whether it is held out, where that is less than the item: runs over the same data with the same
+       * fraction hold out the same rows, whatever goes along with them.
+       */
+      readonly decides?: object | undefined;
+    }
   | { readonly dropped: Reason };
 
 /** A run's items, and the account of the rows that they are made of. */
@@ -58,6 +66,8 @@ export function accountFor<Item extends object>(
   rows: readonly Outcome<Item>[],
 ): { items: InSplit<Item>[]; data: DataAccount } {
   const kept: Item[] = [];
+  /** Items by what decides which of them are held out. */
+  const deciding = new Map<object, Item>();
   const cutItems = new Set<object>();
   const dropped: Tally = new Map();
   const cut: Tally = new Map();
@@ -67,6 +77,7 @@ export function accountFor<Item extends object>(
       continue;
     }
     kept.push(row.item);
+    deciding.set(row.decides ?? row.item, row.item);
     if (row.cut) {
       cutItems.add(row.item);
       count(cut, row.cut);
@@ -75,7 +86,12 @@ export function accountFor<Item extends object>(
   if (kept.length === 0) throw nothingLeft(of, rows.length, dropped);
   requireAllowed(of, rows.length, { dropped, cut });
 
-  const { train, test } = splitTrainTest(kept, { testFraction: testFractionOf(of), seed: SPLIT_SEED });
+  const parts = splitTrainTest([...deciding.keys()], {
+    testFraction: testFractionOf(of),
+    seed: SPLIT_SEED,
+  });
+  const itemsIn = (part: readonly object[]) => part.map((each) => deciding.get(each)!);
+  const [train, test] = [itemsIn(parts.train), itemsIn(parts.test)];
   const data = dataOf(of);
   const heldOut = data.kind === 'prompts' ? test : test.slice(0, data.maxTestItems);
   if (heldOut.length < test.length) count(dropped, SURPLUS, test.length - heldOut.length);

@@ -161,28 +161,43 @@ function demonstrations(
 }
 
 /** What a prompt is made of. */
-interface RawPrompt {
+interface RawPrompt extends Kept {
   readonly prompt: string | Message[];
   readonly metadata?: Record<string, unknown>;
+  /** A completion that stands in for samples. */
+  readonly completion?: string | undefined;
+}
+
+/** Columns of a row that only go along: they neither tell prompts apart nor decide what is held out. */
+interface Kept {
+  readonly kept?: Readonly<Record<string, unknown>> | undefined;
 }
 
 function prompts(
-  { words }: Pick<PromptsSpec, 'words'>,
+  { words, given = false }: Pick<PromptsSpec, 'words' | 'given'>,
   dataset: Dataset,
   encoder: Encoder,
 ): Outcome<Unsplit<PromptItem>>[] {
   const limit = contextOf(encoder);
   const known = new Map<string, Outcome<Unsplit<PromptItem>>>();
-  const outcomeOf = ({ prompt, metadata }: RawPrompt): Outcome<Unsplit<PromptItem>> => {
+  const outcomeOf = ({ prompt, metadata, kept, completion }: RawPrompt): Outcome<Unsplit<PromptItem>> => {
     const encoded = encodedUnlessRefused(encoder, prompt);
     if ('dropped' in encoded) return encoded;
     const { text, tokens } = encoded;
     if (tokens.length >= limit.tokens) return { dropped: noRoom(limit) };
     const messages = typeof prompt === 'string' ? undefined : prompt;
-    const item = { text, ...(messages && { messages }), tokens, ...(metadata && { metadata }) };
-    return fitsRecord(item, 0) ? { item } : { dropped: TOO_LARGE };
+    const decides = { text, ...(messages && { messages }), tokens, ...(metadata && { metadata }) };
+    const whole = completion === undefined ? [] : [...encoder.encode(completion), encoder.end];
+    const room = limit.tokens - tokens.length;
+    const item = {
+      ...decides,
+      ...(kept && { metadata: { ...metadata, ...kept } }),
+      ...(completion !== undefined && { completion: { text: completion, tokens: whole.slice(0, room) } }),
+    };
+    if (!fitsRecord(item, 0)) return { dropped: TOO_LARGE };
+    return { item, decides, cut: whole.length > room ? longer(limit) : undefined };
   };
-  return rawPrompts(dataset, words).map((raw) => {
+  return rawPrompts(dataset, words, given).map((raw) => {
     if ('dropped' in raw) return raw;
     const { prompt, metadata } = raw;
     const key = typeof prompt === 'string' && !metadata ? prompt : JSON.stringify([prompt, metadata]);
@@ -204,14 +219,15 @@ function encodedUnlessRefused(encoder: Encoder, prompt: RawPrompt['prompt']) {
   }
 }
 
-function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Reason })[] {
+function rawPrompts(dataset: Dataset, words: number, given: boolean): (RawPrompt | { dropped: Reason })[] {
+  if (given) return answeredPrompts(dataset);
   switch (dataset.kind) {
     case 'text':
     case 'labelled': {
       const dropped = lost(`too short to take ${words} words of and leave two`, 'lower promptWords');
-      return dataset.rows.map(({ text, metadata }) => {
+      return dataset.rows.map(({ text, kept }) => {
         const prompt = promptOf(text, words);
-        return prompt === undefined ? { dropped } : { prompt, ...(metadata && { metadata }) };
+        return prompt === undefined ? { dropped } : { prompt, kept };
       });
     }
     case 'conversation':
@@ -222,14 +238,36 @@ function rawPrompts(dataset: Dataset, words: number): (RawPrompt | { dropped: Re
     case 'thumb':
     case 'preference':
     case 'ranking':
-      return dataset.rows.map(({ prompt, metadata }) => ({ prompt, ...(metadata && { metadata }) }));
+      return dataset.rows.map(({ prompt, kept }) => ({ prompt, kept }));
     case 'question':
-      return dataset.rows.map(({ question, metadata }) => ({
+      return dataset.rows.map(({ question, metadata, kept }) => ({
         prompt: question,
-        ...(metadata && { metadata }),
+        kept: { ...metadata, ...kept },
       }));
     case 'sentences':
       throw unfit(dataset, 'prompts', '{prompt}, {messages} or {text}');
+  }
+}
+
+/** Prompts with the completion that their rows have, of several the best. */
+function answeredPrompts(dataset: Dataset): RawPrompt[] {
+  switch (dataset.kind) {
+    case 'completion':
+      return dataset.rows;
+    case 'preference':
+      return dataset.rows.map(({ prompt, chosen, kept }) => ({ prompt, completion: chosen, kept }));
+    case 'ranking':
+      return dataset.rows.map(({ prompt, completions, ranks, kept }) => ({
+        prompt,
+        completion: completions[ranks.indexOf(Math.min(...ranks))],
+        kept,
+      }));
+    default:
+      throw unfit(
+        dataset,
+        'given completions',
+        '{prompt, completion}, {prompt, chosen, rejected} or rankings',
+      );
   }
 }
 
@@ -241,6 +279,7 @@ interface RankedTexts {
   readonly margin?: number | undefined;
   readonly labeler: string;
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly kept?: Kept['kept'];
   /** Whether completions end, as those do that are learned from; choices go on. Default true. */
   readonly ends?: boolean;
 }
@@ -252,7 +291,7 @@ function comparisons(
 ): Outcome<Unsplit<ComparisonItem>>[] {
   return ranked.map((row) => {
     if ('dropped' in row) return row;
-    const { prompt, completions, ranks, margin, labeler, metadata, ends = true } = row;
+    const { prompt, completions, ranks, margin, labeler, metadata, kept, ends = true } = row;
     const item = {
       promptText: prompt,
       promptTokens: [...begin, ...encode(prompt)],
@@ -269,7 +308,8 @@ function comparisons(
     const dropped =
       withoutPreference(item) ??
       (completions.some(({ text }) => isEmpty(text)) ? EMPTY_COMPLETION : unfitting(item, limit));
-    return dropped ? { dropped } : { item };
+    if (dropped) return { dropped };
+    return kept ? { item: { ...item, metadata: { ...metadata, ...kept } }, decides: item } : { item };
   });
 }
 
@@ -298,40 +338,42 @@ function rankings(dataset: Dataset, { choices }: Pick<DatasetSpec, 'choices'>): 
   const labeler = 'dataset';
   switch (dataset.kind) {
     case 'ranking':
-      return dataset.rows.map(({ prompt, completions, ranks, rewards, metadata }) => ({
+      return dataset.rows.map(({ prompt, completions, ranks, rewards, kept }) => ({
         prompt,
         completions: completions.map((text, i) => ({ text, ...(rewards && { score: rewards[i]! }) })),
         ranks,
         labeler,
-        metadata,
+        kept,
       }));
     case 'preference':
-      return dataset.rows.map(({ prompt, chosen, rejected, margin, metadata }) => ({
+      return dataset.rows.map(({ prompt, chosen, rejected, margin, kept }) => ({
         prompt,
         completions: [{ text: chosen }, { text: rejected }],
         ranks: [1, 2],
         margin,
         labeler,
-        metadata,
+        kept,
       }));
     case 'question':
       if (choices)
-        return dataset.rows.map(({ question, choices: texts, ranks, metadata }) => ({
+        return dataset.rows.map(({ question, choices: texts, ranks, metadata, kept }) => ({
           ...filledIn(choices.template, question, texts),
           ranks,
           labeler,
           metadata,
+          kept,
           ends: false,
         }));
       break;
     case 'sentences':
       if (choices)
-        return dataset.rows.map(({ more, less, metadata }) => ({
+        return dataset.rows.map(({ more, less, metadata, kept }) => ({
           prompt: '',
           completions: [{ text: more }, { text: less }],
           ranks: [1, 2],
           labeler,
           metadata,
+          kept,
           ends: false,
         }));
   }

@@ -34,9 +34,11 @@ import {
   specOf,
   trainingSteps,
 } from '@rlhf-streams/runs';
+import type { Declarations } from '@rlhf-streams/scorers';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
+import { admitDeclared } from '../admission/declared.js';
 import { describeAt, type Found, findModel, madeFrom, type Place } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
 import type { Lengths } from '../admission/rules.js';
@@ -48,7 +50,10 @@ import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
 export interface Preparation
-  extends Pick<DataFor<'run.started'>, 'described' | 'memory' | 'data' | 'datasets' | 'streams'> {
+  extends Pick<
+    DataFor<'run.started'>,
+    'described' | 'declared' | 'memory' | 'data' | 'datasets' | 'streams'
+  > {
   readonly models: Record<string, ModelRef>;
   readonly artifacts: Record<string, ArtifactRef>;
   /** Training steps. */
@@ -62,6 +67,8 @@ export interface PrepareDependencies extends SourceDependencies {
   readonly context: Pick<ServiceContext, 'artifacts' | 'events' | 'temporary'>;
   readonly threads: PreparationThreads<PreparationThread>;
   readonly machine: () => Machine;
+  /** The scorers that the operator declared. */
+  readonly declarations: Declarations;
 }
 
 /** A model, or gold reward, that is in the artifact store. */
@@ -77,6 +84,7 @@ export async function prepare(
   const replay = replayed(config);
   if (replay !== undefined) return prepareReplay(dependencies, config, replay, signal);
 
+  const declared = admitDeclared(config, dependencies.declarations);
   // All waits come before the first put: until `run.started` names an artifact, only its age keeps it from collection.
   await completed(dependencies, config, signal);
   return context.temporary.use(async (temporary) => {
@@ -116,6 +124,7 @@ export async function prepare(
     return {
       ...usedBy(roles, items),
       described: describe(roles),
+      ...(declared && { declared }),
       memory: memoryOf(config, models, lengths, machine()),
       // Epochs count the first stream, whose items steps learn from.
       steps: trainingSteps(config, streams[0]!.items),

@@ -75,6 +75,42 @@ describe('the items of an evaluation by log-probs', () => {
   });
 });
 
+const asked = { run: 'r', method: 'sample', epochs: 1, model: 'm', prompts: 'd', promptWords: 1 };
+
+describe('what goes along with prompts', () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({
+    prompt: `${i % 50}?`,
+    completion: `${i}`,
+    language: `l${i % 3}`,
+  }));
+  const heldOut = (change: object, keep: readonly string[] = []) => {
+    const config = parseRunConfig({ ...asked, testFraction: 0.3, ...change });
+    const { items } = itemsOf(config, detectFormat(rows, { keep }), encoder);
+    expect(items).toHaveLength(50);
+    return items.flatMap((item) => (item.split === 'test' && 'text' in item ? [item.text] : []));
+  };
+
+  it('decides neither which are the same, nor which are held out', () => {
+    const plain = heldOut({});
+    expect(heldOut({ keep: ['language'] }, ['language'])).toEqual(plain);
+    expect(heldOut({ completions: 'given' })).toEqual(plain);
+  });
+
+  it('are the completions of the data where a run takes them for samples, cut where they are too long', () => {
+    const config = parseRunConfig({ ...asked, testFraction: 0, completions: 'given', allow: { cut: 1 } });
+    const [first] = itemsOf(config, detectFormat(rows), encoder).items;
+    expect(first).toMatchObject({ text: '0?', completion: { text: '0', tokens: [...letters('0'), END] } });
+    const long = detectFormat([{ prompt: 'a', completion: 'x'.repeat(200) }]);
+    const [item] = itemsOf(config, long, encoder).items;
+    expect((item as { completion: { tokens: number[] } }).completion.tokens).toHaveLength(98);
+    const preference = detectFormat([{ prompt: 'a', chosen: 'b', rejected: 'c' }]);
+    expect(itemsOf(config, preference, encoder).items).toMatchObject([{ completion: { text: 'b' } }]);
+    expect(() => itemsOf(config, detectFormat([{ prompt: 'a' }]), encoder)).toThrow(
+      'expected data to make given completions of',
+    );
+  });
+});
+
 it('prompts keep the columns by which they are told apart', () => {
   const sample = parseRunConfig({
     run: 'r',

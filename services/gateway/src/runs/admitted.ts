@@ -94,7 +94,7 @@ export async function admitted(asked: readonly Asked[], roots: Roots): Promise<R
 const OTHERS = {
   model: 'run:ID, artifact:SHA256, the shape of a new model',
   data: 'bundled, run:ID, feedback:COLLECTION',
-  scorer: 'run:ID, artifact:SHA256, gold:bundled',
+  scorer: 'run:ID, artifact:SHA256, gold:bundled, declared:NAME',
 };
 
 const refusal = ({ kind, path, text }: NamedSource, roots: Roots): FieldError => ({

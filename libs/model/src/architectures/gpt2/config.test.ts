@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parseModelConfig } from '../index.js';
-import { configJson, parseConfig } from './config.js';
+import { configJson, type Gpt2Config, parseConfig } from './config.js';
 
 const fixture = async (path: string) =>
   JSON.parse(await readFile(new URL(`../../../fixtures/models/${path}`, import.meta.url), 'utf8'));
@@ -56,6 +56,9 @@ describe('config.json of a GPT-2', () => {
     const classifier = { model_type: 'gpt2', architectures: ['GPT2ForSequenceClassification'] };
     expect(parseModelConfig({ ...classifier, num_labels: 5 }).head).toEqual(scalar(5));
     expect(parseModelConfig(classifier).head).toEqual(scalar(2));
+    const shifted = parseModelConfig({ ...classifier, num_labels: 1, score_offset: -0.25 });
+    expect(shifted.head).toEqual({ ...scalar(1), offset: -0.25 });
+    expect(configJson(shifted as Gpt2Config)).toMatchObject({ num_labels: 1, score_offset: -0.25 });
   });
 
   it.each([

@@ -1,0 +1,73 @@
+/**
+ * What is kept of declared scorers on a machine: answers by the hash of what they depend on, and what was spent by name.
+ * Both outlive the process, so that a restart asks for nothing twice and a cap stays reached.
+ */
+import { mkdirSync } from 'node:fs';
+import { open } from 'lmdb';
+import type { Score } from './answer.js';
+import { ScorerError } from './errors.js';
+
+/** What requests to a scorer took. */
+export interface Spending {
+  readonly requests: number;
+  readonly tokens: number;
+  readonly usd: number;
+}
+export type SpendingCap = { readonly [Name in keyof Spending]?: number | undefined };
+
+export interface ScorerMemory {
+  /** Undefined where nothing is known. */
+  answer(key: string): Score | null | undefined;
+  keep(key: string, answer: Score | null): Promise<void>;
+  /**
+   * Counts a request before it is made.
+   * @throws ScorerError SCORER_CAP where the cap is reached: nothing is counted
+   */
+  begin(name: string, cap: SpendingCap | undefined): Promise<void>;
+  /** Adds what an answer took. */
+  spend(name: string, more: Omit<Spending, 'requests'>): Promise<void>;
+  close(): Promise<void>;
+}
+
+const NOTHING: Spending = { requests: 0, tokens: 0, usd: 0 };
+
+/** Opens, or makes, a folder. Processes of one machine may share it. */
+export function openMemory(directory: string): ScorerMemory {
+  mkdirSync(directory, { recursive: true });
+  const root = open({ path: directory, noSubdir: false, encoding: 'json' });
+  const answers = root.openDB<Score | null, string>({ name: 'answers' });
+  const spent = root.openDB<Spending, string>({ name: 'spent' });
+  const add = (name: string, more: Spending, check?: (sofar: Spending) => void) =>
+    spent.transaction(() => {
+      const sofar = spent.get(name) ?? NOTHING;
+      check?.(sofar);
+      const { requests, tokens, usd } = sofar;
+      spent.put(name, {
+        requests: requests + more.requests,
+        tokens: tokens + more.tokens,
+        usd: usd + more.usd,
+      });
+    });
+  return {
+    answer: (key) => answers.get(key),
+    keep: async (key, answer) => {
+      await answers.put(key, answer);
+    },
+    begin: async (name, cap = {}) => {
+      await add(name, { ...NOTHING, requests: 1 }, (sofar) => refuseBeyond(name, sofar, cap));
+    },
+    spend: async (name, more) => {
+      await add(name, { ...more, requests: 0 });
+    },
+    close: () => root.close(),
+  };
+}
+
+function refuseBeyond(name: string, spent: Spending, cap: SpendingCap): void {
+  for (const [what, most] of Object.entries(cap) as [keyof Spending, number | undefined][])
+    if (most !== undefined && spent[what] >= most)
+      throw new ScorerError(
+        'SCORER_CAP',
+        `expected scorer ${name} to have spent less than ${most} ${what}, got ${spent[what]}: raise spending.${what} of its declaration`,
+      );
+}

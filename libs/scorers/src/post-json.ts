@@ -1,0 +1,139 @@
+/** Requests to a scorer or judge: JSON in, JSON out, with a time limit, retries, and a token that nobody else sees. */
+import { retry, withDeadline } from '@rlhf-streams/waiting';
+import { ScorerError } from './errors.js';
+
+export interface Endpoint {
+  /** For errors, in place of its address. */
+  readonly name: string;
+  readonly url: string;
+  /** Sent as `Authorization: Bearer`. Never part of an error, also where an answer repeats it. */
+  readonly token?: string | undefined;
+  /** Milliseconds that an attempt may take, its answer included. */
+  readonly timeoutMs: number;
+  /** Attempts after the first. */
+  readonly retries: number;
+  /** Called before each attempt; what it throws ends the request. */
+  readonly onAttempt?: (() => Promise<void>) | undefined;
+  /** Ends the request, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MOST_BYTES = 16 * 1024 * 1024;
+const LONGEST_QUOTE = 200;
+
+/** Whose fault a status is, and whether another attempt may go better. Any other status is a failure of the scorer. */
+const statuses: Readonly<
+  Record<number, readonly [code: 'SCORER_UNAVAILABLE' | 'SCORER_REFUSED', why: string, again: boolean]>
+> = {
+  401: ['SCORER_UNAVAILABLE', 'it accepts no token, or not this one', false],
+  403: ['SCORER_UNAVAILABLE', 'the token may not do this', false],
+  404: ['SCORER_UNAVAILABLE', 'there is nothing at its URL', false],
+  408: ['SCORER_UNAVAILABLE', 'it waited too long for the request', true],
+  429: ['SCORER_UNAVAILABLE', 'it takes no more requests for now', true],
+  502: ['SCORER_UNAVAILABLE', 'a proxy in front of it does not reach it', true],
+  503: ['SCORER_UNAVAILABLE', 'it is not available', true],
+  504: ['SCORER_UNAVAILABLE', 'a proxy in front of it waited too long', true],
+};
+
+/**
+ * The JSON that answers `body`.
+ * @throws ScorerError SCORER_UNAVAILABLE, SCORER_TIMEOUT, SCORER_FAILED, SCORER_REFUSED, SCORER_ANSWER; what `onAttempt`
+ *   throws; the reason of `signal`
+ */
+export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
+  const { timeoutMs, retries, signal, onAttempt } = endpoint;
+  const text = JSON.stringify(body);
+  /** Whether the last attempt failed by what may be over at the next. */
+  let again = false;
+  const attempt = async (): Promise<unknown> => {
+    again = false;
+    await onAttempt?.();
+    const fail = (isTransient: boolean, error: ScorerError): never => {
+      again = isTransient;
+      throw error;
+    };
+    return withDeadline((until) => exchange(endpoint, text, until, fail), {
+      ms: timeoutMs,
+      late: () => {
+        again = true;
+        return new ScorerError(
+          'SCORER_TIMEOUT',
+          `expected ${endpoint.name} to answer within ${timeoutMs} ms`,
+        );
+      },
+      signal,
+    });
+  };
+  return retry(attempt, { shouldRetry: () => again, retries, signal });
+}
+
+async function exchange(
+  { name, url, token }: Endpoint,
+  body: string,
+  signal: AbortSignal,
+  fail: (isTransient: boolean, error: ScorerError) => never,
+): Promise<unknown> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
+      body,
+      redirect: 'manual',
+      signal,
+    });
+    text = await textOf(response);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof ScorerError) throw error;
+    const { cause } = error as { cause?: { code?: string } };
+    return fail(
+      true,
+      new ScorerError(
+        'SCORER_UNAVAILABLE',
+        `expected ${name} to answer, but the connection failed (${cause?.code ?? (error as Error).name})`,
+      ),
+    );
+  }
+  if (token) text = text.replaceAll(token, '[token]');
+  const { status } = response;
+  if (response.ok) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new ScorerError('SCORER_ANSWER', `expected ${name} to answer with JSON, got ${quoted(text)}`);
+    }
+  }
+  const said = `${name} answered with status ${status}`;
+  const known = statuses[status];
+  if (known) return fail(known[2], new ScorerError(known[0], `${said}: ${known[1]}`));
+  if (status < 400)
+    throw new ScorerError(
+      'SCORER_UNAVAILABLE',
+      `${said}: redirects are not followed, declare the URL that they lead to`,
+    );
+  if (status < 500) throw new ScorerError('SCORER_REFUSED', `${said}: ${quoted(text)}`);
+  return fail(true, new ScorerError('SCORER_FAILED', `${said}: ${quoted(text)}`));
+}
+
+/** The body, unless it is so long that it would fill the memory. */
+async function textOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > MOST_BYTES)
+      throw new ScorerError('SCORER_ANSWER', `expected an answer of at most ${MOST_BYTES} bytes, got more`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+const quoted = (text: string): string =>
+  text.trim() === '' ? 'nothing' : JSON.stringify(text.trim().slice(0, LONGEST_QUOTE));

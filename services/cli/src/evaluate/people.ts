@@ -1,0 +1,51 @@
+/** People's recorded comparisons as a judge. */
+import type { ReadDependencies } from '@rlhf-streams/archive';
+import type { JudgedPair } from '@rlhf-streams/evaluation';
+import type { DataFor } from '@rlhf-streams/events';
+import type { Episode } from '../runs/read-episodes.js';
+
+/** Says which of two answers to a prompt is better, or nothing where it does not know them. */
+export interface PairJudge {
+  readonly name: string;
+  readonly judge: (pair: {
+    readonly prompt: string;
+    readonly a: Episode;
+    readonly b: Episode;
+  }) => Pick<JudgedPair, 'outcome' | 'consistent'> | undefined;
+}
+
+type Feedback = DataFor<'feedback.recorded'>;
+
+/**
+ * A collection of feedback as a judge of the pairs that it covers: rankings of the same prompt that have both answers. Of
+ * several people the majority counts, and none is a tie.
+ */
+export async function readPeople({ events }: ReadDependencies, collection: string): Promise<PairJudge> {
+  const byPrompt = new Map<string, Feedback[]>();
+  const known = new Set<string>();
+  for await (const { data } of events.readAll(['feedback'])) {
+    if (data.collection !== collection || known.has(data.feedback)) continue;
+    known.add(data.feedback);
+    byPrompt.set(data.prompt, [...(byPrompt.get(data.prompt) ?? []), data]);
+  }
+  return {
+    name: collection,
+    judge: ({ prompt, a, b }) => {
+      const votes = (byPrompt.get(prompt) ?? []).flatMap((said) =>
+        voteOf(said, a.rollout.text, b.rollout.text),
+      );
+      if (votes.length === 0) return undefined;
+      const sum = votes.reduce((sum, vote) => sum + vote, 0);
+      return { outcome: sum > 0 ? 'a' : sum < 0 ? 'b' : 'tie' };
+    },
+  };
+}
+
+/** 1 for the first text, -1 for the second, 0 for a tie; nothing where one of them was not ranked, as of a thumb. */
+function voteOf({ completions, ranks }: Feedback, a: string, b: string): number[] {
+  if (!completions || !ranks) return [];
+  const rankOf = (text: string) =>
+    ranks[completions.findIndex((completion) => completion.trim() === text.trim())];
+  const [one, other] = [rankOf(a), rankOf(b)];
+  return one === undefined || other === undefined ? [] : [Math.sign(other - one)];
+}
