@@ -129,9 +129,9 @@ test('of two responses, all pairs and the best of two are the Bradley-Terry loss
         ...options,
       });
       const scores = tf.tensor1d(pairs.flat());
-      for (const of of [kwise, bestOfN]) {
-        expectClose(lossOf(of)(scores), bradleyTerry.loss.arraySync(), 1e-5);
-        for (const [name, stat] of Object.entries(of(scores, ranks).stats))
+      for (const objective of [kwise, bestOfN]) {
+        expectClose(lossOf(objective)(scores), bradleyTerry.loss.arraySync(), 1e-5);
+        for (const [name, stat] of Object.entries(objective(scores, ranks).stats))
           expectClose(stat, bradleyTerry.stats[name as keyof typeof bradleyTerry.stats].arraySync(), 1e-5);
       }
       expectClose(

@@ -51,7 +51,7 @@ const remote = {
     .default(true)
     .describe('whether an answer is kept for the same completion, also after a restart'),
 };
-const requests = z.int().min(0).optional().describe('requests, repeated ones too');
+const requests = z.int().min(0).optional().describe('requests that were served, repeated ones too');
 const spending = 'what may be spent in all: then runs are paused until there is more';
 const batchSize = z.int().min(1).max(1024).default(32).describe('completions of a request, at most');
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ScorerItem } from './answer.js';
 import { type DeclaredScorers, openScorers } from './declared.js';
@@ -131,6 +132,29 @@ describe('completions that come together', () => {
     expect(server.asked).toHaveLength(4);
   });
 
+  it('each get their own score, in any batches and beside any failures', async () => {
+    server.reply = (asked) => ({
+      json: {
+        scores: itemsOf(asked).map(
+          ({ completion }) => ({ s: completion.length, n: null, x: 'text' })[completion[0]!],
+        ),
+      },
+    });
+    const completion = fc.tuple(fc.constantFrom('s', 'n', 'x'), fc.string()).map((parts) => parts.join(''));
+    await declare({ s: http({ cache: false, batchSize: 3 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(completion, { minLength: 1, maxLength: 12 }), async (completions) => {
+        const answers = await scoreAll('s', ...completions);
+        completions.forEach((text, index) => {
+          if (text.startsWith('s')) expect(answers[index]).toEqual({ score: text.length });
+          else if (text.startsWith('n')) expect(answers[index]).toBeNull();
+          else expect(answers[index]).toMatchObject({ code: 'SCORER_ANSWER' });
+        });
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   it.each([
     ['too few', (count: number) => Array(count - 1).fill(1)],
     ['too many', (count: number) => Array(count + 1).fill(1)],
@@ -243,6 +267,32 @@ describe('a spending cap', () => {
   });
 });
 
+describe('requests', () => {
+  it('that nobody serves take nothing of a cap', async () => {
+    server.reply = () => ({ status: 503 });
+    await declare({ s: http({ retries: 1, spending: { requests: 1 } }) });
+    await expect(scoreAll('s', 'a')).rejects.toMatchObject({ code: 'SCORER_UNAVAILABLE' });
+    expect(server.asked).toHaveLength(2);
+    server.reply = lengths;
+    expect(await scoreAll('s', 'a')).toEqual([{ score: 1 }]);
+    await expect(scoreAll('s', 'b')).rejects.toMatchObject({ code: 'SCORER_CAP' });
+  });
+
+  it('go on when the file says that more may be spent, without a restart', async () => {
+    server.reply = lengths;
+    const file = join(folder, 'scorers.json');
+    await declare({ s: http({ spending: { requests: 0 } }) });
+    const refused = () => expect(scoreAll('s', 'a')).rejects.toMatchObject({ code: 'SCORER_CAP' });
+    await refused();
+    await writeFile(file, '{ "s": ');
+    await refused();
+    await writeFile(file, JSON.stringify({ s: http({ version: '2', spending: { requests: 1 } }) }));
+    await refused();
+    await writeFile(file, JSON.stringify({ s: http({ spending: { requests: 1 } }) }));
+    expect(await scoreAll('s', 'a')).toEqual([{ score: 1 }]);
+  });
+});
+
 describe('a module', () => {
   it('is given its options, and gives parts', async () => {
     await declare({ m: { module: lengthsModule, options: { bonus: 2 } } });
@@ -291,6 +341,9 @@ it('a judge compares pairs under the same limits', async () => {
   });
   const pair = { prompt: 'p', first: 'worse', second: 'better' };
   expect(await scorers!.judge('j').compare(pair)).toMatchObject({ preferred: 'second' });
+  expect(await scorers!.judge('j').compare(pair)).toMatchObject({ preferred: 'second' });
+  // Both orders, once.
+  expect(server.asked).toHaveLength(2);
   expect(() => scorers!.judge('h')).toThrow(expect.objectContaining({ code: 'SCORER_UNDECLARED' }));
 });
 

@@ -1,7 +1,7 @@
 /** The declared scorers of a service: each asked as its declaration says, for what is not known yet. */
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { type Answer, isFailure, type ScorerItem } from './answer.js';
+import { type Answer, isFailure, type Score, type ScorerItem } from './answer.js';
 import { type IdentifiedItem, inBatches } from './ask.js';
 import {
   type Declaration,
@@ -12,8 +12,8 @@ import {
 } from './declarations.js';
 import { ScorerError } from './errors.js';
 import { httpScorer } from './http.js';
-import { createJudge, type Judge } from './judge.js';
-import { openMemory, type ScorerMemory } from './memory.js';
+import { createJudge, type Judge, type PairJudgement } from './judge.js';
+import { openMemory, type ScorerMemory, type SpendingCap } from './memory.js';
 import { openModule } from './module.js';
 import type { Endpoint } from './post-json.js';
 
@@ -48,8 +48,17 @@ export async function openScorers(options: ScorersOptions): Promise<DeclaredScor
   requireTokens(declarations, options.environment);
   const memory = declarations.size > 0 ? openMemory(join(options.directory, 'scorers')) : undefined;
   const scorers = new Map<string, Opened>();
-  for (const [name, { declaration, sha256 }] of declarations)
-    scorers.set(name, await open(name, declaration, { ...options, sha256, memory: memory! }));
+  const close = async () => {
+    await Promise.all([...scorers.values()].map((scorer) => scorer.close?.()));
+    await memory?.close();
+  };
+  try {
+    for (const [name, { declaration, sha256 }] of declarations)
+      scorers.set(name, await open(name, declaration, { ...options, sha256, memory: memory! }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   const named = (name: string): Opened => {
     const scorer = scorers.get(name);
@@ -70,10 +79,7 @@ export async function openScorers(options: ScorersOptions): Promise<DeclaredScor
         `expected scorer ${name} to be declared as a judge, it is another kind`,
       );
     },
-    async close() {
-      await Promise.all([...scorers.values()].map((scorer) => scorer.close?.()));
-      await memory?.close();
-    },
+    close,
   };
 }
 
@@ -84,7 +90,7 @@ interface Opened {
   readonly close?: () => Promise<void>;
 }
 
-interface OpenOptions extends Pick<ScorersOptions, 'environment' | 'signal'> {
+interface OpenOptions extends Pick<ScorersOptions, 'file' | 'environment' | 'signal'> {
   readonly sha256: string;
   readonly memory: ScorerMemory;
 }
@@ -110,9 +116,20 @@ async function open(name: string, declaration: Declaration, options: OpenOptions
     });
     return { sha256, score: remembering(sha256, score, kept) };
   }
-  const judge = limited(judgeOf(name, declaration, endpoint, memory), limit);
-  return { sha256, score: remembering(sha256, judge.rate, kept), judge };
+  const judge = judgeOf(name, declaration, endpoint, memory);
+  const score = remembering(sha256, (item) => limit(judge.rate, item), kept);
+  const compare = async (pair: Pair): Promise<PairJudgement> => {
+    const id = sha256Of({ judge: sha256, ...pair });
+    const known = kept?.recall<PairJudgement>(id);
+    if (known) return known;
+    const judgement = await limit(judge.compare, pair);
+    await kept?.keep(id, judgement);
+    return judgement;
+  };
+  return { sha256, score, judge: { rate: score, compare } };
 }
+
+type Pair = Parameters<Judge['compare']>[0];
 
 const judgeOf = (
   name: string,
@@ -121,16 +138,12 @@ const judgeOf = (
   memory: ScorerMemory,
 ): Judge => createJudge(judge, { ...endpoint, onUsage: (usage) => memory.spend(name, usage) });
 
-const limited = (judge: Judge, limit: ReturnType<typeof pLimit>): Judge => ({
-  rate: (item) => limit(judge.rate, item),
-  compare: (pair) => limit(judge.compare, pair),
-});
-
 const endpointOf = (
   name: string,
   declaration: Exclude<Declaration, { module: string }>,
-  { environment, memory, signal }: OpenOptions,
+  options: OpenOptions,
 ): Endpoint => {
+  const { environment, memory, signal } = options;
   const { token, timeoutMs, retries, spending } = declaration;
   return {
     name: `scorer ${name}`,
@@ -138,10 +151,28 @@ const endpointOf = (
     token: token === undefined ? undefined : environment[token],
     timeoutMs,
     retries,
-    onAttempt: () => memory.begin(name, spending),
+    onAttempt: () =>
+      memory.begin(name, spending).catch(async (error) => {
+        const raised = await spendingNow(options, name);
+        if (!raised) throw error;
+        await memory.begin(name, raised);
+      }),
+    onUnserved: () => memory.spend(name, { requests: -1 }),
     signal,
   };
 };
+
+/** What the file says by now that may be spent: the operator may have raised it since the service started. */
+async function spendingNow({ file, sha256 }: OpenOptions, name: string): Promise<SpendingCap | undefined> {
+  const now = await readDeclarations(file).catch((error) => {
+    // Half-written: what was read at the start holds until the file is whole.
+    if (error instanceof ScorerError) return undefined;
+    throw error;
+  });
+  const declared = now?.get(name);
+  if (declared?.sha256 !== sha256) return undefined;
+  return 'spending' in declared.declaration ? (declared.declaration.spending ?? {}) : {};
+}
 
 /**
  * Answers what is known from memory, and asks once for what several want at the same time. Failures are not kept.
@@ -165,7 +196,7 @@ function remembering(
   return (item) => {
     const { prompt, completion, messages, metadata } = item;
     const id = sha256Of({ scorer: sha256, prompt, completion, messages, metadata });
-    const known = memory?.answer(id);
+    const known = memory?.recall<Score | null>(id);
     if (known !== undefined) return Promise.resolve(known);
     const asked = underWay.get(id) ?? answered({ ...item, id }).finally(() => underWay.delete(id));
     underWay.set(id, asked);

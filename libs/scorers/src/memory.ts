@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs';
 import { open } from 'lmdb';
-import type { Score } from './answer.js';
 import { ScorerError } from './errors.js';
 
 /** What requests to a scorer took. */
@@ -16,16 +15,16 @@ export interface Spending {
 export type SpendingCap = { readonly [Name in keyof Spending]?: number | undefined };
 
 export interface ScorerMemory {
-  /** Undefined where nothing is known. */
-  answer(key: string): Score | null | undefined;
-  keep(key: string, answer: Score | null): Promise<void>;
+  /** What was kept under the key, a value of JSON; undefined where nothing is known. */
+  recall<Value>(key: string): Value | undefined;
+  keep(key: string, value: unknown): Promise<void>;
   /**
    * Counts a request before it is made.
    * @throws ScorerError SCORER_CAP where the cap is reached: nothing is counted
    */
   begin(name: string, cap: SpendingCap | undefined): Promise<void>;
-  /** Adds what an answer took. */
-  spend(name: string, more: Omit<Spending, 'requests'>): Promise<void>;
+  /** Adds what an answer took; less than nothing of a request that was not served. */
+  spend(name: string, more: Partial<Spending>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,29 +34,29 @@ const NOTHING: Spending = { requests: 0, tokens: 0, usd: 0 };
 export function openMemory(directory: string): ScorerMemory {
   mkdirSync(directory, { recursive: true });
   const root = open({ path: directory, noSubdir: false, encoding: 'json' });
-  const answers = root.openDB<Score | null, string>({ name: 'answers' });
+  const answers = root.openDB<unknown, string>({ name: 'answers' });
   const spent = root.openDB<Spending, string>({ name: 'spent' });
-  const add = (name: string, more: Spending, check?: (sofar: Spending) => void) =>
+  const add = (name: string, more: Partial<Spending>, check?: (sofar: Spending) => void) =>
     spent.transaction(() => {
       const sofar = spent.get(name) ?? NOTHING;
       check?.(sofar);
       const { requests, tokens, usd } = sofar;
       spent.put(name, {
-        requests: requests + more.requests,
-        tokens: tokens + more.tokens,
-        usd: usd + more.usd,
+        requests: requests + (more.requests ?? 0),
+        tokens: tokens + (more.tokens ?? 0),
+        usd: usd + (more.usd ?? 0),
       });
     });
   return {
-    answer: (key) => answers.get(key),
-    keep: async (key, answer) => {
-      await answers.put(key, answer);
+    recall: <Value>(key: string) => answers.get(key) as Value | undefined,
+    keep: async (key, value) => {
+      await answers.put(key, value);
     },
     begin: async (name, cap = {}) => {
-      await add(name, { ...NOTHING, requests: 1 }, (sofar) => refuseBeyond(name, sofar, cap));
+      await add(name, { requests: 1 }, (sofar) => refuseBeyond(name, sofar, cap));
     },
     spend: async (name, more) => {
-      await add(name, { ...more, requests: 0 });
+      await add(name, more);
     },
     close: () => root.close(),
   };

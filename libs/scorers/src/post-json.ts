@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly retries: number;
   /** Called before each attempt; what it throws ends the request. */
   readonly onAttempt?: (() => Promise<void>) | undefined;
+  /** Called after an attempt that nobody served: the connection failed, or the status is of `SCORER_UNAVAILABLE`. */
+  readonly onUnserved?: (() => Promise<void>) | undefined;
   /** Ends the request, with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,7 +43,7 @@ const statuses: Readonly<
  *   throws; the reason of `signal`
  */
 export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
-  const { timeoutMs, retries, signal, onAttempt } = endpoint;
+  const { timeoutMs, retries, signal, onAttempt, onUnserved } = endpoint;
   const text = JSON.stringify(body);
   /** Whether the last attempt failed by what may be over at the next. */
   let again = false;
@@ -52,7 +54,7 @@ export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
       again = isTransient;
       throw error;
     };
-    return withDeadline((until) => exchange(endpoint, text, until, fail), {
+    const answer = withDeadline((until) => exchange(endpoint, text, until, fail), {
       ms: timeoutMs,
       late: () => {
         again = true;
@@ -62,6 +64,10 @@ export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
         );
       },
       signal,
+    });
+    return answer.catch(async (error) => {
+      if (error instanceof ScorerError && error.unavailable) await onUnserved?.();
+      throw error;
     });
   };
   return retry(attempt, { shouldRetry: () => again, retries, signal });

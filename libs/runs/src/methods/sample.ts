@@ -13,10 +13,7 @@ const config = z
     model: ModelSource.describe('the policy to sample from'),
     reference: optionalReference,
     scorers: reportingScorers,
-    rank: z
-      .boolean()
-      .default(false)
-      .describe("record a comparison of each prompt's samples by the first scorer"),
+    rank: z.boolean().default(false).describe("record a comparison of each prompt's samples by their scores"),
     once: z
       .boolean()
       .default(false)

@@ -87,6 +87,10 @@ export const Run = RunSummary.extend({
     .record(z.string(), ModelRecord.extend(ShownModel.shape))
     .optional()
     .describe('what models and scorers are, by role'),
+  declared: z
+    .record(z.string(), z.object({ name: z.string(), sha256: z.string().describe('of its declaration') }))
+    .optional()
+    .describe('its scorers that the operator declared, by role'),
   data: DataAccount.optional().describe('what became of the rows of its data, once it has started'),
   datasets: DataAccounts.optional().describe('the same of its further datasets, by name'),
   policy: z
@@ -198,6 +202,7 @@ export function viewOf(state: RunView, projections: Projections): Run {
           ...shown(models![role] ?? { base: uses[role]! }),
         })),
       }),
+    ...(state.declared && { declared: { ...state.declared } }),
     ...(data && { data }),
     ...(datasets && { datasets }),
     ...(build && { build }),
