@@ -12,6 +12,7 @@ import { categoricalKl, klLoss } from './kl.js';
 import { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss } from './ppo.js';
 import { reinforceLoss } from './reinforce.js';
 import { rlhfReward } from './rewards.js';
+import { conjugateGradient, fisherVectorProduct, lineSearch, stepSize, surrogateLoss } from './trpo.js';
 
 interface Optimum {
   beta: number;
@@ -123,6 +124,50 @@ test.each([
     });
   }
   expectOptimal(optimizer.logits());
+});
+
+test('TRPO', async () => {
+  // The "batch" is as for PPO; the Fisher information is the mean over prompts. Each surrogate is linear in pi, so that steps
+  // end where the trust region does: around the optimum, closer the smaller it is.
+  const [delta, damping] = [1e-4, 1e-3];
+  const states = { mask: tf.ones([prompts]), normaliser: prompts };
+  let theta = Float64Array.from(ref_logprobs.flat());
+  const table = (numbers: ArrayLike<number>) =>
+    tf.tensor2d(Float32Array.from(numbers), [prompts, completions]);
+  let mostKl = 0;
+  for (let iteration = 0; iteration < 250; iteration++) {
+    const old = table(theta);
+    const oldLogprobs = tf.logSoftmax(old);
+    const advantages = tf.tensor2d(weightedAdvantages(oldLogprobs.arraySync() as Matrix));
+    const mask = tf.ones([prompts, completions]);
+    const loss = (logits: tf.Tensor) =>
+      surrogateLoss({
+        logprobs: tf.logSoftmax(logits),
+        oldLogprobs,
+        advantages,
+        mask,
+        normaliser: prompts,
+      }).loss;
+    const g = Float64Array.from(tf.grad(loss)(old).dataSync(), (x) => -x);
+    const identity = (logits: tf.Tensor) => tf.mul(logits, 1) as tf.Tensor2D;
+    const fisher = async (v: Float64Array) =>
+      Float64Array.from(fisherVectorProduct(identity, [old], [table(v)], states)[0]!.dataSync());
+    const { x, curvature } = await conjugateGradient(fisher, g, { iterations: 10, damping });
+    const stepped = (scale: number) => theta.map((number, i) => number + scale * x[i]!);
+    const attempt = async (scale: number) => {
+      const logits = table(stepped(scale));
+      const kl = tf.mean(categoricalKl(old, logits)).arraySync() as number;
+      return { kl, improvement: loss(old).arraySync() - loss(logits).arraySync() };
+    };
+    const size = stepSize(delta, curvature);
+    const options = { size, delta, backtrackCoef: 0.8, backtrackIterations: 10 };
+    const { accepted } = await lineSearch(attempt, options);
+    mostKl = Math.max(mostKl, accepted?.kl ?? 0);
+    if (accepted) theta = stepped(accepted.scale);
+  }
+  expect(mostKl).toBeGreaterThan(0.5 * delta);
+  expect(mostKl).toBeLessThanOrEqual(delta);
+  expectOptimal(table(theta));
 });
 
 test('DPO', () => {

@@ -130,3 +130,4 @@ export {
   type PublishedVersion,
   publishedModel,
 } from './versions.js';
+export { warningsOf, warningText } from './warnings.js';
