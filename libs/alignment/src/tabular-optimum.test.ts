@@ -171,36 +171,48 @@ test('TRPO', async () => {
 });
 
 test('DPO', () => {
-  // All unordered pairs of one prompt. A Bradley-Terry labeler prefers i to j with probability sigma(r_i -
-  // r_j); the expectation of the loss over the label is the loss with that soft label, a label smoothing of
-  // sigma(r_j - r_i).
-  const pairs = rewards.flatMap((row, x) =>
-    row.flatMap((r_i, i) =>
-      row.slice(0, i).map((r_j, j) => ({ i: x * completions + i, j: x * completions + j, r_i, r_j })),
-    ),
-  );
-  const index = (key: 'i' | 'j') =>
+  // All pairs of completions of a prompt are compared. In expectation over Bradley-Terry labels each has the soft label of a
+  // label smoothing of sigma(r_j - r_i).
+  comparedTo(600, () => allPairs.map(() => 1 / allPairs.length));
+});
+
+test('online DPO with sampled labels', () => {
+  // The pairs of a step are samples of the policy as it is, labelled likewise: in expectation all pairs, each with the
+  // probability of being drawn, in either order, which is no part of the gradient.
+  comparedTo(600, (policy) => allPairs.map(({ x, i, j }) => (2 * policy[x]![i]! * policy[x]![j]!) / prompts));
+});
+
+/** Every two completions of every prompt. */
+const allPairs = rewards.flatMap((row, x) =>
+  row.flatMap((r_i, i) => row.slice(0, i).map((r_j, j) => ({ x, i, j, r_i, r_j }))),
+);
+
+/** Expects steps of DPO over all pairs, weighted by a function of the policy before each step, to end at the optimum. */
+function comparedTo(steps: number, weightsOf: (policy: Matrix) => number[]): void {
+  const places = (of: 'i' | 'j') =>
     tf.tensor1d(
-      pairs.map((pair) => pair[key]),
+      allPairs.map((pair) => pair.x * completions + pair[of]),
       'int32',
     );
-  const labelSmoothing = tf.tensor1d(pairs.map(({ r_i, r_j }) => 1 / (1 + Math.exp(r_i - r_j))));
+  const [first, second] = [places('i'), places('j')];
+  const labelSmoothing = tf.tensor1d(allPairs.map(({ r_i, r_j }) => 1 / (1 + Math.exp(r_i - r_j))));
   const ref = tf.tensor1d(ref_logprobs.flat());
-  const lengths = tf.ones([pairs.length]);
+  const lengths = tf.ones([allPairs.length]);
   const optimizer = createOptimizer(tf.tensor2d(ref_logprobs));
-  for (let step = 0; step < 600; step++) {
-    optimizer.step(0.2 * (1 - step / 600), (logits) => {
+  for (let step = 0; step < steps; step++) {
+    const mask = tf.tensor1d(weightsOf(tf.softmax(optimizer.logits()).arraySync() as Matrix));
+    optimizer.step(0.2 * (1 - step / steps), (logits) => {
       const logprobs = tf.reshape(tf.logSoftmax(logits), [prompts * completions]);
       const side = (ids: tf.Tensor1D) => {
         const logps = tf.gather(logprobs, ids);
         return { logps, logratios: tf.sub(logps, tf.gather(ref, ids)), lengths };
       };
-      const [chosen, rejected] = [side(index('i')), side(index('j'))];
-      return dpoLoss({ chosen, rejected, beta, labelSmoothing, normaliser: pairs.length }).loss;
+      const [chosen, rejected] = [side(first), side(second)];
+      return dpoLoss({ chosen, rejected, beta, labelSmoothing, mask, normaliser: 1 }).loss;
     });
   }
   expectOptimal(optimizer.logits());
-});
+}
 
 /** pi_old(y) A(y), with A(y) = r(y) - klCoef log(pi_old(y) / ref(y)) less its expectation under pi_old. */
 function weightedAdvantages(oldLogprobs: Matrix, klCoef = beta): Matrix {
