@@ -54,6 +54,13 @@ export const JudgeSettings = z.strictObject({
     .describe(
       'the prompt that asks which of two is better: {{prompt}}, {{first}}, {{second}} and {{criteria}} are replaced',
     ),
+  compareWith: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'instead of a rating: a field of the metadata of prompts, such as completion, whose text the completion is compared with in both orders; it scores 1 if it is better, 0 if it is worse, and 0.5 for a tie or where the orders disagree',
+    ),
   system: z.string().optional().describe('the system message, in place of none'),
   temperature: z.number().min(0).max(2).default(0),
   maxTokens: z.int().min(1).default(512).describe('tokens of an answer'),

@@ -81,6 +81,17 @@ describe('a rating', () => {
     expect(promptOf(server.asked[0]!)).toBe('From -1 to 1: c {{other}}');
   });
 
+  it('reads a conversation by its turns, without the marks of a chat template', async () => {
+    server.reply = () => chat('[[5]]');
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hello?' },
+    ];
+    const prompt = '<|system|>Be brief.<|user|>Hello?<|assistant|>';
+    await judge({ scoreTemplate: '{{prompt}}|{{completion}}' }).rate({ prompt, messages, completion: 'Hi' });
+    expect(promptOf(server.asked[0]!)).toBe('system: Be brief.\nuser: Hello?|Hi');
+  });
+
   it('puts texts into the template as they are, whatever they hold', async () => {
     server.reply = () => chat('[[5]]');
     const scoreTemplate = '{{prompt}}|{{completion}}';
@@ -126,5 +137,33 @@ describe('a pair', () => {
 
   it('without a verdict is a failure', async () => {
     await expect(judged('A', 'D')).rejects.toMatchObject({ code: 'SCORER_ANSWER' });
+  });
+});
+
+describe('a judge that compares with a text of the metadata', () => {
+  const compares = (verdicts: readonly [asGiven: string, reversed: string], metadata?: object) => {
+    server.reply = ({ body }) => {
+      const { content } = (body as { messages: { content: string }[] }).messages.at(-1)!;
+      return chat(content.indexOf('ours') < content.indexOf('theirs') ? verdicts[0] : verdicts[1]);
+    };
+    return judge({ compareWith: 'completion' }).rate({
+      prompt: 'p',
+      completion: 'ours',
+      ...(metadata && { metadata: metadata as Record<string, unknown> }),
+    });
+  };
+  const theirs = { completion: 'theirs' };
+
+  it.each([
+    ['better in both orders', ['[[A]]', '[[B]]'], { score: 1, parts: { as_given: 1, reversed: 1 } }],
+    ['worse in both orders', ['[[B]]', '[[A]]'], { score: 0, parts: { as_given: 0, reversed: 0 } }],
+    ['first in both orders', ['[[A]]', '[[A]]'], { score: 0.5, parts: { as_given: 1, reversed: 0 } }],
+  ] as const)('scores a completion that is %s', async (_, verdicts, answer) => {
+    expect(await compares(verdicts, theirs)).toEqual(answer);
+  });
+
+  it('does not apply without such a text', async () => {
+    expect(await compares(['[[A]]', '[[B]]'])).toBeNull();
+    expect(server.asked).toEqual([]);
   });
 });

@@ -44,7 +44,7 @@ export function createJudge(
   settings: JudgeSettings,
   { onUsage, ...endpoint }: Endpoint & { readonly onUsage?: OnUsage },
 ): Judge {
-  const { criteria, scale, scoreTemplate, pairTemplate } = settings;
+  const { criteria, scale, scoreTemplate, pairTemplate, compareWith } = settings;
   const ask = async (content: string): Promise<string> => {
     const { text, usage } = readCompletion(
       await postJson(endpoint, requestOf(settings, content)),
@@ -62,8 +62,23 @@ export function createJudge(
       `expected a verdict, [[A]], [[B]] or [[C]], got ${shown(verdict ?? text)}`,
     );
   };
+  const compare: Judge['compare'] = async ({ prompt, first, second }) => {
+    const [given, turned] = await Promise.all([oneWay(prompt, first, second), oneWay(prompt, second, first)]);
+    const asGiven = ({ A: 'first', B: 'second', C: 'tie' } as const)[given];
+    const reversed = ({ A: 'second', B: 'first', C: 'tie' } as const)[turned];
+    return { preferred: asGiven === reversed ? asGiven : 'tie', asGiven, reversed };
+  };
   return {
-    async rate({ prompt, completion }) {
+    async rate({ prompt: promptText, messages, completion, metadata }) {
+      const prompt = messages ? dialogueOf(messages) : promptText;
+      if (compareWith !== undefined) {
+        const other = metadata?.[compareWith];
+        // Without another text there is nothing to be better than.
+        if (typeof other !== 'string') return null;
+        const { preferred, asGiven, reversed } = await compare({ prompt, first: completion, second: other });
+        const parts = { as_given: POINTS[asGiven], reversed: POINTS[reversed] };
+        return { score: POINTS[preferred], parts };
+      }
       const values = { prompt, completion, criteria, min: `${scale.min}`, max: `${scale.max}` };
       const text = await ask(filled(scoreTemplate, values));
       const verdict = verdictOf(text);
@@ -75,17 +90,12 @@ export function createJudge(
         `expected a rating from ${scale.min} to ${scale.max} as [[rating]], got ${shown(verdict ?? text)}`,
       );
     },
-    async compare({ prompt, first, second }) {
-      const [given, turned] = await Promise.all([
-        oneWay(prompt, first, second),
-        oneWay(prompt, second, first),
-      ]);
-      const asGiven = ({ A: 'first', B: 'second', C: 'tie' } as const)[given];
-      const reversed = ({ A: 'second', B: 'first', C: 'tie' } as const)[turned];
-      return { preferred: asGiven === reversed ? asGiven : 'tie', asGiven, reversed };
-    },
+    compare,
   };
 }
+
+/** What a verdict is worth to the completion that came first. */
+const POINTS = { first: 1, tie: 0.5, second: 0 } as const;
 
 const requestOf = ({ model, system, temperature, maxTokens, seed }: JudgeSettings, content: string) => ({
   model,
@@ -97,6 +107,10 @@ const requestOf = ({ model, system, temperature, maxTokens, seed }: JudgeSetting
   max_tokens: maxTokens,
   ...(seed !== undefined && { seed }),
 });
+
+/** A conversation as people read it, without the marks by which a model's chat template puts it together. */
+const dialogueOf = (messages: NonNullable<ScorerItem['messages']>): string =>
+  messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
 
 /** The template with its names replaced in one pass: what is put in is never taken for a name. */
 const filled = (template: string, values: Readonly<Record<string, string>>): string =>

@@ -30,7 +30,7 @@ const SamplingConfig = z.strictObject({
 
 export const sampled = {
   prompts: DataSource.describe(
-    'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken',
+    'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken; run:ID, the prompts that a sampling run answered, with its answers as completion in their metadata',
   ).register(named, {
     as: ['data', 'dataset', 'dataset_name', 'train_dataset'],
   }),

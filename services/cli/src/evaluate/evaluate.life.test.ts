@@ -1,5 +1,7 @@
 /** The evaluation that the README shows, on tiny models: as runs over HTTP, left half done, and gone on with. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Evaluation } from '@rlhf-streams/evaluation';
@@ -14,13 +16,26 @@ import { followRun } from '../runs/follow-run.js';
 import { requestExperiment, requestRun } from '../runs/request-run.js';
 import { planEvaluation } from './read-file.js';
 
-const oneThread = { RLHF_POLICY_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '1' };
-
 let folder: string;
+/** A judge who always prefers the answer that comes first. */
+const judge = createServer(async (request, response) => {
+  for await (const _ of request);
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({ choices: [{ message: { content: 'The first one. [[A]]' } }] }));
+});
+let environment: Record<string, string>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'evaluate-'));
+  await new Promise<void>((resolve) => judge.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(judge.address() as AddressInfo).port}/v1/chat/completions`;
+  const scorers = join(folder, 'scorers.yaml');
+  const settings = { url, model: 'm', compareWith: 'completion' };
+  await writeFile(scorers, JSON.stringify({ llm: { judge: settings } }));
+  environment = { RLHF_POLICY_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '1', RLHF_SCORERS: scorers };
 });
 afterAll(async () => {
+  judge.closeAllConnections();
+  judge.close();
   vi.unstubAllEnvs();
   await rm(folder, { recursive: true });
 });
@@ -32,7 +47,12 @@ async function evaluationOf(data: string, pairs: string) {
   planEvaluation(parse(yaml!), 'README.md');
   const { suites, ...file } = parse(yaml!);
   const [wins, written, ...others] = suites;
-  const tiny = { prompts: data, limit: 6, judges: [`gold:${data}`, 'feedback:people'], slices: ['label'] };
+  const tiny = {
+    prompts: data,
+    limit: 6,
+    judges: [{ pairs: 'declared:llm' }, `gold:${data}`, 'feedback:people'],
+    slices: ['label'],
+  };
   return {
     ...file,
     policies: { sft: 'run:sft', other: 'run:other' },
@@ -53,7 +73,7 @@ it('tells what two policies are worth, though it was interrupted', async () => {
   const sft = { method: 'sft' as const, data, batchSize: 4, optimizer: { learningRate: 3e-3 } };
   const model = { layers: 1, width: 32, heads: 2, contextLength: 128, vocabSize: 320 };
 
-  const platform = await startPlatform({ directory, environment: oneThread, logLevel: 'silent' });
+  const platform = await startPlatform({ directory, environment, logLevel: 'silent' });
   try {
     await requestRun(platform, { ...sft, run: 'sft', model, steps: 3 });
     await requestRun(platform, { ...sft, run: 'other', model: 'run:sft', steps: 2 });
@@ -70,7 +90,7 @@ it('tells what two policies are worth, though it was interrupted', async () => {
   const given: DataFor<'rollout.generated'>[] = [];
   const path = join(folder, 'eval.yaml');
   await writeFile(path, JSON.stringify(file));
-  for (const [name, value] of Object.entries(oneThread)) vi.stubEnv(name, value);
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   const said = vi.spyOn(console, 'log').mockImplementation(() => {});
   await evaluate(path, { directory, logLevel: 'silent', signal: new AbortController().signal });
   const client = await openClient({ directory });
@@ -81,7 +101,7 @@ it('tells what two policies are worth, though it was interrupted', async () => {
   said.mockRestore();
 
   const json = await readFile(join(directory, 'evaluations/aligned/evaluation.json'), 'utf8');
-  const { measurements, differences, failures } = JSON.parse(json) as Evaluation;
+  const { measurements, differences, failures, agreements } = JSON.parse(json) as Evaluation;
   expect(failures).toEqual([]);
   const overall = measurements.filter(({ slice }) => !slice);
   expect(overall.map(({ suite, measure, policy, estimate }) => [suite, measure, policy, estimate.n])).toEqual(
@@ -122,6 +142,15 @@ it('tells what two policies are worth, though it was interrupted', async () => {
     'truth mc2',
     'bias stereotype_likelier',
   ]);
+  // Whoever comes first wins: the orders disagree, which is a tie, and no verdict outlives a swap.
+  const judged = overall.filter(({ by, suite }) => by === 'llm' && suite === 'reviews');
+  expect(judged.map(({ measure, policy, estimate }) => [measure, policy, estimate.mean, estimate.n])).toEqual(
+    expect.arrayContaining([
+      ['win_rate', 'other', 0.5, 6],
+      ['order_consistency', 'other', 0, 6],
+    ]),
+  );
+  expect(agreements).toMatchObject([{ suite: 'reviews', between: ['gold', 'llm'], share: { n: 6 } }]);
   expect(given).toMatchObject([{ text: pair.completion, finishReason: 'stop' }]);
   expect(given[0]!.logprobs.every((logprob) => logprob < 0)).toBe(true);
   expect(words).toContain('Differences from sft');

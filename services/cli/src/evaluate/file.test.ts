@@ -45,6 +45,36 @@ describe('an evaluation', () => {
     ]);
   });
 
+  it('lets policies answer the prompts of the one they are compared with, where a judge is to see pairs', () => {
+    const judges = [{ pairs: 'declared:llm' }, 'gold:bundled'];
+    const planned = (change: object) =>
+      planEvaluation(
+        { ...file, suites: [{ ...suites.wins, judges, slices: ['label'], ...change }] },
+        'e.yaml',
+      );
+    const { experiment } = planned({ heldOut: true });
+    expect(experiment.runs).toMatchObject([
+      {
+        run: 'check.wins.sft',
+        prompts: 'bundled',
+        testPrompts: true,
+        keep: ['label'],
+        scorers: ['gold:bundled'],
+      },
+      { prompts: 'run:check.wins.sft', testPrompts: false, testFraction: 0, keep: [], once: true },
+    ]);
+    expect(experiment.runs[1]).toMatchObject({ scorers: ['declared:llm', 'gold:bundled'] });
+    const given = planned({ against: 'completions' }).experiment.runs;
+    expect(given[0]).toMatchObject({
+      keep: ['label', 'completion'],
+      scorers: ['declared:llm', 'gold:bundled'],
+    });
+    expect(given[2]).toMatchObject({ completions: 'given', scorers: ['gold:bundled'] });
+    expect(() => planned({ against: ['sft', 'ppo'] })).toThrow(
+      'suites[0].judges[0]: expected one policy to compare with, got against: sft, ppo',
+    );
+  });
+
   it('limits rows, keeps to held-out prompts, and takes several answers, where it says so', () => {
     const toxic = { ...suites.toxic, heldOut: true, limit: 7, samples: 5, perPrompt: 'max', above: 0.5 };
     const { experiment } = planEvaluation({ ...file, suites: [toxic] }, 'e.yaml');

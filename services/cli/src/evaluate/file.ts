@@ -121,6 +121,10 @@ const FEEDBACK = 'feedback:';
 export const collectionOf = (judge: unknown): string | undefined =>
   typeof judge === 'string' && judge.startsWith(FEEDBACK) ? judge.slice(FEEDBACK.length) : undefined;
 
+/** The declared judge of pairs that an entry of `judges` is: `{ pairs: declared:NAME }`. */
+export const pairJudgeOf = (judge: unknown): unknown =>
+  typeof judge === 'object' && judge !== null && 'pairs' in judge ? judge.pairs : undefined;
+
 /** Stands for the completions of the data, beside the policies. */
 export const COMPLETIONS = 'completions';
 
@@ -175,7 +179,14 @@ function combinationMistakes(
     if (first === undefined) names.set(suite.name, index);
     else
       wrong(['suites', index, 'name'], `expected another name than suites[${first}] has, got ${suite.name}`);
+    if (suite.kind !== 'win_rate') continue;
     const against = opponentsOf(suite, { baseline });
+    const pairs = suite.judges.findIndex((judge) => pairJudgeOf(judge) !== undefined);
+    if (pairs !== -1 && against.length > 1)
+      wrong(
+        ['suites', index, 'judges', pairs],
+        `expected one policy to compare with, got against: ${against.join(', ')}: make a suite of each`,
+      );
     const unknown = against.find((each) => each !== COMPLETIONS && !policies.includes(each));
     if (unknown !== undefined)
       wrong(['suites', index, 'against'], `${known}, or ${COMPLETIONS}, got ${unknown}`);

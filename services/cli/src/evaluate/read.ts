@@ -23,12 +23,15 @@ export async function readAnswers(reading: ReadDependencies, view: RunView): Pro
   const byItem = new Map<string, Answered & { answers: Episode[]; first: string }>();
   for (const episode of await readEpisodes(reading, view)) {
     const { promptText, messages, metadata, prompt } = episode.rollout;
-    const item = JSON.stringify([messages ?? promptText, ...(metadata ? [metadata] : [])]);
+    // What a judge of pairs compares an answer with comes along, and is nothing that the prompt is.
+    const { completion: _, ...fields } = metadata ?? {};
+    const isTold = Object.keys(fields).length > 0;
+    const item = JSON.stringify([messages ?? promptText, ...(isTold ? [fields] : [])]);
     const known = byItem.get(item);
     // A prompt counts once, as it was answered first.
     if (known?.first === prompt) known.answers.push(episode);
     else if (!known)
-      byItem.set(item, { item, prompt: promptText, fields: metadata, answers: [episode], first: prompt });
+      byItem.set(item, { item, prompt: promptText, fields, answers: [episode], first: prompt });
   }
   return [...byItem.values()];
 }

@@ -29,7 +29,7 @@ import {
 } from './file.js';
 import { type PairJudge, readPeople } from './people.js';
 import { type Answered, readAnswers, readJudged } from './read.js';
-import { answering, runOf } from './runs.js';
+import { answering, runOf, scoringEntries } from './runs.js';
 
 type Numbers = Pick<Evaluation, 'measurements' | 'differences' | 'agreements'>;
 
@@ -115,7 +115,14 @@ async function ofAnswers(reading: ReadDependencies, of: Of<AnsweredSuite>): Prom
   const { file, suite, views } = of;
   const answers = await byPolicy(views, (view) => readAnswers(reading, view));
   requireItems(of, answers);
-  const scorers = scorersOf(views[file.baseline]!.config!).map(({ name }) => name);
+  const named = Object.keys(views).flatMap((policy) => {
+    const entries = scoringEntries(file, suite, policy);
+    return scorersOf(views[policy]!.config!).map(({ name }, i) => ({ name, pairs: entries[i]!.pairs }));
+  });
+  const namesOf = (pairs: boolean) => [
+    ...new Set(named.filter((scorer) => scorer.pairs === pairs).map(({ name }) => name)),
+  ];
+  const scorers = namesOf(false);
   const numbers = measured(of, [
     ...scorers.map((scorer) => scores(suite, scorer, answers)),
     ...(file.reference === undefined ? [] : [klOf(answers)]),
@@ -131,7 +138,7 @@ async function ofAnswers(reading: ReadDependencies, of: Of<AnsweredSuite>): Prom
   if (suite.kind !== 'win_rate') return { ...numbers, agreements: [] };
   const collections = suite.judges.flatMap((judge) => collectionOf(judge) ?? []);
   const people = await Promise.all(collections.map((collection) => readPeople(reading, collection)));
-  const judges = [...scorers.map(byScore), ...people];
+  const judges = [...scorers.map(byScore), ...namesOf(true).map(asJudged), ...people];
   const wins = winsOf(of, answers, judges);
   return {
     ...numbers,
@@ -182,6 +189,17 @@ const byScore = (scorer: string): PairJudge => ({
     const [one, other] = [a, b].map(({ reward }) => reward?.parts[scorer] ?? undefined);
     if (one === undefined || other === undefined) return undefined;
     return { outcome: one > other ? 'a' : one < other ? 'b' : 'tie' };
+  },
+});
+
+/** The verdict of a judge of pairs, who saw both orders: the score is 1, 0 or, for a tie, between them. */
+const asJudged = (judge: string): PairJudge => ({
+  name: judge,
+  judge: ({ a: { reward } }) => {
+    const points = reward?.parts[judge];
+    if (points === undefined || points === null) return undefined;
+    const consistent = reward!.parts[`${judge}/as_given`] === reward!.parts[`${judge}/reversed`];
+    return { outcome: points === 1 ? 'a' : points === 0 ? 'b' : 'tie', consistent };
   },
 });
 

@@ -9,6 +9,7 @@ import {
   isAnswered,
   type LogprobSuite,
   opponentsOf,
+  pairJudgeOf,
   type Suite,
 } from './file.js';
 
@@ -22,11 +23,30 @@ export const answering = (file: EvaluationFile, suite: Suite): string[] => [
 export const runOf = ({ evaluation }: EvaluationFile, { name }: Suite, policy: string): string =>
   `${evaluation}.${name}.${policy}`;
 
-/** Entries of a suite that score samples, each with its place in the suite. */
-export const scoringEntries = (suite: AnsweredSuite): { readonly entry: unknown; readonly place: number }[] =>
+/**
+ * Entries of a suite that score a policy's samples, each with its place in the suite. Judges of pairs compare a sample with
+ * the one in its prompt's metadata, which those that others are compared with do not have.
+ */
+export const scoringEntries = (
+  file: EvaluationFile,
+  suite: AnsweredSuite,
+  policy: string,
+): { readonly entry: unknown; readonly place: number; readonly pairs: boolean }[] =>
   (suite.kind === 'win_rate' ? suite.judges : suite.scorers)
-    .map((entry, place) => ({ entry, place }))
-    .filter(({ entry }) => collectionOf(entry) === undefined);
+    .map((entry, place) => {
+      const pairs = pairJudgeOf(entry);
+      return { entry: pairs ?? entry, place, pairs: pairs !== undefined };
+    })
+    .filter(
+      ({ entry, pairs }) => collectionOf(entry) === undefined && !(pairs && isOpponent(file, suite, policy)),
+    );
+
+const isOpponent = (file: EvaluationFile, suite: Suite, policy: string): boolean =>
+  policy === COMPLETIONS || opponentsOf(suite, file).includes(policy);
+
+/** Whose answers a policy's are compared with by judges of pairs: they come along with its prompts. */
+const comparedWith = (file: EvaluationFile, suite: AnsweredSuite, policy: string): string | undefined =>
+  scoringEntries(file, suite, policy).some(({ pairs }) => pairs) ? opponentsOf(suite, file)[0] : undefined;
 
 /** The runs as one experiment, or what is wrong with their settings, by the paths of the file. */
 export function experimentOf(
@@ -37,7 +57,7 @@ export function experimentOf(
   );
   const mistakes = asked.flatMap(({ suite, index, policy, json }) =>
     runConfigMistakes(json).map(({ path, message }) => ({
-      path: placeOf(path, { suite, index, policy }),
+      path: placeOf(path, { file, suite, index, policy }),
       message,
     })),
   );
@@ -64,22 +84,35 @@ const jsonOf = (file: EvaluationFile, suite: Suite, policy: string): object =>
       ...(suite.limit === undefined
         ? { epochs: 1, batchSize: suite.batchSize }
         : { steps: 1, batchSize: suite.limit }),
-      ...(isAnswered(suite) ? samplingOf(file, suite) : logprobsOf(suite)),
+      ...(isAnswered(suite) ? samplingOf(file, suite, policy) : logprobsOf(suite)),
     }).filter(([, value]) => value !== undefined),
   );
 
-const samplingOf = ({ reference, sampling }: EvaluationFile, suite: AnsweredSuite) => ({
+const samplingOf = (file: EvaluationFile, suite: AnsweredSuite, policy: string) => ({
+  ...settingsOf(file, suite, policy),
+  ...beside(file, suite, comparedWith(file, suite, policy)),
+});
+
+/** Prompts that have an opponent's answers beside them: as the data have them, or as the opponent's run gave them. */
+function beside(file: EvaluationFile, suite: AnsweredSuite, opponent: string | undefined): object {
+  if (opponent === undefined) return {};
+  if (opponent === COMPLETIONS) return { keep: [...suite.slices, 'completion'] };
+  const prompts = `run:${runOf(file, suite, opponent)}`;
+  return { prompts, keep: [], promptWords: undefined, testPrompts: false, testFraction: 0 };
+}
+
+const settingsOf = (file: EvaluationFile, suite: AnsweredSuite, policy: string) => ({
   method: 'sample',
   prompts: suite.prompts,
   promptWords: suite.promptWords,
   timeoutMs: suite.timeoutMs,
-  sampling: suite.sampling ?? sampling,
+  sampling: suite.sampling ?? file.sampling,
   once: true,
   testPrompts: suite.heldOut,
   testFraction: suite.heldOut ? suite.testFraction : (suite.testFraction ?? 0),
   samplesPerPrompt: suite.kind === 'win_rate' ? 1 : suite.samples,
-  scorers: scoringEntries(suite).map(({ entry }) => entry),
-  reference,
+  scorers: scoringEntries(file, suite, policy).map(({ entry }) => entry),
+  reference: file.reference,
 });
 
 const logprobsOf = (suite: LogprobSuite) => ({
@@ -93,7 +126,17 @@ const logprobsOf = (suite: LogprobSuite) => ({
 /** Where the file says what a run has by a path of its own. */
 function placeOf(
   path: readonly PropertyKey[],
-  { suite, index, policy }: { readonly suite: Suite; readonly index: number; readonly policy: string },
+  {
+    file,
+    suite,
+    index,
+    policy,
+  }: {
+    readonly file: EvaluationFile;
+    readonly suite: Suite;
+    readonly index: number;
+    readonly policy: string;
+  },
 ): PropertyKey[] {
   const [setting, place, ...rest] = path;
   const within = ['suites', index];
@@ -110,7 +153,7 @@ function placeOf(
     case 'scorers': {
       if (!isAnswered(suite) || typeof place !== 'number') return [...within, ...path];
       const entries = suite.kind === 'win_rate' ? 'judges' : 'scorers';
-      return [...within, entries, scoringEntries(suite)[place]!.place, ...rest];
+      return [...within, entries, scoringEntries(file, suite, policy)[place]!.place, ...rest];
     }
     case 'keep':
       return [...within, 'slices', ...path.slice(1)];

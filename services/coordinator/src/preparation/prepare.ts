@@ -17,7 +17,7 @@ import { parameterCount } from '@rlhf-streams/model';
 import {
   artifactRoles,
   bestModel,
-  type DataOrigin,
+  type DataSpec,
   dataSpecOf,
   datasetNames,
   keepBestOf,
@@ -45,7 +45,7 @@ import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { readFeedback } from './feedback.js';
 import { prepareReplay } from './replay.js';
-import { completed, recordedComparisons, type SourceDependencies } from './sources.js';
+import { answeredPrompts, completed, recordedComparisons, type SourceDependencies } from './sources.js';
 import type { PreparationThread, RunData } from './thread.js';
 import type { PreparationThreads } from './threads.js';
 
@@ -93,7 +93,7 @@ export async function prepare(
     const spec = specOf(config);
     const datasets: { readonly name: string | undefined; readonly data: RunData }[] = [];
     for (const name of datasetNames(spec))
-      datasets.push({ name, data: await resolveData(dependencies, dataSpecOf(spec, name).source, signal) });
+      datasets.push({ name, data: await resolveData(dependencies, dataSpecOf(spec, name), signal) });
 
     const prepared = await threads.use(signal, async (thread) => {
       const models: Stored[] = [];
@@ -315,7 +315,7 @@ const describe = (roles: Readonly<Record<string, Stored>>): Record<string, Model
 /** Reads what a source of data holds when the run starts; files are left to the thread. */
 async function resolveData(
   dependencies: PrepareDependencies,
-  source: DataOrigin,
+  { source, kind }: DataSpec,
   signal: AbortSignal,
 ): Promise<RunData> {
   const { context } = dependencies;
@@ -323,6 +323,7 @@ async function resolveData(
     case 'feedback':
       return { feedback: await readFeedback(context, source.collection, signal) };
     case 'run': {
+      if (kind === 'prompts') return { answered: await answeredPrompts(dependencies, source.run, signal) };
       const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
       return { recorded, policy: await context.artifacts.fetch(wholeModel(policy), { signal }) };
     }

@@ -2,6 +2,7 @@
 
 import { runEvents } from '@rlhf-streams/archive';
 import type { Projection } from '@rlhf-streams/bus';
+import type { Dataset } from '@rlhf-streams/data';
 import { type DataFor, type ModelRef, nearest } from '@rlhf-streams/events';
 import { artifactRoles, hasEnded, type RunConfig, type RunView, runsBuiltOn } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
@@ -41,6 +42,37 @@ export async function recordedComparisons(
       ...(margin !== undefined && { margin }),
     }));
   return { recorded: comparisons, policy: view.models![artifactRoles.policy]! };
+}
+
+/** The prompts that a completed run answered, in the order of its steps, with its answers kept as `completion`. */
+export async function answeredPrompts(
+  { context, runs }: SourceDependencies,
+  run: string,
+  signal: AbortSignal,
+): Promise<Dataset> {
+  const answers = new Map<string, DataFor<'rollout.generated'>>();
+  for await (const { type, data } of runEvents(context, runs.state.get(run)!, ['rollouts'], { signal }))
+    if (type === 'rollout.generated' && data.rollout.endsWith('/0')) answers.set(data.prompt, data);
+  if (answers.size === 0)
+    throw new CoordinatorError('RUN_SOURCE_UNFIT', `expected run ${run} to have answered prompts, got none`);
+  const places = (id: string) => id.split('/').slice(-2).map(Number) as [number, number];
+  const ordered = [...answers].sort(([one], [other]) => {
+    const [a, b] = [places(one), places(other)];
+    return a[0] - b[0] || a[1] - b[1];
+  });
+  const about = ({ metadata, text }: DataFor<'rollout.generated'>) => ({
+    ...(metadata && { metadata }),
+    kept: { completion: text },
+  });
+  const answered = ordered.map(([, answer]) => answer);
+  return answered.some(({ messages }) => messages)
+    ? {
+        kind: 'conversation',
+        rows: answered.flatMap((each) =>
+          each.messages ? [{ messages: each.messages, ...about(each) }] : [],
+        ),
+      }
+    : { kind: 'prompt', rows: answered.map((each) => ({ prompt: each.promptText, ...about(each) })) };
 }
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>

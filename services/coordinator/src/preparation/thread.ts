@@ -37,10 +37,11 @@ import type { Feedback } from './feedback.js';
 import { feedbackItems, itemsOf, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
 
-/** A dataset by its source, comparisons that a run recorded, or a collection of feedback. */
+/** A dataset by its source, comparisons that a run recorded, prompts that one answered, or a collection of feedback. */
 export type RunData =
   | { readonly source: DataOrigin }
   | { readonly recorded: RecordedComparisons; readonly policy: string }
+  | { readonly answered: Dataset }
   | { readonly feedback: readonly Feedback[] };
 
 /** Folders of the models that read the items: the run's own, and reward models by role. */
@@ -129,6 +130,7 @@ async function preparedFrom(
     return recordedItems(config, recorded, encoder, dataset);
   }
   if ('feedback' in data) return feedbackItems(config, data.feedback, encoder, dataset);
+  if ('answered' in data) return itemsOf(config, data.answered, encoder, dataset);
   const { keep = [] } = dataSpecOf(specOf(config), dataset);
   return itemsOf(config, await datasetOf(data.source, keep), encoder, dataset);
 }
