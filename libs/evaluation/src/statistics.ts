@@ -14,7 +14,7 @@ export interface Estimate {
   readonly n: number;
 }
 
-/** Arithmetic mean. @internal */
+/** Arithmetic mean. */
 export function mean(values: ArrayLike<number>): number {
   requireFinite(values);
   let sum = 0;

@@ -56,12 +56,12 @@ async function expectWeights(run: string, as: string): Promise<void> {
   }
 }
 
-/** Expects the recorded metrics, but for rounding. */
+/** Expects the recorded metrics, but for rounding; a later build may report more. */
 function expectMetrics(
   metrics: Readonly<Record<string, number>>,
   recorded: Readonly<Record<string, number>>,
 ): void {
-  expect(Object.keys(metrics).sort()).toEqual(Object.keys(recorded).sort());
+  expect(Object.keys(metrics)).toEqual(expect.arrayContaining(Object.keys(recorded)));
   for (const [name, value] of Object.entries(recorded)) {
     // At the first step policy and reference are equal: rounding alone, of this build and of that, prefers a side.
     if (name === 'rewards/accuracies') continue;

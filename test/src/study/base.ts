@@ -11,7 +11,7 @@ export const baseRuns = ({ short }: StudyOptions) =>
     .flatMap(({ runs }) => runs)
     .filter(({ run }) => BASE.some((name) => name === run));
 
-export const SAMPLING = { temperature: 1, topP: 1, maxNewTokens: 32 };
+const SAMPLING = { temperature: 1, topP: 1, maxNewTokens: 32 };
 
 const warmUp = (study: StudyOptions) => size(study, 10, 1);
 

@@ -47,7 +47,7 @@ export const kWise: Part = {
     const [kwise, shuffled] = series.map(({ points }) => points.map(({ estimate }) => estimate.mean));
     const last = (values: readonly number[] = []) => values.at(-1)?.toFixed(3);
     return {
-      result: `After ${PASSES} passes the K-wise model tells ${last(kwise)} of the held-out pairs right, that of shuffled pairs ${last(shuffled)}; at their best, of ${VERSIONS} versions, ${fixed(Math.max(...(kwise ?? [])))} and ${fixed(Math.max(...(shuffled ?? [])))}. ${files.counts.rankings} rankings to learn from, ${files.counts.pairs} pairs; ${files.counts.heldOut} rankings held out.`,
+      result: `After ${plan.passes.at(-1)!.toFixed(0)} passes the K-wise model tells ${last(kwise)} of the held-out pairs right, that of shuffled pairs ${last(shuffled)}; at their best, of ${plan.passes.length} versions, ${fixed(Math.max(...(kwise ?? [])))} and ${fixed(Math.max(...(shuffled ?? [])))}. ${files.counts.rankings} rankings to learn from, ${files.counts.pairs} pairs; ${files.counts.heldOut} rankings held out.`,
       tables: [
         {
           title: 'Accuracy of reward models on held-out pairs',
