@@ -19,4 +19,13 @@ export { learningRateAt } from './schedules.js';
 export { deviationOf, usedScores } from './scores.js';
 export { sftLoss } from './sft.js';
 export { explainedVariance, tokenVariance, whiten } from './statistics.js';
+export {
+  conjugateGradient,
+  fisherVectorProduct,
+  lineSearch,
+  stepSize,
+  surrogateLoss,
+  type Trial,
+  trialLoss,
+} from './trpo.js';
 export { valueLoss } from './value.js';

@@ -9,6 +9,7 @@ import { categoricalKl } from './kl.js';
 import { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss } from './ppo.js';
 import { reinforceLoss } from './reinforce.js';
 import { rlhfReward } from './rewards.js';
+import { conjugateGradient, fisherVectorProduct, lineSearch, stepSize, surrogateLoss } from './trpo.js';
 
 type Matrix = readonly (readonly number[])[];
 
@@ -42,6 +43,7 @@ export const klToOptimum = (task: TabularTask, logits: tf.Tensor): number[] =>
 /** Every method with exact expectations, from the reference to the end of its training. */
 export const tabularMethods = {
   REINFORCE: reinforce,
+  TRPO: trpo,
   'PPO-clip': ppoClip,
   'PPO-penalty': ppoPenalty,
   DPO: dpo,
@@ -62,6 +64,48 @@ function reinforce(task: TabularTask): TabularResult {
     });
   }
   return { logits: optimizer.logits() };
+}
+
+/** The trust region of each step, in nats: steps end at its edge, around the optimum, closer the smaller it is. */
+export const TABULAR_DELTA = 1e-4;
+
+/** The batch is as for PPO; the Fisher information is the mean over prompts. `most` is the KL of the longest step. */
+async function trpo(task: TabularTask): Promise<TabularResult> {
+  const [prompts, completions] = shapeOf(task);
+  const states = { mask: tf.ones([prompts]), normaliser: prompts };
+  const mask = tf.ones([prompts, completions]);
+  const table = (numbers: ArrayLike<number>) =>
+    tf.tensor2d(Float32Array.from(numbers), [prompts, completions]);
+  let theta = Float64Array.from(task.refLogprobs.flat());
+  let most = 0;
+  for (let iteration = 0; iteration < 250; iteration++) {
+    const old = table(theta);
+    const oldLogprobs = tf.logSoftmax(old);
+    const advantages = tf.tensor2d(weightedAdvantages(task, oldLogprobs.arraySync() as number[][]));
+    const loss = (logits: tf.Tensor) =>
+      surrogateLoss({ logprobs: tf.logSoftmax(logits), oldLogprobs, advantages, mask, normaliser: prompts })
+        .loss;
+    const g = Float64Array.from(tf.grad(loss)(old).dataSync(), (x) => -x);
+    const identity = (logits: tf.Tensor) => tf.mul(logits, 1) as tf.Tensor2D;
+    const fisher = async (v: Float64Array) =>
+      Float64Array.from(fisherVectorProduct(identity, [old], [table(v)], states)[0]!.dataSync());
+    const { x, curvature } = await conjugateGradient(fisher, g, { iterations: 10, damping: 1e-3 });
+    const stepped = (scale: number) => theta.map((number, i) => number + scale * x[i]!);
+    const attempt = async (scale: number) => {
+      const logits = table(stepped(scale));
+      const kl = tf.mean(categoricalKl(old, logits)).arraySync() as number;
+      return { kl, improvement: loss(old).arraySync() - loss(logits).arraySync() };
+    };
+    const { accepted } = await lineSearch(attempt, {
+      size: stepSize(TABULAR_DELTA, curvature),
+      delta: TABULAR_DELTA,
+      backtrackCoef: 0.8,
+      backtrackIterations: 10,
+    });
+    most = Math.max(most, accepted?.kl ?? 0);
+    if (accepted) theta = stepped(accepted.scale);
+  }
+  return { logits: table(theta), most };
 }
 
 /**

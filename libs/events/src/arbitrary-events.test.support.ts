@@ -127,6 +127,15 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
     sinceMs: count,
     deadlineMs: count,
   }),
+  'run.warning': fc.record({
+    run,
+    step: count,
+    metric: text.map((name) => `m${name}`),
+    direction: fc.constantFrom('above' as const, 'below' as const),
+    value: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    threshold: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    message: text,
+  }),
   'run.paused': fc.record({ run }),
   'run.resumed': fc.record({ run }),
   'run.build-changed': fc.record(

@@ -134,6 +134,20 @@ const runs = defineTopic({
       }),
     ),
     defineEvent(
+      'run.warning',
+      1,
+      'A metric has passed its threshold. The run goes on; it warns again when the metric has come back and passes again',
+      z.object({
+        run: RunId,
+        step: Step,
+        metric: z.string().min(1),
+        direction: z.enum(['above', 'below']).describe('on which side of the threshold it is'),
+        value: z.number(),
+        threshold: z.number(),
+        message: z.string().describe('what it means, and what to do'),
+      }),
+    ),
+    defineEvent(
       'run.paused',
       1,
       'The run waits for something outside of it, such as room on a disk, and goes on by itself when that is there',

@@ -64,27 +64,32 @@ export interface TrainedShape {
   readonly model: ModelConfig;
   /** Whether it is a head on the trunk of another one. Default: no. */
   readonly onTrunk?: boolean;
+  /** Whether it is moved by a line search along a direction of conjugate gradient, as by TRPO. Default: by AdamW. */
+  readonly byLineSearch?: boolean;
 }
 
 /**
  * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
  * values that all three started from, and a gradient; each worker holds a gradient, copies of the parameters on their way
- * to a worker and back, and the activations.
+ * to a worker and back, and the activations. For a line search a snapshot and a direction take the place of the moments;
+ * beside them are the vectors of conjugate gradient, and in each worker the direction and the activations of a
+ * Fisher-vector product, which are those of a gradient and of its derivative.
  */
 export function trainingBytes(
   trained: readonly TrainedShape[],
   { workers, rows, length }: TrainingLoad,
 ): number {
-  const weights = trained.reduce(
-    (sum, { model, onTrunk }) => sum + (onTrunk ? headBytes(model) : weightBytes(model)),
-    0,
-  );
-  const activations = trained.reduce((sum, { model, onTrunk }) => {
+  const sumOf = (bytes: (shape: TrainedShape) => number) =>
+    trained.reduce((sum, shape) => sum + bytes(shape), 0);
+  const weights = sumOf(({ model, onTrunk }) => (onTrunk ? headBytes(model) : weightBytes(model)));
+  const searched = sumOf(({ model, byLineSearch }) => (byLineSearch ? weightBytes(model) : 0));
+  const activations = sumOf(({ model, onTrunk, byLineSearch }) => {
     const { kept } = architectureOf(model).activations(model, length);
     const ofTrunk = onTrunk ? 0 : model.layers * kept;
-    return sum + rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
-  }, 0);
-  return 13 * weights + workers * (4 * weights + activations + THREAD_BYTES);
+    const times = byLineSearch ? 2 : 1;
+    return times * rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
+  });
+  return 13 * weights + 6 * searched + workers * (4 * weights + searched + activations + THREAD_BYTES);
 }
 
 const headBytes = (config: ModelConfig): number =>

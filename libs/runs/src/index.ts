@@ -129,3 +129,4 @@ export {
   type PublishedVersion,
   publishedModel,
 } from './versions.js';
+export { warningsOf, warningText } from './warnings.js';

@@ -33,7 +33,7 @@ export interface ReplayExtent {
 /** These differ between every replay and its run. */
 const NAMES = ['run', 'replay'];
 /** Settings that change no number that is computed. */
-const KEEPING = ['checkpointEvery', 'stallTimeoutMs', 'keepCheckpoints', 'keepBest', 'stopWhen'];
+const KEEPING = ['checkpointEvery', 'stallTimeoutMs', 'keepCheckpoints', 'keepBest', 'stopWhen', 'klBudget'];
 /** Settings of how a run learns, besides its optimizer and the hyperparameters of its method. */
 const LEARNING = ['steps', 'epochs', 'microBatchSize', ...KEEPING];
 

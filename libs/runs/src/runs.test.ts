@@ -133,6 +133,27 @@ describe('a run', () => {
     });
   });
 
+  it('keeps the last warning of each metric', () => {
+    const warning = (step: number, direction: 'above' | 'below') => ({
+      step,
+      metric: 'objective/kl',
+      direction,
+      value: 30,
+      threshold: 25,
+      message: 'far',
+    });
+    const warned = (...of: Parameters<typeof warning>): RunEvent => ({
+      type: 'run.warning',
+      data: { run: 'r', ...warning(...of) },
+    });
+    expect(viewAfter(requested, started, warned(1, 'above'), warned(2, 'below'), warned(5, 'above'))).toEqual(
+      {
+        ...running,
+        warnings: [warning(5, 'above'), warning(2, 'below')],
+      },
+    );
+  });
+
   it('says what it waits for until something else happens', () => {
     expect(viewAfter(requested, started, waiting)).toEqual({ ...running, waiting: missing });
     expect(viewAfter(requested, started, waiting, resumed)).toEqual(running);

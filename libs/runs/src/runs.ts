@@ -74,6 +74,8 @@ export interface RunView {
   readonly build?: Build;
   /** Each time that it went on with what another build had computed. */
   readonly buildChanges?: readonly BuildChange[];
+  /** The last warning of each metric that passed its threshold, in the order of the first. */
+  readonly warnings?: readonly RunWarning[];
   readonly cause?: Cause;
   /** What the run waits for outside of itself, by the service that met it: it is paused while there is any. */
   readonly paused?: Readonly<Record<string, Cause>>;
@@ -93,6 +95,8 @@ export interface RunArchive extends Omit<DataFor<'run.archived'>, 'run' | 'archi
   /** Milliseconds since the epoch at which it was announced. */
   readonly time: number;
 }
+
+type RunWarning = Omit<DataFor<'run.warning'>, 'run'>;
 
 type BuildChange = Omit<DataFor<'run.build-changed'>, 'run'>;
 
@@ -275,6 +279,10 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
       const { run: _, ...waiting } = event.data;
       return { ...rest, waiting };
     }
+    case 'run.warning': {
+      const { run: _, ...warning } = event.data;
+      return { ...rest, warnings: withWarning(rest.warnings ?? [], warning) };
+    }
     case 'run.paused': {
       const { by = '', cause = NO_CAUSE } = event.data;
       return withPauses(rest, { ...rest.paused, [by]: cause });
@@ -302,6 +310,14 @@ function evolve(view: RunView, event: RunEvent): RunView | undefined {
         cause: { code: 'RUN_CANCELLED', message: event.data.reason },
       });
   }
+}
+
+/** A warning takes the place of an earlier one of the same rule. */
+function withWarning(warnings: readonly RunWarning[], warning: RunWarning): readonly RunWarning[] {
+  const place = warnings.findIndex(
+    ({ metric, direction }) => metric === warning.metric && direction === warning.direction,
+  );
+  return place < 0 ? [...warnings, warning] : warnings.with(place, warning);
 }
 
 /** What a request must ask for to be for this run. */

@@ -23,6 +23,7 @@ import type { Beside, Carry, Metrics, Step, StepResult } from './methods/method.
 import { allShapes } from './methods/rows.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
 import { type Layout, layoutOf, type Models, type Role, sharingOf } from './trainer/layout.js';
+import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
 
@@ -84,16 +85,24 @@ export async function openSession(
 
   const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
   const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
-  const trained = trains.map(({ trunk }, i) => ({ model: sources[i]!.config, onTrunk: trunk !== undefined }));
+  const trained = trains.map(({ trunk, movedBy }, i) => ({
+    model: sources[i]!.config,
+    onTrunk: trunk !== undefined,
+    byLineSearch: movedBy === 'line search',
+  }));
   requireMemory('the models trained', leastBytes(trained, workers), memoryBytes);
   const layout = layoutOf(models, sharingOf(trains));
+  const lineSearch = lineSearchTensors(layout, trains);
+  const groups = oneGroup(layout, config.optimizer, { lineSearch });
+  const updated = groups.flatMap(({ tensors }) => tensors);
   const restored =
-    options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout);
+    options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout, updated);
   const main = trains[0]!.role;
   const trainer = await createTrainer({
     engine,
     layout,
-    groups: oneGroup(layout, config.optimizer),
+    groups,
+    lineSearch,
     programs: method.programs(config, models),
     shapes: allShapes({
       microBatchSize: config.microBatchSize,

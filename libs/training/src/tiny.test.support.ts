@@ -26,6 +26,7 @@ import {
   shapeOf,
 } from './methods/rows.js';
 import { type Layout, layoutOf, sharingOf } from './trainer/layout.js';
+import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
 import type { InferenceProgram, MicroBatch, Programs } from './trainer/program.js';
 import { createTrainer, type Trainer } from './trainer/trainer.js';
@@ -109,12 +110,15 @@ export async function begin(
   const { layout = layoutOfRun(config), programs = {} } = options;
   const { from = initialParameters(layout) } = options;
   const method = methodOf(config.method);
+  const lineSearch = lineSearchTensors(layout, specOf(config).trains);
   const listed = method.programs(config, layout.models);
   const trainer = await createTrainer({
     engine,
     layout,
-    groups: oneGroup(layout, config.optimizer),
+    groups: oneGroup(layout, config.optimizer, { lineSearch }),
+    lineSearch,
     programs: {
+      ...listed,
       gradients: { ...listed.gradients, ...programs.gradients },
       losses: { ...listed.losses, ...programs.losses },
       inference: { ...listed.inference, ...logprobPrograms(layout), ...programs.inference },

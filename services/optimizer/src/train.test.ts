@@ -240,6 +240,47 @@ describe('a replay', () => {
   });
 });
 
+describe('a metric that passes its threshold', () => {
+  beforeEach(requestSource);
+  const METRIC = 'completions/clipped_ratio';
+  const measured = [0.9, 0.8, 0.1, 0.7];
+
+  /** Trains until `killedAt`, from the beginning: no checkpoint has been saved yet. */
+  async function trained(killedAt = STEPS) {
+    const { dependencies } = fake();
+    let step = 0;
+    const update: OptimizerThread['update'] = async () => {
+      if (step === killedAt) throw new Error('killed');
+      return { metrics: { [METRIC]: measured[step++]! } };
+    };
+    const compute = { ...dependencies.compute, update };
+    await train({ ...dependencies, compute }, viewOf({ config: { ...replay, checkpointEvery: 9 } }), never);
+  }
+  const warned = async () => {
+    const all: DataFor<'run.warning'>[] = [];
+    for await (const event of events.readAll(['runs']))
+      if (event.type === 'run.warning') all.push(event.data);
+    return all.map(({ run, step, metric, value, threshold }) => [run, step, metric, value, threshold]);
+  };
+  const expected = [
+    ['again', 0, METRIC, 0.9, 0.5],
+    ['again', 3, METRIC, 0.7, 0.5],
+  ];
+
+  it('warns once, and again after it came back', async () => {
+    await events.publish(loggedOf('source'));
+    await trained();
+    expect(await warned()).toEqual(expected);
+  });
+
+  it.each([0, 1, 3])('warns as often when the run is killed in step %i', async (step) => {
+    await events.publish(loggedOf('source'));
+    await expect(trained(step)).rejects.toThrow('killed');
+    await trained();
+    expect(await warned()).toEqual(expected);
+  });
+});
+
 describe('a run that waits for its items', () => {
   const config = { ...source, run: 'own', stallTimeoutMs: 1000 };
   const own = () => viewOf({ run: 'own', config });

@@ -26,6 +26,8 @@ import {
   stepsAt,
   stepsOf,
   stopReason,
+  warningsOf,
+  warningText,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { wholeModel } from '@rlhf-streams/serving';
@@ -56,6 +58,8 @@ interface Driven {
   readonly writer: TransactionalEvents;
   readonly published: Published;
   checkpoint: Checkpoint | undefined;
+  /** What the last published step measured. */
+  measured: Readonly<Record<string, number>> | undefined;
   /** The number of steps that the compute thread knows, for the schedule of the learning rate. */
   length?: number;
   /** Of a replay, the run that it replays. */
@@ -87,6 +91,7 @@ export async function train(
       writer,
       published,
       checkpoint: published.policy?.checkpoint,
+      measured: published.last?.metrics,
       source,
       goesOn,
     };
@@ -291,7 +296,11 @@ async function complete(
   const { onPolicy, ...spec } = specOf(config);
   const trains = spec.trains.length > 0;
   const failed = {
-    ...(train && train.failed > 0 && { 'rollout/failed': train.failed }),
+    ...(train &&
+      train.failed > 0 && {
+        'rollout/failed': train.failed,
+        'rollout/failed_ratio': train.failed / (train.items.length + train.failed),
+      }),
     ...(evaluation && evaluation.failed > 0 && { 'eval/failed': evaluation.failed }),
     ...Object.fromEntries(
       Object.entries(others).flatMap(([name, { failed }]) =>
@@ -300,6 +309,7 @@ async function complete(
     ),
   };
   const reported = finite({ ...metrics, ...measured, ...failed });
+  const warnings = warningsOf(view, reported, driven.measured);
   const stops = train !== undefined && stopReason(view, { step, metrics: reported }) !== undefined;
   const isLast = done === steps || stops;
   const publishes = train && trains && (isPublished(config, done, reported) || isLast);
@@ -316,6 +326,15 @@ async function complete(
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),
     ...(release ? [policyEvent(release)] : []),
+    ...warnings.map((warning): NewEvent => {
+      const data = { run, step, ...warning };
+      context.logger.warn(data, `run ${run} warns: ${warningText(data)}`);
+      return {
+        type: 'run.warning',
+        id: `${run}/warning/${step}/${warning.metric}/${warning.direction}`,
+        data,
+      };
+    }),
     // A completed step ends every pause, whichever service reported it.
     ...(runs.state.get(run)?.paused
       ? [{ type: 'run.resumed', id: `${run}/resumed/${step}`, data: { run } } as const]
@@ -335,6 +354,7 @@ async function complete(
       },
     },
   ]);
+  driven.measured = reported;
   driven.goesOn();
   return stops;
 }

@@ -67,6 +67,7 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       value: 'shared',
       ppo: { numPpoEpochs: 3, targetKl: 0.001, entropyCoef: 0.01, cliprangeHigh: 0.28, dualClip: 3 },
     },
+    trpo: { ...rewarded, method: 'trpo', trpo: { cgIterations: 3, fisherFraction: 0.5, numValueEpochs: 2 } },
     reinforce: { ...sampled, method: 'reinforce', reinforce: { baseline: 'leave_one_out' } },
     'reinforce-value': {
       ...rewarded,

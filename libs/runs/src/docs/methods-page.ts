@@ -1,6 +1,7 @@
 /** The page of all settings, `METHODS.md`, made from the schemas. */
 import { inspect } from 'node:util';
 import type { MethodDescription, Setting } from '../index.js';
+import { warningRules } from '../warnings.js';
 
 const INTRODUCTION = `# Methods and their settings
 
@@ -8,6 +9,12 @@ Made from the schemas by \`npm run docs\`: change those, not this page. On a ter
 shows the settings of one method. A path such as \`ppo.klCoef\` is written as \`ppo: { klCoef: 0.05 }\`,
 \`scorers[].weight\` as \`scorers: [{ scorer: run:reward, weight: 0.5 }]\`.
 What several methods share comes first, then each method with what else it has.`;
+
+const WARNINGS = `## Metrics that warn
+
+A step whose metric passes its threshold publishes \`run.warning\`, and the run goes on. The same metric warns again once it has
+come back and passes again. Warnings are on the screen of \`rlhf-streams run\`, in \`GET /v1/runs/RUN\` and in the stream of its
+events. \`stopWhen\` ends a run by a metric.`;
 
 /** Fewer settings than this, though several methods share them, stand with each of those methods. */
 const LEAST_SHARED = 3;
@@ -33,6 +40,7 @@ export function methodsPage(methods: readonly MethodDescription[]): string {
         method.settings.filter((setting) => !told.has(identity(setting))),
       ),
     ),
+    `${WARNINGS}\n\n${warningsTable()}`,
   ]
     .join('\n\n')
     .concat('\n');
@@ -73,6 +81,16 @@ ${example}\`\`\`
 
 ${table(own)}`;
 
+const warningsTable = (): string =>
+  markdownTable([
+    ['metric', 'warns', 'meaning'],
+    ...warningRules.map(({ metric, direction, threshold, sentence }) => [
+      `\`${metric}\``,
+      `${direction} ${typeof threshold === 'number' ? threshold : `\`${threshold}\``}`,
+      sentence,
+    ]),
+  ]);
+
 function table(settings: readonly Setting[]): string {
   const rows = settings
     .filter(({ isGroup, default: value }) => !isGroup || value === undefined)
@@ -86,10 +104,14 @@ function table(settings: readonly Setting[]): string {
           : `\`${typeof value === 'string' && !value.includes('\n') ? value : inspect(value)}\``,
       description,
     ]);
-  return [['setting', 'type', 'default', 'meaning'], ['---', '---', '---', '---'], ...rows]
+  return markdownTable([['setting', 'type', 'default', 'meaning'], ...rows]);
+}
+
+/** The first row is the head. */
+const markdownTable = ([head, ...rows]: readonly (readonly string[])[]): string =>
+  [head!, head!.map(() => '---'), ...rows]
     .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
     .join('\n');
-}
 
 const listed = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 

@@ -103,7 +103,6 @@ export const grpo = defineMethod({
   progress: rewardedProgress,
   metrics: [
     ...rewardedMetrics,
-    'frac_reward_zero_std',
     'policy/approxkl_avg',
     'policy/clipfrac_avg',
     'val/ratio',

@@ -11,9 +11,10 @@ import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
 import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
+import { trpo } from './trpo.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, reinforce, grpo, dpo, pro, kto, sample, evaluate };
+export const methods = { sft, reward, ppo, trpo, reinforce, grpo, dpo, pro, kto, sample, evaluate };
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

@@ -43,7 +43,7 @@ export const frozenReference = ModelSource.optional()
   .register(named, referenceNames);
 
 /** What a run names as its value model where that has the policy's trunk. */
-const SHARED = 'shared';
+export const SHARED = 'shared';
 
 export const value: ModelRole = {
   name: 'value',

@@ -17,6 +17,11 @@ export const rewarded = {
     .max(65_536)
     .default(256)
     .describe('held-out prompts of an evaluation, at most'),
+  klBudget: z
+    .number()
+    .positive()
+    .default(25)
+    .describe('nats per response from the reference, beyond which the run warns; it goes on'),
   model: initialPolicy,
   reference: frozenReference,
   scorers: rewardingScorers,
@@ -152,6 +157,9 @@ export const rewardedMetrics = [
   'loss/kl_avg',
   'val/num_eos_tokens',
   'rollout/length',
+  'rollout/length_score_correlation',
+  'completions/clipped_ratio',
+  'frac_reward_zero_std',
   'rollout/staleness',
   'rollout/staleness_max',
   'scores/*',

@@ -138,6 +138,8 @@ export interface TrainedModel {
   readonly trunk?: 'policy';
   /** What its head gives for each token: logits of the next, or one number. */
   readonly head: 'language' | 'scalar';
+  /** What moves its weights: the run's optimizer, or steps that a line search accepts, as those of TRPO. Default: the optimizer. */
+  readonly movedBy?: 'optimizer' | 'line search';
 }
 
 /** What is shown of a run under way: metrics, each with a label. */

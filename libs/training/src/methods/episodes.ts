@@ -4,6 +4,7 @@
  */
 import {
   deviationOf,
+  equalGroups,
   gae,
   penalisedScore,
   type RlhfReward,
@@ -12,6 +13,7 @@ import {
   usedScores,
   whiten,
 } from '@rlhf-streams/alignment';
+import { correlation } from '@rlhf-streams/evaluation';
 import { type ConfigOf, type Item, type Joined, joined, type MethodName } from '@rlhf-streams/runs';
 import { TrainingError } from '../errors.js';
 import type { Carry, Metrics, Step } from './method.js';
@@ -114,7 +116,7 @@ export const rewardResult = ({ score, usedScore, rlhfReward, kls }: Reward) => (
 export function advantagesOf(
   rewards: readonly RlhfReward[],
   values: readonly Float32Array[],
-  { gamma, lam, whitenRewards }: ConfigOf<'ppo'>['ppo'],
+  { gamma, lam, whitenRewards }: Pick<ConfigOf<'ppo'>['ppo'], 'gamma' | 'lam' | 'whitenRewards'>,
 ): { advantages: Float64Array[]; returns: Float64Array[] } {
   const perToken = rewards.map(({ rewards }) => rewards);
   const shaped = whitenRewards ? whiten(perToken, { shiftMean: false }) : perToken;
@@ -171,7 +173,8 @@ export async function importanceCorrection(
 }
 
 /** What a step's rollouts are like before any update, by TRL's names: means over rollouts. */
-export function rolloutMetrics(rollouts: readonly Rollout[], rewards: readonly RlhfReward[]): Metrics {
+export function rolloutMetrics(rollouts: readonly Rollout[], rewards: readonly Reward[]): Metrics {
+  const ended = rollouts.filter(({ rollout }) => rollout.finishReason === 'stop').length;
   const mean = (of: (index: number) => number) =>
     rollouts.reduce((sum, _, i) => sum + of(i), 0) / rollouts.length;
   return {
@@ -180,12 +183,39 @@ export function rolloutMetrics(rollouts: readonly Rollout[], rewards: readonly R
     'objective/non_score_reward': mean((i) => rewards[i]!.nonScoreReward),
     'objective/rlhf_reward': mean((i) => rewards[i]!.rlhfReward),
     'objective/scores': mean((i) => rewards[i]!.score),
-    'val/num_eos_tokens': rollouts.filter(({ rollout }) => rollout.finishReason === 'stop').length,
+    'val/num_eos_tokens': ended,
+    'completions/clipped_ratio': 1 - ended / rollouts.length,
+    ...equalScores(rollouts, rewards),
+    ...lengthCorrelation(rollouts, rewards),
     'rollout/length': mean((i) => rollouts[i]!.rollout.tokens.length),
     'rollout/staleness': mean((i) => stalenessOf(rollouts[i]!)),
     'rollout/staleness_max': Math.max(...rollouts.map(stalenessOf)),
     ...meanParts(rollouts),
   };
+}
+
+/** The share of the prompts whose samples all have the same score, where prompts have several. */
+function equalScores(rollouts: readonly Rollout[], rewards: readonly Reward[]): Metrics {
+  const samples = rollouts.map(({ rollout: { prompt } }, i) => {
+    const { score, usedScore = score } = rewards[i]!;
+    return { prompt, reward: usedScore };
+  });
+  const prompts = new Set(samples.map(({ prompt }) => prompt)).size;
+  return prompts < samples.length ? { frac_reward_zero_std: equalGroups(samples) } : {};
+}
+
+/** In fewer rollouts a correlation is mostly chance: of 16 it has a standard error of a quarter. */
+const LEAST_CORRELATED = 16;
+
+/** The correlation of length and score over rollouts, where both vary. */
+function lengthCorrelation(rollouts: readonly Rollout[], rewards: readonly Reward[]): Metrics {
+  if (rollouts.length < LEAST_CORRELATED) return {};
+  const lengths = rollouts.map(({ rollout }) => rollout.tokens.length);
+  const value = correlation(
+    lengths,
+    rewards.map(({ score }) => score),
+  );
+  return Number.isFinite(value) ? { 'rollout/length_score_correlation': value } : {};
 }
 
 /** What rollouts of held-out prompts say of the policy that sampled them: means over rollouts. */

@@ -1,7 +1,6 @@
 /** RLHF by group relative policy optimisation: Shao et al. 2024, algorithm 1, without its outer loop over reward models. */
 import {
   entropyFromLogits,
-  equalGroups,
   groupAdvantages,
   maskedMean,
   ppoPolicyLoss,
@@ -74,7 +73,6 @@ export const grpo: Method<'grpo'> = {
       metrics: {
         ...rolloutMetrics(rollouts, rewards),
         ...scored.metrics,
-        frac_reward_zero_std: equalGroups(samples),
         ...corrected,
         ...updateMetrics(updates.map(({ stats }) => stats)),
         lr,

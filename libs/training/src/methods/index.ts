@@ -11,12 +11,14 @@ import { reinforce } from './reinforce.js';
 import { reward } from './reward.js';
 import { sample } from './sample.js';
 import { sft } from './sft.js';
+import { trpo } from './trpo.js';
 
 /** The compiler requires an update for every spec, over the configuration of that spec. */
 const methods: { readonly [Name in MethodName]: Method<Name> } = {
   sft,
   reward,
   ppo,
+  trpo,
   reinforce,
   grpo,
   dpo,

@@ -44,24 +44,28 @@ export async function saveCheckpoint(
 ): Promise<void> {
   await mkdir(directory, { recursive: true });
   await writeSafetensors(join(directory, 'parameters.safetensors'), tensorsOf(trained, p));
-  const moments = new Map([...tensorsOf(trained, m, 'm.'), ...tensorsOf(trained, v, 'v.')]);
+  const updated = picked(trained, Object.keys(m));
+  const moments = new Map([...tensorsOf(updated, m, 'm.'), ...tensorsOf(updated, v, 'v.')]);
   await writeSafetensors(join(directory, 'moments.safetensors'), moments);
   const state: z.input<typeof StateFile> = { format: FORMAT, updates, ...mutable(checkpoint) };
   await writeFile(join(directory, 'state.json'), JSON.stringify(state));
 }
 
 /**
+ * @param updated names of the tensors that have moments: those that an optimizer updates. Default: all that is trained
  * @throws TrainingError TRAINING_CHECKPOINT_INVALID when the files cannot be read or are not those of a state of
  *   `layout`, TRAINING_CHECKPOINT_TOO_NEW when they are of a format that only a newer build knows.
  */
 export async function loadCheckpoint(
   directory: string,
   { trained }: Layout,
+  updated: readonly string[] = Object.keys(trained),
 ): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
   try {
     const { updates, step, memory, positions, build } = await readState(join(directory, 'state.json'));
     const [p] = await readTensors(join(directory, 'parameters.safetensors'), trained, ['']);
-    const [m, v] = await readTensors(join(directory, 'moments.safetensors'), trained, ['m.', 'v.']);
+    const withMoments = picked(trained, updated);
+    const [m, v] = await readTensors(join(directory, 'moments.safetensors'), withMoments, ['m.', 'v.']);
     return { state: { p: p!, m: m!, v: v!, updates }, checkpoint: { step, memory, positions, build } };
   } catch (cause) {
     if (cause instanceof TrainingError) throw cause;
@@ -111,6 +115,9 @@ const tensorsOf = (specs: Specs, buffers: Buffers, prefix = '') =>
       { shape: [...shape], data: buffers[name] as Float32Array },
     ]),
   );
+
+const picked = (specs: Specs, names: readonly string[]): Specs =>
+  Object.fromEntries(names.map((name) => [name, specs[name]!]));
 
 const mutable = ({ step, memory, positions, build }: Checkpoint) => ({
   step,

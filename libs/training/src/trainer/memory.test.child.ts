@@ -4,7 +4,8 @@ import { type Item, parseRunConfig } from '@rlhf-streams/runs';
 import { onnxPool } from '@rlhf-streams/tensor';
 import { openSession } from '../session.js';
 
-const [directory, tiny, length, rows, workers] = process.argv.slice(2) as [
+const [directory, tiny, length, rows, workers, method] = process.argv.slice(2) as [
+  string,
   string,
   string,
   string,
@@ -19,20 +20,25 @@ async function train(model: string, size: number, tokens: number, workers: numbe
   const engine = onnxPool({ workers });
   const config = parseRunConfig({
     run: 'r',
-    method: 'sft',
+    method,
     model: 'm',
-    data: 'd',
+    ...(method === 'sft'
+      ? { data: 'd' }
+      : { prompts: 'd', scorers: ['run:reward'], trpo: { cgIterations: 2 } }),
     steps: 2,
     batchSize: size * workers,
     microBatchSize: size,
   });
   const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
   const { session } = await openSession({ config, models: { policy: model }, engine, workers, build });
-  const demonstration = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
-  const items = Array.from(
-    { length: config.batchSize },
-    (_, i) => ({ id: `r/0/${i}`, demonstration }) as Item,
-  );
+  const sequence = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
+  const logprobs = sequence.tokens.map(() => -5);
+  const items = Array.from({ length: config.batchSize }, (_, i) => {
+    const id = `r/0/${i}`;
+    const rollout = { ...sequence, logprobs, finishReason: 'stop', step: 0, policyVersion: 0 };
+    const rewarded = { rollout, reward: { score: i % 3, parts: {} }, reference: { logprobs: [logprobs] } };
+    return { id, ...(method === 'sft' ? { demonstration: sequence } : rewarded) } as unknown as Item;
+  });
   for (let step = 0; step < 2; step++) await session.update(items);
   await session.close();
   await engine.close?.();

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { initialiseWeights, newModelConfig, trainingBytes, writeCheckpoint } from '@rlhf-streams/model';
+import {
+  initialiseWeights,
+  newModelConfig,
+  trainingBytes,
+  withScalarHead,
+  writeCheckpoint,
+} from '@rlhf-streams/model';
 import { parseRunConfig } from '@rlhf-streams/runs';
 import { onnxEngine } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -23,16 +29,20 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 it.runIf(process.platform === 'linux').each([
-  ['quickstart', 16, 1],
-  ['quickstart', 16, 2],
-  ['wide', 2, 1],
+  ['quickstart', 16, 1, 'sft'],
+  ['quickstart', 16, 2, 'sft'],
+  ['wide', 2, 1, 'sft'],
+  ['quickstart', 16, 1, 'trpo'],
 ] as const)(
-  'what training %s with %d rows takes on %d workers is estimated within a factor of two',
-  async (name, rows, workers) => {
+  'what training %s with %d rows takes on %d workers by %s is estimated within a factor of two',
+  async (name, rows, workers, method) => {
     const child = fileURLToPath(new URL('./memory.test.child.js', import.meta.url));
-    const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(workers)];
+    const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(workers), method];
     const { stdout } = await promisify(execFile)(process.execPath, [child, ...args]);
-    const estimate = trainingBytes([{ model: models[name] }], { workers, rows, length: 64 });
+    const model = models[name];
+    const trained =
+      method === 'sft' ? [{ model }] : [{ model, byLineSearch: true }, { model: withScalarHead(model) }];
+    const estimate = trainingBytes(trained, { workers, rows, length: 64 });
     expect(estimate / Number(stdout)).toBeGreaterThan(0.5);
     expect(estimate / Number(stdout)).toBeLessThan(2);
   },

@@ -20,9 +20,13 @@ export interface ParameterGroup {
   readonly optimizer: OptimizerConfig;
 }
 
-/** All that is trained, under one optimizer. */
-export const oneGroup = (layout: Layout, optimizer: OptimizerConfig): ParameterGroup[] => [
-  { tensors: Object.keys(layout.trained), optimizer },
+/** All that is trained, but for what a line search moves, under one optimizer. */
+export const oneGroup = (
+  layout: Layout,
+  optimizer: OptimizerConfig,
+  { lineSearch = [] }: { readonly lineSearch?: readonly string[] } = {},
+): ParameterGroup[] => [
+  { tensors: Object.keys(layout.trained).filter((name) => !lineSearch.includes(name)), optimizer },
 ];
 
 /** Names of tensors of the state: the moments of a parameter's gradient. */

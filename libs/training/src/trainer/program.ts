@@ -1,4 +1,8 @@
-/** What a trainer computes of a micro-batch: programs over tensors named `p.`, and over gradients named `g.`. */
+/**
+ * What a trainer computes of a micro-batch: programs over tensors named `p.`, and over gradients named `g.`; for a line
+ * search over `snapshot.` and `direction.` too.
+ */
+import { fisherVectorProduct } from '@rlhf-streams/alignment';
 import type { Parameters } from '@rlhf-streams/model';
 import { type Buffers, float32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
@@ -52,6 +56,22 @@ export interface InferenceProgram extends TrainingProgram {
   readonly infer: (parameters: ModelParameters, batch: Record<string, tf.Tensor>) => Tensors;
 }
 
+/** A policy whose Fisher information is asked for. */
+export interface FisherProgram extends TrainingProgram {
+  /** z [N, V], the logits of its distributions. Each counts as `mask` [N] says, which must be among the inputs. */
+  readonly logits: (parameters: ModelParameters, batch: Record<string, tf.Tensor>) => tf.Tensor2D;
+}
+
+/** A loss that is measured beside the parameters of the snapshot. Its sums are those of a {@link LossProgram}. */
+export interface TrialProgram extends TrainingProgram {
+  readonly loss: (
+    parameters: ModelParameters,
+    snapshot: ModelParameters,
+    batch: Record<string, tf.Tensor>,
+    normaliser: tf.Scalar,
+  ) => Computed;
+}
+
 /** Every program that a run will ask its trainer for, by the name that it asks by. */
 export interface Programs {
   /** Losses whose gradients are wanted. */
@@ -59,6 +79,9 @@ export interface Programs {
   /** Losses that are measured. */
   readonly losses?: Readonly<Record<string, LossProgram>>;
   readonly inference?: Readonly<Record<string, InferenceProgram>>;
+  /** Over models that a line search moves. */
+  readonly fisher?: Readonly<Record<string, FisherProgram>>;
+  readonly trials?: Readonly<Record<string, TrialProgram>>;
 }
 
 /** What a loss program says of a micro-batch. */
@@ -112,6 +135,46 @@ export const lossProgram = (layout: Layout, { loss, roles }: LossProgram, batch:
   },
 });
 
+/** Adds F v, with v the direction, to the gradient of every trained tensor in the state. */
+export function fisherProgram(layout: Layout, { logits, roles }: FisherProgram, batch: Specs): Program {
+  const reads = namesOf(layout, roles);
+  const trained = reads.filter((name) => !layout.tensors.get(name)!.frozen);
+  return {
+    inputs: lossInputs(batch),
+    reads: [...reads.map(parameter), ...trained.map(direction)],
+    run(state, inputs) {
+      const Fv = fisherVectorProduct(
+        (...theta) => {
+          const variables = Object.fromEntries(trained.map((name, i) => [parameter(name), theta[i]!]));
+          return logits(byRole(layout, roles, { ...state, ...variables }), { ...inputs });
+        },
+        trained.map((name) => state[parameter(name)]!),
+        trained.map((name) => state[direction(name)]!),
+        { mask: inputs.mask!, normaliser: inputs[NORMALISER] as tf.Scalar },
+      );
+      return { added: Object.fromEntries(trained.map((name, i) => [gradient(name), Fv[i]!])) };
+    },
+  };
+}
+
+/** A loss, its stats and its outputs, of parameters and of those of the snapshot. */
+export const trialProgram = (layout: Layout, { loss, roles }: TrialProgram, batch: Specs): Program => {
+  const names = namesOf(layout, roles);
+  return {
+    inputs: lossInputs(batch),
+    reads: [...names.map(parameter), ...names.map(snapshot)],
+    run(state, inputs) {
+      const computed = loss(
+        byRole(layout, roles, state),
+        byRole(layout, roles, state, snapshot),
+        { ...inputs },
+        inputs[NORMALISER] as tf.Scalar,
+      );
+      return { outputs: { loss: computed.loss, ...besidesLoss(computed) } };
+    },
+  };
+};
+
 export const inferenceProgram = (
   layout: Layout,
   { infer, roles }: InferenceProgram,
@@ -125,6 +188,9 @@ export const inferenceProgram = (
 /** Names of tensors of the state: a parameter, and what is added up of its gradient. */
 export const parameter = (name: string): string => `p.${name}`;
 export const gradient = (name: string): string => `g.${name}`;
+/** Of a parameter that a line search moves: what it was, and where it goes. */
+export const snapshot = (name: string): string => `snapshot.${name}`;
+export const direction = (name: string): string => `direction.${name}`;
 
 export function readMeasured(buffers: Buffers): Measured {
   const under = (prefix: string) =>
@@ -144,11 +210,16 @@ const namesOf = (layout: Layout, roles: readonly Role[]): string[] => [
   ...new Set(roles.flatMap((role) => [...layout.namesOf(role).values()])),
 ];
 
-const byRole = (layout: Layout, roles: readonly Role[], state: Tensors): ModelParameters =>
+const byRole = (
+  layout: Layout,
+  roles: readonly Role[],
+  state: Tensors,
+  as: (name: string) => string = parameter,
+): ModelParameters =>
   Object.fromEntries(
     roles.map((role) => [
       role,
-      Object.fromEntries([...layout.namesOf(role)].map(([name, full]) => [name, state[parameter(full)]!])),
+      Object.fromEntries([...layout.namesOf(role)].map(([name, full]) => [name, state[as(full)]!])),
     ]),
   ) as ModelParameters;
 

@@ -325,18 +325,20 @@ describe.each([
   ['a pool', () => pool],
 ])('a line search on %s', (_, engineOf) => {
   it('tries steps from the snapshot, and takes them back to the bit', async () => {
-    const search = await withSlope({}, { engine: engineOf(), lineSearch: true });
+    const lineSearch = Object.keys(layoutFor('sft').trained);
+    const search = await withSlope({}, { engine: engineOf(), lineSearch });
     const { from, trainer, batches, evaluate } = search;
     // One update, so that moments are there which must stay.
     await search.update(1);
     const before = await bitsOf({ trainer });
     const start = (await evaluate(1)).stats.loss!;
     await trainer.accumulate('slopes', batches([1]), 1);
-    await trainer.snapshot();
+    await trainer.lineSearch.direct(await trainer.lineSearch.takeGradient());
+    await trainer.lineSearch.snapshot();
     const tried: number[] = [];
     // The loss is linear with slope 1 for every number: a step of -a takes it down by a each.
     for (let step = 8; step > 0.5; step /= 2) {
-      await trainer.propose(-step);
+      await trainer.lineSearch.propose(-step);
       tried.push(start - (await evaluate(1)).stats.loss!);
     }
     const { size } = search;
@@ -344,11 +346,10 @@ describe.each([
       expect(drop / (size * 8 * 0.5 ** i)).toBeCloseTo(1, 3);
     });
     expect(await bitsOf({ trainer })).not.toEqual(before);
-    await trainer.restore();
+    await trainer.lineSearch.restore();
     expect(await bitsOf({ trainer })).toEqual(before);
 
-    await trainer.propose(-1);
-    await trainer.clear();
+    await trainer.lineSearch.propose(-1);
     const kept = await trainer.state();
     const name = Object.keys(from.p)[0]!;
     const expected = new Float32Array(before.p[name]!.buffer).map((x) => x - 1);
@@ -359,7 +360,7 @@ describe.each([
 
 it('memory for a line search is there when it is asked for', async () => {
   const { trainer } = await withSlope();
-  await expect(trainer.snapshot()).rejects.toMatchObject({ code: 'TENSOR_UNKNOWN_PROGRAM' });
+  await expect(trainer.lineSearch.snapshot()).rejects.toMatchObject({ code: 'TENSOR_UNKNOWN_PROGRAM' });
   await trainer.close();
 });
 

@@ -1,8 +1,8 @@
 /** Gradient, optimizer and layout together: parameters that live in an engine, and the steps that change them there. */
-import type { Buffers, Engine, Frozen, Program, Specs, Workspace } from '@rlhf-streams/tensor';
+import type { Buffers, Engine, Frozen, Program, Specs } from '@rlhf-streams/tensor';
 import { TrainingError } from '../errors.js';
 import type { Layout, Role } from './layout.js';
-import { lineSearchPrograms, PROPOSE, RESTORE, SCALE, SNAPSHOT, snapshotSpecs } from './line-search.js';
+import { type LineSearchMoves, lineSearchMoves, lineSearchPrograms, lineSearchSpecs } from './line-search.js';
 import {
   applyGradient,
   clearGradient,
@@ -14,6 +14,7 @@ import {
 } from './optimizer.js';
 import {
   type BatchShape,
+  fisherProgram,
   gradient,
   gradientProgram,
   inferenceProgram,
@@ -24,6 +25,7 @@ import {
   type Programs,
   parameter,
   readMeasured,
+  trialProgram,
 } from './program.js';
 
 /** What training goes on from: trained tensors and the moments of their gradients by name, and how many updates made them. */
@@ -69,12 +71,21 @@ export interface Trainer {
   /** What a program computes of each micro-batch, in their order. */
   infer(program: string, microBatches: readonly MicroBatch[]): Promise<Buffers[]>;
 
-  /** Remembers the parameters. */
-  snapshot(): Promise<void>;
-  /** Sets the parameters to the snapshot plus `scale` times what was accumulated. */
-  propose(scale: number): Promise<void>;
-  /** Sets the parameters to the snapshot, to the bit. */
-  restore(): Promise<void>;
+  /** Moves the tensors that the trainer was made to search along, as a whole. */
+  readonly lineSearch: LineSearchMoves & {
+    /**
+     * F v of a batch, through micro-batches like a gradient. What was accumulated before must have been taken; the
+     * direction is v afterwards.
+     */
+    fisher(
+      program: string,
+      microBatches: readonly MicroBatch[],
+      normaliser: number,
+      v: Float32Array,
+    ): Promise<Float32Array>;
+    /** Measures a batch beside the snapshot. */
+    measure(program: string, microBatches: readonly MicroBatch[], normaliser: number): Promise<BatchResult>;
+  };
 
   /** The parameters of a role's model, by its architecture's names. */
   parameters(role: Role): Promise<Buffers>;
@@ -101,12 +112,12 @@ export interface TrainerOptions {
   readonly from: Pick<TrainerState, 'p'> & Partial<TrainerState>;
   /** The values of the layout's frozen tensors, by their names there. */
   readonly frozen?: Frozen;
-  /** Whether `snapshot`, `propose` and `restore` are wanted, which takes memory. Default: no. */
-  readonly lineSearch?: boolean;
+  /** Trained tensors that a line search moves, which takes memory for a snapshot and a direction. Default: none. */
+  readonly lineSearch?: readonly string[];
 }
 
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { engine, layout, groups, from, frozen, lineSearch = false } = options;
+  const { engine, layout, groups, from, frozen, lineSearch = [] } = options;
   const workspace = await engine.open(stateSpecs(options), {
     ...(frozen && { frozen: asParameters(frozen) }),
   });
@@ -114,7 +125,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   await workspace.add({
     ...listed,
     ...optimizerPrograms(layout, groups),
-    ...(lineSearch && lineSearchPrograms(layout)),
+    ...(lineSearch.length > 0 && lineSearchPrograms(lineSearch)),
   });
   await workspace.load({
     ...renamed(from.p, parameter),
@@ -132,7 +143,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     );
   };
   const measure = async (
-    kind: 'gradient' | 'loss',
+    kind: 'gradient' | 'loss' | 'trial',
     program: string,
     microBatches: readonly MicroBatch[],
     normaliser: number,
@@ -143,6 +154,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     );
   };
 
+  const moves = lineSearchMoves(workspace, layout, lineSearch);
   const trainer: Trainer = {
     layout,
     async update(program, microBatches, { normaliser, learningRate }) {
@@ -173,9 +185,21 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     infer: (program, microBatches) =>
       allOf(microBatches.map(async (batch) => run('inference', program, batch))),
 
-    snapshot: () => runAlone(workspace, SNAPSHOT),
-    propose: (scale) => runAlone(workspace, PROPOSE, { [SCALE]: Float32Array.of(scale) }),
-    restore: () => runAlone(workspace, RESTORE),
+    lineSearch: {
+      ...moves,
+      async fisher(program, microBatches, normaliser, v) {
+        await moves.direct(v);
+        const more = { [NORMALISER]: Float32Array.of(normaliser) };
+        try {
+          await allOf(microBatches.map(async (batch) => run('fisher', program, batch, more)));
+        } catch (error) {
+          await clearGradient(workspace);
+          throw error;
+        }
+        return moves.takeGradient();
+      },
+      measure: (program, microBatches, normaliser) => measure('trial', program, microBatches, normaliser),
+    },
 
     async parameters(role) {
       const names = [...layout.namesOf(role)];
@@ -200,14 +224,14 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   return trainer;
 }
 
-const stateSpecs = ({ layout, groups, lineSearch }: TrainerOptions): Specs => ({
+const stateSpecs = ({ layout, groups, lineSearch = [] }: TrainerOptions): Specs => ({
   ...renamed(Object.fromEntries([...layout.tensors].map(([name, { spec }]) => [name, spec])), parameter),
   ...renamed(layout.trained, gradient),
   ...momentSpecs(layout, groups),
-  ...(lineSearch && snapshotSpecs(layout)),
+  ...lineSearchSpecs(layout, lineSearch),
 });
 
-type Kind = 'gradient' | 'loss' | 'inference';
+type Kind = 'gradient' | 'loss' | 'inference' | 'fisher' | 'trial';
 
 /** Names everything that a compiled program depends on. */
 const programName = (kind: Kind, program: string, specs: Specs): string =>
@@ -216,7 +240,7 @@ const programName = (kind: Kind, program: string, specs: Specs): string =>
     .join(' ')}`;
 
 function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<string, Program> {
-  const { gradients = {}, losses = {}, inference = {} } = programs;
+  const { gradients = {}, losses = {}, inference = {}, fisher = {}, trials = {} } = programs;
   const listed: Record<string, Program> = {};
   const list = <Listed extends { readonly inputs: (shape: BatchShape) => Specs }>(
     kind: Kind,
@@ -233,6 +257,8 @@ function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<st
   list('gradient', gradients, gradientProgram);
   list('loss', losses, lossProgram);
   list('inference', inference, inferenceProgram);
+  list('fisher', fisher, fisherProgram);
+  list('trial', trials, trialProgram);
   return listed;
 }
 
@@ -248,10 +274,6 @@ function sumOf(measured: readonly Measured[]): BatchResult {
     for (const [name, value] of Object.entries(one.stats)) stats[name] = (stats[name] ?? 0) + value;
   return { stats, outputs: measured.map(({ outputs }) => outputs) };
 }
-
-const runAlone = async (workspace: Workspace, program: string, feeds: Buffers = {}): Promise<void> => {
-  await workspace.run(program, feeds);
-};
 
 /** Frozen tensors under their names in the state. */
 const asParameters = (frozen: Frozen): Frozen =>

@@ -18,6 +18,8 @@ export interface RunObserver {
   extended?(extension: DataFor<'run.extended'>): void;
   /** The run went on with what another build had computed. */
   buildChanged?(change: DataFor<'run.build-changed'>): void;
+  /** A metric of the run passed its threshold. */
+  warned?(warning: DataFor<'run.warning'>): void;
   completed?(at: number): void;
 }
 
@@ -76,6 +78,9 @@ export async function followRun(
           break;
         case 'run.build-changed':
           observer.buildChanged?.(event.data);
+          break;
+        case 'run.warning':
+          observer.warned?.(event.data);
           break;
         case 'run.completed':
           // The run has ended if the stream ends here; else it was extended.

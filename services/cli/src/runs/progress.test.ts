@@ -182,6 +182,23 @@ describe('on a terminal', () => {
       expect(stripVTControlCharacters(await shown(terminal, say))).toContain(`${said}\n`);
   });
 
+  it('keeps above itself what a metric warns of', async () => {
+    const say = (line: ProgressLine) =>
+      line.warned!({
+        run: 'r',
+        step: 7,
+        metric: 'objective/kl',
+        direction: 'above',
+        value: 31.25,
+        threshold: 25,
+        message: 'far from the reference',
+      });
+    for (const terminal of [{ columns: 80 }, undefined])
+      expect(stripVTControlCharacters(await shown(terminal, say))).toContain(
+        '4/5 DPO: step 7: objective/kl is 31.3, above 25: far from the reference\n',
+      );
+  });
+
   it('shows a wait until the next step', async () => {
     const wide = { columns: 200 };
     expect(last(await shown(wide, (line) => line.waiting!(waiting)))).toContain(

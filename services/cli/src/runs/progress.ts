@@ -3,7 +3,7 @@
  * end.
  */
 import type { DataFor } from '@rlhf-streams/events';
-import { buildChangeText, type MethodName, methods, type ShownMetric } from '@rlhf-streams/runs';
+import { buildChangeText, type MethodName, methods, type ShownMetric, warningText } from '@rlhf-streams/runs';
 import color from 'picocolors';
 import { dataLine } from './data-line.js';
 import type { RunObserver } from './follow-run.js';
@@ -111,6 +111,10 @@ export function progressLine(
     },
     buildChanged(change) {
       out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${color.yellow(buildChangeText(change))}\n`);
+      draw();
+    },
+    warned(warning) {
+      out.write(`${live ? '\r\u001b[K' : ''}  ${about.label}: ${color.yellow(warningText(warning))}\n`);
       draw();
     },
     completed(at) {

@@ -110,9 +110,10 @@ function optimizerBytes(
 ): number {
   const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
-  const trained = trains.map(({ from, head, trunk }) => ({
+  const trained = trains.map(({ from, head, trunk, movedBy }) => ({
     model: head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
     onTrunk: trunk !== undefined,
+    byLineSearch: movedBy === 'line search',
   }));
   const items = Math.max(
     ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),

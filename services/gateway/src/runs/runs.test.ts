@@ -244,6 +244,21 @@ describe('GET /v1/runs/{run}', () => {
     expect(await tell('r1', [facts.step('r1', 1)], { steps: { done: 2 } })).not.toHaveProperty('waiting');
   });
 
+  it('shows what its metrics warn of', async () => {
+    const warning = {
+      step: 0,
+      metric: 'objective/kl',
+      direction: 'above' as const,
+      value: 30,
+      threshold: 25,
+      message: 'far',
+    };
+    const event: NewEvent = { type: 'run.warning', id: 'r1/warning', data: { run: 'r1', ...warning } };
+    await gateway.events.publish([facts.requested('r1'), facts.started('r1')]);
+    const view = await tell('r1', [event, facts.step('r1', 0)], { warnings: [warning] });
+    expect(view.status).toBe('running');
+  });
+
   it('shows how it ended', async () => {
     now += 1000;
     await gateway.events.publish([facts.requested('r1'), facts.waiting('r1', 0)]);

@@ -117,6 +117,19 @@ export const Run = RunSummary.extend({
     .describe(
       'each time that it went on with what another build had computed: its bits may differ from those of an uninterrupted run',
     ),
+  warnings: z
+    .array(
+      z.object({
+        step: z.int(),
+        metric: z.string(),
+        direction: z.enum(['above', 'below']),
+        value: z.number(),
+        threshold: z.number(),
+        message: z.string().describe('what it means, and what to do'),
+      }),
+    )
+    .optional()
+    .describe('of each metric that passed its threshold the last time that it did; the run goes on'),
   archive: z
     .object({
       artifact: ArtifactRef,
@@ -207,6 +220,7 @@ export function viewOf(state: RunView, projections: Projections): Run {
     ...(datasets && { datasets }),
     ...(build && { build }),
     ...(buildChanges && { buildChanges: [...buildChanges] }),
+    ...(state.warnings && { warnings: [...state.warnings] }),
     ...(published && {
       policy: { version: published.version, step: published.step, ...shown(published.model) },
     }),

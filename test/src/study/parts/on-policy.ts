@@ -19,6 +19,7 @@ export const onPolicyMethods: Part = {
         samplesPerPrompt: 4,
         reinforce: { ...shared, baseline: 'leave_one_out' },
       },
+      TRPO: { ...onPolicy(study, 'trpo'), trpo: { ...shared, delta: 0.01 } },
       'PPO-penalty': { ...onPolicy(study, 'ppo'), ppo: { ...shared, objective: 'penalty' } },
       'PPO-clip': { ...onPolicy(study, 'ppo'), ppo: shared },
     };
