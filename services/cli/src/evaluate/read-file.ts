@@ -25,7 +25,10 @@ export async function readEvaluationFile(path: string): Promise<PlannedEvaluatio
   return planEvaluation(contentOf(text, path), path);
 }
 
-/** @param path names the file in errors */
+/**
+ * @param path names the file in errors
+ * @internal
+ */
 export function planEvaluation(json: unknown, path: string): PlannedEvaluation {
   const parsed = parseEvaluation(json);
   if ('mistakes' in parsed) throw invalid(path, parsed.mistakes);
