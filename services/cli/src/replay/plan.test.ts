@@ -23,10 +23,18 @@ const request = (config: RunConfigInput): NewEvent => ({
   id: `${config.run}/requested`,
   data: { run: config.run, config },
 });
-const start = (run: string): NewEvent => ({
+const start = (config: RunConfigInput): NewEvent => ({
   type: 'run.started',
-  id: `${run}/started`,
-  data: { run, config: {}, steps: 3, testItems: 0, models: {}, artifacts: {}, from: {} },
+  id: `${config.run}/started`,
+  data: {
+    run: config.run,
+    config: { ...parseRunConfig(config) },
+    steps: 3,
+    testItems: 0,
+    models: {},
+    artifacts: {},
+    from: {},
+  },
 });
 const step = (run: string, step: number): NewEvent => ({
   type: 'step.completed',
@@ -40,7 +48,7 @@ const end = (run: string): NewEvent => ({
 });
 const whole = (config: RunConfigInput): NewEvent[] => [
   request(config),
-  start(config.run),
+  start(config),
   ...[0, 1, 2].map((each) => step(config.run, each)),
   end(config.run),
 ];
@@ -101,7 +109,7 @@ describe('what cannot be replayed is refused', () => {
   });
 
   it('a run that goes on', async () => {
-    await events.publish([request(dpo), start('dpo'), step('dpo', 0)]);
+    await events.publish([request(dpo), start(dpo), step('dpo', 0)]);
     expect(await refusal()).toContain('it is running');
   });
 
@@ -113,7 +121,7 @@ describe('what cannot be replayed is refused', () => {
     });
     await events.publish([request(dpo), failed('dpo')]);
     expect(await refusal()).toContain('never was');
-    await events.publish([request({ ...dpo, run: 'b' }), start('b'), failed('b')]);
+    await events.publish([request({ ...dpo, run: 'b' }), start({ ...dpo, run: 'b' }), failed('b')]);
     expect(await refusal({ run: 'b' })).toContain('got none to replay');
   });
 
