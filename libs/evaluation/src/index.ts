@@ -5,6 +5,11 @@ export { type ChoiceScores, choicesOf, type JudgedChoices, scoreChoices } from '
 export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
+export { comparisonsOf } from './labels/comparisons.js';
+export { type Label, readLabels } from './labels/label.js';
+export { heldOutAgreements, labelerAgreements } from './labels/label-agreement.js';
+export { measureLabels } from './labels/measure-labels.js';
+export { type LabelResults, labelsCsv, labelTables } from './labels/results.js';
 export {
   type LengthControlledWinRate,
   type LengthedOutcome,
