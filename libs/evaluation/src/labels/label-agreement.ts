@@ -39,11 +39,11 @@ export function labelerAgreements(
     const about = { measure, among, labelers, ratings };
     if (labelers === 2) {
       const pairs = items.map(([one, other]) => [one!, other!] as const);
-      return [{ ...about, statistic: 'Cohen', ...agreement(pairs) }];
+      return [{ ...about, statistic: 'Cohen', ...agreementIn(measure, pairs) }];
     }
     const shares = items.map(shareOfPairs);
     const share = { mean: mean(shares), ...bootstrapMean(shares, { seed }), n: items.length };
-    return [{ ...about, statistic: 'Fleiss', share, kappa: fleissKappa(items) }];
+    return [{ ...about, statistic: 'Fleiss', share, kappa: fleissKappa(inBothOrders(measure, items)) }];
   });
 }
 
@@ -57,6 +57,21 @@ function equallyRated(opinions: readonly Opinion[]): (readonly Opinion[])[] {
   }
   const size = (items: readonly (readonly Opinion[])[]) => items.length * items[0]!.length;
   return [...byCount.values()].sort((a, b) => size(b) - size(a))[0] ?? [];
+}
+
+const agreementIn = (measure: string, pairs: readonly (readonly [string, string])[]): Agreement => ({
+  share: agreement(pairs).share,
+  kappa: agreement(inBothOrders(measure, pairs)).kappa,
+});
+
+/**
+ * Preferences count in both orders of their two completions: which stands first means nothing, and where the order happened to go with
+ * quality, most answers would be `first`, chance would seem to explain them, and kappa would be too small.
+ */
+function inBothOrders<Said extends readonly string[]>(measure: string, items: readonly Said[]): Said[] {
+  if (measure !== 'preference') return [...items];
+  const turned = (says: string) => (says === 'first' ? 'second' : says === 'second' ? 'first' : says);
+  return [...items, ...items.map((said) => said.map(turned) as readonly string[] as Said)];
 }
 
 function shareOfPairs(said: readonly string[]): number {
@@ -133,7 +148,7 @@ export function heldOutAgreements(
           const predicted = predict(opinion);
           return predicted === undefined ? [] : [[predicted, opinion.says] as const];
         });
-        return pairs.length === 0 ? [] : [{ measure, predictor, with: who, ...agreement(pairs) }];
+        return pairs.length === 0 ? [] : [{ measure, predictor, with: who, ...agreementIn(measure, pairs) }];
       });
     }),
   );

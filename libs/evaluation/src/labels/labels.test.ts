@@ -135,6 +135,38 @@ describe('agreement of labelers', () => {
   });
 });
 
+describe('kappa of preferences', () => {
+  const pairsOf = (labeler: string, ranks: readonly (readonly [number, number])[]) =>
+    ranks.flatMap(([one, other], i) => [
+      { labeler, prompt: `p${i}`, completion: 'a', rank: one },
+      { labeler, prompt: `p${i}`, completion: 'b', rank: other },
+    ]);
+  const [a, b] = [
+    [1, 2],
+    [2, 1],
+  ] as const;
+
+  it.each([
+    // Chance is a half in both orders, whichever of the two texts stands first: (3/4 - 1/2) / (1 - 1/2), and 1.
+    ['agreement on three of four', [a, a, a, a], [a, a, a, b], 0.5],
+    ['agreement on one and the same text', [a, a], [a, a], 1],
+  ])('does not depend on which completion stands first: %s', (_, ann, ben, kappa) => {
+    const all = labels(...pairsOf('ann', ann), ...pairsOf('ben', ben));
+    expect(labelerAgreements(all, 'all labelers', { seed: 0 })[0]).toMatchObject({
+      measure: 'preference',
+      kappa,
+      share: { n: ann.length },
+    });
+    const [heldOut] = heldOutAgreements(all, { isHeldOut: ({ labeler }) => labeler === 'ben' });
+    expect(heldOut).toMatchObject({ measure: 'preference', kappa, share: { n: ann.length } });
+    // Of three labelers, two of whom are alike, Fleiss' is 1 only where all agree.
+    const three = labels(...pairsOf('ann', ann), ...pairsOf('ben', ben), ...pairsOf('cem', ann));
+    const [fleiss] = labelerAgreements(three, 'all labelers', { seed: 0 });
+    // Pairs that agree: of the three of four prompts all, of the fourth one in three: (5/6 - 1/2) / (1 - 1/2).
+    expect(fleiss!.kappa).toBeCloseTo(kappa === 1 ? 1 : 2 / 3, 12);
+  });
+});
+
 describe('agreement with held-out labelers', () => {
   const isHeldOut = ({ labeler }: Label) => labeler === 'zoe';
   const between = (labels: Label[], scores: string[] = []) =>
