@@ -1,4 +1,4 @@
-/** Labels as the feedback that runs train on. */
+/** Labels as the feedback that runs train on, and back. */
 import { createHash } from 'node:crypto';
 import { type Label, labelFlags } from './label.js';
 import { byLabelerAndPrompt } from './opinions.js';
@@ -52,3 +52,32 @@ export function comparisonsOf(labels: readonly Label[], collection: string): Lab
 
 const fieldsOf = (label: Label, fields: readonly string[]): Record<string, unknown> =>
   Object.fromEntries(fields.flatMap((field) => (label[field] === undefined ? [] : [[field, label[field]]])));
+
+/** A list that is not as long as that of the completions. */
+export interface Unequal {
+  readonly column: string;
+  readonly expected: number;
+  readonly got: number;
+}
+
+/** The rows of labels that a row of feedback is made of, one a completion; a row of labels is returned as it is. */
+export function labelRowsOf(row: unknown): readonly unknown[] | Unequal {
+  if (!isRecord(row)) return [row];
+  const { completions, ranks, metadata, feedback: _, collection: __, ...others } = row;
+  const { labels, ...fields } = isRecord(metadata) ? metadata : {};
+  if (!Array.isArray(completions) && !Array.isArray(labels)) return [row];
+  const texts: readonly unknown[] = Array.isArray(completions) ? completions : [row.completion];
+  for (const [column, list] of Object.entries({ ranks, 'metadata.labels': labels }))
+    if (Array.isArray(list) && list.length !== texts.length)
+      return { column, expected: texts.length, got: list.length };
+  return texts.map((completion, i) => ({
+    ...fields,
+    ...others,
+    ...(Array.isArray(ranks) && { rank: ranks[i] }),
+    ...(Array.isArray(labels) && isRecord(labels[i]) && labels[i]),
+    completion,
+  }));
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,6 +1,5 @@
 /** What a labeler said of one completion: InstructGPT's metadata of labelers, as rows of a file. */
 import { z } from 'zod';
-import { EvaluationError } from '../errors.js';
 
 /**
  * The yes-or-no questions, by the names of their columns.
@@ -64,7 +63,7 @@ const flags = Object.fromEntries(
 ) as unknown as Record<LabelFlag, z.ZodOptional<typeof yesNo>>;
 
 /** A row: one labeler's judgment of one completion. Columns of other names stay, to slice by. */
-const Label = z.looseObject({
+export const Label = z.looseObject({
   prompt: text('the text of a prompt'),
   completion: text('the text of a completion'),
   policy: name('the name of a policy').optional().describe('whose completion it is'),
@@ -82,67 +81,9 @@ const Label = z.looseObject({
 /** One labeler's judgment of one completion; what was not asked is left out. */
 export type Label = z.output<typeof Label>;
 
-const MISTAKES_TOLD = 20;
-
-/**
- * Labels from the rows of a file. Empty cells count as not asked, but an empty prompt or completion is one.
- *
- * @param source the file's name, for messages
- * @throws EvaluationError EVALUATION_EMPTY; EVALUATION_BAD_LABEL, which tells mistakes by row, from 1, and column: what
- *   was expected and what came; a row without any judgment, and a second one of the same labeler, completion and policy
- * @example readLabels([{ prompt: 'Hi', completion: 'Hello', labeler: 'ann', overall_quality: '6' }], 'labels.csv')
- */
-export function readLabels(rows: readonly unknown[], source: string): Label[] {
-  if (rows.length === 0)
-    throw new EvaluationError('EVALUATION_EMPTY', `${source}: expected at least one row, got none.`);
-  const labels: Label[] = [];
-  const mistakes: string[] = [];
-  const seen = new Map<string, number>();
-  for (const [index, row] of rows.entries()) {
-    const told = (message: string) => mistakes.push(`  row ${index + 1}${message}`);
-    const { data, error } = Label.safeParse(withoutEmpty(row));
-    for (const { path, message } of error?.issues ?? [])
-      told(`${path.length > 0 ? `, ${path.join('.')}` : ''}: ${message}`);
-    if (!data) continue;
-    if ([data.rank, data.overall_quality, ...labelFlags.map((flag) => data[flag])].every(isAbsent))
-      told(`: expected a judgment (rank, overall_quality, or a yes-or-no column), got none`);
-    const key = JSON.stringify([data.labeler, itemOf(data)]);
-    const before = seen.get(key);
-    if (before !== undefined)
-      told(
-        `, labeler: expected one judgment of a completion by each labeler, got a second of ${data.labeler}, after row ${before}`,
-      );
-    seen.set(key, index + 1);
-    labels.push(data);
-  }
-  if (mistakes.length === 0) return labels;
-  const more = mistakes.length - MISTAKES_TOLD;
-  throw new EvaluationError(
-    'EVALUATION_BAD_LABEL',
-    [
-      `${source} has rows that are no labels:`,
-      ...mistakes.slice(0, MISTAKES_TOLD),
-      ...(more > 0 ? [`  and ${more} more`] : []),
-    ].join('\n'),
-  );
-}
-
 /** What was judged, the same for the same completion of the same policy. */
 export const itemOf = ({ prompt, completion, policy }: Label): string =>
   JSON.stringify([prompt, completion, policy ?? null]);
-
-const isAbsent = (value: unknown): boolean => value === undefined;
-
-function withoutEmpty(row: unknown): unknown {
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) return row;
-  return Object.fromEntries(
-    Object.entries(row).filter(
-      ([column, value]) =>
-        value !== null &&
-        (column === 'prompt' || column === 'completion' || typeof value !== 'string' || value.trim() !== ''),
-    ),
-  );
-}
 
 function short(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { comparisonsOf } from './comparisons.js';
-import { type Label, readLabels } from './label.js';
+import type { Label } from './label.js';
 import { heldOutAgreements, labelerAgreements } from './label-agreement.js';
 import { measureLabels } from './measure-labels.js';
+import { readLabels } from './read-labels.js';
 import { labelsCsv, labelTables } from './results.js';
 
 const row = (fields: Record<string, unknown>) => ({
@@ -220,6 +221,7 @@ it('rankings go as feedback, with all that was said of each completion', () => {
     { labeler: 'ben', rank: 1 },
   );
   const [found, ...others] = comparisonsOf(all, 'labels');
+  expect(readLabels([found], 'labels.jsonl')).toEqual(all.slice(0, 2));
   expect(others).toEqual([]);
   expect(found).toEqual({
     feedback: expect.stringMatching(/^[0-9a-f]{32}$/),
@@ -233,6 +235,29 @@ it('rankings go as feedback, with all that was said of each completion', () => {
       labels: [{ policy: 'ppo', overall_quality: 3, hallucination: true }, { overall_quality: 6 }],
     },
   });
+});
+
+it('labels come back from feedback, whose mistakes are told by completion', () => {
+  const about = { feedback: 'f', collection: 'c', prompt: 'p', labeler: 'ann' };
+  const thumb = { ...about, completion: 'c', label: true };
+  expect(
+    readLabels([{ ...thumb, metadata: { language: 'de', labels: [{ hallucination: false }] } }], 'f'),
+  ).toEqual([row({ label: true, language: 'de', hallucination: false })]);
+  const ranking = { ...about, completions: ['a', 'b'], ranks: [1, 2] };
+  expect(() => readLabels([{ ...ranking, metadata: { labels: [{}, { overall_quality: 0 }] } }], 'f')).toThrow(
+    'row 1, completion 2, overall_quality: expected a whole number',
+  );
+  expect(() =>
+    readLabels(
+      [
+        { ...ranking, ranks: [1] },
+        { ...ranking, metadata: { labels: [{}] } },
+      ],
+      'f',
+    ),
+  ).toThrow(
+    /row 1, ranks: expected one for each of 2 completions, got 1\n {2}row 2, metadata\.labels: .* got 1$/,
+  );
 });
 
 it('results are tables, and lines of .csv', () => {
