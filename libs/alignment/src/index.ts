@@ -10,6 +10,7 @@ export { categoricalKl, klEstimate, klEstimates, klLoss } from './kl.js';
 export { ktoLoss, mismatchedKl } from './kto.js';
 export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
+export { drawnRanks, scoreRanks } from './online-dpo.js';
 export { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss } from './ppo.js';
 export { meanLogprobs, proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';

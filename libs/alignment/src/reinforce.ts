@@ -22,7 +22,7 @@ export interface RewardedSample {
  *
  * @returns [n], undefined for a response with no other to be compared with
  */
-export function baselines(samples: readonly RewardedSample[], baseline: Baseline): (number | undefined)[] {
+function baselines(samples: readonly RewardedSample[], baseline: Baseline): (number | undefined)[] {
   if (baseline === 'none') return samples.map(() => 0);
   if (baseline === 'batch_mean') {
     const mean = samples.reduce((sum, { reward }) => sum + reward, 0) / samples.length;

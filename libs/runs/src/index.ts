@@ -26,6 +26,7 @@ export {
 } from './items.js';
 export { ARTIFACT_TOPICS, type ArtifactEvent, liveArtifacts } from './live-artifacts.js';
 export { MOST_COMPLETIONS } from './methods/dataset.js';
+export { isReferenceFree } from './methods/dpo-family.js';
 export { MOST_STEPS } from './methods/every-run.js';
 export {
   type ConfigOf,

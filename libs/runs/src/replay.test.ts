@@ -161,6 +161,16 @@ describe('how far a replay goes', () => {
     expect(refusal(() => extent(ppo, {}, { completed: 0 })).message).toContain('got none to replay');
   });
 
+  it('is refused for settings that learn from what its run did not log', () => {
+    const simpo = parseRunConfig({ ...dpo, dpo: { lossType: 'simpo' } });
+    const by = (lossType: string, source: RunConfig) => () => {
+      const config = parseRunConfig({ ...dpo, run: 'again', replay: 'dpo', dpo: { lossType } });
+      return replayExtent(config, { config: source, testItems: 0, completed: 5, streams: [] });
+    };
+    expect(refusal(by('ipo', simpo)).message).toContain('settings that also take reference-logprobs');
+    expect(by('simpo', dpo)()).toMatchObject({ steps: 5 });
+  });
+
   it('is refused for a run of another method', () => {
     const config = parseRunConfig({ ...dpo, run: 'again', replay: 'ppo' });
     expect(

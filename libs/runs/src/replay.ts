@@ -77,6 +77,12 @@ export function replayExtent(config: RunConfig, source: ReplaySource): ReplayExt
       `expected a replay of run ${run} to differ from it in ${free.join(', ')} at most, got another ${fixed.join(', ')}: its events were made with what it had`,
     );
   }
+  const unlogged = specOf(config).joins.filter((topic) => !spec.joins.includes(topic));
+  if (unlogged.length > 0) {
+    throw unfit(
+      `expected a replay of run ${run} to learn from what its run logged, got settings that also take ${unlogged.join(', ')}`,
+    );
+  }
   const { steps, epochs } = config;
   const isWhole = steps === source.config.steps && epochs === source.config.epochs;
   if (!isWhole && !(steps !== undefined && steps <= logged)) {

@@ -41,7 +41,15 @@ describe('defaults', () => {
       'dpo',
       {
         optimizer: { ...adamw, learningRate: 1e-6 },
-        dpo: { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0, pairs: 'all', maxLength: 1024 },
+        dpo: {
+          beta: 0.1,
+          lossType: 'sigmoid',
+          labelSmoothing: 0,
+          alpha: 0,
+          simpoGamma: 0.5,
+          pairs: 'all',
+          maxLength: 1024,
+        },
       },
     ],
     [
@@ -175,7 +183,7 @@ describe('a mistake', () => {
     [
       'an unknown word',
       { ...least.dpo, dpo: { lossType: 'exotic' } },
-      "dpo.lossType: expected one of sigmoid, ipo, hinge, robust, got 'exotic'",
+      "dpo.lossType: expected one of sigmoid, sigmoid_norm, ipo, hinge, robust, simpo, got 'exotic'",
     ],
     [
       'a word that is near',
@@ -215,7 +223,7 @@ describe('a mistake', () => {
     [
       'a value for a group',
       { ...least.dpo, dpo: 0.1 },
-      'dpo: expected settings of its own (beta, lossType, labelSmoothing, pairs, maxLength), got 0.1',
+      'dpo: expected settings of its own (beta, lossType, labelSmoothing, alpha, simpoGamma, pairs, maxLength), got 0.1',
     ],
     [
       'what is very long',
@@ -279,7 +287,7 @@ describe('a mistake', () => {
     [
       'what another method has within',
       { ...least.sft, label_smoothing: 0.1 },
-      "label_smoothing: no such setting; dpo.labelSmoothing is one of method dpo, this is 'sft'",
+      "label_smoothing: no such setting; dpo.labelSmoothing is one of method dpo, onlineDpo, this is 'sft'",
     ],
     [
       'the data of a run that samples',
@@ -320,7 +328,7 @@ describe('a mistake', () => {
       'seed: expected integer of at least 0, got 0.5',
       'steps: expected integer from 1 to 1000000, got -1',
       'dpo.beta: expected number above 0, got 0',
-      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, pairs, maxLength',
+      'dpo.foo: no such setting; there are beta, lossType, labelSmoothing, alpha, simpoGamma, pairs, maxLength',
       'dpo.bar: no such setting',
     ]);
   });

@@ -99,6 +99,7 @@ export interface TinyRun {
   readonly carry: StepResult['carry'];
   /** Of the last update. */
   readonly results: StepResult['results'];
+  readonly comparisons: StepResult['comparisons'];
 }
 
 export async function begin(
@@ -129,6 +130,7 @@ export async function begin(
   let carry = method.start(config);
   let step = 0;
   let results: StepResult['results'];
+  let comparisons: StepResult['comparisons'];
   const current = () => ({ config, step, trainer, carry }) as Step<MethodName>;
   return {
     trainer,
@@ -138,9 +140,12 @@ export async function begin(
     get results() {
       return results;
     },
+    get comparisons() {
+      return comparisons;
+    },
     async update(items, beside = {}) {
       const result = await method.update(current(), items, beside);
-      ({ carry, results } = result);
+      ({ carry, results, comparisons } = result);
       step++;
       return result.metrics;
     },
@@ -324,17 +329,28 @@ export function episodeItem(
 /** Items of any content that a method can learn from. */
 export function itemsFor(method: TrainingMethod, count: number, seed = 1): Item[] {
   const source = tokenSource(seed);
-  const { kind } = specOf(runOf(method)).data;
+  const { data, streams } = specOf(runOf(method));
+  const { kind } = data;
+  // Of methods that compare the samples of a prompt, two items share one.
+  const samples = Math.min(2, streams[0]!.samples ?? 1);
+  let promptTokens: readonly number[] = [];
   const logprobs = (tokens: readonly number[]) => tokens.map(() => -4 + source.float());
   return Array.from({ length: count }, (_, index) => {
     const sequence = source.sequence();
     if (kind === 'demonstrations') return demonstrationItem(`tiny/0/${index}`, sequence);
     if (kind === 'prompts') {
-      return episodeItem(`tiny/0/${index}/0`, sequence, {
-        logprobs: logprobs(sequence.tokens),
-        reference: logprobs(sequence.tokens),
-        score: 2 * source.float() - 1,
-      });
+      if (index % samples === 0) ({ promptTokens } = sequence);
+      const { tokens } = sequence;
+      const id = `tiny/0/${Math.floor(index / samples)}/${index % samples}`;
+      return episodeItem(
+        id,
+        { promptTokens, tokens },
+        {
+          logprobs: logprobs(sequence.tokens),
+          reference: logprobs(sequence.tokens),
+          score: 2 * source.float() - 1,
+        },
+      );
     }
     if (kind === 'thumbs') {
       const mismatched = source.sequence().tokens;
@@ -369,6 +385,8 @@ export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let most = 0;
   let apart = 0;
   for (let i = 0; i < a.length; i++) {
+    // Results are NaN where there is nothing to say.
+    if (Object.is(a[i], b[i])) continue;
     most = Math.max(most, Math.abs(a[i]!));
     apart = Math.max(apart, Math.abs(a[i]! - b[i]!));
   }

@@ -1,6 +1,10 @@
-export { carryOut } from './frontier/carry-out.js';
+export { carryOut, type RunSet, type ShownRun } from './frontier/carry-out.js';
+export { correlationOf, frontierPart, pathChart, stepsChart, written } from './frontier/charts.js';
 export { parseFrontier } from './frontier/frontier-file.js';
-export { type FrontierResults, measure } from './frontier/measure.js';
+export { type FrontierPoint, type FrontierResults, measure, metricsOf } from './frontier/measure.js';
+export { frontierCsv, machineFacts } from './frontier/outputs.js';
+export { runSetOf } from './frontier/plan.js';
+export { sweepLines } from './frontier/progress.js';
 export type { FrontierInput } from './frontier/schema.js';
 export { type Client, type ClientOptions, openClient } from './place/client.js';
 export { type Platform, type PlatformOptions, startPlatform } from './place/platform.js';

@@ -75,6 +75,8 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       reinforce: { baseline: 'value', rewardToGo: true, klLoss: { coef: 0.1 } },
     },
     dpo: compared,
+    'dpo-simpo': { ...compared, dpo: { lossType: 'simpo', beta: 2 } },
+    'online-dpo': { ...sampled, method: 'onlineDpo', onlineDpo: { labels: 'sampled', alpha: 0.05 } },
     pro: { ...compared, method: 'pro', pro: { temperatures: 'reward_gaps' } },
     kto: { ...compared, method: 'kto', data: thumbs, allow: { dropped: 0.5 } },
     grpo: { ...sampled, method: 'grpo', grpo: { numIterations: 2, numMiniBatches: 2 } },

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newestVersions } from '@rlhf-streams/runs';
-import { carryOut, measure, type Platform, parseFrontier, startPlatform } from 'rlhf-streams';
+import { carryOut, measure, type Platform, parseFrontier, runSetOf, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { oneThread, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
@@ -51,11 +51,14 @@ it('a frontier that was interrupted goes on to all of its points, whichever memb
       interruption.abort(new Error('enough'));
   };
   const options = { parallel: 1, signal: interruption.signal, looked: enough };
-  await expect(carryOut(platform, plan, options)).rejects.toThrow('enough');
+  await expect(carryOut(platform, runSetOf(plan), options)).rejects.toThrow('enough');
   await platform.close();
 
   platform = await start();
-  const runs = await carryOut(platform, plan, { parallel: 2, signal: new AbortController().signal });
+  const runs = await carryOut(platform, runSetOf(plan), {
+    parallel: 2,
+    signal: new AbortController().signal,
+  });
   const results = await measure(platform, plan, runs);
 
   const newest = await newestVersions(platform.events.readAll(['policy-versions']));
@@ -106,7 +109,10 @@ it('a version that a run did not publish is refused by the run that asks for it,
     },
     'early',
   );
-  const runs = await carryOut(platform, plan, { parallel: 1, signal: new AbortController().signal });
+  const runs = await carryOut(platform, runSetOf(plan), {
+    parallel: 1,
+    signal: new AbortController().signal,
+  });
   const { failed } = await measure(platform, plan, runs);
   expect(failed.map(({ run }) => run)).toEqual(['early.ppo.s0.at-2', 'early.ppo.s0.at-3']);
   expect(failed[0]!.cause).toMatch(

@@ -62,29 +62,36 @@ export function partsSection({ parts = [] }: ReportData): Html | undefined {
   return parts.length === 0 ? undefined : html`${parts.map(partSection)}`;
 }
 
-const partSection = ({ title, text, result, tables = [], charts = [] }: ReportPart): Html => html`<section>
+const partSection = ({ title, text, result, tables = [], charts = [] }: ReportPart): Html => {
+  const drawn = charts.filter(({ series }) => series.some(({ points }) => points.length > 0));
+  return html`<section>
 <h2>${title}</h2>
 ${text !== undefined && html`<p class="note">${text}</p>`}
 ${result !== undefined && html`<p class="result">${result}</p>`}
-${tables.map(tableOf)}
+${tables.filter(({ rows }) => rows.length > 0).map(tableOf)}
 ${
-  charts.length > 0 &&
+  drawn.length > 0 &&
   html`<div class="charts">
-${charts.map((chart) => {
+${drawn.map((chart) => {
   const { option, size } = partChart(chart);
   return policyFigure(chart.title, chart.note ?? '', option, size);
 })}
 </div>`
 }
 </section>`;
+};
 
+/** Letters of a cell from which on its column is wrapped. */
+const LONG = 60;
 const NUMBER = /^[-\u2212+]?[\d.]+(e[-\u2212]?\d+)?\b|^\u2013$|^$/;
 
 /** Numbers stand at the right of their columns, which hold nothing else. */
 function tableOf({ title, head, rows }: ReportTable): Html {
-  const classes = head.map((_, column) =>
-    column > 0 && rows.every((row) => NUMBER.test(row[column] ?? '')) ? 'number' : '',
-  );
+  const classes = head.map((_, column) => {
+    const cells = rows.map((row) => row[column] ?? '');
+    if (column > 0 && cells.every((cell) => NUMBER.test(cell))) return 'number';
+    return cells.some(({ length }) => length > LONG) ? 'wide' : '';
+  });
   return html`${title !== undefined && html`<h3 class="table-title">${title}</h3>`}<div class="scroll"><table>
 <thead><tr>${head.map((name, column) => html`<th scope="col" class="${classes[column]!}">${name}</th>`)}</tr></thead>
 <tbody>${rows.map(
@@ -92,7 +99,7 @@ function tableOf({ title, head, rows }: ReportTable): Html {
       html`<tr>${row.map((cell, column) =>
         column === 0
           ? html`<th scope="row">${cell}</th>`
-          : html`<td class="${classes[column]!}">${classes[column] ? minus(cell) : cell}</td>`,
+          : html`<td class="${classes[column]!}">${classes[column] === 'number' ? minus(cell) : cell}</td>`,
       )}</tr>`,
   )}</tbody>
 </table></div>`;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { named } from '../settings.js';
 import { dataset, MOST_COMPLETIONS, overDataset, pairLength, preferences } from './dataset.js';
+import { ALPHA_MISPLACED, alphaFits, dpoFamily, isReferenceFree } from './dpo-family.js';
 import { everyRun, training } from './every-run.js';
 import { frozenReference, initialPolicy, policy, policyAsReference, trainedPolicy } from './models.js';
 import { optimizerConfig } from './optimizer.js';
@@ -17,37 +17,16 @@ const config = z
     optimizer: optimizerConfig(1e-6),
     dpo: z
       .strictObject({
-        beta: z
-          .number()
-          .positive()
-          .default(0.1)
-          .describe('weight of the KL from the reference in the objective that DPO solves')
-          .register(named, { as: ['kl_coef'] }),
-        lossType: z
-          .enum(['sigmoid', 'ipo', 'hinge', 'robust'])
-          .default('sigmoid')
-          .describe(
-            'sigmoid is DPO (Rafailov et al. 2023), ipo by Azar et al. 2023, hinge by Zhao et al. 2023, robust by Chowdhury et al. 2024',
-          )
-          .register(named, { as: ['loss'] }),
-        labelSmoothing: z
-          .number()
-          .min(0)
-          .lt(0.5)
-          .default(0)
-          .describe(
-            'share of the pairs whose labels are taken to be flipped, for robust and for sigmoid, which then is cDPO (Mitchell 2023)',
-          ),
-        pairs: z
-          .enum(['all', 'best_rest', 'best_worst'])
-          .default('all')
-          .describe(
-            'pairs made of a comparison of several completions: all that are ranked apart, the best with each below it, or the best with the worst; those of a comparison together count as one',
-          ),
+        ...dpoFamily,
         maxLength: pairLength,
       })
       .prefault({})
       .describe('what DPO has of its own'),
+  })
+  .refine(({ dpo }) => alphaFits(dpo), { path: ['dpo', 'alpha'], error: ALPHA_MISPLACED })
+  .refine(({ dpo, reference }) => reference === undefined || !isReferenceFree(dpo), {
+    path: ['reference'],
+    error: 'expected none with the lossType simpo, which compares log-probs of the policy alone',
   })
   .meta({
     title: 'Direct preference optimisation',
@@ -92,10 +71,13 @@ export const dpo = defineMethod({
     'eval/logps/rejected',
     'eval/pairs',
   ],
-  plan: (run) =>
-    overDataset(run, {
+  plan(run) {
+    const alone = isReferenceFree(run.dpo);
+    const plan = overDataset(run, {
       kind: 'comparisons',
       limit: { setting: 'dpo.maxLength', tokens: run.dpo.maxLength },
-      joins: ['comparisons', 'reference-logprobs'],
-    }),
+      joins: alone ? ['comparisons'] : ['comparisons', 'reference-logprobs'],
+    });
+    return alone ? { ...plan, models: [policy] } : plan;
+  },
 });

@@ -4,6 +4,7 @@ import { dpo } from './dpo.js';
 import { evaluate } from './evaluate.js';
 import { grpo } from './grpo.js';
 import { kto } from './kto.js';
+import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
 import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
@@ -14,7 +15,20 @@ import type { DataSpec, JoinedTopic, MethodSpec, Plan } from './spec.js';
 import { trpo } from './trpo.js';
 
 /** The spec of each method, by name. */
-export const methods = { sft, reward, ppo, trpo, reinforce, grpo, dpo, pro, kto, sample, evaluate };
+export const methods = {
+  sft,
+  reward,
+  ppo,
+  trpo,
+  reinforce,
+  grpo,
+  dpo,
+  pro,
+  kto,
+  onlineDpo,
+  sample,
+  evaluate,
+};
 
 export type MethodName = keyof typeof methods;
 export const methodNames = Object.keys(methods) as [MethodName, ...MethodName[]];

@@ -86,7 +86,7 @@ describe('a run of REINFORCE', () => {
   it('is on-policy: no step is issued ahead of the version that it samples from', () => {
     expect(specOf(parseRunConfig(run))).toMatchObject({ ahead: 0, onPolicy: true });
     expect(mistakesOf({ ...run, maxStaleness: 1 })).toEqual([
-      "maxStaleness: no such setting; maxStaleness is one of method ppo, grpo, this is 'reinforce'",
+      expect.stringMatching(/^maxStaleness: no such setting; .* this is 'reinforce'$/),
     ]);
   });
 });

@@ -20,6 +20,13 @@ const cases: readonly (readonly [string, TrainingMethod, object])[] = [
   ['ppo with mini-batches', 'ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 2 }, steps: 5 }],
   ['dpo with ipo', 'dpo', { dpo: { lossType: 'ipo' }, steps: 3 }],
   ['dpo with hinge', 'dpo', { dpo: { lossType: 'hinge' }, steps: 3 }],
+  [
+    'dpo with sigmoid_norm and smoothed labels',
+    'dpo',
+    { dpo: { lossType: 'sigmoid_norm', labelSmoothing: 0.1 }, steps: 3 },
+  ],
+  ['dpo with simpo', 'dpo', { dpo: { lossType: 'simpo', beta: 2 }, steps: 3 }],
+  ['dpo with lengths', 'dpo', { dpo: { alpha: 0.05 }, steps: 3 }],
   ['dpo with robust', 'dpo', { dpo: { lossType: 'robust', labelSmoothing: 0.1 }, steps: 3 }],
 ];
 

@@ -5,6 +5,7 @@ import { evaluate } from './evaluate.js';
 import { grpo } from './grpo.js';
 import { kto } from './kto.js';
 import type { Method } from './method.js';
+import { onlineDpo } from './online-dpo.js';
 import { ppo } from './ppo.js';
 import { pro } from './pro.js';
 import { reinforce } from './reinforce.js';
@@ -24,6 +25,7 @@ const methods: { readonly [Name in MethodName]: Method<Name> } = {
   dpo,
   pro,
   kto,
+  onlineDpo,
   sample,
   evaluate,
 };

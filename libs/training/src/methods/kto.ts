@@ -111,7 +111,7 @@ async function klOf(step: Step<'kto'>, thumbs: readonly Thumb[]): Promise<number
 const [OWN, MISMATCHED] = [0, 1] as const;
 
 const thumbInputs = (shape: BatchShape): Specs => ({
-  ...responseInputs(shape),
+  ...responseInputs(shape, { reference: true }),
   labels: float32(shape.rows),
   rowMask: float32(shape.rows),
   kl: float32(),

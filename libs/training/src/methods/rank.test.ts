@@ -2,7 +2,7 @@ import { type Item, type Joined, joined } from '@rlhf-streams/runs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { episodeItem } from '../tiny.test.support.js';
-import { rankByScore } from './rank.js';
+import { compareSamples } from './rank.js';
 
 type Episode = Joined<'rollout' | 'reward'>;
 const episode = (prompt: number, sample: number, score: number): Episode => {
@@ -15,15 +15,17 @@ const episode = (prompt: number, sample: number, score: number): Episode => {
   return joined([item], 'rollout', 'reward')[0]!;
 };
 
+const comparisonsOf = (of: readonly Episode[]) => compareSamples(of).map(({ comparison }) => comparison);
+
 const scores = fc.array(fc.array(fc.integer({ min: -3, max: 3 }), { maxLength: 5 }), { maxLength: 4 });
 const episodes = (byPrompt: readonly (readonly number[])[]) =>
   byPrompt.flatMap((scores, prompt) => scores.map((score, sample) => episode(prompt, sample, score)));
 
-describe('rankByScore', () => {
+describe('samples that are compared', () => {
   it('makes one comparison of the samples of each prompt, none of a lone sample', () => {
     fc.assert(
       fc.property(scores, (byPrompt) => {
-        const comparisons = rankByScore(episodes(byPrompt));
+        const comparisons = comparisonsOf(episodes(byPrompt));
         const expected = byPrompt.flatMap((scores, prompt) =>
           scores.length > 1 ? [{ prompt, scores }] : [],
         );
@@ -45,7 +47,7 @@ describe('rankByScore', () => {
   it('ranks by score: 1 is the best, equal scores are ties, and a rank counts those above', () => {
     fc.assert(
       fc.property(scores, (byPrompt) => {
-        for (const { completions, ranks } of rankByScore(episodes(byPrompt))) {
+        for (const { completions, ranks } of comparisonsOf(episodes(byPrompt))) {
           expect(Math.min(...ranks)).toBe(1);
           ranks.forEach((rank, i) => {
             ranks.forEach((other, j) => {
@@ -61,7 +63,7 @@ describe('rankByScore', () => {
   });
 
   it('says who ranked: the first scorer', () => {
-    expect(rankByScore([episode(0, 0, 1), episode(0, 1, 2)])[0]).toMatchObject({
+    expect(comparisonsOf([episode(0, 0, 1), episode(0, 1, 2)])[0]).toMatchObject({
       labeler: 'test',
       split: 'train',
       ranks: [2, 1],

@@ -12,7 +12,7 @@ export const responseInputs = (shape: BatchShape, { reference = true } = {}): Sp
 });
 
 /**
- * Besides `sequenceBatch`, `refLogprobs` [tokens] under the reference, and `places` [rows, length - 1]: the index of each
+ * Besides `sequenceBatch`, `refLogprobs` [tokens] where they are given, and `places` [rows, length - 1]: the index of each
  * row's predictions among those of the micro-batch, and `tokens` for padding.
  * @param refLogprobs a number for each prediction of each sequence; none for losses without a reference
  */

@@ -1,7 +1,7 @@
 import { joined } from '@rlhf-streams/runs';
 import { meanParts } from './episodes.js';
 import type { Method, Metrics } from './method.js';
-import { rankByScore } from './rank.js';
+import { compareSamples } from './rank.js';
 
 /** Sampling without training: measures a policy by the rollouts of a step, their scores and log-probs. */
 export const sample: Method<'sample'> = {
@@ -31,7 +31,9 @@ export const sample: Method<'sample'> = {
         ...(reward && { score: reward.score }),
         ...(reference && { kl: rollout.logprobs.map((lp, t) => lp - reference.logprobs[0]![t]!) }),
       })),
-      ...(config.rank && { comparisons: rankByScore(joined(items, 'rollout', 'reward')) }),
+      ...(config.rank && {
+        comparisons: compareSamples(joined(items, 'rollout', 'reward')).map(({ comparison }) => comparison),
+      }),
     };
   },
 };

@@ -1,13 +1,22 @@
-/** Carries out a plan: its runs are asked for a few members at a time, and followed until all have ended. */
+/** Carries out a set of runs: they are asked for a few members at a time, and followed until all have ended. */
 import type { Experiment } from '@rlhf-streams/gateway';
 import { hasEnded, type RunConfig } from '@rlhf-streams/runs';
 import { linked, pause } from '@rlhf-streams/waiting';
 import { CliError, serviceFailed } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { lookAt, requestExperiment } from '../runs/request-run.js';
-import { type FrontierPlan, groupsOf } from './plan.js';
 
 export type ShownRun = Experiment['runs'][number];
+
+export interface RunSet {
+  /** What its runs are asked for as. */
+  readonly experiment: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** What members build on, asked for at once. */
+  readonly first: readonly RunConfig[];
+  /** A training run each, and what measures it. */
+  readonly members: readonly (readonly RunConfig[])[];
+}
 
 export interface CarryOutOptions {
   /** Members that are under way at a time. */
@@ -19,7 +28,7 @@ export interface CarryOutOptions {
 
 export interface Progress {
   readonly runs: readonly ShownRun[];
-  /** Runs of the whole plan. */
+  /** Runs of the whole set. */
   readonly total: number;
 }
 
@@ -28,29 +37,27 @@ const LOOK_MS = 1000;
 const BEYOND_STALL_MS = 300_000;
 
 /**
- * Asks for the runs of a plan, as one experiment, so that at most `parallel` members are under way; runs that the log has
+ * Asks for the runs of a set, as one experiment, so that at most `parallel` members are under way; runs that the log has
  * already go on. A run that fails loses only those that build on it.
  * @returns the runs as they ended, those that failed among them
  * @throws CliError CLI_SERVICE_FAILED; CLI_RUN_FAILED when no run gets on; as `requestExperiment` does; the signal's reason.
  */
 export async function carryOut(
   client: Pick<Client, 'request' | 'failed'>,
-  plan: FrontierPlan<RunConfig>,
+  { experiment, tags, first, members }: RunSet,
   { parallel, signal, looked }: CarryOutOptions,
 ): Promise<readonly ShownRun[]> {
   const broken = new AbortController();
   void client.failed.then(({ service, error }) => broken.abort(serviceFailed(service, error)));
   const either = linked(signal, broken.signal);
-  const { experiment, tags } = plan;
-  const [first, ...members] = groupsOf(plan);
-  const total = first!.length + members.flat().length;
-  const stalled = watch(Math.max(...[first!, ...members].flat().map((run) => run.stallTimeoutMs)));
+  const total = first.length + members.flat().length;
+  const stalled = watch(Math.max(...[first, ...members].flat().map((run) => run.stallTimeoutMs)));
   /** Runs that failed since they were asked for here: they are not asked for again. */
   const failed = new Set<string>();
   let asked = 0;
   const ask = async (count: number) => {
     asked = Math.min(members.length, count);
-    const runs = [first!, ...members.slice(0, asked)].flat().filter(({ run }) => !failed.has(run));
+    const runs = [first, ...members.slice(0, asked)].flat().filter(({ run }) => !failed.has(run));
     await requestExperiment(client, { experiment, ...(tags && { tags }), runs }, either.signal);
   };
   try {
@@ -59,18 +66,19 @@ export async function carryOut(
       const view = await lookAt(client, experiment, either.signal);
       if (view) {
         const byName = new Map(view.runs.map((run) => [run.run, run]));
-        for (const { run } of [first!, ...members.slice(0, asked)].flat()) {
+        const here = [first, ...members.slice(0, asked)].flat();
+        for (const { run } of here) {
           const status = byName.get(run)?.status;
           if (status === 'failed' || status === 'cancelled') failed.add(run);
         }
-        looked?.({ runs: view.runs, total });
+        looked?.({ runs: here.flatMap(({ run }) => byName.get(run) ?? []), total });
         const isOver = ({ run }: RunConfig) => {
           const shown = byName.get(run);
           return shown !== undefined && hasEnded(shown);
         };
         const open = members.slice(0, asked).filter((member) => !member.every(isOver)).length;
         if (asked < members.length && open < parallel) await ask(asked + parallel - open);
-        else if (asked === members.length && open === 0 && first!.every(isOver)) return view.runs;
+        else if (asked === members.length && open === 0 && first.every(isOver)) return view.runs;
         stalled(view.runs);
       }
       await pause(LOOK_MS, either.signal);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseFrontier } from './frontier-file.js';
-import { groupsOf } from './plan.js';
+import { allRuns } from './plan.js';
 
 const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
 const example = parse(/```yaml\n(# frontier\.yaml[\s\S]*?)```/.exec(readme)![1]!);
@@ -43,7 +43,7 @@ describe('the frontier of the README', () => {
   });
 
   it('names every run once, and no version that is not published', () => {
-    const runs = groupsOf(plan).flat();
+    const runs = allRuns(plan);
     expect(new Set(runs.map(({ run }) => run)).size).toBe(runs.length);
     expect(plan.members.at(-1)!.evaluations.map(({ step }) => step)).toEqual([12, 24]);
   });

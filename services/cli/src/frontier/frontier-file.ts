@@ -14,7 +14,7 @@ import {
 } from '@rlhf-streams/runs';
 import { parse } from 'yaml';
 import { CliError } from '../errors.js';
-import { type FrontierPlan, groupsOf, type Json, type Member, planOf } from './plan.js';
+import { allRuns, type FrontierPlan, type Json, type Member, planOf } from './plan.js';
 import { FrontierFile } from './schema.js';
 
 /** @throws CliError CLI_FILE_UNREADABLE; CLI_FILE_INVALID as `parseFrontier` does. */
@@ -91,7 +91,7 @@ function mistakesIn(file: FrontierFile): Mistake[] {
   ];
   if (wrong.length > 0) return wrong;
   // What the runs are to each other: names that come twice, and too many.
-  return experimentMistakes({ experiment: plan.experiment, runs: groupsOf(plan).flat() });
+  return experimentMistakes({ experiment: plan.experiment, runs: allRuns(plan) });
 }
 
 /** What is wrong with a member's run, at its place in the file: in the run, or in the sweep that set it. */

@@ -10,7 +10,7 @@ import { written } from './charts.js';
 import { readFrontier } from './frontier-file.js';
 import { type FrontierResults, measure } from './measure.js';
 import { writeFrontier } from './outputs.js';
-import { groupsOf } from './plan.js';
+import { allRuns, runSetOf } from './plan.js';
 import { sweepLines } from './progress.js';
 
 export interface FrontierOptions extends Where {
@@ -29,9 +29,11 @@ export async function frontier(path: string, options: FrontierOptions): Promise<
   try {
     console.log(`${place.description}\n`);
     // Services elsewhere have other files than this machine.
-    if (!options.attach) await checkSources(groupsOf(plan).flat());
+    if (!options.attach) await checkSources(allRuns(plan));
     const lines = sweepLines();
-    const runs = await carryOut(place, plan, { parallel, signal, looked: lines.looked }).finally(lines.close);
+    const runs = await carryOut(place, runSetOf(plan), { parallel, signal, looked: lines.looked }).finally(
+      lines.close,
+    );
     const results = await measure(place, plan, runs.filter(hasEnded));
     console.log(`\n${frontsTable(results)}\n`);
     const paths = await writeFrontier(directory, results);

@@ -78,11 +78,18 @@ export const settingInWords = (values: Member<unknown>['values']): string =>
     .map(([path, value]) => `${lastKey(path)} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
     .join(', ');
 
-/** All runs, in groups that are asked for one after another: what members build on, then each member with its evaluations. */
-export const groupsOf = <Run>({ runs, reference, members }: FrontierPlan<Run>): Run[][] => [
-  [...runs, reference],
-  ...members.map(({ run, evaluations }) => [run, ...evaluations.map(({ run }) => run)]),
-];
+/** All runs: what members build on, and each member with its evaluations. */
+export const runSetOf = <Run>({ experiment, tags, runs, reference, members }: FrontierPlan<Run>) => ({
+  experiment,
+  ...(tags && { tags }),
+  first: [...runs, reference],
+  members: members.map(({ run, evaluations }) => [run, ...evaluations.map(({ run }) => run)]),
+});
+
+export const allRuns = <Run>(plan: FrontierPlan<Run>): Run[] => {
+  const { first, members } = runSetOf(plan);
+  return [...first, ...members.flat()];
+};
 
 /** Every combination of the values of all paths. */
 const combinations = (sweep: Readonly<Record<string, readonly unknown[]>>): Record<string, unknown>[] =>

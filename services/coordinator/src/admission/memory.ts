@@ -119,7 +119,8 @@ function optimizerBytes(
     ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
   );
   // A micro-batch holds whole items.
-  const together = Math.min(sequencesPerItem, mostSequences);
+  const samples = Math.max(...streams.map(({ samples = 1 }) => samples));
+  const together = Math.min(sequencesPerItem, Math.max(mostSequences, samples));
   const rows = Math.max(together, Math.min(config.microBatchSize, together * items));
   return trainingBytes(trained, { workers, rows, length });
 }

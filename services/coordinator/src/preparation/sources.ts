@@ -28,7 +28,7 @@ export async function recordedComparisons(
   if (recorded.size === 0) {
     throw new CoordinatorError(
       'RUN_SOURCE_UNFIT',
-      `expected run ${run} to have recorded comparisons, got none: it must be a sampling run with rank: true`,
+      `expected run ${run} to have recorded comparisons, got none: it must compare its samples, as a sampling run with rank: true does`,
     );
   }
   const comparisons = [...recorded.values()]
