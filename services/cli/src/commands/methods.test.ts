@@ -23,7 +23,7 @@ describe('methods', () => {
       const words = text.replaceAll(/\s+/g, ' ');
       for (const { path, type, default: value, description, isGroup } of settings) {
         if (isGroup && value !== undefined) continue;
-        expect(text).toMatch(new RegExp(`^  ${path.replaceAll('.', '\\.')} `, 'm'));
+        expect(text).toMatch(new RegExp(`^  ${path.replaceAll(/[.[\]]/g, '\\$&')} `, 'm'));
         expect(words).toContain(description);
         expect(words).toContain(type);
       }
