@@ -3,7 +3,7 @@ import { type Agreement, agreement, fleissKappa } from '../agreement.js';
 import { bootstrapMean } from '../bootstrap.js';
 import { EvaluationError } from '../errors.js';
 import { mean } from '../statistics.js';
-import { itemOf, type Label } from './label.js';
+import type { Label } from './label.js';
 import { type Opinion, opinionsOf, preferenceOf } from './opinions.js';
 
 /** Agreement of labelers with each other in one measure. */
@@ -94,7 +94,7 @@ export interface HeldOutAgreement extends Agreement {
 
 export interface HeldOutOptions {
   readonly isHeldOut: (label: Label) => boolean;
-  /** Columns with a scorer's number for each completion: more is better. */
+  /** Columns with a scorer's number for each completion, read as such: more is better. */
   readonly scores?: readonly string[];
 }
 
@@ -105,7 +105,7 @@ export interface HeldOutOptions {
  *
  * Source: Ouyang et al. 2022, section 4.1: held-out labelers prefer as training labelers do.
  *
- * @throws EvaluationError EVALUATION_EMPTY where all labelers or none are held out; EVALUATION_BAD_LABEL where a score is no number
+ * @throws EvaluationError EVALUATION_EMPTY where all labelers or none are held out
  */
 export function heldOutAgreements(
   labels: readonly Label[],
@@ -176,7 +176,7 @@ function byPolicy(training: readonly Label[]): PairPredictor {
 const byScore =
   (column: string): PairPredictor =>
   (first, second) =>
-    difference(scoreOf(first, column), scoreOf(second, column));
+    difference(first[column] as number | undefined, second[column] as number | undefined);
 
 const difference = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined || other === undefined ? undefined : one - other;
@@ -187,17 +187,6 @@ function policyQualities(labels: readonly Label[]): ReadonlyMap<string, number> 
     if (policy !== undefined && overall_quality !== undefined)
       qualities.set(policy, [...(qualities.get(policy) ?? []), overall_quality]);
   return new Map([...qualities].map(([policy, values]) => [policy, mean(values)]));
-}
-
-function scoreOf(label: Label, column: string): number | undefined {
-  const value = label[column];
-  if (value === undefined) return undefined;
-  const number = typeof value === 'string' ? Number(value) : value;
-  if (typeof number === 'number' && Number.isFinite(number)) return number;
-  throw new EvaluationError(
-    'EVALUATION_BAD_LABEL',
-    `Expected numbers in column ${column}, got ${JSON.stringify(value)} for completion ${itemOf(label)}.`,
-  );
 }
 
 /** What most say. Of preferences the sum of votes counts, and none is a tie; of other categories no majority is no answer. */

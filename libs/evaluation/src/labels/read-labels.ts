@@ -10,11 +10,16 @@ const MISTAKES_TOLD = 20;
  * asked, but an empty prompt or completion is one.
  *
  * @param source the file's name, for messages
+ * @param options.scores columns with a scorer's number for each completion, where a row may have none
  * @throws EvaluationError EVALUATION_EMPTY; EVALUATION_BAD_LABEL, which tells mistakes by row, from 1, and column: what
  *   was expected and what came; a row without any judgment, and a second one of the same labeler, completion and policy
  * @example readLabels([{ prompt: 'Hi', completion: 'Hello', labeler: 'ann', overall_quality: '6' }], 'labels.csv')
  */
-export function readLabels(rows: readonly unknown[], source: string): Label[] {
+export function readLabels(
+  rows: readonly unknown[],
+  source: string,
+  { scores = [] }: { readonly scores?: readonly string[] } = {},
+): Label[] {
   if (rows.length === 0)
     throw new EvaluationError('EVALUATION_EMPTY', `${source}: expected at least one row, got none.`);
   const labels: Label[] = [];
@@ -26,6 +31,13 @@ export function readLabels(rows: readonly unknown[], source: string): Label[] {
     for (const { path, message } of error?.issues ?? [])
       told(`${path.length > 0 ? `, ${path.join('.')}` : ''}: ${message}`);
     if (!data) continue;
+    for (const column of scores) {
+      const value = data[column];
+      if (value === undefined) continue;
+      data[column] = typeof value === 'string' ? Number(value) : value;
+      if (!Number.isFinite(data[column]))
+        told(`, ${column}: expected a scorer's number, got ${JSON.stringify(value)}`);
+    }
     if ([data.rank, data.overall_quality, ...labelFlags.map((flag) => data[flag])].every(isAbsent))
       told(`: expected a judgment (rank, overall_quality, or a yes-or-no column), got none`);
     const key = JSON.stringify([data.labeler, itemOf(data)]);

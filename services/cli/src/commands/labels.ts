@@ -37,8 +37,8 @@ const seed = 0;
 export async function labels(path: string, options: LabelsOptions): Promise<void> {
   const rows: unknown[] = [];
   for await (const row of readDataset(path)) rows.push(row);
-  const all = readLabels(rows, path);
   const { slices, scores } = options;
+  const all = readLabels(rows, path, { scores });
   for (const column of [...slices, ...scores]) requireColumn(path, all, column);
   const isHeldOut = heldOutBy(path, all, options.heldOut);
   const training = all.filter((label) => !isHeldOut(label));
