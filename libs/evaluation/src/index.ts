@@ -5,6 +5,12 @@ export { type ChoiceScores, choicesOf, type JudgedChoices, scoreChoices } from '
 export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';
+export { comparisonsOf } from './labels/comparisons.js';
+export type { Label } from './labels/label.js';
+export { heldOutAgreements, labelerAgreements } from './labels/label-agreement.js';
+export { measureLabels } from './labels/measure-labels.js';
+export { readLabels } from './labels/read-labels.js';
+export { type LabelResults, labelsCsv, labelTables } from './labels/results.js';
 export {
   type LengthControlledWinRate,
   type LengthedOutcome,

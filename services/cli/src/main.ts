@@ -6,10 +6,12 @@ import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
 import {
   duration,
+  file,
   folder,
   GATEWAY_PORT,
   gatewayPort,
   limits,
+  names,
   positiveNumber,
   replicaCounts,
   wholeNumber,
@@ -89,6 +91,38 @@ attachable(program.command('evaluate'))
   .action(async (file, options) => {
     const { evaluate } = await import('./commands/evaluate.js');
     await evaluate(file, { ...options, signal: interrupted() });
+  });
+
+program
+  .command('labels')
+  .description('what labelers said of completions: quality, flags, how far they agree, and held-out labelers')
+  .argument('<file>', 'a row a labeler and completion (.jsonl, .csv and other data files)')
+  .option(
+    '--slices <columns>',
+    'tell every number for each value of these too, as language,use_case',
+    names,
+    [],
+  )
+  .option(
+    '--held-out <labelers>',
+    'ids, or groups as group=NAME: tell how far others agree with them',
+    names,
+    [],
+  )
+  .option('--scores <columns>', 'with numbers of scorers, to be compared with held-out labelers', names, [])
+  .option('--json <file>', 'for the numbers', file)
+  .option('--csv <file>', 'for the numbers, a line each', file)
+  .option('--html <file>', 'for a page', file)
+  .option(
+    '--comparisons <file.jsonl>',
+    'for the rankings of labelers who are not held out, to train on or to publish as feedback',
+    file,
+  )
+  .action(async (path, options, command: Command) => {
+    if (options.scores.length > 0 && options.heldOut.length === 0)
+      command.error('error: expected --held-out beside --scores: whom scorers are compared with');
+    const { labels } = await import('./commands/labels.js');
+    await labels(path, options);
   });
 
 attachable(program.command('frontier'))

@@ -17,11 +17,20 @@ export const positiveNumber = (text: string): number => {
 };
 
 /** An empty path, as an unset shell variable gives, is refused: services take it for ./runs, and the command for the folder it was started in. */
-export const folder = (text: string): string => {
-  if (text.trim() === '') throw new InvalidArgumentError('expected the path of a folder, got an empty one');
+const path = (what: 'folder' | 'file') => (text: string) => {
+  if (text.trim() === '') throw new InvalidArgumentError(`expected the path of a ${what}, got an empty one`);
   if (text.startsWith('-'))
-    throw new InvalidArgumentError(`expected the path of a folder; write ./${text} for one of this name`);
+    throw new InvalidArgumentError(`expected the path of a ${what}; write ./${text} for one of this name`);
   return text;
+};
+export const folder = path('folder');
+export const file = path('file');
+
+/** `language,use_case` */
+export const names = (text: string): string[] => {
+  const all = text.split(',').map((name) => name.trim());
+  if (all.includes('')) throw new InvalidArgumentError('expected names with commas between them');
+  return all;
 };
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;

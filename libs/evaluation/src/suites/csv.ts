@@ -1,4 +1,5 @@
-/** An evaluation as a table of comma-separated values (RFC 4180), a line for each number. */
+/** An evaluation as a table of comma-separated values, a line for each number. */
+import { csvOf } from '../csv.js';
 import type { Difference, Evaluation, Measurement } from './evaluation.js';
 
 const COLUMNS = [
@@ -12,7 +13,7 @@ export function evaluationCsv({ measurements, differences }: Evaluation): string
     ...measurements.map((measurement) => cellsOf(measurement)),
     ...differences.map((each) => cellsOf({ ...each, measure: `difference ${each.measure}` })),
   ];
-  return [COLUMNS, ...rows].map((cells) => `${cells.map(quoted).join(',')}\r\n`).join('');
+  return csvOf([COLUMNS, ...rows]);
 }
 
 function cellsOf(row: Measurement | Difference): (string | number | undefined)[] {
@@ -24,8 +25,3 @@ function cellsOf(row: Measurement | Difference): (string | number | undefined)[]
     ...[counts?.wins, counts?.ties, counts?.losses],
   ];
 }
-
-const quoted = (cell: string | number | undefined = ''): string => {
-  const text = typeof cell === 'number' && !Number.isFinite(cell) ? '' : String(cell);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};

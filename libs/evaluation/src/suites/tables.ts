@@ -122,7 +122,7 @@ function nameOf({ measure, by, against, slice, kind }: Measured): string {
   return `${slice ? `${slice.value}: ` : ''}${name}${beside}${by === undefined ? '' : `, by ${by}`}`;
 }
 
-const cellOf = (written: ReturnType<typeof writeEstimates>[number]): string =>
+export const cellOf = (written: ReturnType<typeof writeEstimates>[number]): string =>
   written ? `${written.value} ${written.interval}`.trimEnd() : '-';
 
 const formOf = ({ unit }: Measured): 'percent' | 'number' =>

@@ -1,0 +1,130 @@
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, extname, resolve } from 'node:path';
+import { readDataset } from '@rlhf-streams/data';
+import {
+  comparisonsOf,
+  heldOutAgreements,
+  type Label,
+  type LabelResults,
+  labelerAgreements,
+  labelsCsv,
+  labelTables,
+  measureLabels,
+  readLabels,
+} from '@rlhf-streams/evaluation';
+import { writeFileAtomically } from '@rlhf-streams/files';
+import { CliError } from '../errors.js';
+import { table } from '../table.js';
+
+export interface LabelsOptions {
+  /** Columns to slice by. */
+  readonly slices: readonly string[];
+  /** Who is held out: ids of labelers, or `group=NAME`. */
+  readonly heldOut: readonly string[];
+  /** Columns of scorers' numbers. */
+  readonly scores: readonly string[];
+  readonly json?: string;
+  readonly csv?: string;
+  readonly html?: string;
+  /** For the rankings of labelers who are not held out. */
+  readonly comparisons?: string;
+}
+
+/** Of the bootstrap: the same labels give the same intervals. */
+const seed = 0;
+
+/** Tells what labelers said of completions, how far they agree, and how far others agree with those who are held out. */
+export async function labels(path: string, options: LabelsOptions): Promise<void> {
+  const rows: unknown[] = [];
+  for await (const row of readDataset(path)) rows.push(row);
+  const { slices, scores } = options;
+  const all = readLabels(rows, path, { scores });
+  for (const column of [...slices, ...scores]) requireColumn(path, all, column);
+  const isHeldOut = heldOutBy(path, all, options.heldOut);
+  const training = all.filter((label) => !isHeldOut(label));
+  const apart = options.heldOut.length > 0;
+  const results: LabelResults = {
+    labels: all.length,
+    labelers: labelersOf(all),
+    heldOut: labelersOf(all.filter(isHeldOut)),
+    measurements: measureLabels(all, { seed, slices }),
+    agreements: apart
+      ? [
+          ...labelerAgreements(training, 'training labelers', { seed }),
+          ...labelerAgreements(all.filter(isHeldOut), 'held-out labelers', { seed }),
+        ]
+      : labelerAgreements(all, 'all labelers', { seed }),
+    heldOutAgreements: apart ? heldOutAgreements(all, { isHeldOut, scores }) : [],
+  };
+  const tables = labelTables(results).map(
+    ({ title, head, rows }) => `${title}\n\n${table(rows, { head, right: [] })}`,
+  );
+  console.log(
+    [`${all.length} labels of ${results.labelers.length} labelers`, ...tables, LEGEND].join('\n\n'),
+  );
+  const write = async (file: string | undefined, text: () => string | Promise<string>) => {
+    if (file === undefined) return;
+    await mkdir(dirname(resolve(file)), { recursive: true });
+    await writeFileAtomically(resolve(file), await text());
+    console.log(`\nWritten to ${resolve(file)}`);
+  };
+  await write(options.json, () => `${JSON.stringify(results, undefined, 2)}\n`);
+  await write(options.csv, () => labelsCsv(results));
+  await write(options.html, () => pageOf(path, results));
+  await write(options.comparisons, () =>
+    comparisonsOf(training, collectionOf(options.comparisons!))
+      .map((comparison) => `${JSON.stringify(comparison)}\n`)
+      .join(''),
+  );
+}
+
+const LEGEND =
+  'Shares of yes with Wilson 95 % intervals, mean quality with that of Student, each label counted as independent of the others; kappa 0 is what chance would give, 1 agreement on everything.';
+
+async function pageOf(path: string, results: LabelResults): Promise<string> {
+  const { renderReport } = await import('@rlhf-streams/evaluation/report');
+  return renderReport({
+    title: `Labels of ${basename(path)}`,
+    createdAt: new Date().toISOString(),
+    facts: [
+      ['Labels', String(results.labels)],
+      ['Labelers', results.labelers.join(', ')],
+      ...(results.heldOut.length > 0 ? [['Held out', results.heldOut.join(', ')] as const] : []),
+    ],
+    parts: labelTables(results).map(({ title, ...table }) => ({ title, tables: [table] })),
+  });
+}
+
+const labelersOf = (labels: readonly Label[]): string[] =>
+  [...new Set(labels.map(({ labeler }) => labeler))].sort();
+
+function requireColumn(path: string, labels: readonly Label[], column: string): void {
+  if (labels.some((label) => label[column] !== undefined)) return;
+  const columns = [...new Set(labels.flatMap((label) => Object.keys(label)))];
+  throw new CliError(
+    'CLI_DATA_UNFIT',
+    `${path}: expected a column ${column}, which no row has a value of; there are ${columns.join(', ')}`,
+  );
+}
+
+function heldOutBy(
+  path: string,
+  labels: readonly Label[],
+  names: readonly string[],
+): (label: Label) => boolean {
+  const isNamed = (name: string, { labeler, labeler_group }: Label) =>
+    labeler === name || (labeler_group !== undefined && `group=${labeler_group}` === name);
+  const unknown = names.find((name) => !labels.some((label) => isNamed(name, label)));
+  if (unknown !== undefined)
+    throw new CliError(
+      'CLI_DATA_UNFIT',
+      `${path}: expected held-out labelers, or groups as group=NAME, got ${unknown}; there are labelers ${labelersOf(labels).join(', ')}`,
+    );
+  return (label) => names.some((name) => isNamed(name, label));
+}
+
+/** `feedback.recorded` allows these characters. */
+const collectionOf = (file: string): string =>
+  basename(file, extname(file))
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 100) || 'labels';
