@@ -5,8 +5,8 @@ import { BaseSequencer } from 'vitest/node';
 const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
+const methods = '**/*.methods.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
-const methods = 'test/dist/methods/**/*.test.js';
 
 /** Patterns of `files` in every package, and in the tests that cross packages. */
 const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/,}dist/${files}`];
@@ -66,7 +66,7 @@ export default defineConfig({
           ...shared('docker'),
         },
       },
-      { extends: true, test: { name: 'methods', include: [methods] } },
+      { extends: true, test: { name: 'methods', include: everywhere(methods) } },
       { extends: true, test: { name: 'python', include: everywhere(python) } },
       { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
     ],

@@ -8,7 +8,7 @@ import { outcomeIn } from '../platform/outcome.js';
 import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
 import { type Fact, type LifeOptions, live, versionsIn } from './life.js';
 
-const kills = Number(process.env.CRASH_KILLS ?? 4);
+const kills = Number(process.env.CRASH_KILLS ?? 2);
 const MOST_DELAY_MS = 500;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 

@@ -66,10 +66,8 @@ const workers = ['policy', 'reward', 'reference', 'coordinator', 'optimizer'] as
 describe('a run ends in the same bits', () => {
   it('on any number of replicas and threads', async () => {
     const replicas = { policy: 3, reward: 2, reference: 2, optimizer: 2, coordinator: 2 };
-    expect(await train('replicas', { replicas })).toEqual(expected);
-    expect(
-      await train('threads', { environment: { RLHF_POLICY_THREADS: '2', RLHF_OPTIMIZER_WORKERS: '3' } }),
-    ).toEqual(expected);
+    const environment = { RLHF_POLICY_THREADS: '2', RLHF_OPTIMIZER_WORKERS: '3' };
+    expect(await train('replicas', { replicas, environment })).toEqual(expected);
   });
 
   it('when every service that works for it is down for a while, or replaced by another replica', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { newestVersions } from '@rlhf-streams/runs';
 import { carryOut, measure, type Platform, parseFrontier, runSetOf, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { oneThread, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyPpo, tinySft, writeReviews } from '../platform/tiny-runs.js';
 
 let folder: string;
 let data: string;

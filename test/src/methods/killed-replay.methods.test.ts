@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type Fact, live, versionsIn } from '../crash/life.js';
 import { tinyPpo, writeReviews } from '../platform/tiny-runs.js';
-import { type Fact, live, versionsIn } from './life.js';
 
 let folder: string;
 beforeEach(async () => {
