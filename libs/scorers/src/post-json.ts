@@ -97,12 +97,12 @@ async function exchange(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ScorerError) throw error;
-    const { cause } = error as { cause?: { code?: string } };
+    const { cause } = error as { cause?: { code?: string; message?: string } };
     return fail(
       true,
       new ScorerError(
         'SCORER_UNAVAILABLE',
-        `expected ${name} to answer, but the connection failed (${cause?.code ?? (error as Error).name})`,
+        `expected ${name} to answer, but the connection failed (${cause?.code ?? cause?.message ?? (error as Error).name})`,
       ),
     );
   }

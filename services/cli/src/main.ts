@@ -178,9 +178,10 @@ program
   .command('methods')
   .description('the methods a run may be of; with a name, every setting of one and an example')
   .argument('[name]', 'a method')
-  .action(async (name) => {
-    const { describeMethods } = await import('./commands/methods.js');
-    console.log(describeMethods(name, process.stdout.columns));
+  .option('--json', 'the same as JSON, for programs')
+  .action(async (name, { json }) => {
+    const { describeMethods, methodsAsJson } = await import('./commands/methods.js');
+    console.log(json ? methodsAsJson(name) : describeMethods(name, process.stdout.columns));
   });
 
 program

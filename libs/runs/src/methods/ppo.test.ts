@@ -50,6 +50,16 @@ describe('pretraining texts', () => {
   });
 });
 
+describe('the objective penalty', () => {
+  it.each(['cliprangeHigh', 'dualClip'])('refuses %s, which it would not use', (name) => {
+    const settings = { [name]: 3 };
+    expect(mistakes({ ppo: settings })).toEqual([]);
+    expect(mistakes({ ppo: { objective: 'penalty', ...settings } })).toEqual([
+      `ppo.${name}: expected none with the objective penalty, which clips no ratio, got 3`,
+    ]);
+  });
+});
+
 describe('a value head on the trunk of the policy', () => {
   it('is no model that a run names, and starts as the policy does', () => {
     const config = parseRunConfig({ ...example, value: 'shared' });

@@ -173,16 +173,24 @@ const config = z
   .refine(({ pretraining, ppo }) => pretraining === undefined || ppo.ptxCoef !== undefined, {
     path: ['ppo', 'ptxCoef'],
     error:
-      'expected the weight of the loss of pretraining, got none: 1 weighs its tokens as those of rollouts',
+      'expected the weight of the loss of pretraining, of which 1 weighs its tokens as those of rollouts',
+  })
+  .refine(({ ppo }) => ppo.objective === 'clip' || ppo.cliprangeHigh === undefined, {
+    path: ['ppo', 'cliprangeHigh'],
+    error: 'expected none with the objective penalty, which clips no ratio',
+  })
+  .refine(({ ppo }) => ppo.objective === 'clip' || ppo.dualClip === undefined, {
+    path: ['ppo', 'dualClip'],
+    error: 'expected none with the objective penalty, which clips no ratio',
   })
   .refine(({ pretraining, ppo }) => pretraining !== undefined || ppo.ptxCoef === undefined, {
     path: ['pretraining'],
-    error: 'expected texts for ppo.ptxCoef, got none',
+    error: 'expected texts for ppo.ptxCoef',
   })
   .refine(
     ({ pretraining, pretrainingBatchSize }) =>
       pretraining !== undefined || pretrainingBatchSize === undefined,
-    { path: ['pretraining'], error: 'expected texts for pretrainingBatchSize, got none' },
+    { path: ['pretraining'], error: 'expected texts for pretrainingBatchSize' },
   )
   .meta({
     title: 'Proximal policy optimisation',

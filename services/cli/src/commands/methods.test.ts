@@ -1,7 +1,7 @@
 import { methodDescriptions, methodNames, parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { describeMethods } from './methods.js';
+import { describeMethods, methodsAsJson } from './methods.js';
 
 const longest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
 
@@ -31,6 +31,19 @@ describe('methods', () => {
       expect(parseRunConfig(parse(example)).method).toBe(name);
     },
   );
+
+  it('are as JSON what the schemas say, all of them or one', () => {
+    const all = JSON.parse(methodsAsJson(undefined)) as { name: string }[];
+    expect(all.map(({ name }) => name)).toEqual([...methodNames]);
+    expect(JSON.parse(methodsAsJson('ppo'))).toMatchObject({
+      name: 'ppo',
+      source: expect.stringContaining('https://arxiv.org/abs/1707.06347'),
+      settings: expect.arrayContaining([
+        expect.objectContaining({ path: 'ppo.cliprange', type: 'number above 0', default: 0.2 }),
+      ]),
+    });
+    expect(() => methodsAsJson('pppo')).toThrow('did you mean ppo?');
+  });
 
   it('fit a narrow terminal, a wide one, and what is no terminal, in plain text', () => {
     for (const name of [undefined, ...methodDescriptions().map(({ name }) => name)]) {

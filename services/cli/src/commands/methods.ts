@@ -13,21 +13,29 @@ const WIDTHS = { least: 80, most: 120 };
  * @throws CliError CLI_METHOD_UNKNOWN naming those there are.
  */
 export function describeMethods(name: string | undefined, columns: number | undefined): string {
-  const all = methodDescriptions();
   const help = new Help();
   help.minWidthToWrap = 20;
   help.helpWidth = Math.min(Math.max(columns ?? 0, WIDTHS.least), WIDTHS.most);
-  if (name === undefined) return overview(all, help);
+  return name === undefined ? overview(methodDescriptions(), help) : chapter(methodCalled(name), help);
+}
+
+/**
+ * A list of all methods, or with a name that one: title, source, example and every setting with its type and default.
+ * @throws CliError CLI_METHOD_UNKNOWN naming those there are.
+ */
+export const methodsAsJson = (name: string | undefined): string =>
+  JSON.stringify(name === undefined ? methodDescriptions() : methodCalled(name), undefined, 2);
+
+function methodCalled(name: string): MethodDescription {
+  const all = methodDescriptions();
   const method = all.find((method) => method.name === name);
-  if (!method) {
-    const names = all.map(({ name }) => name);
-    const meant = nearest(name, names);
-    throw new CliError(
-      'CLI_METHOD_UNKNOWN',
-      `expected one of ${names.join(', ')}, got ${name}${meant ? `: did you mean ${meant}?` : ''}`,
-    );
-  }
-  return chapter(method, help);
+  if (method) return method;
+  const names = all.map(({ name }) => name);
+  const meant = nearest(name, names);
+  throw new CliError(
+    'CLI_METHOD_UNKNOWN',
+    `expected one of ${names.join(', ')}, got ${name}${meant ? `: did you mean ${meant}?` : ''}`,
+  );
 }
 
 const overview = (all: readonly MethodDescription[], help: Help): string =>

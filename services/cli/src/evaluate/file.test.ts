@@ -146,7 +146,11 @@ describe('a mistake in an evaluation', () => {
       { sampling: { temprature: 1 } },
       'sampling.temprature: no such setting; did you mean temperature?',
     ],
-    ['an unknown kind', { suites: [{ ...suites.facts, kind: 'vibes' }] }, 'suites[0].kind: '],
+    [
+      'an unknown kind',
+      { suites: [{ ...suites.facts, kind: 'vibes' }] },
+      'suites[0].kind: expected one of win_rate,',
+    ],
     [
       'a set that is not there',
       { suites: [{ ...suites.facts, data: 'bundled:mmlu' }] },

@@ -102,13 +102,13 @@ const MultipleChoice = z.strictObject({
 
 const PairedSentences = z.strictObject({ ...judgedByLogprob, kind: z.literal('paired_sentences') });
 
-export const Suite = z.discriminatedUnion('kind', [
-  WinRate,
-  Scores,
-  Toxicity,
-  MultipleChoice,
-  PairedSentences,
-]);
+export const Suite = z.discriminatedUnion(
+  'kind',
+  [WinRate, Scores, Toxicity, MultipleChoice, PairedSentences],
+  {
+    error: 'expected one of win_rate, scores, toxicity, multiple_choice, paired_sentences',
+  },
+);
 export type Suite = z.output<typeof Suite>;
 export type AnsweredSuite = Extract<Suite, { prompts: string }>;
 export type LogprobSuite = Extract<Suite, { data: string }>;
