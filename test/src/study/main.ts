@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import type { ReportData, ReportPart } from '@rlhf-streams/evaluation';
 import { chartSvg, renderReport } from '@rlhf-streams/evaluation/report';
 import { writeFileAtomically } from '@rlhf-streams/files';
+import * as tf from '@tensorflow/tfjs';
 import { machineFacts, startPlatform } from 'rlhf-streams';
 import { carrier } from './carrier.js';
 import type { StudyOptions } from './part.js';
@@ -27,6 +28,9 @@ const { short, only, alpaca, directory, parallel } = readOptions();
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => interruption.abort(new Error('interrupted; the same command goes on')));
+
+// Its backend of plain JavaScript, which the part without runs computes with, advises to install another one.
+tf.enableProdMode();
 
 await mkdir(directory, { recursive: true });
 const study: StudyOptions = {
