@@ -28,11 +28,20 @@ export async function answerEvents<
 >(
   { name, events, onStop }: Pick<ServiceContext, 'name' | 'events' | 'onStop'>,
   runs: Projection<RunView>,
-  { topics, onlyTypes }: { readonly topics: readonly Name[]; readonly onlyTypes: readonly Type[] },
+  {
+    topics,
+    onlyTypes,
+    group = name,
+  }: {
+    readonly topics: readonly Name[];
+    readonly onlyTypes: readonly Type[];
+    /** Default: the service's name. */
+    readonly group?: string;
+  },
   { answer, failed, timeoutMs }: AnswerOptions<Extract<Received<Name>, { type: Type }>>,
 ): Promise<void> {
   const consumer = await events.consume({
-    group: name,
+    group,
     topics,
     onlyTypes,
     ...(timeoutMs !== undefined && { timeoutMs }),
@@ -47,5 +56,5 @@ export async function answerEvents<
       if (answered) await events.publish([answered]);
     },
   });
-  onStop(() => consumer.close(), `consumer of ${topics.join(' and ')}`);
+  onStop(() => consumer.close(), `consumer of ${topics.join(' and ')} as ${group}`);
 }

@@ -346,6 +346,24 @@ describe.each(['scorer', 'policy tokenizer'])('a %s that cannot be fetched', (wh
   });
 });
 
+it('that waits for a declared scorer holds up no rollout of another run', async () => {
+  const waiting = `${run}-waiting`;
+  const tokens = cases[0]!.input_ids;
+  const some = (of: string) => Array.from({ length: 12 }, (_, index) => rollout(of, index, tokens, TEXT));
+  await beginWith(waiting, ['declared:gone']);
+  await events.publish(some(waiting));
+  await beginWith(run, [{ rule: { length: { unit: 'tokens' } } }]);
+  await events.publish(some(run));
+  expect(await answers(run, 12)).toHaveLength(12);
+  expect(await answered(waiting)).toEqual([]);
+
+  await end(waiting);
+  await vi.waitFor(async () => {
+    const { rollouts } = await log.lag('reward/gone', ['rollouts']);
+    expect(Math.max(...rollouts!)).toBe(0);
+  }, WAIT);
+});
+
 describe('a model that is no scorer here', () => {
   const failsWith = async (code: string, artifact: ArtifactRef) => {
     await begin(run, { 'run:taste': artifact });
