@@ -157,6 +157,18 @@ attachable(program.command('replay'))
     await replay(run, { ...options, signal: interrupted() });
   });
 
+program
+  .command('cancel')
+  .description('end a run that has not ended, for good')
+  .argument('<run>', 'a run, one too that nobody works for now')
+  .option('--reason <text>', 'shown as the cause of its end')
+  .option('--directory <folder>', 'where everything is written', folder, 'runs/default')
+  .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
+  .action(async (run, options) => {
+    const { cancel } = await import('./commands/cancel.js');
+    await cancel(run, options);
+  });
+
 attachable(program.command('extend'))
   .description('let a completed run go on from its last checkpoint, to more steps')
   .argument('<run>', 'a run that has completed')

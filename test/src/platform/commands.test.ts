@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openClient, requestRun } from 'rlhf-streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { command, commandProcess } from './command.js';
 import { tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
@@ -43,6 +44,16 @@ it('replay tells of every version that it came out the same, also when what no r
   );
   expect(await readdir(join(folder, 'data', 'tmp'))).toEqual([]);
 }, 120_000);
+
+it('cancel ends a run that nobody works for, and none that has ended', async () => {
+  const client = await openClient({ directory: join(folder, 'data') });
+  await requestRun(client, { ...tinySft(join(folder, 'reviews.jsonl')), run: 'left' });
+  await client.close();
+  expect(await rlhfStreams('cancel', 'left')).toMatchObject({ code: 0, stdout: 'run left is cancelled\n' });
+  const { code, stderr } = await rlhfStreams('cancel', 'sft');
+  expect(stderr).toMatch(/run sft has completed: nothing is left to cancel.*RUN_ENDED/);
+  expect(code).toBe(2);
+});
 
 it.each([
   [['replay', 'ppo', '--set', 'sampling.temperature=2'], /another sampling\.temperature.*CLI_REPLAY_REFUSED/],

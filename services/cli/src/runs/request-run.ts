@@ -86,6 +86,20 @@ export async function extendRun(
   return (await response.json()) as Run;
 }
 
+/** Ends a run that has not ended. @throws ProblemError with the gateway's code. */
+export async function cancelRun(
+  { request }: Pick<Client, 'request'>,
+  run: string,
+  reason = 'cancelled by command',
+): Promise<void> {
+  const response = await request(`/v1/runs/${run}/cancel`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ reason }),
+  });
+  if (!response.ok) throw await problemOf(response);
+}
+
 /** Whether the log has a run that is not to be requested anew. @throws the signal's reason. */
 export async function isThere(
   { request }: Pick<Client, 'request'>,

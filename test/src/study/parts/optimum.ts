@@ -20,7 +20,8 @@ export const optimum: Part = {
     for (const [name, train] of Object.entries(tabularMethods)) {
       const begun = performance.now();
       const { logits, most } = await train(task);
-      const reached = Math.max(...klToOptimum(task, logits));
+      // Rounding may leave a KL that is as good as none below 0.
+      const reached = Math.max(0, ...klToOptimum(task, logits));
       if (!(reached < GOAL)) missed.push(name);
       const seconds = ((performance.now() - begun) / 1000).toFixed(1);
       rows.push([
