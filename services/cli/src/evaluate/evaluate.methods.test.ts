@@ -92,7 +92,9 @@ it('tells what two policies are worth, though it was interrupted', async () => {
   await writeFile(path, JSON.stringify(file));
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   const said = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const progress = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   await evaluate(path, { directory, logLevel: 'silent', signal: new AbortController().signal });
+  progress.mockRestore();
   const client = await openClient({ directory });
   for await (const { type, data } of client.events.readAll(['rollouts']))
     if (type === 'rollout.generated' && data.run === 'aligned.written.completions') given.push(data);
