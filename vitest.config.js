@@ -6,6 +6,7 @@ const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
 const methods = '**/*.methods.test.js';
+const life = '**/*.life.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
 
 /** Patterns of `files` in every package, and in the tests that cross packages. */
@@ -18,7 +19,7 @@ const shared = (setup) => ({ fileParallelism: false, globalSetup: `test/broker/d
 class LongestFirst extends BaseSequencer {
   async sort(files) {
     const sorted = await super.sort(files);
-    const isLong = ({ moduleId }) => /\/test\/dist\/|\.life\.test\.js$/.test(moduleId);
+    const isLong = ({ moduleId }) => /\/test\/dist\//.test(moduleId);
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
@@ -45,7 +46,7 @@ export default defineConfig({
           /** Files of a worker share its modules, which take longer to load than most tests: what a file changes of them, it restores. */
           isolate: false,
           include: everywhere('**/*.test.js'),
-          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods],
+          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods, life],
         },
       },
       {
@@ -66,6 +67,7 @@ export default defineConfig({
           ...shared('docker'),
         },
       },
+      { extends: true, test: { name: 'life', include: everywhere(life) } },
       { extends: true, test: { name: 'methods', include: everywhere(methods) } },
       { extends: true, test: { name: 'python', include: everywhere(python) } },
       { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
