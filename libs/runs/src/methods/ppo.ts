@@ -15,7 +15,7 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
-  gamma,
+  advantageSettings,
   importanceSampling,
   klLossSettings,
   maxStaleness,
@@ -153,18 +153,7 @@ const config = z
             "weight of the mean negative log-likelihood of the pretraining texts' tokens beside the other losses, which are means too; the paper's 27.8 is for losses that are summed",
           )
           .register(named, { as: ['pretraining_coef', 'pretrain_loss_coef', 'ptx_loss_coef'] }),
-        gamma,
-        lam: z
-          .number()
-          .min(0)
-          .max(1)
-          .default(0.95)
-          .describe('lambda of generalised advantage estimation (Schulman et al. 2016): less bias towards 1')
-          .register(named, { as: ['lambda', 'gae_lambda'] }),
-        whitenRewards: z
-          .boolean()
-          .default(false)
-          .describe("divide a step's rewards by their standard deviation"),
+        ...advantageSettings,
         importanceSampling,
       })
       .prefault({})

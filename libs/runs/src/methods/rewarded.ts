@@ -68,6 +68,19 @@ export const rewardSettings = {
 
 export const gamma = z.number().min(0).max(1).default(1).describe('discount of later rewards per token');
 
+/** How advantages are made of rewards and learned values. */
+export const advantageSettings = {
+  gamma,
+  lam: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.95)
+    .describe('lambda of generalised advantage estimation (Schulman et al. 2016): less bias towards 1')
+    .register(named, { as: ['lambda', 'gae_lambda'] }),
+  whitenRewards: z.boolean().default(false).describe("divide a step's rewards by their standard deviation"),
+};
+
 export const vfCoef = z
   .number()
   .min(0)

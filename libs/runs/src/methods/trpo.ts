@@ -13,7 +13,7 @@ import {
 } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
-  gamma,
+  advantageSettings,
   onRewardedSamples,
   rewarded,
   rewardedMetrics,
@@ -84,18 +84,7 @@ const config = z
           .describe("updates of the value model on a step's returns, after the policy's step")
           .register(named, { as: ['n_critic_updates', 'train_v_iters', 'vf_iters'] }),
         ...rewardSettings,
-        gamma,
-        lam: z
-          .number()
-          .min(0)
-          .max(1)
-          .default(0.95)
-          .describe('lambda of generalised advantage estimation (Schulman et al. 2016): less bias towards 1')
-          .register(named, { as: ['lambda', 'gae_lambda'] }),
-        whitenRewards: z
-          .boolean()
-          .default(false)
-          .describe("divide a step's rewards by their standard deviation"),
+        ...advantageSettings,
       })
       .prefault({})
       .describe('what TRPO has of its own'),
