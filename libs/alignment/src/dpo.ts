@@ -41,6 +41,10 @@ export function responseLogprobs({
   };
 }
 
+/** sum_t lp_t / |y|, the mean log-prob of a response's tokens, [B]; a response without tokens has 0. */
+export const meanLogprobs = ({ logps, lengths }: Pick<ResponseLogprobs, 'logps' | 'lengths'>): tf.Tensor =>
+  tf.div(logps, tf.maximum(lengths, 1));
+
 export interface DpoBatch {
   /** y_w, differentiable. */
   chosen: ResponseLogprobs;
@@ -176,10 +180,7 @@ const perToken = ({ logratios, lengths }: ResponseLogprobs): tf.Tensor =>
 export const implicitRewards = (
   response: ResponseLogprobs,
   { beta, lossType }: Required<Pick<DpoBatch, 'beta' | 'lossType'>>,
-): tf.Tensor => tf.mul(beta, lossType === 'simpo' ? logpsPerToken(response) : response.logratios);
-
-const logpsPerToken = ({ logps, lengths }: ResponseLogprobs): tf.Tensor =>
-  tf.div(logps, tf.maximum(lengths, 1));
+): tf.Tensor => tf.mul(beta, lossType === 'simpo' ? meanLogprobs(response) : response.logratios);
 
 /** Each loss type maps pairs to their losses [B]; a further member of the family is a further entry. */
 export const dpoLossTypes = {
@@ -195,7 +196,7 @@ export const dpoLossTypes = {
 
   /** The same of x = beta (log pi(y_w) / |y_w| - log pi(y_l) / |y_l|) - gamma, without a reference (Meng et al. 2024). */
   simpo: ({ chosen, rejected, beta, simpoGamma: gamma, labelSmoothing }: Pairs) => {
-    const difference = tf.mul(beta, tf.sub(logpsPerToken(chosen), logpsPerToken(rejected)));
+    const difference = tf.mul(beta, tf.sub(meanLogprobs(chosen), meanLogprobs(rejected)));
     return smoothed(tf.sub(difference, gamma), labelSmoothing);
   },
 

@@ -1,7 +1,7 @@
 export { adamw, biasCorrections } from './adamw.js';
 export { adaptKlCoef } from './adaptive-kl.js';
 export { gradientClipCoefficient } from './clip.js';
-export { dpoLoss, implicitRewards, type ResponseLogprobs, responseLogprobs } from './dpo.js';
+export { dpoLoss, implicitRewards, meanLogprobs, type ResponseLogprobs, responseLogprobs } from './dpo.js';
 export { AlignmentError } from './errors.js';
 export { gae } from './gae.js';
 export { equalGroups, groupAdvantages, tokenWeights } from './grpo.js';
@@ -12,7 +12,7 @@ export { entropyFromLogits, selectiveLogSoftmax } from './logprobs.js';
 export { type Loss, maskedMean, type Normaliser } from './masked.js';
 export { drawnRanks, scoreRanks } from './online-dpo.js';
 export { adaptPenalty, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss } from './ppo.js';
-export { meanLogprobs, proLoss } from './pro.js';
+export { proLoss } from './pro.js';
 export { baselineAdvantages, reinforceLoss, rewardsToGo, tokenAdvantages } from './reinforce.js';
 export { bestOfNRewardLoss, pairwiseRewardLoss, rewardRange } from './reward-model.js';
 export { penalisedScore, type RlhfReward, rlhfReward } from './rewards.js';

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, test } from 'vitest';
+import { meanLogprobs } from './dpo.js';
 import { expectClose, golden, type Matrix } from './golden.test.support.js';
-import { meanLogprobs, proLoss } from './pro.js';
+import { proLoss } from './pro.js';
 import { type Ranks, rankedRows, ranksOf } from './rankings.test.support.js';
 import { bestOfNRewardLoss, pairwiseRewardLoss } from './reward-model.js';
 

@@ -1,16 +1,11 @@
 /** Preference ranking optimisation (Song et al. 2024, https://arxiv.org/abs/2306.17492). */
 import * as tf from '@tensorflow/tfjs';
 import { pairAccuracy } from './accuracy.js';
-import type { ResponseLogprobs } from './dpo.js';
 import { listwiseLosses } from './listwise.js';
 import { type Loss, maskedMean, type Normaliser, zeroOutside } from './masked.js';
 
-/** z = sum_t lp_t / |y|, the mean log-prob of a response's tokens, [B]; a response without tokens has 0. */
-export const meanLogprobs = ({ logps, lengths }: Pick<ResponseLogprobs, 'logps' | 'lengths'>): tf.Tensor =>
-  tf.div(logps, tf.maximum(lengths, 1));
-
 export interface ProBatch {
-  /** z of each response, [N], differentiable: see {@link meanLogprobs}. */
+  /** z of each response, [N], differentiable: see `meanLogprobs`. */
   scores: tf.Tensor;
   /** Above 0 where response i is ranked above j, with weights that add up to 1 for each comparison, else 0, [N, N]. */
   prefers: tf.Tensor;

@@ -7,9 +7,7 @@ import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js'
 import { nextTokenLogprobs } from './forward.js';
 import type { ItemResult, Metrics } from './method.js';
 import {
-  byCompletion,
   eachAgainstEach,
-  meanMargin,
   type Pairing,
   pairCount,
   preferenceInputs,
@@ -114,13 +112,4 @@ export const comparisonResults = (
   { groups }: ComparisonBatches,
   outputs: readonly Buffers[],
   items: readonly Item[],
-): ItemResult[] =>
-  rankingResults(
-    groups,
-    outputs.map(({ rewards }) => rewards!),
-    items,
-    (rewards, ranking) => ({
-      rewards: byCompletion(rewards, ranking),
-      margin: meanMargin(rewards, ranking),
-    }),
-  );
+): ItemResult[] => rankingResults(groups, outputs, items, { from: 'rewards', to: 'rewards' });

@@ -1,7 +1,7 @@
 import type { Item } from '@rlhf-streams/runs';
 import { comparisonBatches, comparisonLoss, comparisonMetrics, comparisonResults } from './dpo-family.js';
 import { learningRate } from './learning-rate.js';
-import { limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { limitsOf, type Method, type Metrics, ofHeldOut, type Step } from './method.js';
 import { nothingLearned } from './rankings.js';
 
 /** Direct preference optimisation: the policy itself as the reward model of the comparisons. */
@@ -32,9 +32,7 @@ export const dpo: Method<'dpo'> = {
     const compared = batchesOf(step, items);
     if (compared.rankings.length === 0) return { 'eval/pairs': 0 };
     const { stats } = await step.trainer.evaluate('dpo', compared.batches, compared.rankings.length);
-    return Object.fromEntries(
-      Object.entries(comparisonMetrics(stats, compared)).map(([name, value]) => [`eval/${name}`, value]),
-    );
+    return ofHeldOut(comparisonMetrics(stats, compared));
   },
 };
 

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, InferenceProgram, LossProgram, MicroBatch } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { inItemOrder, limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { inItemOrder, limitsOf, type Method, type Metrics, ofHeldOut, type Step } from './method.js';
 import { responseBatch, responseInputs, responsesOf } from './responses.js';
 import { microBatchesOf, type Sequence, sequenceBatches, sequenceInputs, shapeOf } from './rows.js';
 
@@ -71,9 +71,7 @@ export const kto: Method<'kto'> = {
     if (items.length === 0) return {};
     const { thumbs, batches, kl } = await batchesOf(step, items);
     const { stats } = await step.trainer.evaluate('kto', batches, thumbs.length);
-    return Object.fromEntries(
-      Object.entries(metricsOf(stats, thumbs, kl)).map(([name, value]) => [`eval/${name}`, value]),
-    );
+    return ofHeldOut(metricsOf(stats, thumbs, kl));
   },
 };
 

@@ -55,6 +55,10 @@ export interface Method<Name extends MethodName = MethodName> {
   readonly published?: (config: ModelConfig, carry: Carry) => ModelConfig;
 }
 
+/** The metrics of held-out items, as evaluations report them. */
+export const ofHeldOut = (metrics: Metrics): Metrics =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value]));
+
 /** The model of a step that has a role. */
 const modelOf = (trainer: Trainer, role: Role): ModelConfig => trainer.layout.models[role]!;
 

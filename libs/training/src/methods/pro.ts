@@ -4,10 +4,8 @@ import { float32, type Specs } from '@rlhf-streams/tensor';
 import type { BatchShape, LossProgram, MicroBatch } from '../trainer/program.js';
 import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
-import { limitsOf, type Method, type Metrics, type Step } from './method.js';
+import { limitsOf, type Method, type Metrics, ofHeldOut, type Step } from './method.js';
 import {
-  byCompletion,
-  meanMargin,
   nothingLearned,
   pairCount,
   preferenceInputs,
@@ -60,15 +58,7 @@ export const pro: Method<'pro'> = {
     return {
       metrics: { ...metricsOf(stats), pairs: pairCount(rankings), grad_norm: stats.gradNorm!, lr },
       carry: step.carry,
-      results: rankingResults(
-        groups,
-        outputs.map(({ scores }) => scores!),
-        items,
-        (scores, ranking) => ({
-          rewards: byCompletion(scores, ranking),
-          margin: meanMargin(scores, ranking),
-        }),
-      ),
+      results: rankingResults(groups, outputs, items, { from: 'scores', to: 'rewards' }),
     };
   },
 
@@ -76,8 +66,7 @@ export const pro: Method<'pro'> = {
     const { rankings, batches } = batchesOf(step, items);
     if (rankings.length === 0) return { 'eval/pairs': 0 };
     const { stats } = await step.trainer.evaluate('pro', batches, rankings.length);
-    const metrics = { ...metricsOf(stats), pairs: pairCount(rankings) };
-    return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value]));
+    return ofHeldOut({ ...metricsOf(stats), pairs: pairCount(rankings) });
   },
 };
 

@@ -152,28 +152,31 @@ export const eachAgainstEach = (x: tf.Tensor): readonly [preferred: tf.Tensor2D,
 ];
 
 /**
- * Results by item, in the order of the step's items, of the numbers that a program gave by row.
- * @param resultOf makes the result of a comparison from the numbers of its sequences
+ * Results by item, in the order of the step's items: the numbers of a comparison's completions, and the mean margin over its
+ * pairs.
+ * @param outputs of each group's program
+ * @param from name of the output that has a number for each row
+ * @param to what results call the numbers
  */
 export const rankingResults = (
   groups: readonly (readonly Ranking[])[],
-  numbers: readonly ArrayLike<number>[],
+  outputs: readonly Buffers[],
   items: readonly Item[],
-  resultOf: (numbers: readonly number[], ranking: Ranking) => Omit<ItemResult, 'item'>,
+  { from, to }: { readonly from: string; readonly to: string },
 ): ItemResult[] =>
   inItemOrder(
     groups.flatMap((group, i) => {
       let row = 0;
       return group.map((ranking) => {
-        const own = ranking.sequences.map(() => numbers[i]![row++]!);
-        return { item: ranking.item.id, ...resultOf(own, ranking) };
+        const own = ranking.sequences.map(() => outputs[i]![from]![row++]!);
+        return { item: ranking.item.id, [to]: byCompletion(own, ranking), margin: meanMargin(own, ranking) };
       });
     }),
     items,
   );
 
 /** Numbers of a ranking's sequences in the order of the comparison's completions; NaN for one that is in no pair. */
-export function byCompletion(numbers: readonly number[], { item, places }: Ranking): number[] {
+function byCompletion(numbers: readonly number[], { item, places }: Ranking): number[] {
   const all = item.comparison.completions.map(() => Number.NaN);
   numbers.forEach((value, row) => {
     all[places[row]!] = value;
@@ -182,7 +185,7 @@ export function byCompletion(numbers: readonly number[], { item, places }: Ranki
 }
 
 /** The mean of the preferred completion's number less the other's over the pairs of a ranking. */
-export const meanMargin = (numbers: readonly number[], { pairs }: Ranking): number =>
+const meanMargin = (numbers: readonly number[], { pairs }: Ranking): number =>
   pairs.reduce((sum, [a, b]) => sum + numbers[a]! - numbers[b]!, 0) / pairs.length;
 
 /** The numbers that a program gave for sequences, filler left out. */

@@ -9,9 +9,7 @@ import { limitsOf, type Method, type Metrics, type Step, type StepResult } from 
 import {
   bestInputs,
   bestRows,
-  byCompletion,
   eachAgainstEach,
-  meanMargin,
   nothingLearned,
   type Pairing,
   pairCount,
@@ -112,15 +110,7 @@ async function learn(step: Step<'reward'>, items: readonly Item[]): Promise<Step
       lr,
     },
     carry: {},
-    results: rankingResults(
-      groups,
-      outputs.map(({ scores }) => scores!),
-      items,
-      (scores, ranking) => ({
-        scores: byCompletion(scores, ranking),
-        margin: meanMargin(scores, ranking),
-      }),
-    ),
+    results: rankingResults(groups, outputs, items, { from: 'scores', to: 'scores' }),
   };
 }
 
