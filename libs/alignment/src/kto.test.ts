@@ -75,7 +75,7 @@ test('a thumb up loses what a thumb down of the opposite log-ratio about the KL 
   fc.assert(
     fc.property(number, fc.double({ min: 0, max: 5, noNaN: true }), (logratio, kl) => {
       expectClose(lossOf(kl + logratio, 1, kl), lossOf(kl - logratio, 0, kl), 1e-5);
-      // Of one response, up and down together lose 1: there is nothing to gain from both.
+      // The two losses of one response, with a thumb up and with a thumb down, add up to 1.
       expectClose(lossOf(logratio, 1, kl) + lossOf(logratio, 0, kl), 1, 1e-5);
     }),
     { numRuns: 50 },

@@ -31,7 +31,7 @@ export interface ScoreOptions {
   readonly normalisation: ScoreNormalisation;
   /** How far a score may be from 0, after normalisation. Default: as far as it is. */
   readonly clip?: number | undefined;
-  /** Of the steps before, for `running`. Default: there was none. */
+  /** Statistics of the scores of all steps before, for `running`. Default: this is the first step. */
   readonly before?: ScoreStatistics | undefined;
 }
 

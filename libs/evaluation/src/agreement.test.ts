@@ -58,7 +58,7 @@ describe("Fleiss' kappa", () => {
       fc.property(fc.array(fc.tuple(rating, rating, rating), { minLength: 1 }), (items) => {
         const turned = items.map(([one, two, three]) => [three, one, two]);
         const [kappa, again] = [fleissKappa(items), fleissKappa(turned)];
-        // Of one category alone it is undefined.
+        // Kappa is undefined where every rating is of the same category.
         if (Number.isNaN(kappa)) expect(again).toBeNaN();
         else expect(again).toBeCloseTo(kappa, 9);
       }),

@@ -8,8 +8,8 @@ import type { Item } from '@rlhf-streams/runs';
  */
 export function tokensOf(items: readonly Item[]): Record<string, number> {
   let [trained, generated] = [0, 0];
-  for (const { demonstration, comparison, rollout } of items) {
-    for (const sequence of [demonstration, rollout])
+  for (const { demonstration, comparison, thumb, rollout } of items) {
+    for (const sequence of [demonstration, thumb, rollout])
       if (sequence) trained += sequence.promptTokens.length + sequence.tokens.length;
     generated += rollout?.tokens.length ?? 0;
     for (const { tokens } of comparison?.completions ?? [])

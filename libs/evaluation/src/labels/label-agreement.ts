@@ -164,7 +164,7 @@ const predictionBy =
     return difference === undefined ? undefined : preferenceOf(difference);
   };
 
-/** Of two completions of one policy its ranking says nothing. */
+/** Predicts by the ranking of the policies; two completions of one policy have no prediction. */
 function byPolicy(training: readonly Label[]): PairPredictor {
   const qualities = policyQualities(training);
   return (first, second) =>

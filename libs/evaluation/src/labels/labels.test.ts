@@ -171,7 +171,7 @@ describe('kappa of preferences', () => {
     });
     const [heldOut] = heldOutAgreements(all, { isHeldOut: ({ labeler }) => labeler === 'ben' });
     expect(heldOut).toMatchObject({ measure: 'preference', kappa, share: { n: ann.length } });
-    // Of three labelers, two of whom are alike, Fleiss' is 1 only where all agree.
+    // Fleiss' kappa of three labelers, two of whom always agree, is 1 only where the third agrees too.
     const three = labels(...pairsOf('ann', ann), ...pairsOf('ben', ben), ...pairsOf('cem', ann));
     const [fleiss] = labelerAgreements(three, 'all labelers', { seed: 0 });
     // Pairs that agree: of the three of four prompts all, of the fourth one in three: (5/6 - 1/2) / (1 - 1/2).

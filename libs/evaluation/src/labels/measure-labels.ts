@@ -13,7 +13,7 @@ export interface LabelMeasurement {
   readonly slice?: Slice;
   /** The mean quality with Student's 95 % interval, or the share of yes with Wilson's. */
   readonly estimate: Estimate;
-  /** Of the mean quality: the same by the bootstrap. */
+  /** The bootstrap interval of a mean quality; a share of yes has none. */
   readonly bootstrap?: Interval;
 }
 

@@ -8,7 +8,7 @@ export interface Opinion {
   readonly labeler: string;
   /** `yes`, `no`, a quality, or which of a pair is better: `first`, `second` or `tie`. */
   readonly says: string;
-  /** Of `preference`: the labels of both. */
+  /** The labels of the two completions that a `preference` compares; other measures have none. */
   readonly pair?: readonly [first: Label, second: Label];
 }
 
@@ -67,7 +67,7 @@ export function byLabelerAndPrompt(labels: readonly Label[]): Iterable<readonly 
   return groups.values();
 }
 
-/** Of a difference, above 0 where the first is better. */
+/** The preference that a difference means, which is above 0 where the first is better. */
 export const preferenceOf = (better: number): string =>
   better > 0 ? 'first' : better < 0 ? 'second' : 'tie';
 

@@ -10,7 +10,7 @@ export interface Measured {
   readonly kind: SuiteKind;
   /** `win_rate`, `length_controlled_win_rate`, `score`, `kl`, `length`, `accuracy`, `mc2` and so on. */
   readonly measure: string;
-  /** Of its numbers; a share, of successes, is from 0 to 1, and so is a probability. */
+  /** The unit of its numbers. A share is of successes; shares and probabilities are from 0 to 1. */
   readonly unit: 'share' | 'probability' | 'score' | 'nats per sequence' | 'tokens';
   /** The judge or scorer, where one was asked. */
   readonly by?: string;
@@ -33,7 +33,7 @@ export interface Measurement extends Measured {
   readonly estimate: Estimate;
   /** The same by the bootstrap over items. */
   readonly bootstrap?: Interval;
-  /** Of a win rate: how many pairs were won, tied and lost. */
+  /** The pairs won, tied and lost of a win rate; other measures have none. */
   readonly counts?: { readonly wins: number; readonly ties: number; readonly losses: number };
 }
 

@@ -13,7 +13,7 @@ export interface Observation {
 }
 
 export interface MeasureOptions {
-  /** Of the bootstrap. */
+  /** Seeds the draws of the bootstrap. */
   readonly seed: number;
   /** Fields to slice by. */
   readonly slices?: readonly string[];

@@ -10,7 +10,7 @@ export interface TextTable {
 }
 
 /**
- * Of every suite a table of its measures by policy, and one more for each field that it is sliced by; then the regression
+ * The tables of an evaluation: for each suite its measures by policy, and one more for each field that it is sliced by; then the regression
  * table, which has a star where the interval of a difference does not hold zero, and how far judges agree.
  */
 export function evaluationTables(evaluation: Evaluation): TextTable[] {
