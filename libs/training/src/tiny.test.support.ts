@@ -14,6 +14,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import { type Buffers, type Engine, sizeOf } from '@rlhf-streams/tensor';
+import { expect } from 'vitest';
 import { nextTokenLogprobs } from './methods/forward.js';
 import { methodOf } from './methods/index.js';
 import type { Beside, Metrics, Step, StepResult } from './methods/method.js';
@@ -391,4 +392,12 @@ export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
     apart = Math.max(apart, Math.abs(a[i]! - b[i]!));
   }
   return most === 0 && apart === 0 ? 0 : apart / most;
+}
+
+/** The first gradient of a role, or of all, but for its length: the optimizer's first moment after one update. */
+export async function directionOf({ trainer }: Pick<TinyRun, 'trainer'>, role = ''): Promise<number[]> {
+  const gradient = numbersOf((await trainer.state()).m, role);
+  const length = Math.hypot(...gradient);
+  expect(length).toBeGreaterThan(1e-4);
+  return gradient.map((x) => x / length);
 }

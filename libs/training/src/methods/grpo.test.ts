@@ -5,11 +5,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   begin,
   bitsOf,
+  directionOf,
   distance,
   episodeItem,
   language,
   logprobsOf,
-  numbersOf,
   oneBatch,
   runOf,
   type TinyRun,
@@ -50,13 +50,6 @@ async function sampled({ trainer }: TinyRun, scoreOf = (random: number) => rando
     return episodeItem(`tiny/0/${Math.floor(i / SAMPLES)}/${i % SAMPLES}`, sequence, said);
   });
   return { sequences, logprobs, items };
-}
-
-async function directionOf({ trainer }: TinyRun): Promise<number[]> {
-  const gradient = numbersOf((await trainer.state()).m);
-  const length = Math.hypot(...gradient);
-  expect(length).toBeGreaterThan(1e-4);
-  return gradient.map((x) => x / length);
 }
 
 const policyGradient: LossProgram = {

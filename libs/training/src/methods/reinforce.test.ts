@@ -4,11 +4,11 @@ import { type Engine, onnxPool } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   begin,
+  directionOf,
   distance,
   episodeItem,
   language,
   logprobsOf,
-  numbersOf,
   oneBatch,
   runOf,
   scalar,
@@ -63,14 +63,6 @@ const baselinesOf = {
   batch_mean: (rewards: readonly number[]) => rewards.map(() => mean(rewards)),
   leave_one_out: (rewards: readonly number[]) => rewards.map((_, i) => rewards[i % 2 === 0 ? i + 1 : i - 1]!),
 };
-
-/** The first gradient of the policy, but for its length: the optimizer's first moment after one update. */
-async function directionOf({ trainer }: TinyRun, role = ''): Promise<number[]> {
-  const gradient = numbersOf((await trainer.state()).m, role);
-  const length = Math.hypot(...gradient);
-  expect(length).toBeGreaterThan(1e-4);
-  return gradient.map((x) => x / length);
-}
 
 const ppoLoss: LossProgram = {
   roles: ['policy'],
