@@ -18,6 +18,14 @@ export interface LearnedTensor {
   readonly ofHead: boolean;
 }
 
+/** A linear map x -> x W + b, whose tensors are `NAME.weight` and, where it has one, `NAME.bias`. */
+export interface LinearMap {
+  readonly from: number;
+  readonly to: number;
+  /** Whether `NAME.weight` is [from, to], as GPT-2's is; else it is [to, from]. */
+  readonly fanInFanOut: boolean;
+}
+
 /** The learned tensors by name, as tensors of a program. */
 export type Parameters = Readonly<Record<string, tf.Tensor>>;
 
@@ -43,6 +51,8 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
 
   /** Every learned tensor by its name, in the order of a checkpoint. Layers are alike: each adds the same shapes. */
   tensors(config: Config): ReadonlyMap<string, LearnedTensor>;
+  /** The linear maps of the trunk by their names, in the order of its layers: what an adapter can be on. */
+  linears(config: Config): ReadonlyMap<string, LinearMap>;
   /** The name in `tensors` of what a file stores under `stored`; undefined where that was not learned, as a mask. */
   nameOf(stored: string): string | undefined;
   /** The name under which transformers stores a tensor. */

@@ -20,9 +20,28 @@ export interface ModelConfig {
   readonly eosTokenId?: number;
   /** Fills rows up, and is no part of a text. */
   readonly padTokenId?: number;
+  /** The low-rank adapter that the model is its base with. */
+  readonly adapter?: Adapter;
   /** Fields of the original `config.json` that change nothing here; they are written back as they came. */
   readonly extra?: Readonly<Record<string, unknown>>;
 }
+
+/** Low-rank adapters on linear maps of a model (LoRA, Hu et al. 2021), in PEFT's terms: W + scale B A in place of W. */
+export interface Adapter {
+  /** Rows of A and columns of B: `r`. */
+  readonly rank: number;
+  readonly alpha: number;
+  /** The scale is alpha / sqrt(rank) (Kalajdzievski 2023) instead of alpha / rank. */
+  readonly rslora: boolean;
+  /** The linear maps that have A and B, by names of the architecture's `linears`. */
+  readonly targetModules: readonly string[];
+  /** Modules that are learned in full: their tensors are the adapter's, as those of a new head are. */
+  readonly modulesToSave: readonly string[];
+}
+
+/** What B A is multiplied by. */
+export const adapterScale = ({ rank, alpha, rslora }: Adapter): number =>
+  alpha / (rslora ? Math.sqrt(rank) : rank);
 
 /** What stands on the last hidden state: logits of the next token, or `labels` numbers for a sequence. */
 export type Head = { readonly kind: 'language' } | ScalarHead;

@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
+import { linear } from '../linear.js';
 import type { Gpt2Config } from './config.js';
 import { causalMask, pastMask } from './masks.js';
 import { gelu, layerNorm } from './ops.js';
@@ -102,8 +103,7 @@ function blocks(
 ): tf.Tensor2D {
   const { width: D, heads: H, layers, layerNormEpsilon } = config;
   const K = D / H;
-  const linear = (x: tf.Tensor, name: string) =>
-    tf.add(tf.matMul(x as tf.Tensor2D, p[`${name}.weight`] as tf.Tensor2D), p[`${name}.bias`]!);
+  const map = (x: tf.Tensor, name: string) => linear(config, p, x, name, { fanInFanOut: true });
   const norm = (x: tf.Tensor, name: string) =>
     layerNorm(x, p[`${name}.weight`]!, p[`${name}.bias`]!, layerNormEpsilon);
   const toHeads = (x: tf.Tensor) =>
@@ -113,13 +113,13 @@ function blocks(
   let x: tf.Tensor = input;
   for (let layer = 0; layer < layers; layer++) {
     const name = `h.${layer}`;
-    const qkv = linear(norm(x, `${name}.ln_1`), `${name}.attn.c_attn`);
+    const qkv = map(norm(x, `${name}.ln_1`), `${name}.attn.c_attn`);
     const [q, k, v] = tf.split(qkv, 3, -1).map(toHeads) as [tf.Tensor, tf.Tensor, tf.Tensor];
     let attended = fromHeads(attend(layer, tf.mul(q, 1 / Math.sqrt(K)), k, v));
     if (at && layer === layers - 1) [x, attended] = [tf.gather(x, at), tf.gather(attended, at)];
-    x = tf.add(x, linear(attended, `${name}.attn.c_proj`));
-    const wide = gelu(linear(norm(x, `${name}.ln_2`), `${name}.mlp.c_fc`));
-    x = tf.add(x, linear(wide, `${name}.mlp.c_proj`));
+    x = tf.add(x, map(attended, `${name}.attn.c_proj`));
+    const wide = gelu(map(norm(x, `${name}.ln_2`), `${name}.mlp.c_fc`));
+    x = tf.add(x, map(wide, `${name}.mlp.c_proj`));
   }
   return norm(x, 'ln_f') as tf.Tensor2D;
 }

@@ -2,7 +2,7 @@
 import type { Architecture } from '../../architecture.js';
 import { configJson, type Gpt2Config, newConfig, parseConfig } from './config.js';
 import { cacheShape, forward, languageHead, scalarHead, step } from './gpt2.js';
-import { copies, nameOf, storedName, tensors } from './tensors.js';
+import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
 export const gpt2: Architecture<Gpt2Config> = {
   name: 'gpt2',
@@ -10,6 +10,7 @@ export const gpt2: Architecture<Gpt2Config> = {
   configJson,
   newConfig,
   tensors,
+  linears,
   nameOf,
   storedName,
   copies,

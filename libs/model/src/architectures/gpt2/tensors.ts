@@ -1,5 +1,5 @@
 /** GPT-2's tensors, and the two spellings of their names. */
-import type { LearnedTensor } from '../../architecture.js';
+import type { LearnedTensor, LinearMap } from '../../architecture.js';
 import type { Gpt2Config } from './config.js';
 
 /** Standard deviation of the initial weights. */
@@ -45,6 +45,21 @@ export function tensors(config: Gpt2Config): Map<string, LearnedTensor> {
   if (head.kind === 'scalar') add('score.weight', [head.labels, D], zeros, { ofHead: true });
   else if (!config.tieWordEmbeddings) add('lm_head.weight', [V, D], normal, { ofHead: true });
   return all;
+}
+
+export function linears({ width: D, mlpWidth: M, layers }: Gpt2Config): Map<string, LinearMap> {
+  const map = (from: number, to: number): LinearMap => ({ from, to, fanInFanOut: true });
+  const ofLayer = [
+    ['attn.c_attn', map(D, 3 * D)],
+    ['attn.c_proj', map(D, D)],
+    ['mlp.c_fc', map(D, M)],
+    ['mlp.c_proj', map(M, D)],
+  ] as const;
+  return new Map(
+    Array.from({ length: layers }, (_, layer) =>
+      ofLayer.map(([name, shape]) => [`h.${layer}.${name}`, shape] as const),
+    ).flat(),
+  );
 }
 
 const PREFIX = 'transformer.';
