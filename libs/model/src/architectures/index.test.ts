@@ -26,7 +26,7 @@ it('a new model is one that its config.json describes', () => {
     heads: 3,
     vocabSize: 300,
     contextLength: 64,
-    eosTokenId: 7,
+    eosTokenIds: [7],
     bosTokenId: 7,
   });
   const written = architectureOf(config).configJson(config);
