@@ -122,7 +122,7 @@ const oneOrAll = (ids: readonly number[] = []) => (ids.length > 1 ? ids : (ids[0
 export function checked<T extends z.ZodType>(
   type: T,
   value: unknown,
-  code: 'MODEL_CONFIG_INVALID' | 'MODEL_CONFIG_UNSUPPORTED',
+  code: `MODEL_${string}`,
   source: string,
 ): z.output<T> {
   const parsed = type.safeParse(value);
