@@ -8,7 +8,7 @@ import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../to
 import type { WeightTensor } from '../weights.js';
 import { decodedChunks } from './decode.js';
 import { OWN_FILES } from './files.js';
-import { readJson } from './json-file.js';
+import { jsonText, readJson } from './json-file.js';
 import { missingFile } from './missing.js';
 import { safetensorsPieces } from './safetensors.js';
 import { checkCopies, checkTensors, shapesOf, storedWeights } from './tensors.js';
@@ -124,8 +124,4 @@ function errorCode(error: unknown): string | undefined {
 
 function sortedKeys(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -6,4 +6,4 @@ const [dir, directory] = process.argv.slice(2) as [string, string];
 const { config } = await describeCheckpoint(dir);
 const open = () => frozenWeights(dir, config, dir, { directory, bytes: 0 });
 const [frozen] = await Promise.all([open(), open()]);
-if ('stored' in frozen) process.stdout.write(frozen.stored.file);
+process.stdout.write(frozen.stored.file);

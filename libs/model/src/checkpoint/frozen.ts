@@ -8,6 +8,9 @@ import type { StoredTensor } from './stored.js';
 import { checkCopies, storedWeights } from './tensors.js';
 import { cachedFile, userCache, type WeightCache } from './weight-cache.js';
 
+/** Frozen tensors that lie in a file. */
+export type FrozenFile = Extract<Frozen, { readonly stored: unknown }>;
+
 /** A file made by another rule is not used. */
 const FORMAT = 1;
 const ALIGNMENT = 64;
@@ -24,7 +27,7 @@ export async function frozenWeights(
   config: ModelConfig,
   hash: string,
   cache: WeightCache = userCache(),
-): Promise<Frozen> {
+): Promise<FrozenFile> {
   const weights = await storedWeights(dir, config);
   const inPlace = offsetsInPlace(weights.tensors);
   if (inPlace) {
