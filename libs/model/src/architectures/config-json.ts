@@ -22,7 +22,8 @@ export const commonFields = ({ trunk, language, scalar }: ModelClasses) => ({
     .length(1)
     .nullish(),
   bos_token_id: tokenId,
-  eos_token_id: tokenId,
+  // A text may have several ends, of which this is the first; the list is kept.
+  eos_token_id: z.union([tokenId, z.array(z.int().nonnegative()).min(1)]),
   pad_token_id: tokenId,
   num_labels: size(2 ** 16).optional(),
   // Our own: transformers keeps it, and gives scores without it.
@@ -52,12 +53,13 @@ export function specialTokens(
   const found = Object.entries(TOKENS).flatMap(([name, key]) => {
     const fallback = defaults[name as TokenName];
     // An architecture's own id means nothing in a smaller vocabulary that does not mention it.
-    const id = fields[key] === undefined && (fallback ?? vocabSize) < vocabSize ? fallback : fields[key];
-    if (id === undefined || id === null) return [];
-    if (id < vocabSize) return [[name, id]];
+    const given = fields[key] === undefined && (fallback ?? vocabSize) < vocabSize ? fallback : fields[key];
+    const ids = [given ?? []].flat();
+    const alien = ids.find((id) => id >= vocabSize);
+    if (alien === undefined) return ids.length > 0 ? [[name, ids[0]]] : [];
     throw new ModelError(
       'MODEL_CONFIG_INVALID',
-      `${source}: ${key} must be less than vocab_size (${vocabSize}), got ${id}.`,
+      `${source}: ${key} must be less than vocab_size (${vocabSize}), got ${alien}.`,
     );
   });
   return Object.fromEntries(found);
@@ -77,7 +79,9 @@ export function extraFields(
   known: readonly string[],
 ): Pick<ModelConfig, 'extra'> {
   const derived = new Set([...known, 'label2id', 'dtype', 'torch_dtype']);
-  const extra = Object.entries(fields).filter(([key]) => !derived.has(key));
+  const isKept = (key: string) =>
+    !derived.has(key) || (key === TOKENS.eosTokenId && Array.isArray(fields[key]));
+  const extra = Object.entries(fields).filter(([key]) => isKept(key));
   return extra.length > 0 ? { extra: Object.fromEntries(extra) } : {};
 }
 
@@ -91,7 +95,7 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
     dtype: 'float32',
     vocab_size: config.vocabSize,
     bos_token_id: config.bosTokenId ?? null,
-    eos_token_id: config.eosTokenId ?? null,
+    eos_token_id: endsOf(config) ?? config.eosTokenId ?? null,
     pad_token_id: config.padTokenId ?? null,
     tie_word_embeddings: config.tieWordEmbeddings,
     ...(head.kind === 'scalar' && {
@@ -101,6 +105,12 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
       label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
     }),
   };
+}
+
+/** The list of tokens that end a text, as it came. */
+function endsOf({ extra, eosTokenId }: ModelConfig): unknown {
+  const came = extra?.[TOKENS.eosTokenId];
+  return Array.isArray(came) && came[0] === eosTokenId ? came : undefined;
 }
 
 /** @throws ModelError of this code that names every field that does not fit. */
