@@ -22,7 +22,7 @@ it.each([
 
 const size = {
   ...{ layers: 2, width: 24, heads: 3, vocabSize: 300, contextLength: 64 },
-  ...{ eosTokenId: 7, bosTokenId: 7 },
+  ...{ eosTokenIds: [7], bosTokenId: 7 },
 };
 
 it.each(['gpt2', 'llama', 'mistral', 'qwen2', 'qwen3'])(

@@ -50,7 +50,7 @@ describe('config.json of the Llama family', () => {
       queryKeyNorms: false,
       head: { kind: 'language' },
       tieWordEmbeddings: false,
-      ...{ bosTokenId: 1, eosTokenId: 2 },
+      ...{ bosTokenId: 1, eosTokenIds: [2] },
     });
     expect(parseModelConfig({ model_type: 'mistral' })).toMatchObject({ kvHeads: 8, slidingWindow: 4096 });
     expect(parseModelConfig({ model_type: 'mistral', sliding_window: null })).not.toHaveProperty(
@@ -93,14 +93,6 @@ describe('config.json of the Llama family', () => {
     const config = parseModelConfig(json);
     expect(config).toMatchObject({ rope });
     expect(architectureOf(config).configJson(config)).toMatchObject(json);
-  });
-
-  it('keeps a list of tokens that end a text', () => {
-    const config = parseModelConfig({ model_type: 'llama', eos_token_id: [7, 9] });
-    expect(config.eosTokenId).toBe(7);
-    expect(architectureOf(config).configJson(config)).toMatchObject({ eos_token_id: [7, 9] });
-    const otherwise = { ...config, eosTokenId: 3 };
-    expect(architectureOf(config).configJson(otherwise)).toMatchObject({ eos_token_id: 3 });
   });
 
   it.each([
