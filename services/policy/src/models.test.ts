@@ -46,6 +46,7 @@ beforeAll(async () => {
   const context = {
     name: 'policy',
     settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 },
+    weightCache: { directory: join(folder, 'weights'), bytes: 0 },
     artifacts: { fetch: async ({ uri }: { uri: string }) => uri },
     readiness: { check: () => {} },
     signal: stopping.signal,

@@ -46,7 +46,7 @@ export interface PolicyHostOptions extends PolicyOptions {
 export async function createPolicyHost(
   context: Pick<
     ServiceContext<ComputeSettings>,
-    'name' | 'settings' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
+    'name' | 'settings' | 'weightCache' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
   >,
   { threads: count, timeoutMs, slots }: PolicyHostOptions,
 ): Promise<ModelHost<PolicyModel>> {

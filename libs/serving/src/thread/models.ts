@@ -1,6 +1,12 @@
 /** What every compute thread does with models: reads them, refuses those that do not fit, and has them by their keys. */
 import { workerData } from 'node:worker_threads';
-import { describeCheckpoint, type ModelConfig, shapeKey, type TokenizerFiles } from '@rlhf-streams/model';
+import {
+  describeCheckpoint,
+  type ModelConfig,
+  shapeKey,
+  type TokenizerFiles,
+  type WeightCache,
+} from '@rlhf-streams/model';
 import { type Device, type Engine, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import type { Api } from '@rlhf-streams/threads';
 
@@ -9,6 +15,7 @@ export interface ThreadOptions {
   readonly device: Device;
   /** Memory at hand for this thread: a model that needs more is not loaded. */
   readonly memoryBytes: number;
+  readonly weightCache: WeightCache;
 }
 
 /** Calls that every compute thread answers. */

@@ -1,4 +1,5 @@
 /** A compute thread that scores whole sequences with frozen models. */
+import { workerData } from 'node:worker_threads';
 import {
   expectKind,
   frozenWeights,
@@ -11,7 +12,7 @@ import {
 } from '@rlhf-streams/model';
 import type { Engine, Frozen } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import { type ModelThread, openEngine, threadModels } from './models.js';
+import { type ModelThread, openEngine, type ThreadOptions, threadModels } from './models.js';
 
 export interface ScoringThread<Item extends SequenceItem, Result> extends ModelThread {
   /** One result an item, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH when one of them does not fit. */
@@ -33,13 +34,17 @@ export async function serveScoring<Item extends SequenceItem, Result>({
   create,
 }: ScoringOptions<Item, Result>): Promise<void> {
   const engine = await openEngine();
+  const { weightCache } = workerData as ThreadOptions;
   const models = threadModels({
     admit: (config, memoryBytes) => {
       expectKind(role, kind, config);
       requireMemory(`the ${role}`, scoringBytes(config, { length: 1 }), memoryBytes);
     },
-    open: async ({ key, directory, config }) =>
-      create(engine, config, await frozenWeights(directory, config, key)),
+    open: async ({ key, directory, config }) => {
+      // What a model is loaded under numbers its loads, which all have its weights.
+      const hash = key.replace(/#\d+$/, '');
+      return create(engine, config, await frozenWeights(directory, config, hash, weightCache));
+    },
     close: (scorer) => scorer.dispose(),
   });
   const api: ScoringThread<Item, Result> = {
