@@ -59,6 +59,10 @@ export interface ModelSize
     Partial<Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'padTokenId'>> {
   /** Attention heads of a layer; they divide the width. */
   readonly heads: number;
+  /** Heads with keys and values, where the architecture shares them between heads; they divide the heads. */
+  readonly kvHeads?: number;
+  /** The size of the hidden layer of the feed-forward part. */
+  readonly mlpWidth?: number;
 }
 
 export type ModelKind = 'language model' | 'reward model' | 'classifier';
