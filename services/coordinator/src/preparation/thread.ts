@@ -18,8 +18,8 @@ import {
 import {
   type DataOrigin,
   dataSpecOf,
+  formatOf,
   ITEMS_FILE,
-  ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   type NewModel,
   type RunItem,
@@ -76,7 +76,7 @@ const api = {
     const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
-    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
+    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: formatOf(items) }));
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
