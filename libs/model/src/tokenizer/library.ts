@@ -38,7 +38,8 @@ export interface LibraryTokenizer {
   /** @param ids each has a token; at least one */
   decode(ids: number[], options: { skipSpecialTokens: boolean; continues: boolean }): string;
   tokenOf(id: number): string | undefined;
-  bytesOf(id: number): Uint8Array;
+  bytesOf(id: number, continues: boolean): Uint8Array;
+  isSpecial(id: number): boolean;
   idOf(token: string): number | undefined;
 }
 
@@ -108,9 +109,15 @@ export function openLibrary(
       (continues ? continuing : beginning).encode(strip(text), { add_special_tokens: false }).ids,
     decode,
     tokenOf: (id) => whole.id_to_token(id),
-    bytesOf: (id) =>
-      (contents.has(id) ? undefined : ownBytes(whole.id_to_token(id) ?? '')) ??
-      utf8.encode(contents.get(id) ?? decode([id], { skipSpecialTokens: false, continues: true })),
+    isSpecial: (id) => special.has(id),
+    bytesOf(id, continues) {
+      const content = contents.get(id);
+      if (content !== undefined) return utf8.encode(content);
+      const bytes = ownBytes(whole.id_to_token(id) ?? '');
+      // What is taken away at the beginning may also be a space that came as a byte.
+      const isPart = bytes !== undefined && (continues || bytes[0]! >= 0x80);
+      return isPart ? bytes : utf8.encode(decode([id], { skipSpecialTokens: false, continues }));
+    },
     idOf: (token) => whole.token_to_id(token),
   };
 }

@@ -11,7 +11,7 @@ export function tokenText(
   { bytesOf, idOf, tokenOf }: Pick<Tokenizer, 'bytesOf' | 'idOf' | 'tokenOf'>,
   id: number,
 ): string {
-  const bytes = bytesOf(id);
+  const bytes = bytesOf(id, { continues: true });
   const isByte = bytes.length === 1 && /^<0x..>$/.test(tokenOf(id) ?? '');
   try {
     const text = utf8.decode(bytes);

@@ -15,8 +15,11 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>, options?: Continuing & { readonly skipSpecialTokens?: boolean }): string;
   /** A token as it stands in the vocabulary. */
   tokenOf(id: number): string | undefined;
-  /** What a token adds to a text that it goes on with, in UTF-8. Its bytes may be a part of a character. */
-  bytesOf(id: number): Uint8Array;
+  /** What a token adds to a text, in UTF-8: bytes that may be a part of a character. A token may begin the text, or continue it. */
+  bytesOf(id: number, options: Required<Continuing>): Uint8Array;
+  isSpecial(id: number): boolean;
+  /** Whether spaces before punctuation are taken away from what is decoded. */
+  cleansUp: boolean;
   /** One more than the highest id. */
   vocabSize: number;
   /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
@@ -130,7 +133,9 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
       return tokenizer.decode(list, { skipSpecialTokens, continues });
     },
     tokenOf: tokenizer.tokenOf,
-    bytesOf: tokenizer.bytesOf,
+    bytesOf: (id, { continues }) => tokenizer.bytesOf(id, continues),
+    isSpecial: tokenizer.isSpecial,
+    cleansUp: cleanUp,
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
     ...frame,
