@@ -22,6 +22,8 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
     { count: 3, data: { slots: 7 } },
   );
 
+const stored = (key: string, base = `/${key}`) => ({ key, folders: { base }, baseHash: base, frozen: true });
+
 /** What each thread says, all of them asked at once. */
 const states = (threads: ComputeThreads<ChildThread>) =>
   Promise.all(Array.from({ length: 3 }, () => threads.compute((thread) => thread.state())));
@@ -34,11 +36,11 @@ it('shares the memory of the service among its threads', async () => {
 
 it('has a model in every thread, until it is unloaded', async () => {
   const threads = await start();
-  expect(await threads.load('a', '/a')).toBe(128);
-  await threads.load('b', '/b');
+  expect(await threads.load(stored('a'))).toBe(128);
+  await threads.load(stored('b'));
   await threads.unload('a');
   expect((await states(threads)).map(({ keys }) => keys)).toEqual([['b'], ['b'], ['b']]);
-  await expect(threads.load('c', '/bad')).rejects.toMatchObject({ code: 'MODEL_BAD' });
+  await expect(threads.load(stored('c', '/bad'))).rejects.toMatchObject({ code: 'MODEL_BAD' });
 });
 
 it('gives work to the thread that has the least', async () => {
