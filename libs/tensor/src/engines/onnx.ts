@@ -108,7 +108,7 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     const baked = entries.filter(({ name }) => mapped?.has(name) || inModel.has(name));
     const fed = entries.filter((entry) => !baked.includes(entry));
     // What is laid out anew for a session is no longer shared: that is worth it for programs that run often.
-    const packs = baked.every(({ name }) => constants.includes(name));
+    const packs = mapped?.isPacked || baked.every(({ name }) => constants.includes(name));
     let rest: Uint8Array | undefined;
     const session = bakedSession(sessions, {
       key: () =>
