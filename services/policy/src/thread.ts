@@ -15,6 +15,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  packedForGeneration,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -101,7 +102,8 @@ const engine = await openEngine();
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
 const onBase = perBase(
-  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (config, frozen) =>
+    createGenerator(engine, config, { slots, frozen: await packedForGeneration(config, frozen) }),
   async (generator) => generator.close(),
 );
 

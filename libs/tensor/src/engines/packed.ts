@@ -5,7 +5,7 @@
  * sessions find it in the file.
  */
 import './no-telemetry.js';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, InferenceSession } from 'onnxruntime-node';
@@ -45,8 +45,10 @@ export function productsOf(program: Program, state: Specs): Products {
 const PART_BYTES = 2 ** 26;
 /** Mapped pages begin at multiples of this. */
 const ALIGNMENT = 4096;
-/** At the end of the contents: where the index begins, in bytes, as 16 digits. */
-const FOOTER = 16;
+/** Ends the contents: the byte at which their index begins. What keeps them may put a few bytes behind it. */
+const footerOf = (begin: number): string => `index at ${String(begin).padStart(16, '0')}`;
+const FOOTER = /index at (\d{16})/;
+const END_BYTES = 64;
 
 /**
  * Contents of a file with all tensors of a file as they are, and the matrices of products a second time, as sessions lay
@@ -100,30 +102,41 @@ export async function* packedContents(
     await rm(folder, { recursive: true, force: true });
   }
   yield Buffer.from(JSON.stringify({ offsets, packed }));
-  yield Buffer.from(String(at).padStart(FOOTER, '0'));
+  yield Buffer.from(footerOf(at));
 }
 
-/** The tensors in a file of {@link packedContents}, which end at `end` bytes. */
-export async function packedTensors(path: string, end: number): Promise<StoredTensors> {
+/** The tensors in a file of {@link packedContents}. @throws TensorError TENSOR_BAD_INPUT when it is none */
+export async function packedTensors(path: string): Promise<StoredTensors> {
   const file = await open(path);
   try {
-    const footer = Buffer.alloc(FOOTER);
-    await file.read(footer, 0, FOOTER, end - FOOTER);
-    const begin = Number(footer.toString());
-    const index = Buffer.alloc(end - FOOTER - begin);
-    await file.read(index, 0, index.length, begin);
+    const { size } = await file.stat();
+    const end = await bytesOf(file, Math.max(0, size - END_BYTES), Math.min(size, END_BYTES));
+    const footer = FOOTER.exec(end.toString('latin1'));
+    if (!footer)
+      throw new TensorError('TENSOR_BAD_INPUT', `expected a file of packed tensors, got ${path}: remove it`);
+    const begin = Number(footer[1]);
+    const index = await bytesOf(file, begin, size - end.length + footer.index - begin);
     return { file: path, ...(JSON.parse(index.toString()) as Omit<StoredTensors, 'file'>) };
   } finally {
     await file.close();
   }
 }
 
-async function* pieces(file: Awaited<ReturnType<typeof open>>, begin: number, bytes: number) {
+async function bytesOf(file: FileHandle, begin: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  await file.read(buffer, 0, bytes, begin);
+  return buffer;
+}
+
+async function* pieces(file: FileHandle, begin: number, bytes: number) {
   for (let done = 0; done < bytes; ) {
     const piece = Buffer.alloc(Math.min(2 ** 20, bytes - done));
     const { bytesRead } = await file.read(piece, 0, piece.length, begin + done);
     if (bytesRead === 0)
-      throw new TensorError('TENSOR_BAD_INPUT', 'expected a whole file of what was laid out: is the disk full?');
+      throw new TensorError(
+        'TENSOR_BAD_INPUT',
+        'expected a whole file of what was laid out: is the disk full?',
+      );
     done += bytesRead;
     yield piece.subarray(0, bytesRead);
   }
