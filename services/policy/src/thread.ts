@@ -16,6 +16,7 @@ import {
   type ModelConfig,
   ModelError,
   packedForGeneration,
+  readEndTokens,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -30,6 +31,7 @@ import {
   openEngine,
   perBase,
   perShape,
+  type ThreadOptions,
   threadModels,
 } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
@@ -81,8 +83,8 @@ export interface Completed extends Piece {
 
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
-  /** The token that ends a completion. */
-  readonly stopToken: number;
+  /** The tokens at any of which a completion ends. */
+  readonly stopTokens: readonly number[];
   /** The longest sequence, prompt and completion together, in tokens. */
   readonly contextLength: number;
 }
@@ -92,18 +94,22 @@ interface Model {
   readonly generator: Generator;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
+  readonly stopTokens: readonly number[];
   /** Called when the model is unloaded. */
   readonly leave: () => Promise<void>;
 }
 
-const { slots } = workerData as PolicyOptions;
+const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
 const onBase = perBase(
   async (config, frozen) =>
-    createGenerator(engine, config, { slots, frozen: await packedForGeneration(config, frozen) }),
+    createGenerator(engine, config, {
+      slots,
+      frozen: await packedForGeneration(config, frozen, weightCache),
+    }),
   async (generator) => generator.close(),
 );
 
@@ -130,10 +136,12 @@ const models = threadModels<Model>({
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
   open: async (model) => {
-    const { config, tokenizer } = model;
-    if (!tokenizer)
+    const { config, folders, tokenizer: files } = model;
+    if (!files)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    return { config, tokenizer: loadTokenizer(tokenizer.json, tokenizer.config), ...(await opened(model)) };
+    const tokenizer = loadTokenizer(files.json, files.config);
+    const stopTokens = await readEndTokens(folders.base, tokenizer);
+    return { config, tokenizer, stopTokens, ...(await opened(model)) };
   },
   close: ({ leave }) => leave(),
 });
@@ -210,7 +218,7 @@ const api = {
   },
   /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = models.of(key);
+    const { config, tokenizer, stopTokens } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -218,7 +226,7 @@ const api = {
       }
       return encodePrompt(tokenizer, config, prompt);
     });
-    return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
+    return { prompts: encoded, stopTokens, contextLength: config.contextLength };
   },
 };
 
