@@ -15,6 +15,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  packedForGeneration,
   readEndTokens,
   readWeights,
   requireMemory,
@@ -30,6 +31,7 @@ import {
   openEngine,
   perBase,
   perShape,
+  type ThreadOptions,
   threadModels,
 } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
@@ -97,13 +99,17 @@ interface Model {
   readonly leave: () => Promise<void>;
 }
 
-const { slots } = workerData as PolicyOptions;
+const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
 const onBase = perBase(
-  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (config, frozen) =>
+    createGenerator(engine, config, {
+      slots,
+      frozen: await packedForGeneration(config, frozen, weightCache),
+    }),
   async (generator) => generator.close(),
 );
 
