@@ -16,6 +16,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  packedForGeneration,
   readEndTokens,
   readWeights,
   requireMemory,
@@ -31,6 +32,7 @@ import {
   openEngine,
   perBase,
   perShape,
+  type ThreadOptions,
   threadModels,
 } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
@@ -98,13 +100,17 @@ interface Model {
   readonly leave: () => Promise<void>;
 }
 
-const { slots } = workerData as PolicyOptions;
+const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
 const onBase = perBase(
-  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (config, frozen) =>
+    createGenerator(engine, config, {
+      slots,
+      frozen: await packedForGeneration(config, frozen, weightCache),
+    }),
   async (generator) => generator.close(),
 );
 
