@@ -1,4 +1,5 @@
-export type { Message } from './chat-template.js';
+export { type AssistantTurns, assistantTurns, type CharacterSpan, encodeParts } from './assistant-turns.js';
+export type { ChatOptions, Message } from './chat-template.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { tokenizerDifference } from './identity.js';
 export { type EncodedPrompt, encodePrompt } from './prompt.js';

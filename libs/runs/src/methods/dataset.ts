@@ -6,13 +6,15 @@ import { parseSource } from '../sources.js';
 import { evaluateEvery } from './every-run.js';
 import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
-export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
+export const demonstrations = DataSource.describe(
+  'texts and conversations to imitate: rows of {text}, {prompt, completion} or {messages}',
+);
 export const preferences = DataSource.describe(
-  'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, or what a sampling run ranked',
+  'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, of texts or of messages, or what a sampling run ranked',
 );
 
 export const thumbs = DataSource.describe(
-  'rows of {prompt, completion, label}, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
+  'rows of {prompt, completion, label}, of texts or of messages, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
 );
 
 export const dataset = (data: typeof demonstrations) => ({
@@ -67,9 +69,20 @@ interface DatasetConfig {
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
   { data, batchSize, evaluateEvery: every, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
-  { kind, limit, joins = [kind] }: Pick<DatasetSpec, 'kind' | 'limit'> & { joins?: readonly JoinedTopic[] },
+  {
+    kind,
+    limit,
+    assistantOnly,
+    joins = [kind],
+  }: Pick<DatasetSpec, 'kind' | 'limit' | 'assistantOnly'> & { joins?: readonly JoinedTopic[] },
 ): Plan => ({
-  data: { kind, source: parseSource('data', data), limit, maxTestItems },
+  data: {
+    kind,
+    source: parseSource('data', data),
+    limit,
+    maxTestItems,
+    ...(assistantOnly && { assistantOnly }),
+  },
   streams: [
     { name: 'train', split: 'train', draws: { batch: batchSize }, joins },
     { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: { every } },

@@ -89,6 +89,8 @@ export interface DatasetSpec {
   readonly keep?: readonly string[];
   /** Where rows may also be questions and paired sentences, which are judged: how a question and a choice make a text. */
   readonly choices?: { readonly template: string };
+  /** Whether only what the assistant says is learned of a conversation. Default false. */
+  readonly assistantOnly?: boolean;
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
   /** The most items that are held out. */

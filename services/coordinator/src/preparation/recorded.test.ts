@@ -1,8 +1,16 @@
+import type { Message } from '@rlhf-streams/model';
 import { expect, it } from 'vitest';
 import { encodedAnew } from './recorded.js';
 
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = { prompt: (text: string) => ({ tokens: [1, ...letters(text)] }), encode: letters, end: 2 };
+const encoder = {
+  prompt: (prompt: string | readonly Message[]) => {
+    const text = typeof prompt === 'string' ? prompt : prompt.map(({ content }) => `<${content}>`).join('');
+    return { text, tokens: [1, ...letters(text)] };
+  },
+  encode: letters,
+  end: 2,
+};
 const recorded = (text: string, tokens: number[]) => ({
   promptText: 'ab',
   promptTokens: [900],
@@ -18,7 +26,7 @@ const anew = (text: string, tokens: number[], eosTokenId?: number) =>
     [recorded(text, tokens)],
     { config: { ...(eosTokenId !== undefined && { eosTokenId }) }, tokenizer: { eosId: 999 } },
     encoder,
-  )[0]!;
+  )[0] as ReturnType<typeof recorded>;
 
 it('comparisons come in the tokens of another model, ended where their policy ended them', () => {
   expect(anew('x', [903, 999])).toEqual({
@@ -38,4 +46,13 @@ it('comparisons come in the tokens of another model, ended where their policy en
 it('a completion without a text is its end', () => {
   expect(anew('', [999]).completions[0]!.tokens).toEqual([2]);
   expect(anew('', [904]).completions[0]!.tokens).toEqual([2]);
+});
+
+it('conversations are rendered anew', () => {
+  const messages = [{ role: 'user', content: 'ab' }];
+  const comparison = { ...recorded('x', [903]), messages };
+  const tokenizer = { eosId: 999 };
+  expect(encodedAnew([comparison], { config: {}, tokenizer }, encoder)).toMatchObject([
+    { promptText: '<ab>', promptTokens: [1, ...letters('<ab>')], messages },
+  ]);
 });
