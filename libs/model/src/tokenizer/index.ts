@@ -1,5 +1,6 @@
 export { type AssistantTurns, assistantTurns, type CharacterSpan, encodeParts } from './assistant-turns.js';
 export type { ChatOptions, Message } from './chat-template.js';
+export { readEndTokens } from './end-tokens.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { tokenizerDifference } from './identity.js';
 export { type EncodedPrompt, encodePrompt } from './prompt.js';

@@ -1,16 +1,19 @@
-import type { Message } from '@rlhf-streams/model';
 import { expect, it } from 'vitest';
+import { encoderOf } from './encoder.js';
+import { lettersTokenizer } from './letters.test.support.js';
 import { encodedAnew } from './recorded.js';
 
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = {
-  prompt: (prompt: string | readonly Message[]) => {
-    const text = typeof prompt === 'string' ? prompt : prompt.map(({ content }) => `<${content}>`).join('');
-    return { text, tokens: [1, ...letters(text)] };
-  },
-  encode: letters,
-  end: 2,
-};
+const encoder = encoderOf(
+  lettersTokenizer({
+    end: 2,
+    begin: [1],
+    renderChat: (messages, { addGenerationPrompt = true } = {}) =>
+      `${messages.map(({ content }) => `<${content}>`).join('')}${addGenerationPrompt ? '<' : ''}`,
+  }),
+  { contextLength: 64 },
+  [2, 62],
+);
 const recorded = (text: string, tokens: number[]) => ({
   promptText: 'ab',
   promptTokens: [900],
@@ -21,12 +24,8 @@ const recorded = (text: string, tokens: number[]) => ({
   ranks: [1, 2],
   labeler: 'gold',
 });
-const anew = (text: string, tokens: number[], eosTokenId?: number) =>
-  encodedAnew(
-    [recorded(text, tokens)],
-    { config: { ...(eosTokenId !== undefined && { eosTokenId }) }, tokenizer: { eosId: 999 } },
-    encoder,
-  )[0] as ReturnType<typeof recorded>;
+const anew = (text: string, tokens: number[]) =>
+  encodedAnew([recorded(text, tokens)], { endTokens: [888, 999] }, encoder)[0] as ReturnType<typeof recorded>;
 
 it('comparisons come in the tokens of another model, ended where their policy ended them', () => {
   expect(anew('x', [903, 999])).toEqual({
@@ -39,8 +38,7 @@ it('comparisons come in the tokens of another model, ended where their policy en
     ranks: [1, 2],
     labeler: 'gold',
   });
-  // The model says by which token it stops, before its tokenizer does.
-  expect(anew('x', [903, 888], 888).completions[0]!.tokens).toEqual([...letters('x'), 2]);
+  expect(anew('x', [903, 888]).completions[0]!.tokens).toEqual([...letters('x'), 2]);
 });
 
 it('a completion without a text is its end', () => {
@@ -48,11 +46,15 @@ it('a completion without a text is its end', () => {
   expect(anew('', [904]).completions[0]!.tokens).toEqual([2]);
 });
 
-it('conversations are rendered anew', () => {
+it('conversations are rendered anew, and end as the template ends turns', () => {
   const messages = [{ role: 'user', content: 'ab' }];
-  const comparison = { ...recorded('x', [903]), messages };
-  const tokenizer = { eosId: 999 };
-  expect(encodedAnew([comparison], { config: {}, tokenizer }, encoder)).toMatchObject([
-    { promptText: '<ab>', promptTokens: [1, ...letters('<ab>')], messages },
+  const comparison = { ...recorded('x', [903, 999]), messages };
+  expect(encodedAnew([comparison], { endTokens: [999] }, encoder)).toMatchObject([
+    {
+      promptText: '<ab><',
+      promptTokens: letters('<ab><'),
+      completions: [{ tokens: letters('x>') }, { tokens: letters('cd') }],
+      messages,
+    },
   ]);
 });

@@ -1,5 +1,4 @@
 /** Comparisons that another run recorded, as texts and as tokens of its policy. */
-import type { ModelConfig, Tokenizer } from '@rlhf-streams/model';
 import type { ComparisonItem } from '@rlhf-streams/runs';
 import type { Reason } from './account.js';
 import type { Encoder } from './encoder.js';
@@ -12,28 +11,45 @@ export type RecordedComparisons = readonly Omit<ComparisonItem, 'split'>[];
  */
 export function encodedAnew(
   recorded: RecordedComparisons,
-  recorder: {
-    readonly config: Pick<ModelConfig, 'eosTokenId'>;
-    readonly tokenizer: Pick<Tokenizer, 'eosId'>;
-  },
-  { prompt, encode, end }: Pick<Encoder, 'prompt' | 'encode' | 'end'>,
+  /** The policy that gave the completions, and the tokens at any of which they end. */
+  recorder: { readonly endTokens: readonly number[] },
+  encoder: Pick<Encoder, 'answers' | 'prompt' | 'encode' | 'end'>,
 ): (RecordedComparisons[number] | { readonly dropped: Reason })[] {
-  const stop = recorder.config.eosTokenId ?? recorder.tokenizer.eosId;
-  const tokensOf = (text: string, isOver: boolean) => {
-    const tokens = encode(text);
-    return isOver || tokens.length === 0 ? [...tokens, end] : tokens;
-  };
+  const isEnd = (token: number | undefined) => token !== undefined && recorder.endTokens.includes(token);
   return recorded.map((comparison) => {
-    const asked = prompt(comparison.messages ?? comparison.promptText, comparison.tools);
-    if ('dropped' in asked) return asked;
+    const { messages, tools, promptText, completions } = comparison;
+    const read = messages
+      ? encoder.answers(
+          messages,
+          completions.map(({ text }) => [{ role: 'assistant', content: text }]),
+          { tools },
+        )
+      : textsIn(encoder, promptText, completions);
+    if ('dropped' in read) return read;
     return {
       ...comparison,
-      promptText: asked.text,
-      promptTokens: asked.tokens,
-      completions: comparison.completions.map((completion) => ({
-        ...completion,
-        tokens: tokensOf(completion.text, completion.tokens.at(-1) === stop),
-      })),
+      promptText: read.promptText,
+      promptTokens: read.promptTokens,
+      completions: completions.map((completion, i) => {
+        const { tokens } = read.completions[i]!;
+        const isOver = isEnd(completion.tokens.at(-1)) || tokens.length === 1;
+        return { ...completion, tokens: isOver ? tokens : tokens.slice(0, -1) };
+      }),
     };
   });
+}
+
+/** A prompt that was sampled from, which is one token at least, and its completions with their end. */
+function textsIn(
+  { prompt, encode, end }: Pick<Encoder, 'prompt' | 'encode' | 'end'>,
+  promptText: string,
+  completions: RecordedComparisons[number]['completions'],
+) {
+  const asked = prompt(promptText);
+  if ('dropped' in asked) return asked;
+  return {
+    promptText,
+    promptTokens: asked.tokens,
+    completions: completions.map(({ text }) => ({ tokens: [...encode(text), end] })),
+  };
 }
