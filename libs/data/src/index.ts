@@ -16,4 +16,4 @@ export { promptOf } from './prompt-of.js';
 export { loadDataset, type ReadOptions, readDataset } from './read-dataset.js';
 export { type SeededRandom, seededRandom } from './seeded-random.js';
 export { batchIndices, epochOrder, splitTrainTest } from './splits.js';
-export { transcriptsAsMessages } from './transcripts.js';
+export { textsAsMessages, transcriptsAsMessages } from './texts-as-messages.js';

@@ -109,19 +109,18 @@ function unlessRefused(work: () => string): string | undefined {
 }
 
 /**
- * Parts of one text as tokens, each as a model reads it that goes on with the parts before: where a tokenizer begins every
- * text with a space (`▁`), a part behind the first is what the whole gains by it.
+ * A text as a model reads it that goes on with it after another. Where a tokenizer begins every text with a space (`▁`), it
+ * is what both together gain by it.
  */
-export function encodeParts(
+export function encodeAfter(
   { encode, tokenOf }: Pick<Tokenizer, 'encode' | 'tokenOf'>,
-  parts: readonly string[],
-): number[][] {
-  const each = parts.map((part) => encode(part));
+  before: string,
+  text: string,
+): number[] {
   const beginsWithSpace = tokenOf(encode('a')[0]!)?.startsWith('▁') ?? false;
-  if (!beginsWithSpace) return each;
-  const upTo = parts.map((_, i) => encode(parts.slice(0, i + 1).join('')));
-  const grows = upTo.every((tokens, i) => i === 0 || isBeginning(upTo[i - 1]!, tokens));
-  return grows ? upTo.map((tokens, i) => tokens.slice(i === 0 ? 0 : upTo[i - 1]!.length)) : each;
+  if (!beginsWithSpace) return encode(text);
+  const [first, both] = [encode(before), encode(before + text)];
+  return isBeginning(first, both) ? both.slice(first.length) : encode(text);
 }
 
 const isBeginning = (tokens: readonly number[], whole: readonly number[]): boolean =>

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import { evaluateEvery } from './every-run.js';
+import { chat, evaluateEvery } from './every-run.js';
 import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
 export const demonstrations = DataSource.describe(
@@ -19,6 +19,7 @@ export const thumbs = DataSource.describe(
 
 export const dataset = (data: typeof demonstrations) => ({
   data: data.register(named, { as: ['dataset', 'dataset_name', 'train_dataset', 'prompts'] }),
+  chat,
   batchSize: z
     .int()
     .min(1)
@@ -59,6 +60,7 @@ export const thumbLength = z
 
 interface DatasetConfig {
   readonly data: string;
+  readonly chat: boolean;
   readonly batchSize: number;
   readonly evaluateEvery?: number | undefined;
   readonly maxTestItems: number;
@@ -68,7 +70,15 @@ interface DatasetConfig {
 
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
-  { data, batchSize, evaluateEvery: every, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
+  {
+    data,
+    chat,
+    batchSize,
+    evaluateEvery: every,
+    maxTestItems,
+    prefetchSteps,
+    checkpointEvery,
+  }: DatasetConfig,
   {
     kind,
     limit,
@@ -82,6 +92,7 @@ export const overDataset = (
     limit,
     maxTestItems,
     ...(assistantOnly && { assistantOnly }),
+    ...(chat && { chat }),
   },
   streams: [
     { name: 'train', split: 'train', draws: { batch: batchSize }, joins },

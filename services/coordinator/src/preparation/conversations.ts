@@ -4,7 +4,7 @@ import {
   type AssistantTurns,
   assistantTurns,
   type CharacterSpan,
-  encodeParts,
+  encodeAfter,
   type Message,
   type Tokenizer,
 } from '@rlhf-streams/model';
@@ -62,7 +62,7 @@ export function encodeAnswers(
           others.length === 0 && !only!.tool_calls
             ? only!.content
             : said.slice(0, said.length - each.ending.length),
-        tokens: ended(reader, each, encodeParts(reader, [promptText, said])[1]!),
+        tokens: ended(reader, each, encodeAfter(reader, promptText, said)),
       };
     }),
     ...notesOf(whole),
@@ -122,20 +122,18 @@ function tokensOf(
   text: string,
   turns: readonly CharacterSpan[],
 ): { promptTokens: number[]; tokens: number[]; learned: { from: number; count: number }[] } {
-  const parts: string[] = [];
-  let place = 0;
+  const promptTokens = reader.encode(text.slice(0, turns[0]!.from));
+  const tokens: number[] = [];
+  const learned: { from: number; count: number }[] = [];
+  let place = turns[0]!.from;
   for (const { from, to } of turns) {
-    parts.push(text.slice(place, from), text.slice(from, to));
+    tokens.push(...encodeAfter(reader, text.slice(0, place), text.slice(place, from)));
+    const said = encodeAfter(reader, text.slice(0, from), text.slice(from, to));
+    learned.push({ from: tokens.length, count: said.length });
+    tokens.push(...said);
     place = to;
   }
-  const [promptTokens, ...rest] = encodeParts(reader, parts) as [number[], ...number[][]];
-  const learned: { from: number; count: number }[] = [];
-  let from = 0;
-  rest.forEach((tokens, i) => {
-    if (i % 2 === 0) learned.push({ from, count: tokens.length });
-    from += tokens.length;
-  });
-  return { promptTokens, tokens: rest.flat(), learned };
+  return { promptTokens, tokens, learned };
 }
 
 const endTextsOf = ({ endTokens, tokenOf }: ConversationReader): string[] =>

@@ -1,5 +1,5 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
-import { type Dataset, transcriptsAsMessages } from '@rlhf-streams/data';
+import { type Dataset, textsAsMessages, transcriptsAsMessages } from '@rlhf-streams/data';
 import {
   type ComparisonItem,
   type DatasetSpec,
@@ -27,7 +27,7 @@ export function itemsOf(
   const data = dataSpecOf(specOf(config), dataset);
   // A model that was made for conversations has never seen their turns as Human and Assistant.
   const conversations = encoder.readsConversations ? transcriptsAsMessages(written) : undefined;
-  const rows = conversations ?? written;
+  const rows = conversations ?? (data.chat ? textsAsMessages(written) : undefined) ?? written;
   const of = { config, dataset, ...(conversations && { note: TRANSCRIPTS }) };
   switch (data.kind) {
     case 'demonstrations':

@@ -1,4 +1,4 @@
-/** Transcripts as Anthropic's hh-rlhf has them, "\n\nHuman: ...\n\nAssistant: ...", read as messages. */
+/** Texts read as messages: transcripts as Anthropic's hh-rlhf has them, "\n\nHuman: ...\n\nAssistant: ...", and prompts with their answers. */
 import { isDeepStrictEqual } from 'node:util';
 import { answersOf, unanswered } from './answers.js';
 import type { Dataset } from './columns.js';
@@ -19,6 +19,29 @@ function messagesOf(text: string): Message[] {
       content: turns[i + 1]!.trim(),
     });
   return messages;
+}
+
+/**
+ * A dataset whose prompts are texts, with a message of the user in the place of each, and an answer of the assistant in that
+ * of each completion.
+ * @returns undefined for a dataset without such prompts
+ */
+export function textsAsMessages(dataset: Dataset): Dataset | undefined {
+  if (!('prompt' in dataset.rows[0]!) || typeof dataset.rows[0].prompt !== 'string') return undefined;
+  return { ...dataset, rows: (dataset.rows as { prompt: Said }[]).map(asTurns) } as Dataset;
+}
+
+function asTurns({ prompt, ...row }: { prompt: Said } & Record<string, unknown>) {
+  const turn = (role: string) => (text: unknown) => [{ role, content: (text as string).trim() }];
+  const answer = turn('assistant');
+  const { chosen, rejected, completion, completions } = row;
+  return {
+    ...row,
+    prompt: turn('user')(prompt),
+    ...(chosen !== undefined && { chosen: answer(chosen), rejected: answer(rejected) }),
+    ...(completion !== undefined && { completion: answer(completion) }),
+    ...(completions !== undefined && { completions: (completions as Said[]).map(answer) }),
+  };
 }
 
 /** A prompt ends where the assistant is to answer. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { detectFormat } from './columns.js';
-import { transcriptsAsMessages } from './transcripts.js';
+import { transcriptsAsMessages } from './texts-as-messages.js';
 
 const [asked, begun] = ['\n\nHuman: Hi', '\n\nHuman: Hi\n\nAssistant: Yes?\n\nHuman: Why: \n\nso?'];
 const messages = (...said: string[]) =>
