@@ -28,7 +28,7 @@ export interface ThreadOptions {
 export interface OpenRun {
   readonly config: RunConfig;
   readonly steps: number;
-  /** Folders of the models that it starts from, by role. */
+  /** The models that it starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
