@@ -57,6 +57,7 @@ export {
   type NamedModel,
   namedModels,
   onlyMeasures,
+  trainsWhole,
 } from './named-models.js';
 export type { NamedSource } from './named-sources.js';
 export { NewModel } from './new-model.js';

@@ -1,6 +1,6 @@
 /** A run under training: joins its method to its trainer, and reads and writes its files. */
 import type { Build } from '@rlhf-streams/events';
-import { requireMemory, trainingBytes } from '@rlhf-streams/model';
+import { requireMemory, trainingBytes, type WeightCache } from '@rlhf-streams/model';
 import { type Item, type RunConfig, specOf } from '@rlhf-streams/runs';
 import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
@@ -42,6 +42,8 @@ export interface SessionOptions {
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
+  /** Where a base is decoded to that is not stored in float32. Default: a folder of the user's own. */
+  readonly weightCache?: WeightCache | undefined;
   /** Stamped into the checkpoints it saves. */
   readonly build?: Build;
   readonly engine: Engine;
@@ -69,7 +71,7 @@ export async function openSession(
   }));
   requireMemory('the models trained', leastBytes(shapes, workers), memoryBytes);
 
-  const bases = await readBases(starts);
+  const bases = await readBases(starts, options.weightCache);
   const layout = layoutOf(models, { ...sharingOf(trains), bases: bases.names });
   const lineSearch = lineSearchTensors(layout, trains);
   const groups = oneGroup(layout, config.optimizer, { lineSearch });

@@ -9,6 +9,7 @@ import {
   type EncodedPrompt,
   encodePrompt,
   type GenerationRequest,
+  type Generator,
   generationBytes,
   keyFor,
   loadTokenizer,
@@ -22,7 +23,14 @@ import {
   tokenText,
   type Weights,
 } from '@rlhf-streams/model';
-import { type ModelThread, openEngine, perShape, threadModels } from '@rlhf-streams/serving/thread';
+import {
+  type ModelThread,
+  type ModelToOpen,
+  openEngine,
+  perBase,
+  perShape,
+  threadModels,
+} from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
 import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
@@ -80,14 +88,33 @@ export interface Encoded {
 
 interface Model {
   readonly config: ModelConfig;
+  readonly generator: Generator;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
+  /** Called when the model is unloaded. */
+  readonly leave: () => Promise<void>;
 }
 
 const { slots } = workerData as PolicyOptions;
 const engine = await openEngine();
-/** Models of one shape share programs, caches and slots. */
-const generatorFor = perShape((config) => createGenerator(engine, config, { slots }));
+/** Versions of whole models of one shape share programs, caches and slots, */
+const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
+/** and so do models whose adapters have one shape, with the base that they are on. */
+const onBase = perBase(
+  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (generator) => generator.close(),
+);
+
+async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'weights' | 'leave'>> {
+  const { key, folders, config } = model;
+  if (model.frozen || folders.adapter !== undefined) {
+    const { made, ...own } = await onBase(model);
+    return { generator: made, ...own };
+  }
+  const tensors = await readWeights(folders.base, config);
+  const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+  return { generator: versionsOf(config), weights: { version: key, parameters }, leave: async () => {} };
+}
 
 const models = threadModels<Model>({
   admit: (config, memoryBytes) => {
@@ -100,17 +127,13 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: async ({ key, directory, config, tokenizer }) => {
+  open: async (model) => {
+    const { config, tokenizer } = model;
     if (!tokenizer)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    const tensors = await readWeights(directory, config);
-    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
-    return {
-      config,
-      weights: { version: key, parameters },
-      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
-    };
+    return { config, tokenizer: loadTokenizer(tokenizer.json, tokenizer.config), ...(await opened(model)) };
   },
+  close: ({ leave }) => leave(),
 });
 
 const requestOf = (
@@ -130,20 +153,20 @@ const requestOf = (
 const api = {
   ...models.calls,
   async generate(key: string, work: Work): Promise<Sampled> {
-    const { config, weights, tokenizer } = models.of(key);
-    const completion = await generatorFor(config).generate(requestOf(weights, work));
+    const { generator, weights, tokenizer } = models.of(key);
+    const completion = await generator.generate(requestOf(weights, work));
     const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
     return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
     const text = createCompletionText(
       (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
       stops,
     );
-    const completion = await generatorFor(config).generate({
+    const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
       onToken: (token, logits) => {
@@ -159,14 +182,14 @@ const api = {
   },
   /** Reports the tokens of a prompt's text, each with its log-prob after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
     const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
     if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
     if (given.length === 0) return text.end().tokens;
     let position = 1;
-    await generatorFor(config).generate({
+    await generator.generate({
       weights,
       promptTokens: [first!],
       given,

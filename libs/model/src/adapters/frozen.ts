@@ -1,7 +1,8 @@
 import { withFile } from '@rlhf-streams/files';
-import { type Frozen, sizeOf } from '@rlhf-streams/tensor';
-import { frozenWeights } from '../checkpoint/directory.js';
-import { ModelError } from '../errors.js';
+import { sizeOf } from '@rlhf-streams/tensor';
+import { type FrozenFile, frozenWeights } from '../checkpoint/frozen.js';
+import { readBytes } from '../checkpoint/read-bytes.js';
+import type { WeightCache } from '../checkpoint/weight-cache.js';
 import type { WeightTensor } from '../weights.js';
 import type { DescribedModel, ModelFolders } from './read.js';
 import { tensorsOf } from './tensors.js';
@@ -16,15 +17,13 @@ export async function frozenTensors(
   { base: dir, adapter }: ModelFolders,
   { config, base }: Pick<DescribedModel, 'config' | 'base'>,
   hash: string,
-): Promise<Frozen> {
-  const frozen = await frozenWeights(dir, base, hash);
+  cache?: WeightCache,
+): Promise<FrozenFile> {
+  const frozen = await frozenWeights(dir, base, hash, cache);
   if (adapter === undefined) return frozen;
+  const { file, offsets } = frozen.stored;
   const names = [...tensorsOf(config)].flatMap(([name, { frozen }]) => (frozen ? [name] : []));
-  const picked = <T>(byName: Readonly<Record<string, T>>): Record<string, T> =>
-    Object.fromEntries(names.map((name) => [name, byName[name]!]));
-  return 'values' in frozen
-    ? { hash, values: picked(frozen.values) }
-    : { hash, stored: { ...frozen.stored, offsets: picked(frozen.stored.offsets) } };
+  return { hash, stored: { file, offsets: Object.fromEntries(names.map((name) => [name, offsets[name]!])) } };
 }
 
 /**
@@ -32,31 +31,16 @@ export async function frozenTensors(
  * @param shapes of those that are asked for, by their names
  * @throws ModelError MODEL_SAFETENSORS_TRUNCATED
  */
-export async function readFrozen(
-  frozen: Frozen,
+export const readFrozen = (
+  { stored: { file, offsets } }: FrozenFile,
   shapes: ReadonlyMap<string, readonly number[]>,
-): Promise<Map<string, WeightTensor>> {
-  if ('values' in frozen) {
-    const copy = (name: string) => Float32Array.from(frozen.values[name]!);
-    return new Map([...shapes].map(([name, shape]) => [name, { shape, data: copy(name) }]));
-  }
-  const { file, offsets } = frozen.stored;
-  return withFile(file, 'r', async (handle) => {
+): Promise<Map<string, WeightTensor>> =>
+  withFile(file, 'r', async (handle) => {
     const tensors = new Map<string, WeightTensor>();
     for (const [name, shape] of shapes) {
       const data = new Float32Array(sizeOf(shape));
-      const bytes = new Uint8Array(data.buffer);
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offsets[name]! + done);
-        if (bytesRead === 0)
-          throw new ModelError(
-            'MODEL_SAFETENSORS_TRUNCATED',
-            `${file}: expected all of ${name}, the file ends in it`,
-          );
-        done += bytesRead;
-      }
+      await readBytes(handle, offsets[name]!, new Uint8Array(data.buffer), file);
       tensors.set(name, { shape, data });
     }
     return tensors;
   });
-}

@@ -1,5 +1,6 @@
 /** What is trained, as it is before the first step. */
 import {
+  type FrozenFile,
   initialiseWeights,
   type ModelTensor,
   mergeAdapter,
@@ -10,7 +11,7 @@ import {
   tensorsOf,
   type WeightTensor,
 } from '@rlhf-streams/model';
-import type { Buffers, Frozen } from '@rlhf-streams/tensor';
+import type { Buffers } from '@rlhf-streams/tensor';
 import type { Layout } from '../trainer/layout.js';
 import type { Bases } from './bases.js';
 import type { Start, StartingModel } from './models.js';
@@ -65,7 +66,7 @@ async function wholeWeights({ folders, described }: Start): Promise<Weights> {
 /** Those of the adapter that a model starts with, and copies of the base's that are trained besides. */
 async function adapterWeights(
   { folders, described, config }: Start,
-  base: Frozen,
+  base: FrozenFile,
   wanted: (name: string) => boolean,
 ): Promise<Weights> {
   const { tensors: ofAdapter } = folders.adapter
