@@ -64,8 +64,9 @@ export async function openSession(
   const { trains, sequencesPerItem } = specOf(config);
   const starts = await describeStarts(config, trains, options.models);
   const models: Models = Object.fromEntries(starts.map(({ trained, config }) => [trained.role, config]));
-  const shapes = starts.map(({ trained: { trunk, movedBy }, config: model }) => ({
+  const shapes = starts.map(({ trained: { trunk, movedBy }, config: model, folders }) => ({
     model,
+    base: folders.base,
     onTrunk: trunk !== undefined,
     byLineSearch: movedBy === 'line search',
   }));
