@@ -19,6 +19,7 @@ export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
+export { packedForGeneration } from './generation/packed.js';
 export {
   type Completion,
   checkTokenIds,
