@@ -11,5 +11,5 @@ export {
   memorySettings,
   trainingSettings,
 } from './settings.js';
-export { tokenizerIn } from './tokenizer-in.js';
+export { modelFolders, tokenizerIn } from './model-folders.js';
 export { wholeModel } from './whole-model.js';

@@ -7,7 +7,7 @@ import { startComputeThreads } from './compute-threads.js';
 import type { ModelHostOptions } from './model-host.js';
 import type { ComputeSettings } from './settings.js';
 import type { ScoringThread } from './thread/scoring.js';
-import { tokenizerIn } from './tokenizer-in.js';
+import { tokenizerIn } from './model-folders.js';
 
 /** A loaded model. */
 export interface SequenceScorer<Item extends SequenceItem, Result> {

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
-import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import {
   artifactRoles,
   dataSpecOf,
@@ -16,7 +15,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
+import { modelFolders, tokenizerIn } from '@rlhf-streams/serving';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { DatasetItems, RunItems } from './steps.js';
@@ -33,8 +32,10 @@ export async function readItems(
   const further: Record<string, DatasetItems> = {};
   for (const name of datasetNames(specOf(view.config!)))
     if (name !== undefined) further[name] = await readDatasetItems(context, view, name);
-  const model = await context.artifacts.fetch(wholeModel(view.models![artifactRoles.policy]!));
-  const tokenizer = await readTokenizer(model);
+  const policy = view.models![artifactRoles.policy]!;
+  const tokenizer = await tokenizerIn(
+    await modelFolders(policy, (artifact) => context.artifacts.fetch(artifact)),
+  );
   return {
     ...(await readDatasetItems(context, view)),
     ...(Object.keys(further).length > 0 && { further }),

@@ -1,12 +1,13 @@
 /** Finds the models that a configuration names, and reads their configurations and tokenizers, but no weights. */
 import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { ModelRef } from '@rlhf-streams/events';
+import type { ArtifactRef } from '@rlhf-streams/events';
 import {
   checkpointFiles,
-  describeCheckpoint,
+  describeModel,
   loadTokenizer,
   ModelError,
+  type ModelFolders,
   modelKind,
   newModelConfig,
 } from '@rlhf-streams/model';
@@ -21,17 +22,27 @@ import {
   sourceText,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
+import { modelFolders } from '@rlhf-streams/serving';
 import { CoordinatorError } from '../errors.js';
 import { type FoundModel, named, takesGold } from './found.js';
 
-/** Where a model lies. A new model and a gold reward have no place until they are made. */
-export interface Place {
-  /** Holds the files of the model and no others. */
+/** A folder with the files of a model, or of an adapter, and no others. */
+export interface StoredFolder {
   readonly directory: string;
   /** Absent while the folder has not been stored. */
-  readonly ref?: ModelRef;
+  readonly ref?: ArtifactRef;
 }
+
+/** Where a model lies. A new model and a gold reward have no place until they are made. */
+export interface Place {
+  readonly base: StoredFolder;
+  readonly adapter?: StoredFolder;
+}
+
+export const foldersOf = ({ base, adapter }: Place): ModelFolders => ({
+  base: base.directory,
+  ...(adapter && { adapter: adapter.directory }),
+});
 
 /** A model of a run has a version. */
 export type Found = FoundModel & { readonly place?: Place; readonly version?: number };
@@ -51,6 +62,8 @@ export interface FindDependencies {
 
 /** The file that makes a folder a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
+/** The file that makes a folder an adapter, as PEFT writes it, where no model lies beside it. */
+const ADAPTER_CONFIG = 'adapter_config.json';
 const NAMED_IN_ERRORS = 8;
 
 /**
@@ -70,11 +83,11 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
 
 /** A model in a folder of this machine, as part of a run. */
 export async function describeAt(place: Place, model: NamedModel, subject: Subject): Promise<Found> {
-  const { directory } = place;
-  if (takesGold(model) && (await holdsGoldReward(directory)))
+  const { base, adapter } = place;
+  if (takesGold(model) && !adapter && (await holdsGoldReward(base.directory)))
     return { ...model, kind: 'gold reward', what: subject('a gold reward'), isNew: false, place };
   try {
-    const { config, tokenizer } = await describeCheckpoint(directory);
+    const { config, tokenizer } = await describeModel(foldersOf(place));
     const kind = modelKind(config);
     const loaded = tokenizer && loadTokenizer(tokenizer.json, tokenizer.config);
     return {
@@ -92,8 +105,18 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
     };
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    const text = sourceText(model.source);
-    const message = error.message.replaceAll(`${directory}/`, '').replaceAll(directory, text);
+    const { source } = model;
+    const parts = [
+      [base, source.from === 'adapter' ? source.base : source],
+      [adapter, source.from === 'adapter' ? source.adapter : source],
+    ] as const;
+    const message = parts.reduce(
+      (message, [part, of]) =>
+        part
+          ? message.replaceAll(`${part.directory}/`, '').replaceAll(part.directory, sourceText(of))
+          : message,
+      error.message,
+    );
     throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${message}`, { cause: error });
   }
 }
@@ -119,43 +142,66 @@ function plannedModel(model: NamedModel, planned: NewModel): Found {
   return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
 }
 
-async function placeOf(
-  { context, published, temporary, signal }: FindDependencies,
-  model: NamedModel,
-  source: Stored,
-): Promise<Place> {
-  const { artifacts } = context;
+async function placeOf(dependencies: FindDependencies, model: NamedModel, source: Stored): Promise<Place> {
+  const { context, published, signal } = dependencies;
   switch (source.from) {
     case 'run': {
       const ref = published.get(runName(source))?.model;
-      if (ref) return { directory: await artifacts.fetch(wholeModel(ref), { signal }), ref };
+      if (ref) {
+        const { base, adapter } = await modelFolders(ref, (part) => context.artifacts.fetch(part, { signal }));
+        return {
+          base: { directory: base, ref: ref.base },
+          ...(adapter !== undefined && { adapter: { directory: adapter, ref: ref.adapter! } }),
+        };
+      }
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
         `${named(model)}: expected run ${source.run} to have published a model, got none`,
       );
     }
-    case 'artifact': {
-      const artifact = { uri: sourceText(source), sha256: source.sha256 };
-      const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
-        if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
-        throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, {
-          cause: error,
-        });
-      });
-      return { directory: await fetched, ref: { base: artifact } };
+    case 'adapter': {
+      const [adapter, base] = [source.adapter, source.base].map((part, index) =>
+        folderOf(dependencies, model, part, index === 0),
+      );
+      return { adapter: await adapter!, base: await base! };
     }
-    case 'path':
-      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.name)) };
+    default:
+      return { base: await folderOf(dependencies, model, source, false) };
   }
 }
 
 /** A source that exists before the run. */
-type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
+type Stored = Exclude<NamedModel['source'], { from: 'new' | 'gold' }>;
+
+async function folderOf(
+  { context: { artifacts }, temporary, signal }: FindDependencies,
+  model: NamedModel,
+  source: Extract<Stored, { from: 'artifact' | 'path' }>,
+  isAdapter: boolean,
+): Promise<StoredFolder> {
+  if (source.from === 'path') {
+    const view = join(temporary, isAdapter ? `${model.name}.adapter` : model.name);
+    return { directory: await viewOf(resolve(source.path), model, view, isAdapter) };
+  }
+  const ref = { uri: sourceText(source), sha256: source.sha256 };
+  const fetched = artifacts.fetch(ref, { signal }).catch((error: Error & { code?: string }) => {
+    if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
+    throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, { cause: error });
+  });
+  const directory = await fetched;
+  if (!isAdapter) await refuseLoneAdapter(directory, model, sourceText(source));
+  return { directory, ref };
+}
 
 /** Links to the files of a model in a user's folder, which may hold much else. */
-async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
+async function viewOf(
+  folder: string,
+  model: NamedModel,
+  view: string,
+  isAdapter: boolean,
+): Promise<string> {
   const invalid = (came: string) =>
-    new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${SOURCES}; ${came}`);
+    new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${isAdapter ? ADAPTERS : SOURCES}; ${came}`);
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw error;
@@ -166,15 +212,37 @@ async function viewOf(folder: string, model: NamedModel, view: string): Promise<
     throw invalid(`${folder} is a file${hint}`);
   }
   const names = await checkpointFiles(folder);
-  if (!names.includes('config.json') && !(takesGold(model) && names.includes(GOLD_FILE)))
-    throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
+  if (!isAdapter) await refuseLoneAdapter(folder, model, folder);
+  const needed = isAdapter ? ADAPTER_CONFIG : 'config.json';
+  const isGold = takesGold(model) && !isAdapter && names.includes(GOLD_FILE);
+  if (!names.includes(needed) && !isGold)
+    throw invalid(`${folder} has no ${needed}; it holds ${await contentsOf(folder)}`);
   await mkdir(view);
-  for (const name of names) await symlink(join(folder, name), join(view, name));
+  // A model and an adapter may lie in one folder.
+  const others = isAdapter ? /^(config\.json$|model)/ : /^adapter_/;
+  for (const name of names.filter((name) => !others.test(name)))
+    await symlink(join(folder, name), join(view, name));
   return view;
 }
 
 const SOURCES =
-  'run:ID, artifact:SHA256 or a folder in the Hugging Face layout, with config.json, model.safetensors and tokenizer.json';
+  'run:ID, artifact:SHA256, adapter:FOLDER on BASE or a folder in the Hugging Face layout, with config.json, model.safetensors and tokenizer.json';
+const ADAPTERS =
+  'adapter:FOLDER on BASE, where FOLDER is as PEFT writes it, with adapter_config.json and adapter_model.safetensors';
+
+/** @throws CoordinatorError RUN_MODEL_INVALID for an adapter that is named without the model which it is on. */
+async function refuseLoneAdapter(folder: string, model: NamedModel, text: string): Promise<void> {
+  const names = await readdir(folder);
+  if (!names.includes(ADAPTER_CONFIG) || names.includes('config.json')) return;
+  const json = await readFile(join(folder, ADAPTER_CONFIG), 'utf8');
+  const [, base] = /"base_model_name_or_path"\s*:\s*("(?:[^"\\]|\\.)+")/.exec(json) ?? [];
+  const name: string | undefined = base && JSON.parse(base);
+  const whose = name === undefined ? ', which does not say on which model' : ` on ${name}`;
+  throw new CoordinatorError(
+    'RUN_MODEL_INVALID',
+    `${named(model)}: ${text} is an adapter${whose}: name that model too, where it lies here, as a folder or artifact:SHA256: adapter:${text} on ${name ?? 'BASE'}`,
+  );
+}
 
 async function contentsOf(folder: string): Promise<string> {
   const entries = await readdir(folder, { withFileTypes: true });
