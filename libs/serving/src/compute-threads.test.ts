@@ -4,6 +4,7 @@ import type { ChildThread } from './compute-threads.test.child.js';
 
 const stops: (() => void | Promise<void>)[] = [];
 const fail = vi.fn();
+const weightCache = { directory: '/weights', bytes: 1 };
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
@@ -13,6 +14,7 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
     {
       name: 'test',
       settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 900 },
+      weightCache,
       fail,
       onStop: (stop) => void stops.push(stop),
     },
@@ -28,7 +30,7 @@ const states = (threads: ComputeThreads<ChildThread>) =>
 
 it('shares the memory of the service among its threads', async () => {
   const threads = await start();
-  const data = { device: 'cpu', memoryBytes: 300, slots: 7 };
+  const data = { device: 'cpu', memoryBytes: 300, weightCache, slots: 7 };
   expect((await states(threads)).map(({ workerData }) => workerData)).toEqual([data, data, data]);
 });
 
@@ -56,6 +58,7 @@ it('fails the service when a module cannot be loaded', async () => {
   const context = {
     name: 'test',
     settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 } as const,
+    weightCache,
     fail,
     onStop: (stop: () => void | Promise<void>) => void stops.push(stop),
   };

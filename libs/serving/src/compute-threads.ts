@@ -39,14 +39,15 @@ export interface ComputeThreads<T extends ModelThread> {
  * @throws as `startThread` does.
  */
 export async function startComputeThreads<T extends ModelThread>(
-  context: Pick<ServiceContext<ComputeSettings>, 'name' | 'settings' | 'fail' | 'onStop'>,
+  context: Pick<ServiceContext<ComputeSettings>, 'name' | 'settings' | 'weightCache' | 'fail' | 'onStop'>,
   url: URL,
   { count, data }: { readonly count: number; readonly data?: object },
 ): Promise<ComputeThreads<T>> {
-  const { name, settings } = context;
+  const { name, settings, weightCache } = context;
   const shared: ThreadOptions = {
     device: settings.RLHF_DEVICE,
     memoryBytes: memoryLimit(settings) / count,
+    weightCache,
   };
   const start = async (index: number) => {
     const call = await startThread<T>(context, url, {

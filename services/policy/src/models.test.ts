@@ -64,6 +64,7 @@ beforeAll(async () => {
   const context = {
     name: 'policy',
     settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 },
+    weightCache: { directory: join(folder, 'weights'), bytes: 0 },
     artifacts: { fetch: async ({ uri }: { uri: string }) => uri },
     readiness: { check: () => {} },
     signal: stopping.signal,
@@ -175,7 +176,7 @@ it('reads texts after the token that begins one, and tokens as they are', async 
       { tokens: [tokenizer.eosId, ...ids], text: 'The film', begin: 1 },
       { tokens: ids, text: 'The film', begin: 0 },
     ],
-    stopToken: tokenizer.eosId,
+    stopTokens: [tokenizer.eosId],
     contextLength: 256,
   });
   await expect(policy.encode([[config.vocabSize]])).rejects.toMatchObject({

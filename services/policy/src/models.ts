@@ -54,7 +54,7 @@ export interface PolicyHosts {
 export async function createPolicyHosts(
   context: Pick<
     ServiceContext<ComputeSettings>,
-    'name' | 'settings' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
+    'name' | 'settings' | 'weightCache' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
   >,
   { threads: count, timeoutMs, slots }: PolicyHostOptions,
 ): Promise<PolicyHosts> {

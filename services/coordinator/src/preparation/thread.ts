@@ -11,6 +11,7 @@ import {
   type ModelConfig,
   type ModelFolders,
   newModelConfig,
+  readEndTokens,
   type Tokenizer,
   tokenizerDifference,
   trainByteLevelBpe,
@@ -60,7 +61,7 @@ const api = {
       ...spec,
       vocabSize,
       bosTokenId: eosId,
-      eosTokenId: eosId,
+      eosTokenIds: [eosId],
       padTokenId: padId,
     });
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
@@ -77,7 +78,10 @@ const api = {
     const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
-    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
+    await writeFile(
+      join(out, ITEMS_FORMAT_FILE),
+      JSON.stringify({ format: ITEMS_FORMAT, stopTokens: model.endTokens }),
+    );
     const shortest = Object.entries(readers.scorers).map(async ([role, folders]) => {
       const scorer = await readerAt(folders);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
@@ -172,12 +176,15 @@ function textsOf(dataset: Dataset): string[] {
 interface Reader {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
+  /** Tokens at any of which its completions end. */
+  readonly endTokens: readonly number[];
 }
 
 /** An admitted model, without its weights. */
 async function readerAt(folders: ModelFolders): Promise<Reader> {
-  const { config, tokenizer } = await describeModel(folders);
-  return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };
+  const { config, tokenizer: files } = await describeModel(folders);
+  const tokenizer = loadTokenizer(files!.json, files!.config);
+  return { config, tokenizer, endTokens: await readEndTokens(folders.base, tokenizer) };
 }
 
 const isSameTokenizer = (a: Tokenizer, b: Tokenizer): boolean =>
