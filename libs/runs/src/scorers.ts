@@ -2,7 +2,13 @@
 import { basename } from 'node:path';
 import type { RunConfig } from './methods/index.js';
 import type { Ensemble, Rule, ScorerEntry } from './scorer-schemas.js';
-import { type FromDeclaration, parseSource, runName, type ScoringModelOrigin, sourceText } from './sources.js';
+import {
+  type FromDeclaration,
+  parseSource,
+  runName,
+  type ScoringModelOrigin,
+  sourceText,
+} from './sources.js';
 
 /** A scorer that a configuration names. */
 interface NamedScorer {

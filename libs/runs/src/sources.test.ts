@@ -47,12 +47,7 @@ describe('a source', () => {
     ['scorer', 'gold:rows.jsonl', ['rows.jsonl'], 'gold:/at/rows.jsonl'],
     ['scorer', 'gold:bundled', [], 'gold:bundled'],
     ['model', 'adapter:lora on base', ['lora', 'base'], 'adapter:/at/lora on /at/base'],
-    [
-      'model',
-      `adapter:lora on artifact:${sha256}`,
-      ['lora'],
-      `adapter:/at/lora on artifact:${sha256}`,
-    ],
+    ['model', `adapter:lora on artifact:${sha256}`, ['lora'], `adapter:/at/lora on artifact:${sha256}`],
   ])('of a %s that is written %s reads the paths %j, which can be replaced', (kind, text, paths, moved) => {
     const source = parseSource(kind, text);
     expect(pathsOf(source)).toEqual(paths);

@@ -148,7 +148,9 @@ async function placeOf(dependencies: FindDependencies, model: NamedModel, source
     case 'run': {
       const ref = published.get(runName(source))?.model;
       if (ref) {
-        const { base, adapter } = await modelFolders(ref, (part) => context.artifacts.fetch(part, { signal }));
+        const { base, adapter } = await modelFolders(ref, (part) =>
+          context.artifacts.fetch(part, { signal }),
+        );
         return {
           base: { directory: base, ref: ref.base },
           ...(adapter !== undefined && { adapter: { directory: adapter, ref: ref.adapter! } }),
@@ -180,7 +182,7 @@ async function folderOf(
   isAdapter: boolean,
 ): Promise<StoredFolder> {
   if (source.from === 'path') {
-    const view = join(temporary, isAdapter ? `${model.name}.adapter` : model.name);
+    const view = join(temporary, isAdapter ? `adapter.${model.name}` : model.name);
     return { directory: await viewOf(resolve(source.path), model, view, isAdapter) };
   }
   const ref = { uri: sourceText(source), sha256: source.sha256 };
@@ -194,14 +196,12 @@ async function folderOf(
 }
 
 /** Links to the files of a model in a user's folder, which may hold much else. */
-async function viewOf(
-  folder: string,
-  model: NamedModel,
-  view: string,
-  isAdapter: boolean,
-): Promise<string> {
+async function viewOf(folder: string, model: NamedModel, view: string, isAdapter: boolean): Promise<string> {
   const invalid = (came: string) =>
-    new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${isAdapter ? ADAPTERS : SOURCES}; ${came}`);
+    new CoordinatorError(
+      'RUN_MODEL_INVALID',
+      `${named(model)}: expected ${isAdapter ? ADAPTERS : SOURCES}; ${came}`,
+    );
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw error;

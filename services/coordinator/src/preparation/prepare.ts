@@ -39,7 +39,14 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { modelFolders } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { admitDeclared } from '../admission/declared.js';
-import { describeAt, type Found, findModel, foldersOf, madeFrom, type StoredFolder } from '../admission/find.js';
+import {
+  describeAt,
+  type Found,
+  findModel,
+  foldersOf,
+  madeFrom,
+  type StoredFolder,
+} from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
