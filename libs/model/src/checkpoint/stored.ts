@@ -52,6 +52,13 @@ export async function storedTensors(dir: string): Promise<ReadonlyMap<string, St
   return tensors;
 }
 
+/** Names of the files that have the weights of the checkpoint in a folder, and of their index. @throws MODEL_CHECKPOINT_INDEX */
+export async function weightFiles(dir: string): Promise<readonly string[]> {
+  if (await exists(join(dir, WEIGHTS_FILE))) return [WEIGHTS_FILE];
+  const shardOf = await readIndex(dir);
+  return shardOf ? [INDEX_FILE, ...new Set(shardOf.values())] : [];
+}
+
 async function tensorsIn(file: string): Promise<Map<string, StoredTensor>> {
   const { entries, dataStart } = await readSafetensorsHeader(file);
   return new Map(

@@ -39,15 +39,9 @@ import type { ServiceContext } from '@rlhf-streams/service';
 import { modelFolders } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { admitDeclared } from '../admission/declared.js';
-import {
-  describeAt,
-  type Found,
-  findModel,
-  foldersOf,
-  madeFrom,
-  type StoredFolder,
-} from '../admission/find.js';
+import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
+import { foldersOf, type StoredFolder } from '../admission/place.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { readFeedback } from './feedback.js';
