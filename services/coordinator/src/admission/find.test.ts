@@ -7,8 +7,11 @@ import {
   initialiseWeights,
   type ModelConfig,
   newModelConfig,
+  readCheckpoint,
+  readSafetensors,
   trainByteLevelBpe,
   writeCheckpoint,
+  writeSafetensors,
 } from '@rlhf-streams/model';
 import { methods, type NamedModel, parseSource, type RunView } from '@rlhf-streams/runs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -96,6 +99,23 @@ describe('a model is told by what was found', () => {
     ]);
   });
 
+  it('in shards, which are taken with their index', async () => {
+    const directory = await model('mine');
+    const { tensors } = await readSafetensors(join(directory, 'model.safetensors'));
+    const shards = [0, 1].map((shard) => [...tensors].filter((_, i) => i % 2 === shard));
+    const weight_map: Record<string, string> = {};
+    for (const [i, shard] of shards.entries()) {
+      await writeSafetensors(join(directory, `part-${i}.safetensors`), new Map(shard));
+      for (const [name] of shard) weight_map[name] = `part-${i}.safetensors`;
+    }
+    await rm(join(directory, 'model.safetensors'));
+    await writeFile(join(directory, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+    const { place } = await find(directory);
+    const stored = await artifacts.fetch(await artifacts.putDirectory(place!.directory));
+    const { tensors: read } = await readCheckpoint(stored);
+    expect(read).toEqual((await readCheckpoint(await model('whole'))).tensors);
+  });
+
   it('and a gold reward by its file', async () => {
     await mkdir(join(folder, 'gold'));
     await writeFile(join(folder, 'gold', 'gold-reward.json'), '{}');
@@ -126,10 +146,7 @@ describe('what is no model is refused in the words of the configuration', () => 
     await mkdir(join(big, 'checkpoint-500'), { recursive: true });
     await writeFile(join(big, 'pytorch_model.bin'), '');
     await truncate(join(big, 'pytorch_model.bin'), 2 ** 40);
-    await refused(
-      big,
-      /^model: .*big: .*has no config\.json; it holds checkpoint-500\/, pytorch_model\.bin$/,
-    );
+    await refused(big, /^model: (.*big): \1 has no config\.json, but pytorch_model\.bin, which/);
     expect(await readdir(folder)).not.toContain('artifacts');
   });
 
