@@ -19,6 +19,7 @@ export { frozenWeights } from './checkpoint/frozen.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
+export { exportedFiles } from './export/files.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export {
   type Completion,
