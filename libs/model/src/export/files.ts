@@ -44,7 +44,7 @@ export async function exportedFiles(
   for (const folder of [folders.base, ...(folders.adapter === undefined ? [] : [folders.adapter])]) {
     const others = [...(await storedFiles(folder)), 'config.json', ADAPTER_CONFIG];
     for (const name of await checkpointFiles(folder))
-      if (!others.includes(name)) files.set(name, contentsOf(join(folder, name)));
+      if (!others.includes(name)) files.set(name, fileContents(join(folder, name)));
   }
   files.set('config.json', configText(config, as.dtype));
   for (const [name, contents] of weightFiles(new Map(sources), as)) files.set(name, contents);
@@ -60,6 +60,6 @@ async function* numbersOf(
 }
 
 /** Opened when its turn comes to be written. */
-async function* contentsOf(path: string): AsyncGenerator<Uint8Array> {
+export async function* fileContents(path: string): AsyncGenerator<Uint8Array> {
   yield* createReadStream(path);
 }
