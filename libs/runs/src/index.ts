@@ -14,6 +14,7 @@ export {
   type ComparisonItem,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
+  formatOf,
   HELD_OUT_SURPLUS,
   ITEMS_FILE,
   ITEMS_FORMAT,

@@ -15,6 +15,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  readEndTokens,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -80,8 +81,8 @@ export interface Completed extends Piece {
 
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
-  /** The token that ends a completion. */
-  readonly stopToken: number;
+  /** The tokens at any of which a completion ends. */
+  readonly stopTokens: readonly number[];
   /** The longest sequence, prompt and completion together, in tokens. */
   readonly contextLength: number;
 }
@@ -91,6 +92,7 @@ interface Model {
   readonly generator: Generator;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
+  readonly stopTokens: readonly number[];
   /** Called when the model is unloaded. */
   readonly leave: () => Promise<void>;
 }
@@ -128,10 +130,12 @@ const models = threadModels<Model>({
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
   open: async (model) => {
-    const { config, tokenizer } = model;
-    if (!tokenizer)
+    const { config, folders, tokenizer: files } = model;
+    if (!files)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    return { config, tokenizer: loadTokenizer(tokenizer.json, tokenizer.config), ...(await opened(model)) };
+    const tokenizer = loadTokenizer(files.json, files.config);
+    const stopTokens = await readEndTokens(folders.base, tokenizer);
+    return { config, tokenizer, stopTokens, ...(await opened(model)) };
   },
   close: ({ leave }) => leave(),
 });
@@ -208,7 +212,7 @@ const api = {
   },
   /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = models.of(key);
+    const { config, tokenizer, stopTokens } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -216,7 +220,7 @@ const api = {
       }
       return encodePrompt(tokenizer, config, prompt);
     });
-    return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
+    return { prompts: encoded, stopTokens, contextLength: config.contextLength };
   },
 };
 

@@ -8,6 +8,7 @@ import {
   type ModelFolders,
   readAdapter,
   shapeKey,
+  type WeightCache,
   type Weights,
 } from '@rlhf-streams/model';
 import { type Device, type Engine, type Frozen, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
@@ -18,6 +19,7 @@ export interface ThreadOptions {
   readonly device: Device;
   /** Memory at hand for this thread: a model that needs more is not loaded. */
   readonly memoryBytes: number;
+  readonly weightCache: WeightCache;
 }
 
 /** A model on the disk. */
@@ -120,11 +122,14 @@ export function perBase<Made>(
   create: (config: ModelConfig, frozen: Frozen) => Made,
   dispose: (made: Made) => Promise<void>,
 ): (model: ModelToOpen) => Promise<OnBase<Made>> {
+  const { weightCache } = workerData as ThreadOptions;
   const used = new Map<string, { readonly made: Promise<Made>; users: number }>();
   const take = ({ folders, baseHash, ...described }: ModelToOpen) => {
     const name = `${baseHash} ${shapeKey(described.config)}`;
     const known = used.get(name) ?? {
-      made: frozenTensors(folders, described, baseHash).then((frozen) => create(described.config, frozen)),
+      made: frozenTensors(folders, described, baseHash, weightCache).then((frozen) =>
+        create(described.config, frozen),
+      ),
       users: 0,
     };
     used.set(name, known);
