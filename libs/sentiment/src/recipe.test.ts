@@ -26,7 +26,9 @@ describe.each([
     const runs = recipe({ data: 'reviews.jsonl', seed: 3, short, architecture: 'llama' }).flatMap(
       ({ runs }) => runs,
     );
-    const shapes = runs.map(parseRunConfig).flatMap(({ model }) => (typeof model === 'string' ? [] : [model]));
+    const shapes = runs
+      .map(parseRunConfig)
+      .flatMap(({ model }) => (typeof model === 'string' ? [] : [model]));
     expect(shapes).toMatchObject([{ architecture: 'llama' }]);
     expect(configs[0]).toMatchObject({ model: { architecture: 'gpt2' } });
   });

@@ -8,6 +8,7 @@ import {
   commonJson,
   extraFields,
   headOf,
+  type ModelClasses,
   size,
   specialTokens,
 } from '../config-json.js';
