@@ -2,20 +2,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import type { StoredTensor } from './decode.js';
 import { exists, readJson } from './json-file.js';
 import { readSafetensorsHeader } from './safetensors.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
-
-export interface StoredTensor {
-  readonly file: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Where its numbers begin and end in the file, in bytes. */
-  readonly begin: number;
-  readonly end: number;
-}
 
 /**
  * The tensors of the checkpoint in a folder by the names they are stored under; undefined where it has no safetensors.

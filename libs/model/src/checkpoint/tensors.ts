@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { architectureOf } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
-import { decodedChunks, WEIGHT_BYTES } from './decode.js';
+import { decodedChunks, type StoredTensor, WEIGHT_BYTES } from './decode.js';
 import { missingFile } from './missing.js';
-import { type StoredTensor, storedTensors, WEIGHTS_FILE } from './stored.js';
+import { storedTensors, WEIGHTS_FILE } from './stored.js';
 
 export interface StoredWeights {
   /** By the names, and in the order, of the architecture's `tensors`. */
