@@ -50,6 +50,7 @@ attachable(program.command('quickstart'))
     'bundled',
   )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
+  .addOption(new Option('--architecture <name>', 'of the models').choices(['gpt2', 'llama']).default('gpt2'))
   .option(
     '--directory <folder>',
     'where everything is written (default: runs/quickstart, and for other options a folder of their own beside it)',
