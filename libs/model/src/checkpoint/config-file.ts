@@ -37,7 +37,6 @@ export function readStoredAs(
   source: string,
 ): StoredAs | undefined {
   const { stored_as: began } = checked(published, configJson, 'MODEL_CONFIG_INVALID', source);
-  if (began) return storedAs(began.dtype, began.max_shard_bytes, began.shard_order);
   const ofDtype = new Map<string, number>();
   const ofFile = new Map<string, number>();
   for (const { dtype, file, begin, end } of tensors.values()) {
@@ -47,7 +46,9 @@ export function readStoredAs(
   const [most] = [...ofDtype].reduce((a, b) => (b[1] > a[1] ? b : a));
   const [dtype = 'float32'] = [...DTYPES].find(([, stored]) => stored === most) ?? [];
   const isOne = ofFile.size === 1;
-  if (dtype === 'float32' && isOne) return undefined;
+  // What was published is float32 in one file: where transformers saved it otherwise, and kept the field, that counts.
+  if (dtype === 'float32' && isOne)
+    return began && storedAs(began.dtype, began.max_shard_bytes, began.shard_order);
   if (isOne) return storedAs(dtype);
   const { storedName } = architecture;
   const shards = (names: readonly string[]) => names.map((name) => tensors.get(name)!.file);
