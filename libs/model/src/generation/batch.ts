@@ -27,6 +27,7 @@ import {
   decodeRows,
   generationPrograms,
   generationState,
+  isLaidOut,
   lastRows,
   MIN_ROWS,
   PART,
@@ -82,8 +83,9 @@ export function createBatch(
   options: { slots: number; capacity: number; frozen?: Frozen | undefined },
 ): Batch {
   const { frozen } = options;
+  const inParts = isLaidOut(frozen);
   // The last part of a prompt is padded: it has places for that.
-  const capacity = frozen ? Math.ceil(options.capacity / PART) * PART : options.capacity;
+  const capacity = inParts ? Math.ceil(options.capacity / PART) * PART : options.capacity;
   const slots = Math.max(options.slots, MIN_ROWS);
   const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
   const waiting: Pending[] = [];
@@ -199,7 +201,7 @@ export function createBatch(
       ({ pending: { request } }) => `${request.promptTokens} at ${request.sampling.temperature}`,
     );
     const groups = [...byPrompt.values()];
-    if (frozen) {
+    if (inParts) {
       const most = Math.max(...PART_ROWS);
       // Long ones are read beside long ones.
       groups.sort((a, b) => lengthOf(a) - lengthOf(b));
@@ -237,9 +239,9 @@ export function createBatch(
     const feeds = {
       ids: new Int32Array(rows * length),
       slot: new Int32Array(rows),
-      last: new Int32Array(frozen ? lastRows(rows) : rows),
-      temperature: new Float32Array(frozen ? lastRows(rows) : rows).fill(1),
-      ...(frozen && { positions: new Int32Array(rows).fill(from) }),
+      last: new Int32Array(inParts ? lastRows(rows) : rows),
+      temperature: new Float32Array(inParts ? lastRows(rows) : rows).fill(1),
+      ...(inParts && { positions: new Int32Array(rows).fill(from) }),
     };
     for (let row = 0; row < rows; row++) {
       // A program has a fixed number of rows: those that are left repeat the first one.
@@ -248,7 +250,7 @@ export function createBatch(
       const tokens = promptTokens.slice(from, from + length);
       feeds.ids.set(tokens, row * length);
       // Parts count tokens from that of the first row on.
-      feeds.last[row] = (frozen ? row * length : 0) + tokens.length - 1;
+      feeds.last[row] = (inParts ? row * length : 0) + tokens.length - 1;
       feeds.slot[row] = slot;
       feeds.temperature[row] = softmaxTemperature(sampling);
     }

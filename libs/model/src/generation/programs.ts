@@ -38,9 +38,13 @@ const PREFILL_TOKENS = 2048;
 export const prefillRows = (length: number): readonly number[] =>
   PREFILL_ROWS.filter((rows) => rows === MIN_ROWS || rows * length <= PREFILL_TOKENS);
 
+/** Whether matrices lie laid out in a file, as those of large models do: then all sessions share them, and have few shapes. */
+export const isLaidOut = (frozen: Frozen | undefined): boolean =>
+  frozen !== undefined && 'stored' in frozen && frozen.stored.packed !== undefined;
+
 /**
- * A frozen model is large, and has sessions of few shapes: prompts are read in parts of this many tokens, which take no
- * more memory for a long one than for a short one, and of so many prompts at a time.
+ * Prompts of a model that is laid out are read in parts of this many tokens, which take no more memory for a long one
+ * than for a short one, and of so many prompts at a time.
  */
 export const PART = 32;
 export const PART_ROWS = [1, 4] as const;
@@ -49,7 +53,7 @@ export const lastRows = (rows: number): number => Math.max(rows, MIN_ROWS);
 
 /** Rows of decode steps over the first slots: a few sequences do not cost as much as all slots. */
 export const decodeRows = (slots: number, frozen: Frozen | undefined): readonly number[] =>
-  frozen ? [...[MIN_ROWS, 4, 16].filter((rows) => rows < slots), slots] : [slots];
+  isLaidOut(frozen) ? [...[MIN_ROWS, 4, 16].filter((rows) => rows < slots), slots] : [slots];
 
 /** Slots that one copy fills: the other samples of a prompt get the keys and values of the first. */
 export const COPIED_ROWS = 8;
@@ -59,7 +63,7 @@ export const copyName = (length: number): string => `copy ${length}`;
 export const decodeName = (rows: number): string => `decode ${rows}`;
 /** Lengths of copies, the first of which that suffices is taken. */
 export const copyLengths = (capacity: number, frozen: Frozen | undefined): readonly number[] =>
-  frozen
+  isLaidOut(frozen)
     ? buckets(capacity).filter(
         (length) => Number.isInteger(Math.log2(length / BUCKET)) || length === capacity,
       )
@@ -94,7 +98,7 @@ export function generationPrograms(
   for (const rows of decodeRows(slots, frozen))
     programs[decodeName(rows)] = decode(config, shape, rows, frozen);
   for (const length of copyLengths(capacity, frozen)) programs[copyName(length)] = copy(config, length);
-  if (frozen)
+  if (frozen && isLaidOut(frozen))
     for (const rows of PART_ROWS) programs[prefillName(rows, PART)] = prefillPart(config, rows, frozen);
   else
     for (const length of buckets(capacity))

@@ -1,12 +1,16 @@
-/** Generation by frozen weights: prompts are read in parts, and steps are of as few rows as there are sequences. */
+/** Generation by weights that lie laid out in a file: prompts are read in parts, and steps are of as few rows as there are sequences. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Frozen, onnxEngine } from '@rlhf-streams/tensor';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseModelConfig } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { keyFor } from '../sampling/rollout-draws.js';
 import { logprobScorer } from '../scoring.js';
 import { initialiseWeights } from '../weights.js';
 import { createGenerator } from './generator.js';
+import { packedWeights } from './packed.js';
 import type { GenerationRequest } from './request.js';
 
 const llama = {
@@ -32,11 +36,35 @@ const configs: Record<string, ModelConfig> = {
   'Mistral with a window': parseModelConfig({ model_type: 'mistral', ...llama, sliding_window: 11 }),
 };
 
-describe.each(Object.entries(configs))('%s', (_, config) => {
-  const values = Object.fromEntries(
-    [...initialiseWeights(config, 1)].map(([name, { data }]) => [name, data.map((x) => x * 4)]),
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'packed-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Initial weights, four times as large: tokens depend on them and on what came before. */
+async function packed(name: string, config: ModelConfig): Promise<Frozen> {
+  const file = join(folder, name);
+  const offsets: Record<string, number> = {};
+  let at = 0;
+  const parts = [...initialiseWeights(config, 1)].map(([name, { data }]) => {
+    offsets[name] = at;
+    at += data.byteLength;
+    return new Uint8Array(data.map((x) => x * 4).buffer);
+  });
+  await writeFile(file, Buffer.concat(parts));
+  return packedWeights(
+    config,
+    { hash: name, stored: { file, offsets } },
+    { directory: folder, bytes: 2 ** 30 },
   );
-  const frozen: Frozen = { hash: 'frozen', values };
+}
+
+describe.each(Object.entries(configs))('%s', (name, config) => {
+  let frozen: Frozen;
+  beforeAll(async () => {
+    frozen = await packed(name, config);
+  });
   const weights = { version: 'frozen', parameters: {} };
   const LENGTHS = [1, 31, 32, 33, 64, 90, 95, 5, 70];
   const request = (id: number): GenerationRequest => ({
