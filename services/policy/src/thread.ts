@@ -6,6 +6,7 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  createGrowingText,
   type EncodedPrompt,
   encodePrompt,
   type GenerationRequest,
@@ -165,17 +166,15 @@ const api = {
   async generate(key: string, work: Work): Promise<Sampled> {
     const { generator, weights, tokenizer } = models.of(key);
     const completion = await generator.generate(requestOf(weights, work));
-    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true, continues: true });
     return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
     const { generator, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
-    const text = createCompletionText(
-      (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
-      stops,
-    );
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: true, continues: true });
+    const text = createCompletionText(growing, stops);
     const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
@@ -195,7 +194,8 @@ const api = {
     const { generator, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
-    const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: false, continues: false });
+    const text = createCompletionText(growing, []);
     if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
     if (given.length === 0) return text.end().tokens;
     let position = 1;

@@ -1,7 +1,17 @@
 /** Stored numbers as float32, the type that models are computed in. */
 import { open } from 'node:fs/promises';
+import type { WeightTensor } from '../weights.js';
 import { readBytes } from './read-bytes.js';
-import type { StoredTensor } from './stored.js';
+
+/** A tensor in a file. */
+export interface StoredTensor {
+  readonly file: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Where its numbers begin and end in the file, in bytes. */
+  readonly begin: number;
+  readonly end: number;
+}
 
 /** Bytes of a number, by the dtypes that weights may be stored in. */
 export const WEIGHT_BYTES: ReadonlyMap<string, number> = new Map([
@@ -39,6 +49,18 @@ export async function* decodedChunks({
   } finally {
     await handle.close();
   }
+}
+
+/** All numbers of a tensor. @throws as {@link decodedChunks} */
+export async function decodedTensor(tensor: StoredTensor): Promise<WeightTensor> {
+  const { shape } = tensor;
+  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  let from = 0;
+  for await (const numbers of decodedChunks(tensor)) {
+    data.set(numbers, from);
+    from += numbers.length;
+  }
+  return { shape, data };
 }
 
 /** @param bytes little-endian, of a dtype of {@link WEIGHT_BYTES}, aligned to its numbers */

@@ -1,57 +1,24 @@
 /** Finds the models that a configuration names, and reads their configurations and tokenizers, but no weights. */
-import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import type { ModelRef } from '@rlhf-streams/events';
-import {
-  checkpointFiles,
-  describeCheckpoint,
-  loadTokenizer,
-  ModelError,
-  modelKind,
-  newModelConfig,
-} from '@rlhf-streams/model';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeModel, loadTokenizer, ModelError, modelKind, newModelConfig } from '@rlhf-streams/model';
 import {
   type NamedModel,
   type NewModel,
   onlyMeasures,
-  type PublishedModel,
-  type RunView,
   runName,
   type Source,
   sourceText,
 } from '@rlhf-streams/runs';
-import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
 import { CoordinatorError } from '../errors.js';
 import { type FoundModel, named, takesGold } from './found.js';
-
-/** Where a model lies. A new model and a gold reward have no place until they are made. */
-export interface Place {
-  /** Holds the files of the model and no others. */
-  readonly directory: string;
-  /** Absent while the folder has not been stored. */
-  readonly ref?: ModelRef;
-}
+import { type FindDependencies, foldersOf, type Place, placeOf, viewsOf } from './place.js';
 
 /** A model of a run has a version. */
 export type Found = FoundModel & { readonly place?: Place; readonly version?: number };
 
-export interface FindDependencies {
-  readonly context: Pick<ServiceContext, 'artifacts'>;
-  readonly runs: ReadonlyMap<string, RunView>;
-  /**
-   * The models that runs published, as sources name them (`my-ppo@40`): of a run without a version the best, where it names one
-   * so, and else the newest.
-   */
-  readonly published: ReadonlyMap<string, Pick<PublishedModel, 'model' | 'version'>>;
-  /** Folder for links to files in users' folders; the caller removes it. */
-  readonly temporary: string;
-  readonly signal: AbortSignal;
-}
-
 /** The file that makes a folder a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
-const NAMED_IN_ERRORS = 8;
 
 /**
  * @throws CoordinatorError RUN_MODEL_INVALID in the words of the configuration, RUN_SOURCE_UNFIT for a run that has
@@ -65,16 +32,20 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
   const place = await placeOf(dependencies, model, source);
   const found = await describeAt(place, model, subjectOf(dependencies, source));
   const version = source.from === 'run' ? dependencies.published.get(runName(source))!.version : undefined;
-  return { ...found, ...(version !== undefined && { version }) };
+  return {
+    ...found,
+    place: await viewsOf(place, join(dependencies.temporary, model.name)),
+    ...(version !== undefined && { version }),
+  };
 }
 
 /** A model in a folder of this machine, as part of a run. */
 export async function describeAt(place: Place, model: NamedModel, subject: Subject): Promise<Found> {
-  const { directory } = place;
-  if (takesGold(model) && (await holdsGoldReward(directory)))
+  const { base, adapter } = place;
+  if (takesGold(model) && !adapter && (await holdsGoldReward(base.directory)))
     return { ...model, kind: 'gold reward', what: subject('a gold reward'), isNew: false, place };
   try {
-    const { config, tokenizer } = await describeCheckpoint(directory);
+    const { config, tokenizer } = await describeModel(foldersOf(place));
     const kind = modelKind(config);
     const loaded = tokenizer && loadTokenizer(tokenizer.json, tokenizer.config);
     return {
@@ -92,8 +63,18 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
     };
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    const text = sourceText(model.source);
-    const message = error.message.replaceAll(`${directory}/`, '').replaceAll(directory, text);
+    const { source } = model;
+    const parts = [
+      [base, source.from === 'adapter' ? source.base : source],
+      [adapter, source.from === 'adapter' ? source.adapter : source],
+    ] as const;
+    const message = parts.reduce(
+      (message, [part, of]) =>
+        part
+          ? message.replaceAll(`${part.directory}/`, '').replaceAll(part.directory, sourceText(of))
+          : message,
+      error.message,
+    );
     throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${message}`, { cause: error });
   }
 }
@@ -117,71 +98,6 @@ export const madeFrom: Subject = (kind) => `it is ${withArticle(kind)}`;
 function plannedModel(model: NamedModel, planned: NewModel): Found {
   const shape = newModelConfig(planned);
   return { ...model, kind: 'language model', what: madeFrom('language model'), shape, isNew: true };
-}
-
-async function placeOf(
-  { context, published, temporary, signal }: FindDependencies,
-  model: NamedModel,
-  source: Stored,
-): Promise<Place> {
-  const { artifacts } = context;
-  switch (source.from) {
-    case 'run': {
-      const ref = published.get(runName(source))?.model;
-      if (ref) return { directory: await artifacts.fetch(wholeModel(ref), { signal }), ref };
-      throw new CoordinatorError(
-        'RUN_SOURCE_UNFIT',
-        `${named(model)}: expected run ${source.run} to have published a model, got none`,
-      );
-    }
-    case 'artifact': {
-      const artifact = { uri: sourceText(source), sha256: source.sha256 };
-      const fetched = artifacts.fetch(artifact, { signal }).catch((error: Error & { code?: string }) => {
-        if (error.code !== 'ARTIFACT_NOT_FOUND' && error.code !== 'ARTIFACT_BAD_REF') throw error;
-        throw new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: ${error.message}`, {
-          cause: error,
-        });
-      });
-      return { directory: await fetched, ref: { base: artifact } };
-    }
-    case 'path':
-      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.name)) };
-  }
-}
-
-/** A source that exists before the run. */
-type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
-
-/** Links to the files of a model in a user's folder, which may hold much else. */
-async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
-  const invalid = (came: string) =>
-    new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${SOURCES}; ${came}`);
-  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
-  });
-  if (!found) throw invalid(`there is no folder ${folder}`);
-  if (!found.isDirectory()) {
-    const hint = takesGold(model) ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
-    throw invalid(`${folder} is a file${hint}`);
-  }
-  const names = await checkpointFiles(folder);
-  if (!names.includes('config.json') && !(takesGold(model) && names.includes(GOLD_FILE)))
-    throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
-  await mkdir(view);
-  for (const name of names) await symlink(join(folder, name), join(view, name));
-  return view;
-}
-
-const SOURCES =
-  'run:ID, artifact:SHA256 or a folder in the Hugging Face layout, with config.json, model.safetensors and tokenizer.json';
-
-async function contentsOf(folder: string): Promise<string> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
-  if (names.length === 0) return 'nothing';
-  const more = names.length - NAMED_IN_ERRORS;
-  return names.slice(0, NAMED_IN_ERRORS).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 const holdsGoldReward = (directory: string): Promise<boolean> =>
