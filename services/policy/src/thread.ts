@@ -142,14 +142,14 @@ async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'we
 }
 
 const models = threadModels<Model>({
-  admit: (config, memoryBytes) => {
+  admit: (config, memoryBytes, frozen) => {
     if (config.head.kind !== 'language') {
       throw new ModelError(
         'MODEL_NOT_A_POLICY',
         'expected a model that generates text, got a reward model: its weights end in a score',
       );
     }
-    const least = { threads: 1, slots, length: 1, versions: 1 };
+    const least = { threads: 1, slots, length: 1, versions: 1, frozen };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
   open: async (model) => {
