@@ -1,15 +1,23 @@
+export { frozenTensors } from './adapters/frozen.js';
+export { mergeAdapter } from './adapters/merge.js';
+export { type AdapterSettings, withAdapter } from './adapters/peft-config.js';
+export { type DescribedModel, describeModel, type ModelFolders, readAdapter } from './adapters/read.js';
+export { ALL_LINEAR, headModules } from './adapters/targets.js';
+export { adapterTensors, isOfAdapter, type ModelTensor, tensorsOf } from './adapters/tensors.js';
+export { writeAdapter } from './adapters/write.js';
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
 export {
   describeCheckpoint,
-  frozenWeights,
   readCheckpoint,
   readWeights,
   writeCheckpoint,
 } from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
 export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
+export { frozenWeights } from './checkpoint/frozen.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
+export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export {
@@ -27,6 +35,7 @@ export {
   weightBytes,
 } from './memory.js';
 export {
+  type Adapter,
   expectKind,
   type ModelConfig,
   type ModelKind,

@@ -16,6 +16,7 @@ export {
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
 export { requireDevice } from './engines/device.js';
+export { namesOf } from './engines/frozen.js';
 export { onnxEngine } from './engines/onnx.js';
 export type { Device } from './engines/session.js';
 export { TensorError } from './errors.js';

@@ -9,11 +9,13 @@ import {
   type EncodedPrompt,
   encodePrompt,
   type GenerationRequest,
+  type Generator,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  readEndTokens,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -22,7 +24,14 @@ import {
   tokenText,
   type Weights,
 } from '@rlhf-streams/model';
-import { type ModelThread, openEngine, perShape, threadModels } from '@rlhf-streams/serving/thread';
+import {
+  type ModelThread,
+  type ModelToOpen,
+  openEngine,
+  perBase,
+  perShape,
+  threadModels,
+} from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
 import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
@@ -72,22 +81,42 @@ export interface Completed extends Piece {
 
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
-  /** The token that ends a completion. */
-  readonly stopToken: number;
+  /** The tokens at any of which a completion ends. */
+  readonly stopTokens: readonly number[];
   /** The longest sequence, prompt and completion together, in tokens. */
   readonly contextLength: number;
 }
 
 interface Model {
   readonly config: ModelConfig;
+  readonly generator: Generator;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
+  readonly stopTokens: readonly number[];
+  /** Called when the model is unloaded. */
+  readonly leave: () => Promise<void>;
 }
 
 const { slots } = workerData as PolicyOptions;
 const engine = await openEngine();
-/** Models of one shape share programs, caches and slots. */
-const generatorFor = perShape((config) => createGenerator(engine, config, { slots }));
+/** Versions of whole models of one shape share programs, caches and slots, */
+const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
+/** and so do models whose adapters have one shape, with the base that they are on. */
+const onBase = perBase(
+  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (generator) => generator.close(),
+);
+
+async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'weights' | 'leave'>> {
+  const { key, folders, config } = model;
+  if (model.frozen || folders.adapter !== undefined) {
+    const { made, ...own } = await onBase(model);
+    return { generator: made, ...own };
+  }
+  const tensors = await readWeights(folders.base, config);
+  const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+  return { generator: versionsOf(config), weights: { version: key, parameters }, leave: async () => {} };
+}
 
 const models = threadModels<Model>({
   admit: (config, memoryBytes) => {
@@ -100,17 +129,15 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: async ({ key, directory, config, tokenizer }) => {
-    if (!tokenizer)
+  open: async (model) => {
+    const { config, folders, tokenizer: files } = model;
+    if (!files)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    const tensors = await readWeights(directory, config);
-    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
-    return {
-      config,
-      weights: { version: key, parameters },
-      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
-    };
+    const tokenizer = loadTokenizer(files.json, files.config);
+    const stopTokens = await readEndTokens(folders.base, tokenizer);
+    return { config, tokenizer, stopTokens, ...(await opened(model)) };
   },
+  close: ({ leave }) => leave(),
 });
 
 const requestOf = (
@@ -130,20 +157,20 @@ const requestOf = (
 const api = {
   ...models.calls,
   async generate(key: string, work: Work): Promise<Sampled> {
-    const { config, weights, tokenizer } = models.of(key);
-    const completion = await generatorFor(config).generate(requestOf(weights, work));
+    const { generator, weights, tokenizer } = models.of(key);
+    const completion = await generator.generate(requestOf(weights, work));
     const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
     return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
     const text = createCompletionText(
       (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
       stops,
     );
-    const completion = await generatorFor(config).generate({
+    const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
       onToken: (token, logits) => {
@@ -159,14 +186,14 @@ const api = {
   },
   /** Reports the tokens of a prompt's text, each with its log-prob after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
     const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
     if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
     if (given.length === 0) return text.end().tokens;
     let position = 1;
-    await generatorFor(config).generate({
+    await generator.generate({
       weights,
       promptTokens: [first!],
       given,
@@ -185,7 +212,7 @@ const api = {
   },
   /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = models.of(key);
+    const { config, tokenizer, stopTokens } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -193,7 +220,7 @@ const api = {
       }
       return encodePrompt(tokenizer, config, prompt);
     });
-    return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
+    return { prompts: encoded, stopTokens, contextLength: config.contextLength };
   },
 };
 

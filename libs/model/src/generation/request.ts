@@ -7,6 +7,7 @@ import type { SamplingOptions } from '../sampling/sampler.js';
 /** One version of a model's parameters. Requests for the same version are generated side by side. */
 export interface Weights {
   readonly version: string;
+  /** All that are not frozen: those of an adapter, where a base is. */
   readonly parameters: Buffers;
 }
 

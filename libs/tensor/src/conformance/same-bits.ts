@@ -1,18 +1,27 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
-import { type Engine, float32, type Program, sizeOf } from '../engine.js';
+import { type Engine, type Frozen, float32, type Program, sizeOf } from '../engine.js';
 import { adamWKernel } from '../kernels/adamw.js';
 import { sumOfSquares } from '../kernels/sum-of-squares.js';
 import { floats, wave } from './harness.js';
 
 const [width, rows] = [160, 5];
 const weights = { w1: float32(width, 3 * width), w2: float32(3 * width, width), b: float32(width) };
-const names = Object.keys(weights);
-const state = Object.fromEntries(
-  Object.entries(weights).flatMap(([name, spec]) =>
-    ['p', 'g', 'm', 'v'].map((kind) => [`${kind}.${name}`, spec]),
-  ),
+type Name = keyof typeof weights;
+const allNames = Object.keys(weights) as Name[];
+/** The one that stands still where another one than all is trained. */
+const FROZEN = 'w2';
+const start = Object.fromEntries(
+  allNames.map((name, k) => [`p.${name}`, wave(sizeOf(weights[name].shape), k).map((x) => x / 9)]),
 );
+const stateOf = (names: readonly Name[]) =>
+  Object.fromEntries([
+    ...allNames.map((name) => [`p.${name}`, weights[name]]),
+    ...names.flatMap((name) => ['g', 'm', 'v'].map((kind) => [`${kind}.${name}`, weights[name]])),
+  ]);
 
 /** Moves against the sign of the gradient: enough for an engine without loops of its own. */
 const adamW = adamWKernel(({ p, g, m, v }, { lr, gradScale }) => ({
@@ -21,13 +30,14 @@ const adamW = adamWKernel(({ p, g, m, v }, { lr, gradScale }) => ({
   v: tf.add(v, tf.square(g)),
 }));
 
-const gradient: Program = {
+const gradientOf = (names: readonly Name[]): Program => ({
   inputs: { x: float32(rows, width) },
-  reads: names.map((name) => `p.${name}`),
+  reads: allNames.map((name) => `p.${name}`),
   run: (tensors, { x }) => {
-    const loss = (w1: tf.Tensor, w2: tf.Tensor, b: tf.Tensor) => {
-      const hidden = tf.tanh(tf.matMul(x as tf.Tensor2D, w1 as tf.Tensor2D));
-      const y = tf.add(tf.matMul(hidden as tf.Tensor2D, w2 as tf.Tensor2D), b);
+    const loss = (...trained: tf.Tensor[]) => {
+      const of = (name: Name) => trained[names.indexOf(name)] ?? tensors[`p.${name}`]!;
+      const hidden = tf.tanh(tf.matMul(x as tf.Tensor2D, of('w1') as tf.Tensor2D));
+      const y = tf.add(tf.matMul(hidden as tf.Tensor2D, of('w2') as tf.Tensor2D), of('b'));
       return tf.mean(tf.square(tf.sub(y, x!))) as tf.Scalar;
     };
     const { value, grads } = tf.valueAndGrads(loss)(names.map((name) => tensors[`p.${name}`]!));
@@ -36,15 +46,15 @@ const gradient: Program = {
       added: Object.fromEntries(names.map((name, i) => [`g.${name}`, grads[i]!])),
     };
   },
-};
-const norm: Program = {
+});
+const normOf = (names: readonly Name[]): Program => ({
   inputs: {},
   reads: names.map((name) => `g.${name}`),
   run: (tensors) => ({ outputs: { squares: sumOfSquares(Object.values(tensors)) } }),
-};
-const apply: Program = {
+});
+const applyTo = (names: readonly Name[]): Program => ({
   inputs: { lr: float32(), gradScale: float32(), biasCorrection1: float32(), biasCorrection2: float32() },
-  reads: Object.keys(state),
+  reads: names.flatMap((name) => ['p', 'g', 'm', 'v'].map((kind) => `${kind}.${name}`)),
   run: (tensors, scalars) => {
     const [lr, gradScale, biasCorrection1, biasCorrection2] = [
       scalars.lr,
@@ -73,20 +83,15 @@ const apply: Program = {
     });
     return { next: Object.assign({}, ...next) };
   },
-};
+});
 
 /** A few updates of a network, each by several micro-batches under way together. */
-async function train(engine: Engine): Promise<{ numbers: number[]; bits: string }> {
-  const space = await engine.open(state);
-  await space.add({ gradient, norm, apply });
-  await space.load(
-    Object.fromEntries(
-      Object.entries(weights).map(([name, { shape }], k) => [
-        `p.${name}`,
-        wave(sizeOf(shape), k).map((x) => x / 9),
-      ]),
-    ),
-  );
+async function train(engine: Engine, frozen?: Frozen): Promise<{ numbers: number[]; bits: string }> {
+  const names = allNames.filter((name) => !frozen || name !== FROZEN);
+  const state = stateOf(names);
+  const space = await engine.open(state, frozen && { frozen });
+  await space.add({ gradient: gradientOf(names), norm: normOf(names), apply: applyTo(names) });
+  await space.load(Object.fromEntries(names.map((name) => [`p.${name}`, start[`p.${name}`]!])));
   const numbers: number[] = [];
   for (let step = 1; step <= 3; step++) {
     const batches = Array.from({ length: 5 }, (_, k) => wave(rows * width, step + k));
@@ -106,20 +111,39 @@ async function train(engine: Engine): Promise<{ numbers: number[]; bits: string 
   return { numbers, bits: bits.join() };
 }
 
-/** Training ends in the same bits on engines that differ in the number of their workers, or in where their state lies. */
+/**
+ * Training ends in the same bits on engines that differ in the number of their workers, or in where their state lies; also
+ * where a tensor is frozen and lies in a file.
+ */
 export function sameBitsConformance(name: string, engines: Readonly<Record<string, () => Engine>>): void {
-  it(`training ends in the same bits on ${name}: ${Object.keys(engines).join(', ')}`, async () => {
+  const endsOf = async (frozen?: Frozen) => {
     const ends = [];
     for (const create of Object.values(engines)) {
       const engine = create();
-      ends.push(await train(engine));
+      ends.push(await train(engine, frozen));
       await engine.close();
     }
-    const [first, ...others] = ends;
+    return ends;
+  };
+  const expectEqual = ([first, ...others]: Awaited<ReturnType<typeof endsOf>>) => {
     expect(first!.numbers.every(Number.isFinite)).toBe(true);
     for (const other of others) {
       expect(other.numbers).toEqual(first!.numbers);
       expect(other.bits === first!.bits).toBe(true);
+    }
+  };
+  const listed = Object.keys(engines).join(', ');
+
+  it(`training ends in the same bits on ${name}: ${listed}`, async () => expectEqual(await endsOf()));
+
+  it(`and beside a frozen tensor in a file: ${listed}`, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rlhf-streams-stored-'));
+    try {
+      const file = join(folder, 'tensors');
+      await writeFile(file, new Uint8Array(start[`p.${FROZEN}`]!.buffer));
+      expectEqual(await endsOf({ hash: 'in a file', stored: { file, offsets: { [`p.${FROZEN}`]: 0 } } }));
+    } finally {
+      await rm(folder, { recursive: true });
     }
   });
 }

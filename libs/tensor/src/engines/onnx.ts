@@ -1,12 +1,9 @@
-import { realpathSync, statSync } from 'node:fs';
-import { parse } from 'node:path';
 import {
   allocate,
   type Engine,
   type Frozen,
   type Program,
   type Specs,
-  type StoredTensors,
   sizeOf,
   specOf,
   type TensorSpec,
@@ -21,7 +18,8 @@ import { type HostTensor, hostTensor } from '../workspace/host-tensor.js';
 import type { Access } from '../workspace/order.js';
 import { type Machine, openWorkspace, type Prepared } from '../workspace/workspace.js';
 import { captureProgram } from './captured.js';
-import { createFrozenStore, endsBefore, type FrozenStore, namesOf, readStored } from './frozen.js';
+import { createFrozenStore, type FrozenStore, namesOf } from './frozen.js';
+import { mapFile } from './mapped.js';
 import {
   createSessions,
   type Feed,
@@ -186,38 +184,8 @@ function loopsOver(
 
 /** Constants that fit in a model, all of them or none. */
 function bakeable(names: readonly string[], state: Specs): readonly string[] {
-  const bytes = names.reduce((sum, name) => sum + bytesOf(specOf(state, name)), 0);
+  const bytes = names.reduce((sum, name) => sum + 4 * sizeOf(specOf(state, name).shape), 0);
   return bytes <= MOST_CONSTANT_BYTES ? names : [];
-}
-
-const bytesOf = ({ shape }: TensorSpec): number => 4 * sizeOf(shape);
-
-/** A file of tensors as sessions map it: by its real path, because ONNX Runtime follows no link out of the file's folder. */
-function mapFile(stored: StoredTensors) {
-  const path = realpathSync(stored.file);
-  const { dir: folder, base: file } = parse(path);
-  const { size } = statSync(path);
-  return {
-    folder,
-    has: (name: string) => stored.offsets[name] !== undefined,
-    part: (name: string, spec: TensorSpec) => {
-      const offset = stored.offsets[name];
-      if (offset === undefined) return undefined;
-      const bytes = bytesOf(spec);
-      if (offset + bytes > size) throw endsBefore(stored, name);
-      return { file, offset, bytes };
-    },
-    /** Sessions map the file, so its numbers are read into memory only when somebody asks for them. */
-    span(name: string, spec: TensorSpec): Span {
-      let view: TypedBuffer | undefined;
-      return {
-        get view() {
-          view ??= readStored(stored, { [name]: spec })[name]!;
-          return view;
-        },
-      };
-    },
-  };
 }
 
 interface BakedSession {

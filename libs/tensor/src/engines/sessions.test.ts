@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, it, vi } from 'vitest';
 import { trace } from '../capture/capture.js';
@@ -5,7 +8,7 @@ import { float32 } from '../engine.js';
 import { withConstants, withoutInputs } from '../onnx/constants.js';
 import { modelOf } from '../onnx/model.js';
 import { createFrozenStore } from './frozen.js';
-import { createSessions, feed } from './session.js';
+import { createSessions, feed, MOST_MAPPING, type Session } from './session.js';
 
 const model = (name: string) =>
   modelOf(
@@ -67,4 +70,36 @@ it('frozen tensors are kept once for all that have them, and no longer', () => {
   expect(store.leave(frozen)).toBe(true);
   expect(store.use(state, frozen).w).not.toBe(first.w);
   expect(keep).toHaveBeenCalledTimes(2);
+});
+
+it('of the sessions that map a file few are open, those that ran last; the others are opened again', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'rlhf-streams-sessions-'));
+  await writeFile(join(folder, 'tensors'), new Uint8Array(Float32Array.of(5, 6).buffer));
+  const { bytes, state } = model('w');
+  const input = Object.keys(state)[0]!;
+  const mapping = withConstants(withoutInputs(bytes, new Set([input])), {
+    [input]: { spec: float32(2), values: { file: 'tensors', offset: 0, bytes: 8 } },
+  });
+  const sessions = createSessions({});
+  const opened: number[] = [];
+  const openable = (i: number) => () => {
+    opened.push(i);
+    return { bytes: mapping, folder };
+  };
+  const count = MOST_MAPPING + 1;
+  const used: Session[] = [];
+  for (let i = 0; i < count; i++) used.push(await sessions.use(`${i}`, openable(i)));
+  const x = { i1: feed(float32(2), Float32Array.of(1, 2)) };
+  const run = async (i: number) => [...(await used[i]!.run(x, 1))[0]!];
+  opened.length = 0;
+  expect(await run(1)).toEqual([5, 12]);
+  expect(opened).toEqual([]);
+  expect(await run(0)).toEqual([5, 12]);
+  expect(opened).toEqual([0]);
+  expect(await run(2)).toEqual([5, 12]);
+  expect(opened).toEqual([0, 2]);
+  expect(await run(1)).toEqual([5, 12]);
+  expect(opened).toEqual([0, 2]);
+  for (let i = 0; i < count; i++) await sessions.leave(`${i}`);
+  await rm(folder, { recursive: true });
 });

@@ -1,7 +1,8 @@
 /** A workspace of a pool: state in shared memory, calls on workers. */
-import type { Frozen, Program, Specs } from '../engine.js';
+import { type Frozen, type Program, type Specs, specOf } from '../engine.js';
 import { captureProgram } from '../engines/captured.js';
-import type { FrozenStore } from '../engines/frozen.js';
+import { type FrozenStore, namesOf } from '../engines/frozen.js';
+import { mapFile, withMapped } from '../engines/mapped.js';
 import { blocksOf, doBlocks, type HostPlan, scalarsOf, spansOf, sumsOf } from '../kernels/plan.js';
 import type { Model } from '../onnx/model.js';
 import { applyEffects, outputsOf } from '../workspace/effects.js';
@@ -16,6 +17,8 @@ export interface MachineOptions {
   readonly state: Specs;
   readonly frozen: Frozen | undefined;
   readonly store: FrozenStore;
+  /** Whether sessions can use frozen tensors where they lie in a file. */
+  readonly maps: boolean;
   readonly workers: Workers;
   /** Number of the workspace among those of its pool. */
   readonly id: number;
@@ -26,16 +29,23 @@ export interface MachineOptions {
 /** Fewer blocks than this are computed here: handing them to threads would take longer. */
 const FEW_BLOCKS = 4;
 
-export function createMachine({ state, frozen, store, workers, id, most }: MachineOptions): Machine {
-  const kept = frozen ? store.use(state, frozen) : {};
-  const changing = Object.fromEntries(Object.entries(state).filter(([name]) => !kept[name]));
+export function createMachine({ state, frozen, store, maps, workers, id, most }: MachineOptions): Machine {
+  const mapped = maps && frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
+  const kept = frozen && !mapped ? store.use(state, frozen) : {};
+  const frozenNames = new Set(frozen && namesOf(frozen));
+  for (const name of frozenNames) specOf(state, name);
+  const changing = Object.fromEntries(Object.entries(state).filter(([name]) => !frozenNames.has(name)));
   const memory = sharedMemory(changing, most);
+  /** What threads are given: mapped tensors are not among it, for their sessions have them. */
   const spans = {
     ...memory.spans,
     ...Object.fromEntries(Object.entries(kept).map(([name, view]) => [name, { view }])),
   };
   const tensors: Record<string, HostTensor> = Object.fromEntries(
-    Object.entries(state).map(([name, spec]) => [name, hostTensor(name, spec, spans[name]!)]),
+    Object.entries(state).map(([name, spec]) => [
+      name,
+      hostTensor(name, spec, spans[name] ?? mapped!.span(name, spec)),
+    ]),
   );
   const own = `workspace ${id}/`;
   const frozenPrefix = `frozen ${frozen?.hash}/`;
@@ -51,13 +61,15 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
   let programs = 0;
   const programKey = (program: number) => `${own}program ${program}`;
 
-  const modelProgram = ({ inputs }: Program, model: Model, access: Access): Prepared => {
+  const modelProgram = ({ inputs }: Program, captured: Model, access: Access): Prepared => {
     const program = programs++;
+    const model = mapped ? withMapped(captured, mapped, state, frozen!.hash) : captured;
+    const opened = { model, inputs, ...(mapped && { folder: mapped.folder }) };
     const { offsets, bytes } = layOut(model.effects.map(({ spec }) => spec));
     const taken = Object.values(model.state);
     const open = async (worker: Worker) => {
       await attach(worker);
-      await worker.once(programKey(program), (call) => call.open(programId(id, program), id, model, inputs));
+      await worker.once(programKey(program), (call) => call.open(programId(id, program), id, opened));
     };
     return {
       ...access,
@@ -116,7 +128,7 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
       const scalars = scalarsOf(plan, feeds);
       const touched = spansOf(plan, tensors);
       const results =
-        blocks.length < FEW_BLOCKS
+        blocks.length < FEW_BLOCKS || Object.keys(touched).some((name) => !spans[name])
           ? doBlocks(plan, blocks, scalars, touched, memory.loops)
           : await onWorkers(scalars);
       for (const name of plan.zeros) tensors[name]!.setZero();
@@ -126,7 +138,7 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
 
   return {
     tensors,
-    frozen: new Set(Object.keys(kept)),
+    frozen: frozenNames,
     checkOpen: workers.checkOpen,
     prepare(program) {
       const captured = captureProgram(program, state, this.frozen);
@@ -137,7 +149,7 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
     async dispose() {
       for (let program = 0; program < programs; program++)
         await workers.undo(programKey(program), (call) => call.release(programId(id, program)));
-      const unused = frozen && store.leave(frozen);
+      const unused = frozen && !mapped && store.leave(frozen);
       await workers.undo(own, async (call) => {
         await call.detach(id);
         await call.forget(own);

@@ -26,10 +26,16 @@ export interface ThreadState {
   readonly keys: Readonly<Record<string, string>>;
 }
 
-interface Opened {
-  readonly state: ThreadState;
+/** A program as threads are given it. */
+interface ModelProgram {
   readonly model: Model;
   readonly inputs: Specs;
+  /** Where the file lies that has its constants. */
+  readonly folder?: string;
+}
+
+interface Opened extends ModelProgram {
+  readonly state: ThreadState;
   readonly session: Session;
   /** Where in a region each result goes. */
   readonly offsets: readonly number[];
@@ -64,10 +70,13 @@ const api = {
     const { memory, maximum } = state.memory;
     states.set(space, { ...state, loops: memory ? simdLoops(memory, maximum) : plainLoops });
   },
-  async open(program: string, space: number, model: Model, inputs: Specs): Promise<void> {
-    const session = await sessions.use(model.hash, () => ({ bytes: model.bytes }));
+  async open(program: string, space: number, opened: ModelProgram): Promise<void> {
+    const { model, folder } = opened;
+    // What would be laid out anew for a session is no longer shared.
+    const mapping = folder === undefined ? {} : { folder, packs: false };
+    const session = await sessions.use(model.hash, () => ({ bytes: model.bytes, ...mapping }));
     const { offsets } = layOut(model.effects.map(({ spec }) => spec));
-    programs.set(program, { state: states.get(space)!, model, inputs, session, offsets });
+    programs.set(program, { ...opened, state: states.get(space)!, session, offsets });
   },
   /** @param versions of the tensors of the state that the model takes, in its order */
   async run(program: string, versions: readonly number[], given: Buffers, into: Region): Promise<void> {

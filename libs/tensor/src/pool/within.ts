@@ -26,10 +26,11 @@ export function poolWithin(most: number, { workers: count, ...data }: PoolOption
     kept.set(buffer);
     return kept;
   });
+  const maps = (data.device ?? 'cpu') === 'cpu';
   let workspaces = 0;
   const open = (state: Specs, { frozen }: { readonly frozen?: Frozen } = {}) => {
     workers.checkOpen();
-    return openWorkspace(createMachine({ state, frozen, store, workers, id: workspaces++, most }));
+    return openWorkspace(createMachine({ state, frozen, store, maps, workers, id: workspaces++, most }));
   };
   return {
     name: 'onnx-pool',
