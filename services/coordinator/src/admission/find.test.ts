@@ -10,7 +10,7 @@ import {
   readCheckpoint,
   readSafetensors,
   trainByteLevelBpe,
-  withAdapter,
+  trainedModel,
   withScalarHead,
   writeAdapter,
   writeCheckpoint,
@@ -69,9 +69,8 @@ async function model(name: string, change: Partial<ModelConfig> = {}): Promise<s
 /** An adapter on a model of this shape, as PEFT writes it. */
 async function adapter(name: string, on: ModelConfig = shape, base = 'someone/model'): Promise<string> {
   const directory = join(folder, name);
-  const saved = on.head.kind === 'scalar' ? ['score'] : [];
-  const settings = { rank: 2, alpha: 4, rslora: false, targetModules: ['c_attn'], modulesToSave: saved };
-  const config = withAdapter(on, settings, name);
+  const peft = { r: 2, targetModules: ['c_attn'] };
+  const config = trainedModel(on, { head: on.head.kind, peft, isPublished: true });
   await writeAdapter(directory, { config, tensors: initialiseWeights(config, 1), base });
   return directory;
 }
@@ -200,7 +199,7 @@ describe('what is no model is refused in the words of the configuration', () => 
 
   it('a model whose files are damaged, whoever made it', async () => {
     const directory = await model('mine');
-    await writeFile(join(directory, 'config.json'), '{"model_type": "opt"}');
+    await writeFile(join(directory, 'config.json'), '{"model_type": "bert"}');
     await refused(directory, /^model: .*mine: config\.json: model_type/);
     await writeFile(join(directory, 'config.json'), '{"model_type": "gpt2"}');
     await refused(directory, /^model: .*mine: model\.safetensors: the tensors are not those/);

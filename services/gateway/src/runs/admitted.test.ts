@@ -73,9 +73,9 @@ describe('a configuration over HTTP', () => {
       'reference',
       'value',
     ]);
-    expect(await refused({ model: `adapter:${artifact} on /b`, reference: `adapter:/a on ${artifact}` })).toEqual(
-      expect.arrayContaining(['model', 'reference']),
-    );
+    expect(
+      await refused({ model: `adapter:${artifact} on /b`, reference: `adapter:/a on ${artifact}` }),
+    ).toEqual(expect.arrayContaining(['model', 'reference']));
     await allowed({ model: `adapter:${artifact} on ${artifact}` });
     const there = await (await post({ model: join(folder, 'secret') })).text();
     const nowhere = await (await post({ model: join(folder, 'nobody') })).text();
