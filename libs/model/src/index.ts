@@ -18,6 +18,7 @@ export { type FrozenFile, frozenWeights } from './checkpoint/frozen.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
+export { exportedFiles, fileContents } from './export/files.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export { packedForGeneration } from './generation/packed.js';
 export {
@@ -40,6 +41,7 @@ export {
   type ModelConfig,
   type ModelKind,
   modelKind,
+  type StoredAs,
   shapeKey,
   withScalarHead,
 } from './model-config.js';

@@ -17,6 +17,10 @@ import { withScalarHead } from './model-config.js';
 
 const shapeOf = (layers: number, width: number, vocabSize = 1024, contextLength = 64): ModelConfig =>
   newModelConfig({ architecture: 'gpt2', vocabSize, contextLength, width, layers, heads: 4 });
+const llama = newModelConfig({
+  ...{ architecture: 'llama', vocabSize: 2048, contextLength: 128 },
+  ...{ layers: 2, width: 384, heads: 4, kvHeads: 2 },
+});
 const quickstart = shapeOf(4, 128);
 
 describe('what a model needs', () => {
@@ -35,6 +39,7 @@ describe('what a model needs', () => {
   const estimates: [role: string, model: ModelConfig, bytes: number][] = [
     ['reward', quickstart, scoringBytes(withScalarHead(quickstart), { length })],
     ['policy', wide, generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1 })],
+    ['policy', llama, generationBytes(llama, { threads: 1, slots: 32, length: 128, versions: 1 })],
   ];
   it.runIf(process.platform === 'linux').each(estimates)(
     'as a %s is estimated within a factor of two',

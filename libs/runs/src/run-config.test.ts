@@ -106,6 +106,8 @@ describe('defaults', () => {
       vocabSize: 512,
     };
     expect(parseRunConfig({ ...least.sft, model: {} }).model).toEqual(model);
+    const llama = { architecture: 'llama', kvHeads: 2, mlpWidth: 352 };
+    expect(parseRunConfig({ ...least.sft, model: llama }).model).toEqual({ ...model, ...llama });
   });
 });
 

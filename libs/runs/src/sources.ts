@@ -144,8 +144,8 @@ export function sourceText(source: Source): string {
     case 'path':
       return source.path;
     case 'new': {
-      const { architecture: _, ...shape } = source.shape;
-      return `{ ${Object.entries(shape)
+      const { architecture, ...shape } = source.shape;
+      return `{ ${Object.entries(architecture === 'gpt2' ? shape : source.shape)
         .map(([key, value]) => `${key}: ${value}`)
         .join(', ')} }`;
     }
