@@ -28,9 +28,17 @@ export function scoringBytes(config: ModelConfig, { length }: { readonly length:
   return weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
 }
 
+/** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
+export const baseBytes = (config: ModelConfig): number => weightBytes(config) - adapterBytes(config);
+
+const adapterBytes = (config: ModelConfig): number =>
+  FLOAT_BYTES * [...adapterTensors(config).values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+
 export interface GenerationLoad {
-  /** Compute threads, each of which holds the weights and slots of its own. */
+  /** Compute threads, each of which holds slots of its own, and the weights unless they are frozen. */
   readonly threads: number;
+  /** Whether the weights, or those of an adapter's base, lie in a file that all threads map. */
+  readonly frozen: boolean;
   /** Sequences generated side by side in each thread. */
   readonly slots: number;
   /** Tokens of a sequence, prompt and completion. */
@@ -41,15 +49,18 @@ export interface GenerationLoad {
 
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
- * workspace, laid out for products in the program of the decode step, and once more while that is opened.
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened. Frozen weights
+ * lie laid out in a file, and an adapter is read and copied into the workspace.
  */
 export function generationBytes(
   config: ModelConfig,
-  { threads, slots, length, versions }: GenerationLoad,
+  { threads, frozen, slots, length, versions }: GenerationLoad,
 ): number {
   const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
-  return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  const working = scoringBytes(config, { length }) - weightBytes(config) + cache;
+  if (!frozen) return threads * ((versions + 3) * weightBytes(config) + working);
+  return baseBytes(config) + threads * ((versions + 1) * adapterBytes(config) + working);
 }
 
 export interface TrainingLoad {
@@ -104,9 +115,7 @@ export function trainingBytes(
 
 /** Bytes of what is trained of a model: its weights, or its adapter. */
 const trainedBytes = (model: ModelConfig): number =>
-  model.adapter
-    ? FLOAT_BYTES * [...adapterTensors(model).values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)
-    : weightBytes(model);
+  model.adapter ? adapterBytes(model) : weightBytes(model);
 
 const headBytes = (config: ModelConfig): number =>
   [

@@ -15,6 +15,7 @@ import {
   readsItsTokens,
   readsTokensOf,
 } from './rules.js';
+import { goesWithPeft } from './trained.js';
 
 /**
  * Checks what can be known before any data are read and any weights are made or copied.
@@ -34,6 +35,7 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
       model.role.holds === 'the context of the policy' && holdsContextOf(policy, model),
     ]),
   );
+  refuse('RUN_MODEL_UNFIT', goesWithPeft(config, models));
   refuse('RUN_MEMORY', [fitsMemory(config, models, SMALLEST, machine)]);
 }
 
