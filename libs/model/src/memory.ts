@@ -29,38 +29,37 @@ export function scoringBytes(config: ModelConfig, { length }: { readonly length:
 }
 
 /** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
-export const baseBytes = (config: ModelConfig): number => weightBytes(config) - adapterBytes(config);
-
-const adapterBytes = (config: ModelConfig): number =>
-  FLOAT_BYTES * [...adapterTensors(config).values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+export const baseBytes = (config: ModelConfig): number =>
+  weightBytes(config) - (config.adapter ? trainedBytes(config) : 0);
 
 export interface GenerationLoad {
-  /** Compute threads, each of which holds slots of its own, and the weights unless they are frozen. */
+  /** Compute threads, each of which holds the weights and slots of its own. */
   readonly threads: number;
-  /** Whether the weights, or those of an adapter's base, lie in a file that all threads map. */
-  readonly frozen: boolean;
   /** Sequences generated side by side in each thread. */
   readonly slots: number;
   /** Tokens of a sequence, prompt and completion. */
   readonly length: number;
   /** Versions of the weights in memory at a time: two where a version is loaded while another is in use. */
   readonly versions: number;
+  /** Whether the weights lie in a file that all threads map, as those do under adapters. Default: where there is one. */
+  readonly frozen?: boolean | undefined;
 }
 
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
- * workspace, laid out for products in the program of the decode step, and once more while that is opened. Frozen weights
- * lie laid out in a file, and an adapter is read and copied into the workspace.
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that
+ * nobody changes are there once.
  */
 export function generationBytes(
   config: ModelConfig,
-  { threads, frozen, slots, length, versions }: GenerationLoad,
+  { threads, slots, length, versions, frozen = config.adapter !== undefined }: GenerationLoad,
 ): number {
   const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
-  const working = scoringBytes(config, { length }) - weightBytes(config) + cache;
-  if (!frozen) return threads * ((versions + 3) * weightBytes(config) + working);
-  return baseBytes(config) + threads * ((versions + 1) * adapterBytes(config) + working);
+  const shared = frozen ? baseBytes(config) : 0;
+  const own = weightBytes(config) - shared;
+  const scoring = scoringBytes(config, { length }) - shared;
+  return shared + threads * (scoring + (versions + 2) * own + cache);
 }
 
 export interface TrainingLoad {
@@ -115,7 +114,9 @@ export function trainingBytes(
 
 /** Bytes of what is trained of a model: its weights, or its adapter. */
 const trainedBytes = (model: ModelConfig): number =>
-  model.adapter ? adapterBytes(model) : weightBytes(model);
+  model.adapter
+    ? FLOAT_BYTES * [...adapterTensors(model).values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    : weightBytes(model);
 
 const headBytes = (config: ModelConfig): number =>
   [

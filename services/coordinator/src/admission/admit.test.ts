@@ -117,6 +117,8 @@ describe('a run is started', () => {
       'with adapters in all of its roles',
       ppo({ model: 'run:lora', scorers: ['run:lora-rm'], peft: { r: 4 } }),
     ],
+    ['with another adapter as value model', ppo({ model: 'run:lora', value: 'run:lora-rm', peft: {} })],
+    ['with all weights of a value model that is an adapter', ppo({ value: 'run:lora-rm' })],
     ['whose reference and scorer are adapters', ppo({ reference: 'run:lora', scorers: ['run:lora-rm'] })],
     ['with a policy as value model', ppo({ value: 'run:sft' })],
     ['with a reward model as value model', ppo({ value: 'run:rm' })],
@@ -178,6 +180,18 @@ describe('a run is refused', () => {
     [
       ppo({ value: './short' }),
       'value: ./short: expected a context of at least 64 tokens, that of model: run:sft, got 16',
+    ],
+    [
+      { method: 'reward', model: 'run:lora', peft: { r: 2 } },
+      'model: run:lora: peft: expected that of the adapter which training goes on with (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc), got r 2, alpha 8, on 4 modules: c_attn, c_proj, c_fc: leave it as it was, with peft: {}; for another adapter, merge it into its base with `rlhf-streams export --merge`, and start from that',
+    ],
+    [
+      { method: 'sft', model: 'run:sft', peft: { targetModules: ['q_proj'] } },
+      'model: run:sft: peft: expected targetModules to name linear maps of the model, which are c_attn, c_proj, c_fc; got "q_proj", which matches none',
+    ],
+    [
+      { method: 'sft', model: { layers: 1e9 }, peft: {} },
+      'model: { layers: 1000000000, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first',
     ],
     [
       { method: 'sft', model: 'run:lora' },

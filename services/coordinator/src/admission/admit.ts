@@ -1,8 +1,8 @@
 /** Whether a run may start: applies the rules that the roles of its models ask for. */
-import type { RunConfig } from '@rlhf-streams/runs';
+import { type RunConfig, specOf } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { FoundModel } from './found.js';
-import { fitsMemory, type Machine, SMALLEST } from './memory.js';
+import { fitsMemory, type Machine, peftOf, SMALLEST } from './memory.js';
 
 import {
   hasFittingHeads,
@@ -14,8 +14,8 @@ import {
   type Lengths,
   readsItsTokens,
   readsTokensOf,
+  takesPeft,
 } from './rules.js';
-import { goesWithPeft } from './trained.js';
 
 /**
  * Checks what can be known before any data are read and any weights are made or copied.
@@ -27,6 +27,13 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
   const [policy] = models as [FoundModel, ...FoundModel[]];
   refuse(
     'RUN_MODEL_UNFIT',
+    specOf(config).trains.map(({ from, head }, i) => {
+      const model = models.find(({ role }) => role.name === from) ?? policy;
+      return takesPeft(model, { head, isPublished: i === 0 }, peftOf(config));
+    }),
+  );
+  refuse(
+    'RUN_MODEL_UNFIT',
     models.flatMap((model) => [
       hasFittingHeads(model),
       hasTokenizer(model),
@@ -35,7 +42,6 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
       model.role.holds === 'the context of the policy' && holdsContextOf(policy, model),
     ]),
   );
-  refuse('RUN_MODEL_UNFIT', goesWithPeft(config, models));
   refuse('RUN_MEMORY', [fitsMemory(config, models, SMALLEST, machine)]);
 }
 

@@ -8,15 +8,16 @@ import {
   baseBytes,
   bytesText,
   generationBytes,
+  type Peft,
   parameterCount,
   scoringBytes,
+  trainedModel,
   trainingBytes,
   weightBytes,
 } from '@rlhf-streams/model';
 import { type RunConfig, specOf, trainsWhole } from '@rlhf-streams/runs';
 import { type FoundModel, modelOf, named } from './found.js';
 import type { Lengths } from './rules.js';
-import { asTrained } from './trained.js';
 
 /** The process that admits: its memory, its services and their settings. */
 export interface Machine {
@@ -127,9 +128,13 @@ function policyNeed(
   load: { readonly threads: number; readonly slots: number; readonly length: number },
 ): Need {
   const frozen = !trainsWhole(config);
-  const model = { ...policy, shape: asTrained(config, policy, { head: 'language', isPublished: true }) };
-  const bytes = generationBytes(model.shape, { ...load, frozen, versions: specOf(config).onPolicy ? 2 : 1 });
-  return frozen ? sharing(bytes, model) : own(bytes);
+  const peft = peftOf(config);
+  // A run that trains no adapter may sample from one.
+  const shape = peft
+    ? trainedModel(policy.shape!, { head: 'language', peft, isPublished: true })
+    : policy.shape!;
+  const bytes = generationBytes(shape, { ...load, frozen, versions: specOf(config).onPolicy ? 2 : 1 });
+  return frozen ? sharing(bytes, { ...policy, shape }) : own(bytes);
 }
 
 function optimizerNeed(
@@ -143,7 +148,7 @@ function optimizerNeed(
   const trained = trains.map(({ from, head, trunk, movedBy }, index) => {
     const start = modelOf(models, from);
     return {
-      model: asTrained(config, start, { head, isPublished: index === 0 }),
+      model: trainedModel(start.shape!, { head, peft: peftOf(config), isPublished: index === 0 }),
       base: baseOf(start),
       onTrunk: trunk !== undefined,
       byLineSearch: movedBy === 'line search',
@@ -162,5 +167,8 @@ function optimizerNeed(
   );
   return { own: bytes - sumOf([...bases.values()]), bases };
 }
+
+/** The adapters that a run trains, if it does. */
+export const peftOf = (config: RunConfig): Peft | undefined => ('peft' in config ? config.peft : undefined);
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);
