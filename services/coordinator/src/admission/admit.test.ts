@@ -195,7 +195,7 @@ describe('a run is refused', () => {
     ],
     [
       { method: 'sft', model: 'run:lora' },
-      'model: run:lora: model: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
+      'model: run:lora: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
     ],
     [
       { method: 'sft', model: { width: 32, heads: 3 } },
