@@ -101,11 +101,13 @@ describe('a completion', () => {
     expect(pieces.length).toBeGreaterThan(1);
     const inPieces = pieces.map(({ text }) => text).join('');
     expect(told.text.startsWith(inPieces)).toBe(true);
-    told.tokens.forEach(({ logprob, top }, i) => {
+    told.tokens.forEach(({ logprob, likeliest }, i) => {
       expect(logprob).toBeCloseTo(rollout.logprobs[i]!, 6);
-      expect(Object.keys(top!).length).toBeOneOf([2, 3]);
-      expect(Object.values(top!)).toContain(logprob);
+      const [first, second, ...others] = likeliest!.map((other) => other.logprob);
+      expect([first! >= second!, first! >= logprob!, others]).toEqual([true, true, []]);
     });
+    const bytes = told.tokens.flatMap((token) => token.bytes ?? []);
+    expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(rollout.text);
   });
 
   it('may be one of many that one reader waits for', async () => {
@@ -162,7 +164,7 @@ it("judges a prompt's text as it would have been generated", async () => {
     { prompt: { ...prompt, begin: 0 }, logprobs: 1, timeoutMs: 120_000 },
     listening,
   );
-  expect(first).toEqual({ token: '<|endoftext|>', offset: 0 });
+  expect(first).toEqual({ token: '<|endoftext|>', bytes: null, offset: 0 });
   expect(second).toEqual({ ...judged[0], offset: '<|endoftext|>'.length });
 });
 
