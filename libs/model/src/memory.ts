@@ -72,8 +72,8 @@ export const slotsWithin = (config: ModelConfig, slots: number, capacity: number
 
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
- * workspace, laid out for products in the program of the decode step, and once more while that is opened. Those of a large
- * model that stand still lie in a file, and are in memory once for all threads.
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that
+ * nobody changes are there once, those of a large model in a file that all threads map.
  */
 export function generationBytes(
   config: ModelConfig,
