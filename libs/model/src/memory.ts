@@ -39,6 +39,10 @@ export function scoringBytes(config: ModelConfig, { length }: { readonly length:
   return weightBytes(config) + (logits + activations) * FLOAT_BYTES + THREAD_BYTES;
 }
 
+/** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
+export const baseBytes = (config: ModelConfig): number =>
+  weightBytes(config) - (config.adapter ? trainedBytes(config) : 0);
+
 export interface GenerationLoad {
   /** Compute threads, each of which holds the weights and slots of its own. */
   readonly threads: number;
@@ -77,15 +81,14 @@ export function generationBytes(
 ): number {
   const capacity = cacheCapacity(config, length);
   const cache = cacheBytes(config, slotsWithin(config, slots, capacity), capacity);
-  if (isLarge(config) && (frozen || versions === 1)) {
-    const { working } = architectureOf(config).activations(config, capacity);
-    const computed = (PREFILLED * working + 4 * slots * outputs(config)) * FLOAT_BYTES;
-    return 1.25 * weightBytes(config) + threads * (computed + cache + THREAD_BYTES);
-  }
-  const own = frozen ? (config.adapter ? trainedBytes(config) : 0) : weightBytes(config);
-  const shared = weightBytes(config) - own;
-  const scoring = scoringBytes(config, { length }) - shared;
-  return shared + threads * (scoring + (versions + 2) * own + cache);
+  if (!frozen)
+    return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  const base = baseBytes(config);
+  const adapters = (versions + 1) * (weightBytes(config) - base);
+  if (!isLarge(config)) return base + threads * (scoringBytes(config, { length }) + adapters + cache);
+  const { working } = architectureOf(config).activations(config, capacity);
+  const computed = (PREFILLED * working + 4 * slots * outputs(config)) * FLOAT_BYTES;
+  return 1.25 * base + threads * (computed + adapters + cache + THREAD_BYTES);
 }
 
 export interface TrainingLoad {
