@@ -6,6 +6,7 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  createGrowingText,
   type EncodedPrompt,
   encodePrompt,
   type GenerationRequest,
@@ -15,6 +16,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  packedForGeneration,
   readEndTokens,
   readWeights,
   requireMemory,
@@ -30,6 +32,7 @@ import {
   openEngine,
   perBase,
   perShape,
+  type ThreadOptions,
   threadModels,
 } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
@@ -97,13 +100,17 @@ interface Model {
   readonly leave: () => Promise<void>;
 }
 
-const { slots } = workerData as PolicyOptions;
+const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
 const onBase = perBase(
-  (config, frozen) => createGenerator(engine, config, { slots, frozen }),
+  async (config, frozen) =>
+    createGenerator(engine, config, {
+      slots,
+      frozen: await packedForGeneration(config, frozen, weightCache),
+    }),
   async (generator) => generator.close(),
 );
 
@@ -159,17 +166,15 @@ const api = {
   async generate(key: string, work: Work): Promise<Sampled> {
     const { generator, weights, tokenizer } = models.of(key);
     const completion = await generator.generate(requestOf(weights, work));
-    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true, continues: true });
     return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
     const { generator, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
-    const text = createCompletionText(
-      (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
-      stops,
-    );
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: true, continues: true });
+    const text = createCompletionText(growing, stops);
     const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
@@ -189,7 +194,8 @@ const api = {
     const { generator, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
-    const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: false, continues: false });
+    const text = createCompletionText(growing, []);
     if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
     if (given.length === 0) return text.end().tokens;
     let position = 1;

@@ -1,7 +1,16 @@
 /** Stored numbers as float32, the type that models are computed in. */
 import { open } from 'node:fs/promises';
 import { readBytes } from './read-bytes.js';
-import type { StoredTensor } from './stored.js';
+
+/** A tensor in a file. */
+export interface StoredTensor {
+  readonly file: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Where its numbers begin and end in the file, in bytes. */
+  readonly begin: number;
+  readonly end: number;
+}
 
 /** Bytes of a number, by the dtypes that weights may be stored in. */
 export const WEIGHT_BYTES: ReadonlyMap<string, number> = new Map([

@@ -11,7 +11,7 @@ import { OWN_FILES } from './files.js';
 import { jsonText, readJson } from './json-file.js';
 import { missingFile } from './missing.js';
 import { safetensorsPieces } from './safetensors.js';
-import { checkCopies, checkTensors, shapesOf, storedWeights } from './tensors.js';
+import { checkCopies, checkTensors, refuseQuantised, shapesOf, storedWeights } from './tensors.js';
 
 export interface Checkpoint {
   config: ModelConfig;
@@ -56,13 +56,14 @@ export async function readWeights(dir: string, config: ModelConfig): Promise<Map
 /**
  * Reads the config and the tokenizer of a checkpoint, and checks the names, shapes and dtypes of its tensors. The
  * weights stay on disk.
- * @throws MODEL_CHECKPOINT_MISSING, MODEL_CHECKPOINT_TENSORS, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
+ * @throws MODEL_CHECKPOINT_*, MODEL_ADAPTER, MODEL_FILE_POINTER, MODEL_CONFIG_*, MODEL_SAFETENSORS_*,
  *   MODEL_TOKENIZER_INVALID
  */
 export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 'tensors'>> {
   const configPath = join(dir, 'config.json');
   const configJson = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
   if (configJson === undefined) throw await missingFile(dir, 'config.json');
+  refuseQuantised(configJson, configPath);
   const config = parseModelConfig(configJson, configPath);
 
   await storedWeights(dir, config);

@@ -3,8 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Frozen } from '@rlhf-streams/tensor';
 import type { ModelConfig } from '../model-config.js';
-import { decodedChunks } from './decode.js';
-import type { StoredTensor } from './stored.js';
+import { decodedChunks, type StoredTensor } from './decode.js';
 import { checkCopies, storedWeights } from './tensors.js';
 import { cachedFile, userCache, type WeightCache } from './weight-cache.js';
 

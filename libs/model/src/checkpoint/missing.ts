@@ -37,5 +37,9 @@ export async function missingFile(dir: string, name: string): Promise<ModelError
     const code = found === 'adapter_config.json' ? 'MODEL_ADAPTER' : 'MODEL_CHECKPOINT_FORMAT';
     return new ModelError(code, `${dir} has no ${name}, but ${found}, which is ${what}: ${advice}.`);
   }
-  return new ModelError('MODEL_CHECKPOINT_MISSING', `${dir} has no ${name}.`);
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  const holds = names.slice(0, MOST_NAMED).join(', ') || 'nothing';
+  return new ModelError('MODEL_CHECKPOINT_MISSING', `${dir} has no ${name}; it holds ${holds}${more}.`);
 }
+
+const MOST_NAMED = 8;

@@ -8,6 +8,7 @@ import { withFile, writeFileAtomically } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
 import { decode } from './decode.js';
 import type { Halves } from './encode.js';
+import { checkNoPointer, POINTER_BYTES } from './lfs-pointer.js';
 import { readBytes } from './read-bytes.js';
 import {
   elementCount,
@@ -163,7 +164,8 @@ function toTensor({ dtype, shape }: SafetensorsEntry, bytes: ArrayBuffer): Safet
 
 async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHeader> {
   const { size } = await file.stat();
-  const prefix = await readBytes(file, 0, new Uint8Array(Math.min(8, size)), path);
+  const prefix = await readBytes(file, 0, new Uint8Array(Math.min(POINTER_BYTES, size)), path);
+  checkNoPointer(Buffer.from(prefix).toString('latin1'), path);
   const length = headerLength(prefix, size, path);
   return parseHeader(await readBytes(file, 8, new Uint8Array(length), path), size, path);
 }

@@ -2,20 +2,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import type { StoredTensor } from './decode.js';
 import { exists, readJson } from './json-file.js';
 import { readSafetensorsHeader } from './safetensors.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
-
-export interface StoredTensor {
-  readonly file: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Where its numbers begin and end in the file, in bytes. */
-  readonly begin: number;
-  readonly end: number;
-}
 
 /**
  * The tensors of the checkpoint in a folder by the names they are stored under; undefined where it has no safetensors.
@@ -50,6 +42,13 @@ export async function storedTensors(dir: string): Promise<ReadonlyMap<string, St
         `it says that ${name} lies in ${shard}, which does not have it: the index or the shard is another model's, fetch both again.`,
       );
   return tensors;
+}
+
+/** Names of the files that have the weights of the checkpoint in a folder, and of their index. @throws MODEL_CHECKPOINT_INDEX */
+export async function weightFiles(dir: string): Promise<readonly string[]> {
+  if (await exists(join(dir, WEIGHTS_FILE))) return [WEIGHTS_FILE];
+  const shardOf = await readIndex(dir);
+  return shardOf ? [INDEX_FILE, ...new Set(shardOf.values())] : [];
 }
 
 async function tensorsIn(file: string): Promise<Map<string, StoredTensor>> {

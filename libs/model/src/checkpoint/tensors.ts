@@ -1,11 +1,12 @@
 /** The tensors of a checkpoint as its model names them, and whether they are that model's. */
 import { join } from 'node:path';
+import { z } from 'zod';
 import { architectureOf } from '../architectures/index.js';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
-import { decodedChunks, WEIGHT_BYTES } from './decode.js';
+import { decodedChunks, type StoredTensor, WEIGHT_BYTES } from './decode.js';
 import { missingFile } from './missing.js';
-import { type StoredTensor, storedTensors, WEIGHTS_FILE } from './stored.js';
+import { storedTensors, WEIGHTS_FILE } from './stored.js';
 
 export interface StoredWeights {
   /** By the names, and in the order, of the architecture's `tensors`. */
@@ -31,6 +32,8 @@ export async function storedWeights(dir: string, config: ModelConfig): Promise<S
     const tensor = found.get(copy);
     return tensor ? [[copy, tensor, original] as const] : [];
   });
+  for (const [name, { dtype, file }] of named)
+    if (QUANTISED.test(dtype)) throw quantised(file, `${name} has dtype ${dtype}`);
   const shapes = shapesOf(config);
   const source = named[0]?.[1].file ?? join(dir, WEIGHTS_FILE);
   const withCopies = new Map([
@@ -44,6 +47,27 @@ export async function storedWeights(dir: string, config: ModelConfig): Promise<S
     tensors: new Map([...tensors(config).keys()].map((name) => [name, found.get(name)!])),
     copies: copied,
   };
+}
+
+/** Types of weights that mean something with their scales alone. */
+const QUANTISED = /^(F8_|F6_|F4|I8|U8)/;
+
+const quantised = (source: string, how: string): ModelError =>
+  new ModelError(
+    'MODEL_CHECKPOINT_FORMAT',
+    `${source}: the weights are quantised (${how}), expected ${[...WEIGHT_BYTES.keys()].join(', ')}: use the model that they were made from.`,
+  );
+
+const quantisation = z.looseObject({
+  quantization_config: z.looseObject({ quant_method: z.string().nullish() }),
+});
+
+/** @throws MODEL_CHECKPOINT_FORMAT for the `config.json` of a quantised model */
+export function refuseQuantised(configJson: unknown, source: string): void {
+  const parsed = quantisation.safeParse(configJson);
+  if (!parsed.success) return;
+  const { quant_method: method } = parsed.data.quantization_config;
+  throw quantised(source, `quantization_config${method ? `: ${method}` : ''}`);
 }
 
 /** @throws MODEL_CHECKPOINT_TENSORS where what should be a copy of a tensor is another one. */
@@ -109,5 +133,5 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
 const wrongType = (name: string, dtype: string, source: string): ModelError =>
   new ModelError(
     'MODEL_CHECKPOINT_TENSORS',
-    `${source}: ${name} has dtype ${dtype}, expected F32, F16, BF16 or F64.`,
+    `${source}: ${name} has dtype ${dtype}, expected ${[...WEIGHT_BYTES.keys()].join(', ')}.`,
   );

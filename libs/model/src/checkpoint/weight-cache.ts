@@ -32,8 +32,8 @@ export const userCache = (): WeightCache => ({
 export interface CachedFile {
   /** Says all that the contents depend on: equal ones are equal contents. */
   readonly identity: unknown;
-  /** How many bytes they have. */
-  readonly size: number;
+  /** How many bytes they have, where that is known before they are made. */
+  readonly size?: number;
   readonly contents: () => AsyncIterable<Uint8Array>;
 }
 
@@ -72,14 +72,15 @@ export async function cachedFile(cache: WeightCache, wanted: CachedFile): Promis
   return path;
 }
 
-async function isWhole(path: string, size: number): Promise<boolean> {
+async function isWhole(path: string, size: number | undefined): Promise<boolean> {
   if (!(await markUsed(path))) return false;
   const found = await unlessMissing(withFile(path, 'r', (file) => endsInItsChecksum(file, size)));
   return found ?? false;
 }
 
-async function endsInItsChecksum(file: FileHandle, size: number): Promise<boolean> {
-  if ((await file.stat()).size !== size + CHECKSUM_BYTES) return false;
+async function endsInItsChecksum(file: FileHandle, wanted: number | undefined): Promise<boolean> {
+  const size = (await file.stat()).size - CHECKSUM_BYTES;
+  if (size < 0 || size !== (wanted ?? size)) return false;
   const chunk = Buffer.alloc(CHUNK);
   let checksum = 0;
   for (let at = 0; at < size; ) {

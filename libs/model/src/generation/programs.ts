@@ -9,7 +9,9 @@ import {
   float32,
   int32,
   namesOf,
+  type Products,
   type Program,
+  productsOf,
   type Specs,
   type Tensors,
 } from '@rlhf-streams/tensor';
@@ -18,7 +20,7 @@ import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
-import { buckets } from './request.js';
+import { BUCKET, buckets } from './request.js';
 
 export interface GenerationShape {
   readonly slots: number;
@@ -70,6 +72,12 @@ export function generationPrograms(
   }
   return programs;
 }
+
+/** The matrices that generation has on the right of products, which frozen weights can have laid out. */
+export const generationProducts = (config: ModelConfig): Products => {
+  const shape = { slots: MIN_ROWS, capacity: BUCKET };
+  return productsOf(decode(config, shape), generationState(config, shape));
+};
 
 /** What the next token is drawn from: logits [N, V], and softmax(logits / temperature) with a temperature for each row. */
 function distribution(logits: tf.Tensor2D, temperature: tf.Tensor) {

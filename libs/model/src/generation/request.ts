@@ -72,7 +72,7 @@ export function checkTokenIds(
 }
 
 /** Lengths are rounded up to multiples of this, so that few programs serve all lengths. */
-const BUCKET = 16;
+export const BUCKET = 16;
 
 /** The padded length that a sequence of `length` tokens is computed at; `limit` is the context. */
 export const bucket = (length: number, limit: number): number =>

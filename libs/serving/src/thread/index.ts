@@ -6,6 +6,7 @@ export {
   perBase,
   perShape,
   type StoredModel,
+  type ThreadOptions,
   threadModels,
 } from './models.js';
 export { type ScoringThread, serveScoring } from './scoring.js';

@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads';
 import {
   type DescribedModel,
   describeModel,
+  type FrozenFile,
   frozenTensors,
   type ModelConfig,
   type ModelFolders,
@@ -11,7 +12,7 @@ import {
   type WeightCache,
   type Weights,
 } from '@rlhf-streams/model';
-import { type Device, type Engine, type Frozen, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
+import { type Device, type Engine, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import type { Api } from '@rlhf-streams/threads';
 
 /** The `workerData` of a compute thread. */
@@ -119,7 +120,7 @@ export interface OnBase<Made> {
  * makes is given up with the last model that uses it. Of an adapter its own tensors alone are read.
  */
 export function perBase<Made>(
-  create: (config: ModelConfig, frozen: Frozen) => Made,
+  create: (config: ModelConfig, frozen: FrozenFile) => Made | Promise<Made>,
   dispose: (made: Made) => Promise<void>,
 ): (model: ModelToOpen) => Promise<OnBase<Made>> {
   const { weightCache } = workerData as ThreadOptions;

@@ -73,7 +73,7 @@ const api = {
   async open(program: string, space: number, opened: ModelProgram): Promise<void> {
     const { model, folder } = opened;
     // What would be laid out anew for a session is no longer shared.
-    const mapping = folder === undefined ? {} : { folder, packs: false };
+    const mapping = folder === undefined ? {} : { folder, packs: false, keepsMemory: false };
     const session = await sessions.use(model.hash, () => ({ bytes: model.bytes, ...mapping }));
     const { offsets } = layOut(model.effects.map(({ spec }) => spec));
     programs.set(program, { ...opened, state: states.get(space)!, session, offsets });
