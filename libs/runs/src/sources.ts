@@ -24,6 +24,12 @@ interface FromArtifact {
   readonly sha256: string;
 }
 
+/** Several files, folders and patterns of files: one dataset. */
+interface FromFiles {
+  readonly from: 'files';
+  readonly paths: readonly string[];
+}
+
 /** The model that a run trained, a stored one, a folder in the Hugging Face layout, or the shape of one to be made. */
 export type ModelOrigin =
   | FromRun
@@ -40,7 +46,8 @@ export type DataOrigin =
     }
   | FromRun
   | { readonly from: 'feedback'; readonly collection: string }
-  | FromPath;
+  | FromPath
+  | FromFiles;
 
 /** A reward model, or a classifier to be trained on labelled data: what a run finds or makes when it starts. */
 export type ScoringModelOrigin =
@@ -80,8 +87,13 @@ const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
  * @example parseSource('scorer', 'gold:bundled') // { from: 'gold', data: { from: 'bundled' } }
  * @example parseSource('model', 'run:my-ppo@40') // { from: 'run', run: 'my-ppo', version: 40 }
  */
-export function parseSource<Kind extends SourceKind>(kind: Kind, written: string | NewModel): Origins[Kind];
-export function parseSource(kind: SourceKind, written: string | NewModel): Source {
+export function parseSource<Kind extends SourceKind>(
+  kind: Kind,
+  written: string | NewModel | readonly string[],
+): Origins[Kind];
+export function parseSource(kind: SourceKind, written: string | NewModel | readonly string[]): Source {
+  if (isList(written))
+    return written.length === 1 ? parseSource(kind, written[0]!) : { from: 'files', paths: written };
   if (typeof written !== 'string') return { from: 'new', shape: written };
   const [, run, version] = (kind !== 'data' && VERSIONED_RUN.exec(written)) || [];
   if (run !== undefined) return { from: 'run', run, version: Number(version) };
@@ -106,6 +118,9 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
   return { from: 'path', path: written };
 }
 
+/** `Array.isArray` tells TypeScript nothing of lists that are not to be changed. */
+const isList = (written: unknown): written is readonly string[] => Array.isArray(written);
+
 /** Writes a source as configurations do, the inverse of `parseSource`; a new model is shown as YAML. */
 export function sourceText(source: Source): string {
   switch (source.from) {
@@ -123,6 +138,8 @@ export function sourceText(source: Source): string {
       return `${GOLD}${sourceText(source.data)}`;
     case 'path':
       return source.path;
+    case 'files':
+      return source.paths.join(', ');
     case 'new': {
       const { architecture: _, ...shape } = source.shape;
       return `{ ${Object.entries(shape)

@@ -147,6 +147,8 @@ async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Prom
         : loadDataset(bundledSet(source.set), { keep });
     case 'path':
       return loadDataset(source.path, { keep });
+    case 'files':
+      return loadDataset(source.paths, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
