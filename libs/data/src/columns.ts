@@ -203,6 +203,9 @@ function requireOneForm(where: Where, rows: readonly object[], format: Format): 
   );
 }
 
+/** A shorter one may well come twice, as in `no` and `no, no`. */
+const LONG_PROMPT = 20;
+
 /** Texts that all begin with their prompt would follow it twice. */
 function requireNoPromptTwice(where: Where, rows: readonly object[]): void {
   const repeats = (row: object) => {
@@ -212,7 +215,7 @@ function requireNoPromptTwice(where: Where, rows: readonly object[]): void {
     const said = [chosen, rejected, completion, ...(completions ?? [])].filter((each) => each !== undefined);
     return (
       typeof prompt === 'string' &&
-      /\S\s+\S/.test(prompt) &&
+      prompt.length >= LONG_PROMPT &&
       said.length > 0 &&
       said.every((each) => typeof each === 'string' && each.startsWith(prompt) && each !== prompt)
     );

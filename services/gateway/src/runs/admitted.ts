@@ -6,13 +6,14 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { RuntimeError } from '@rlhf-streams/bus';
+import { exists, filesMatching, isPattern } from '@rlhf-streams/files';
 import {
   type NamedSource,
   namedSources,
-  pathOf,
+  pathsOf,
   type RunConfig,
   sourceText,
-  withPath,
+  withPaths,
 } from '@rlhf-streams/runs';
 import { type FieldError, problem } from '@rlhf-streams/service';
 import { z } from 'zod';
@@ -70,11 +71,16 @@ export async function admitted(asked: readonly Asked[], roots: Roots): Promise<R
   for (const { config, at } of asked) {
     const copy = structuredClone(config);
     for (const named of namedSources(config)) {
-      const path = pathOf(named.source);
-      if (path === undefined) continue;
-      const allowed = await withinRoots(path, roots);
-      if (allowed === undefined) refused.push(refusal({ ...named, path: [...at, ...named.path] }, roots));
-      else put(copy, named.path, sourceText(withPath(named.source, allowed)));
+      const paths = pathsOf(named.source);
+      if (paths.length === 0) continue;
+      const allowed = new Map<string, string>();
+      for (const path of paths) {
+        const absolute = await withinRoots(path, roots);
+        if (absolute !== undefined) allowed.set(path, absolute);
+      }
+      if (paths.every((path) => allowed.has(path)))
+        put(copy, named.path, sourceText(withPaths(named.source, (path) => allowed.get(path)!)));
+      else refused.push(refusal({ ...named, path: [...at, ...named.path] }, roots));
     }
     copies.push(copy);
   }
@@ -108,9 +114,19 @@ async function withinRoots(path: string, roots: Roots): Promise<string | undefin
   const [first] = roots;
   if (first === undefined || path.includes('\0')) return undefined;
   const absolute = resolve(first, path);
-  const real = await realOf(absolute);
-  return real !== undefined && roots.some((root) => isWithin(root, real)) ? absolute : undefined;
+  const files = isPattern(path) && !(await exists(absolute)) ? await matchesOf(absolute) : [];
+  if (!files) return undefined;
+  // Of a pattern, the folder that its first part names and every file that it matches.
+  for (const each of [absolute, ...files]) {
+    const real = await realOf(each);
+    if (real === undefined || !roots.some((root) => isWithin(root, real))) return undefined;
+  }
+  return absolute;
 }
+
+/** The files that a pattern matches; undefined for one that may lead up and out of a root, as `{..,a}/b` does. */
+const matchesOf = async (pattern: string): Promise<string[] | undefined> =>
+  pattern.includes('..') ? undefined : filesMatching(pattern);
 
 function isWithin(root: string, path: string): boolean {
   const way = relative(root, path);
