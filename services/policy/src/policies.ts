@@ -36,7 +36,7 @@ export interface Policies {
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
   /**
    * Works with a version that a run published, 0 being what it started from.
-   * @throws PolicyVersionError where it has published none of this number; as `ModelHost.use` does.
+   * @throws POLICY_VERSION_UNKNOWN where it has published none of this number; as `ModelHost.use` does.
    */
   useVersion<T>(run: string, version: number, signal: AbortSignal, work: Use<T>): Promise<T>;
   /** Works with a model that no version replaces. @throws as `ModelHost.use` does. */

@@ -6,7 +6,7 @@ import { artifactRoles, type PublishedVersion, publishedModel, type RunView } fr
 import type { ServiceContext } from '@rlhf-streams/service';
 
 /** A run has published no version of the number that was asked for. */
-export class PolicyVersionError extends Error {
+class PolicyVersionError extends Error {
   readonly code = 'POLICY_VERSION_UNKNOWN';
 }
 
