@@ -39,6 +39,10 @@ export function scoringBytes(config: ModelConfig, { length }: { readonly length:
   return weightBytes(config) + (logits + activations) * FLOAT_BYTES + THREAD_BYTES;
 }
 
+/** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
+export const baseBytes = (config: ModelConfig): number =>
+  weightBytes(config) - (config.adapter ? trainedBytes(config) : 0);
+
 export interface GenerationLoad {
   /** Compute threads, each of which holds the weights and slots of its own. */
   readonly threads: number;
@@ -48,6 +52,8 @@ export interface GenerationLoad {
   readonly length: number;
   /** Versions of the weights in memory at a time: two where a version is loaded while another is in use. */
   readonly versions: number;
+  /** Whether the weights lie in a file that all threads map, as those do under adapters. Default: where there is one. */
+  readonly frozen?: boolean | undefined;
 }
 
 /** Models with fewer bytes of weights are generated from as they are: a copy for each session costs little. */
@@ -66,21 +72,23 @@ export const slotsWithin = (config: ModelConfig, slots: number, capacity: number
 
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
- * workspace, laid out for products in the program of the decode step, and once more while that is opened. Those of a large
- * model that stand still lie in a file, and are in memory once for all threads.
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that
+ * nobody changes are there once, those of a large model in a file that all threads map.
  */
 export function generationBytes(
   config: ModelConfig,
-  { threads, slots, length, versions }: GenerationLoad,
+  { threads, slots, length, versions, frozen = config.adapter !== undefined }: GenerationLoad,
 ): number {
   const capacity = cacheCapacity(config, length);
   const cache = cacheBytes(config, slotsWithin(config, slots, capacity), capacity);
-  if (isLarge(config) && (config.adapter || versions === 1)) {
-    const { working } = architectureOf(config).activations(config, capacity);
-    const computed = (PREFILLED * working + 4 * slots * outputs(config)) * FLOAT_BYTES;
-    return 1.25 * weightBytes(config) + threads * (computed + cache + THREAD_BYTES);
-  }
-  return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  if (!frozen)
+    return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  const base = baseBytes(config);
+  const adapters = (versions + 1) * (weightBytes(config) - base);
+  if (!isLarge(config)) return base + threads * (scoringBytes(config, { length }) + adapters + cache);
+  const { working } = architectureOf(config).activations(config, capacity);
+  const computed = (PREFILLED * working + 4 * slots * outputs(config)) * FLOAT_BYTES;
+  return 1.25 * base + threads * (computed + adapters + cache + THREAD_BYTES);
 }
 
 export interface TrainingLoad {

@@ -1,9 +1,9 @@
-import { newModelConfig, trainByteLevelBpe } from '@rlhf-streams/model';
+import { baseBytes, newModelConfig, trainByteLevelBpe, trainedModel } from '@rlhf-streams/model';
 import { namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, scorerThatFits } from './admit.js';
 import type { FoundModel } from './found.js';
-import type { Machine } from './memory.js';
+import { type Machine, memoryOf, SMALLEST } from './memory.js';
 import type { Lengths } from './rules.js';
 
 const text = ['a fine film of the best kind', 'the best film of the kind'];
@@ -16,6 +16,8 @@ interface Of {
   readonly vocabSize?: number;
   readonly contextLength?: number;
   readonly what?: string;
+  /** The rank of its adapter on the base of `run:sft`. */
+  readonly adapter?: number;
 }
 type Description = readonly [kind: Kind, of?: Of];
 
@@ -23,6 +25,8 @@ type Description = readonly [kind: Kind, of?: Of];
 const things: Readonly<Record<string, Description>> = {
   'run:sft': ['language model', { what: 'run sft trained a policy' }],
   'run:rm': ['reward model', { what: 'run rm trained a reward model' }],
+  'run:lora': ['language model', { adapter: 4 }],
+  'run:lora-rm': ['reward model', { adapter: 4 }],
   './classes': ['classifier', { what: 'it holds a classifier of 3 labels' }],
   './small': ['language model', { tokens: 265 }],
   './small-rm': ['reward model', { tokens: 265 }],
@@ -43,28 +47,36 @@ function found(config: RunConfig): FoundModel[] {
       const shape = newModelConfig(source.shape);
       return { ...model, kind: 'language model', what: 'new', isNew: true, shape };
     }
-    const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}` } = {}] =
+    const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}`, adapter } = {}] =
       things[sourceText(source)]!;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
     const tokenizer = tokens === 'none' ? undefined : tokenizers[tokens];
+    const shape = newModelConfig({
+      architecture: 'gpt2',
+      layers: 1,
+      width: 32,
+      heads: 2,
+      contextLength,
+      vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
+    });
+    const head =
+      kind === 'language model'
+        ? undefined
+        : { head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 } };
     return {
       ...model,
       kind,
       what,
       isNew: false,
-      shape: {
-        ...newModelConfig({
-          architecture: 'gpt2',
-          layers: 1,
-          width: 32,
-          heads: 2,
-          contextLength,
-          vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
-        }),
-        ...(kind !== 'language model' && {
-          head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
-        }),
-      },
+      shape:
+        adapter === undefined
+          ? { ...shape, ...head }
+          : trainedModel(shape, {
+              head: head?.head.kind ?? 'language',
+              peft: { r: adapter },
+              isPublished: true,
+            }),
+      base: adapter === undefined ? sourceText(source) : 'run:sft',
       ...(tokenizer && { tokenizer }),
     };
   });
@@ -99,6 +111,15 @@ describe('a run is started', () => {
     ['that trains a reward model further', { method: 'reward', model: 'run:rm' }],
     ['with a reward model as scorer', ppo({ scorers: ['run:rm'] })],
     ['with a scorer of another tokenizer', ppo({ scorers: ['./small-rm', 'gold:d'] })],
+    ['that trains an adapter', { method: 'sft', model: 'run:sft', peft: { r: 8 } }],
+    ['that trains an adapter further', { method: 'dpo', model: 'run:lora', peft: {} }],
+    [
+      'with adapters in all of its roles',
+      ppo({ model: 'run:lora', scorers: ['run:lora-rm'], peft: { r: 4 } }),
+    ],
+    ['with another adapter as value model', ppo({ model: 'run:lora', value: 'run:lora-rm', peft: {} })],
+    ['with all weights of a value model that is an adapter', ppo({ value: 'run:lora-rm' })],
+    ['whose reference and scorer are adapters', ppo({ reference: 'run:lora', scorers: ['run:lora-rm'] })],
     ['with a policy as value model', ppo({ value: 'run:sft' })],
     ['with a reward model as value model', ppo({ value: 'run:rm' })],
     ['with more embeddings than tokens', { method: 'sft', model: './padded' }],
@@ -159,6 +180,22 @@ describe('a run is refused', () => {
     [
       ppo({ value: './short' }),
       'value: ./short: expected a context of at least 64 tokens, that of model: run:sft, got 16',
+    ],
+    [
+      { method: 'reward', model: 'run:lora', peft: { r: 2 } },
+      'model: run:lora: peft: expected that of the adapter which training goes on with (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc), got r 2, alpha 8, on 4 modules: c_attn, c_proj, c_fc: leave it as it was, with peft: {}; for another adapter, merge it into its base with `rlhf-streams export --merge`, and start from that',
+    ],
+    [
+      { method: 'sft', model: 'run:sft', peft: { targetModules: ['q_proj'] } },
+      'model: run:sft: peft: expected targetModules to name linear maps of the model, which are c_attn, c_proj, c_fc; got "q_proj", which matches none',
+    ],
+    [
+      { method: 'sft', model: { layers: 1e9 }, peft: {} },
+      'model: { layers: 1000000000, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first',
+    ],
+    [
+      { method: 'sft', model: 'run:lora' },
+      'model: run:lora: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
     ],
     [
       { method: 'sft', model: { width: 32, heads: 3 } },
@@ -242,6 +279,16 @@ describe('memory', () => {
       }),
     );
     expect(() => admitModels(config, found(config), { ...MACHINE, limitBytes: 1e12 })).not.toThrow();
+  });
+
+  it('of a base counts once, whichever services use it', () => {
+    const config = configOf(ppo({ model: 'run:lora', scorers: ['run:lora-rm'], value: 'shared', peft: {} }));
+    const models = found(config);
+    const { neededBytes: shared } = memoryOf(config, models, SMALLEST, MACHINE);
+    const apart = models.map((model, index) => ({ ...model, base: `${index}` }));
+    const { neededBytes } = memoryOf(config, apart, SMALLEST, MACHINE);
+    // The policy, which is the reference too, and the scorer.
+    expect(neededBytes - shared).toBe(baseBytes(models[0]!.shape!));
   });
 
   it('of other processes is their own to know', () => {
