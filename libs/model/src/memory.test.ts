@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { trainedModel } from './adapters/trained.js';
 import { newModelConfig } from './architectures/index.js';
 import {
   bytesText,
@@ -58,6 +59,20 @@ describe('what a model needs', () => {
     expect(trainingBytes([{ model: quickstart }], { ...load, workers: 3 })).toBeGreaterThan(
       23 * weightBytes(quickstart),
     );
+  });
+
+  it('to be trained by adapters is their base once, and little more for each of them', () => {
+    const load = { workers: 1, rows: 1, length: 2 };
+    const adapted = trainedModel(quickstart, { head: 'language', peft: { r: 4 }, isPublished: true });
+    const value = trainedModel(quickstart, { head: 'scalar', peft: { r: 4 }, isPublished: false });
+    const base = weightBytes(quickstart);
+    const one = trainingBytes([{ model: adapted }], load);
+    const two = trainingBytes([{ model: adapted }, { model: value }], load);
+    const apart = trainingBytes([{ model: adapted }, { model: value, base: 'another' }], load);
+    expect(one).toBeLessThan(trainingBytes([{ model: quickstart }], load) / 2);
+    expect(one).toBeGreaterThan(base);
+    expect(two - one).toBeLessThan(base);
+    expect((apart - two) / base).toBeCloseTo(1, 1);
   });
 
   it('to be trained takes little more with a head on its trunk, whose layers are not counted one by one', () => {

@@ -5,6 +5,7 @@ import color from 'picocolors';
 import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
 import {
+  byteCount,
   duration,
   file,
   folder,
@@ -205,6 +206,22 @@ program
     'a run that trains; where no version is named its best, if its keepBest says which that is, or else its newest',
   )
   .argument('<dir>', 'a folder to be made')
+  .addOption(
+    new Option(
+      '--dtype <dtype>',
+      'precision of the weights; default: that of the model which training began with',
+    ).choices(['float32', 'float16', 'bfloat16']),
+  )
+  .option(
+    '--max-shard-size <size>',
+    'largest file of weights, as 5GB; default: that of the model which training began with',
+    byteCount,
+  )
+  .option(
+    '--merge',
+    'add an adapter to its base; without it, the adapter alone is written, in the format of PEFT',
+    false,
+  )
   .option('--force', 'replace a folder that holds a model', false)
   .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
   .option('--directory <folder>', 'where the run was done', folder, 'runs/default')

@@ -2,6 +2,7 @@
 import { RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from '../settings.js';
+import { peft } from './peft.js';
 
 export const MOST_STEPS = 1_000_000;
 
@@ -69,6 +70,14 @@ export const everyRun = {
     .describe('shares of the data that may be lost; a run that would lose more is refused'),
 };
 
+/** What texts are to a model that was made for conversations. */
+export const chat = z
+  .boolean()
+  .default(false)
+  .describe(
+    "read prompts that are texts as a message of the user, and their completions as the assistant's answer, by the model's chat template; messages always are",
+  );
+
 export const evaluateEvery = z
   .int()
   .min(1)
@@ -79,6 +88,7 @@ const metric = z.string().min(1).describe('name of a metric that steps report');
 
 /** What every run has that trains. */
 export const training = {
+  peft,
   keepCheckpoints: z
     .int()
     .min(1)

@@ -61,7 +61,7 @@ it('a run is not opened where there is no memory to train it', async () => {
   const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
   const options = {
     config,
-    models: { policy: join(folder, 'quickstart') },
+    models: { policy: { base: join(folder, 'quickstart') } },
     engine: onnxEngine(),
     workers: 1,
     build,
@@ -69,7 +69,7 @@ it('a run is not opened where there is no memory to train it', async () => {
   await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({
     code: 'MODEL_MEMORY',
     message: expect.stringMatching(
-      /the model trained to fit into 30 MB of memory, got one that needs about \d+/,
+      /the models trained to fit into 30 MB of memory, got one that needs about \d+/,
     ),
   });
 });

@@ -54,7 +54,20 @@ export interface Ppo {
   };
 }
 
-export type Workload = Decode | Training | Ppo;
+/** Completions by a checkpoint. */
+export interface Generation {
+  readonly kind: 'generation';
+  /** The folder of the checkpoint. */
+  readonly model: string;
+  readonly prompts: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** 0: greedy. */
+  readonly temperature: number;
+  readonly threads: number;
+}
+
+export type Workload = Decode | Training | Ppo | Generation;
 
 const THREADS = 2;
 

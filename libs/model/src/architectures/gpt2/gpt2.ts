@@ -79,6 +79,47 @@ export function step(
   return { hidden, added };
 }
 
+/**
+ * Some tokens further, as a prompt is read in parts: each attends to its row's cache and to those before it.
+ * @param ids [B, T] int32
+ * @param positions [B] int32: the tokens already in the row's cache
+ * @param cache as of `step`
+ * @param at [N] int32, of 0 .. B * T - 1
+ * @returns hidden [N, D], and the keys and values [B, H, T, K] to put at `positions` and behind it
+ */
+export function extend(
+  config: Gpt2Config,
+  p: Parameters,
+  ids: tf.Tensor,
+  positions: tf.Tensor,
+  cache: readonly LayerCache[],
+  at: tf.Tensor,
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  const [B, T] = ids.shape as [number, number];
+  const C = cache[0]!.keys.shape[2]!;
+  const added: LayerCache[] = [];
+  const [past, own] = [pastMask(positions, C), causalMask(T)];
+  const places = tf.add(tf.reshape(positions, [B, 1]), tf.range(0, T, 1, 'int32'));
+  // Padding behind the last token may lie behind the last position.
+  const known = tf.minimum(places, tf.scalar(config.contextLength - 1, 'int32'));
+  const x = tf.add(
+    tf.gather(p['wte.weight']!, tf.reshape(ids, [B * T])),
+    tf.gather(p['wpe.weight']!, tf.reshape(known, [B * T])),
+  ) as tf.Tensor2D;
+
+  const attend: Attend = (layer, q, k, v) => {
+    added.push({ keys: k, values: v });
+    const { keys, values } = cache[layer]!;
+    const scores = tf.concat(
+      [tf.add(tf.matMul(q, keys, false, true), past), tf.add(tf.matMul(q, k, false, true), own)],
+      -1,
+    );
+    const [toPast, toOwn] = tf.split(tf.softmax(scores), [C, T], -1);
+    return tf.add(tf.matMul(toPast!, values), tf.matMul(toOwn!, v));
+  };
+  return { hidden: blocks(config, p, x, [B, T], attend, at), added };
+}
+
 export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity: number) =>
   [rows, heads, capacity, width / heads] as const;
 
