@@ -28,6 +28,7 @@ export {
   type Weights,
 } from './generation/request.js';
 export {
+  baseBytes,
   bytesText,
   generationBytes,
   requireMemory,

@@ -18,6 +18,7 @@ import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { bucket, buckets, type Weights } from './generation/request.js';
 import { groupBy } from './group-by.js';
+import { scoredTogether, scoringRows } from './memory.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
@@ -42,13 +43,12 @@ export interface Scorer<Item extends SequenceItem, Result> {
 }
 
 /**
- * Numbers of rows for which there is a program, so that a few sequences do not cost as much as many. A row's numbers must be
- * the same in all of them, so ONNX Runtime must compute it in the same way: there are two rows at least, because it multiplies
+ * There are programs of a few numbers of rows, so that a few sequences do not cost as much as many. A row's numbers must be
+ * the same in all of them, so ONNX Runtime must compute it in the same way: a head is on several rows, because it multiplies
  * a single one by another algorithm; and tensors have multiples of 16 numbers, as T has, because the last few of others are
  * computed without vector instructions, in other last bits.
  */
-const ROWS = [2, 4, 8] as const;
-const MOST_ROWS = Math.max(...ROWS);
+const MOST_ROWS = Math.max(...scoringRows(1));
 
 /**
  * log p(token t | tokens before) for t = 1 .. length - 1, at the item's temperature: rows of length - 1.
@@ -72,8 +72,24 @@ export function logprobScorer(
       return { next, temperature };
     },
     score([rows, T], p, { ids, next, temperature }) {
-      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [rows, T, V]);
-      return selectiveLogSoftmax(tf.div(logits, tf.reshape(temperature!, [rows, 1, 1])), next!);
+      const { hidden } = forward(config, p, ids!);
+      const together = scoredTogether(config);
+      if (rows * T <= together) {
+        const logits = tf.reshape(languageHead(config, p, hidden), [rows, T, V]);
+        return selectiveLogSoftmax(tf.div(logits, tf.reshape(temperature!, [rows, 1, 1])), next!);
+      }
+      const each = tf.reshape(tf.broadcastTo(tf.reshape(temperature!, [rows, 1]), [rows, T]), [rows * T, 1]);
+      const ahead = tf.reshape(next!, [rows * T]);
+      const parts = Array.from({ length: Math.ceil((rows * T) / together) }, (_, part) => {
+        const begin = part * together;
+        const size = Math.min(together, rows * T - begin);
+        const logits = languageHead(config, p, tf.slice(hidden, [begin, 0], [size, -1]));
+        return selectiveLogSoftmax(
+          tf.div(logits, tf.slice(each, [begin, 0], [size, 1])),
+          tf.slice(ahead, [begin], [size]),
+        );
+      });
+      return tf.reshape(tf.concat(parts), [rows, T]);
     },
     pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });
@@ -132,7 +148,9 @@ function createScorer<Item extends SequenceItem, Result>(
   });
   const open = async () => {
     const workspace = await engine.open(state, { frozen });
-    const shapes = buckets(config.contextLength).flatMap((T) => ROWS.map((rows) => [rows, T] as const));
+    const shapes = buckets(config.contextLength).flatMap((T) =>
+      scoringRows(T).map((rows) => [rows, T] as const),
+    );
     await workspace.add(
       Object.fromEntries(shapes.map(([rows, T]) => [programName(rows, T), programOf(rows, T)])),
     );
@@ -171,9 +189,10 @@ function createScorer<Item extends SequenceItem, Result>(
       const results = new Map<Item, Result>();
       const byLength = groupBy(items, ({ tokens }) => bucket(tokens.length, config.contextLength));
       for (const [T, members] of byLength) {
-        for (let from = 0; from < members.length; from += MOST_ROWS) {
-          const batch = members.slice(from, from + MOST_ROWS);
-          const rows = ROWS.find((rows) => rows >= batch.length)!;
+        const most = Math.max(...scoringRows(T));
+        for (let from = 0; from < members.length; from += most) {
+          const batch = members.slice(from, from + most);
+          const rows = scoringRows(T).find((rows) => rows >= batch.length)!;
           const ids = new Int32Array(rows * T);
           batch.forEach(({ tokens }, row) => {
             ids.set(tokens, row * T);
