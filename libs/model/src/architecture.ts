@@ -10,8 +10,14 @@ import type { ModelConfig, ModelSize } from './model-config.js';
 /** A tensor that a model learns. */
 export interface LearnedTensor {
   readonly shape: readonly number[];
-  /** Before training: one constant, or draws from a normal distribution around 0 with this standard deviation. */
-  readonly initial: { readonly constant: number } | { readonly deviation: number };
+  /**
+   * Before training: one constant, or draws around 0, from a normal distribution with this standard deviation or uniform
+   * within this bound.
+   */
+  readonly initial:
+    | { readonly constant: number }
+    | { readonly deviation: number }
+    | { readonly bound: number };
   /** Whether weight decay applies to it. */
   readonly decay: boolean;
   /** Whether it belongs to the head, and not to the trunk that models with other heads have too. */

@@ -16,6 +16,9 @@
  * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
  * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
  * | `MODEL_ADAPTER` | a model is an adapter on another one, which this build cannot load |
+ * | `MODEL_ADAPTER_CONFIG` | an `adapter_config.json` is malformed, or names modules that the base has not |
+ * | `MODEL_ADAPTER_UNSUPPORTED` | an `adapter_config.json` asks for a variant of LoRA, or another method, that this package does not compute |
+ * | `MODEL_ADAPTER_TENSORS` | tensors of an adapter are missing, unexpected, or do not fit its base |
  * | `MODEL_ROLE` | a reference is no language model, or a scorer no reward model |
  * | `MODEL_MEMORY` | a model needs more memory than there is |
  * | `MODEL_TOKENIZER_INVALID` | a `tokenizer.json` that is malformed or has no end-of-text token |

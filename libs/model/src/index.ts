@@ -1,3 +1,10 @@
+export { frozenTensors } from './adapters/frozen.js';
+export { mergeAdapter } from './adapters/merge.js';
+export { type AdapterSettings, withAdapter } from './adapters/peft-config.js';
+export { type DescribedModel, describeModel, type ModelFolders, readAdapter } from './adapters/read.js';
+export { ALL_LINEAR, headModules } from './adapters/targets.js';
+export { adapterTensors, isOfAdapter, type ModelTensor, tensorsOf } from './adapters/tensors.js';
+export { writeAdapter } from './adapters/write.js';
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
 export {
@@ -27,6 +34,7 @@ export {
   weightBytes,
 } from './memory.js';
 export {
+  type Adapter,
   expectKind,
   type ModelConfig,
   type ModelKind,

@@ -63,7 +63,7 @@ describe('initialiseWeights', () => {
       const { data, shape: made } = weights.get(name)!;
       expect([made, data.length]).toEqual([shape, sizeOf(shape)]);
       if ('constant' in initial) expect(new Set(data)).toEqual(new Set([initial.constant]));
-      else {
+      else if ('deviation' in initial) {
         const squares = data.reduce((sum, x) => sum + x * x, 0);
         expect(Math.sqrt(squares / data.length) / initial.deviation, name).toBeCloseTo(1, 0);
         expect(Math.abs(data.reduce((sum, x) => sum + x, 0)) / data.length).toBeLessThan(

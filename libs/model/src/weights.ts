@@ -1,7 +1,7 @@
 /** The numbers that a model learns: what they are, how many, and where they start. */
 import { float32, type Specs, sizeOf } from '@rlhf-streams/tensor';
+import { lowRankCount, tensorsOf } from './adapters/tensors.js';
 import type { LearnedTensor } from './architecture.js';
-import { architectureOf } from './architectures/index.js';
 import type { ModelConfig } from './model-config.js';
 import { keyFor, uniform } from './sampling/rollout-draws.js';
 
@@ -11,32 +11,39 @@ export interface WeightTensor {
   readonly data: Float32Array;
 }
 
-/** The learned tensors as inputs of a program: their specs by name, in the order of a checkpoint. */
+/** The learned tensors as inputs of a program: their specs by name, in the order of {@link tensorsOf}. */
 export function parameterSpecs(config: ModelConfig): Specs {
-  const tensors = architectureOf(config).tensors(config);
-  return Object.fromEntries([...tensors].map(([name, { shape }]) => [name, float32(...shape)]));
+  return Object.fromEntries([...tensorsOf(config)].map(([name, { shape }]) => [name, float32(...shape)]));
 }
 
-/** The sizes of all learned tensors together, found without listing them: every layer adds the same. */
+/** The sizes of all learned tensors together; those of the architecture without listing them: every layer adds the same. */
 export function parameterCount(config: ModelConfig): number {
+  const { adapter: _, ...base } = config;
   const withLayers = (layers: number) =>
-    Object.values(parameterSpecs({ ...config, layers })).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    Object.values(parameterSpecs({ ...base, layers })).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const outside = withLayers(0);
-  return outside + config.layers * (withLayers(1) - outside);
+  return outside + config.layers * (withLayers(1) - outside) + lowRankCount(config);
 }
 
-/** The weights of an untrained model, a function of (config, seed): every tensor draws from a generator of its own. */
-export function initialiseWeights(config: ModelConfig, seed: number): Map<string, WeightTensor> {
-  const tensors = architectureOf(config).tensors(config);
+/**
+ * The weights of an untrained model, a function of (config, seed): every tensor draws from a generator of its own.
+ * @param wanted tells by name which tensors are asked for. Default: all
+ */
+export function initialiseWeights(
+  config: ModelConfig,
+  seed: number,
+  wanted: (name: string) => boolean = () => true,
+): Map<string, WeightTensor> {
   return new Map(
-    [...tensors].map(([name, { shape, initial }]) => [
-      name,
-      { shape, data: filled(new Float32Array(sizeOf(shape)), initial, seed, name) },
-    ]),
+    [...tensorsOf(config)].flatMap(([name, { shape, initial }]) =>
+      wanted(name)
+        ? [[name, { shape, data: filled(new Float32Array(sizeOf(shape)), initial, seed, name) }] as const]
+        : [],
+    ),
   );
 }
 
-/** Normal draws by Box-Muller: two uniforms become two normals. */
+/** Normal draws are by Box-Muller: two uniforms become two normals. */
 function filled(
   data: Float32Array,
   initial: LearnedTensor['initial'],
@@ -45,6 +52,7 @@ function filled(
 ): Float32Array {
   if ('constant' in initial) return data.fill(initial.constant);
   const key = keyFor(seed, `initial weights of ${name}`);
+  if ('bound' in initial) return data.map((_, i) => initial.bound * (2 * uniform(key, i) - 1));
   for (let i = 0; i < data.length; i += 2) {
     const radius = initial.deviation * Math.sqrt(-2 * Math.log(1 - uniform(key, i)));
     const angle = 2 * Math.PI * uniform(key, i + 1);

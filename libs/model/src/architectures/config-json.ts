@@ -107,7 +107,7 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
 export function checked<T extends z.ZodType>(
   type: T,
   value: unknown,
-  code: 'MODEL_CONFIG_INVALID' | 'MODEL_CONFIG_UNSUPPORTED',
+  code: `MODEL_${string}`,
   source: string,
 ): z.output<T> {
   const parsed = type.safeParse(value);

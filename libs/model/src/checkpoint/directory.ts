@@ -8,7 +8,7 @@ import type { ModelConfig } from '../model-config.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import type { WeightTensor } from '../weights.js';
 import { OWN_FILES } from './files.js';
-import { exists, readJson } from './json-file.js';
+import { exists, jsonText, readJson } from './json-file.js';
 import {
   readSafetensors,
   readSafetensorsHeader,
@@ -240,8 +240,4 @@ function errorCode(error: unknown): string | undefined {
 
 function sortedKeys(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

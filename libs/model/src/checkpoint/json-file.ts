@@ -31,3 +31,5 @@ export async function exists(path: string): Promise<boolean> {
     throw error;
   }
 }
+
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
