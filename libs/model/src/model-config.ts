@@ -16,8 +16,8 @@ export interface ModelConfig {
   readonly tieWordEmbeddings: boolean;
   /** Begins a text that has no other beginning. */
   readonly bosTokenId?: number;
-  /** Ends a text. */
-  readonly eosTokenId?: number;
+  /** Tokens at any of which generation ends, by `config.json`; there is at least one. */
+  readonly eosTokenIds?: readonly number[];
   /** Fills rows up, and is no part of a text. */
   readonly padTokenId?: number;
   /** The low-rank adapter that the model is its base with. */
@@ -56,9 +56,13 @@ export interface ScalarHead {
 /** What a new model is asked for by; everything else is its architecture's convention. */
 export interface ModelSize
   extends Pick<ModelConfig, 'vocabSize' | 'contextLength' | 'width' | 'layers'>,
-    Partial<Pick<ModelConfig, 'bosTokenId' | 'eosTokenId' | 'padTokenId'>> {
+    Partial<Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'padTokenId'>> {
   /** Attention heads of a layer; they divide the width. */
   readonly heads: number;
+  /** Heads with keys and values, where the architecture shares them between heads; they divide the heads. */
+  readonly kvHeads?: number;
+  /** The size of the hidden layer of the feed-forward part. */
+  readonly mlpWidth?: number;
 }
 
 export type ModelKind = 'language model' | 'reward model' | 'classifier';
@@ -86,7 +90,7 @@ export function expectKind(role: string, kind: ModelKind, config: ModelConfig): 
 export const shapeKey = ({
   extra: _,
   bosTokenId: _b,
-  eosTokenId: _e,
+  eosTokenIds: _e,
   padTokenId: _p,
   ...shape
 }: ModelConfig): string => JSON.stringify(shape);

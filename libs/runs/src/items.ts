@@ -6,7 +6,11 @@ export const ITEMS_FILE = 'items.jsonl';
 /** Beside it, `{"format": 1}`; items without it are of the first format. It goes up when an older reader would misread a line. */
 export const ITEMS_FORMAT_FILE = 'format.json';
 export const ITEMS_FORMAT = 1;
-export const ItemsFormat = z.object({ format: z.int().min(1) });
+export const ItemsFormat = z.object({
+  format: z.int().min(1),
+  /** Tokens that end a completion of the run. */
+  stopTokens: z.array(z.int().min(0)).optional(),
+});
 
 const common = { split: Split };
 

@@ -22,17 +22,16 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function startedWith(lines: readonly string[], format?: number): Promise<RunView> {
+async function startedWith(lines: readonly string[], format?: object): Promise<RunView> {
   const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data: 'd' });
   const policy = await artifacts.putFiles({
-    // The end of text is the tokenizer's, with which completions end, whatever generation ends at.
     'config.json': '{"eos_token_id": 5}',
     'tokenizer.json': JSON.stringify(tokenizer.json),
     'tokenizer_config.json': JSON.stringify(tokenizer.config),
   });
   const items = await artifacts.putFiles({
     [ITEMS_FILE]: lines.map((line) => `${line}\n`).join(''),
-    ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify({ format }) }),
+    ...(format && { [ITEMS_FORMAT_FILE]: JSON.stringify(format) }),
   });
   const view = {
     run: 'r',
@@ -75,6 +74,14 @@ it('gives training and test items in their order, whatever line breaks Unicode h
   });
 });
 
+it('ends completions where its items say; items that do not say, as older builds made them, at the end of text', async () => {
+  const lines = [JSON.stringify(item('train', 'a'))];
+  const told = await startedWith(lines, { format: ITEMS_FORMAT, stopTokens: [0, 5] });
+  expect((await readItems({ artifacts }, told)).stopTokens).toEqual([0, 5]);
+  const older = await startedWith(lines, { format: ITEMS_FORMAT });
+  expect((await readItems({ artifacts }, older)).stopTokens).toEqual([0]);
+});
+
 it('says which item is none, and where', async () => {
   const lines = [item('train', 'a'), { ...item('train', 'b'), ranks: [0, 1] }].map((item) =>
     JSON.stringify(item),
@@ -87,9 +94,9 @@ it('says which item is none, and where', async () => {
 
 it('reads items of its own format, and says that those of a later one need a newer build', async () => {
   const lines = [JSON.stringify(item('train', 'a'))];
-  const { train } = await readItems({ artifacts }, await startedWith(lines, ITEMS_FORMAT));
+  const { train } = await readItems({ artifacts }, await startedWith(lines, { format: ITEMS_FORMAT }));
   expect(train).toHaveLength(1);
-  const later = await startedWith(['{"other": "shape"}'], ITEMS_FORMAT + 1);
+  const later = await startedWith(['{"other": "shape"}'], { format: ITEMS_FORMAT + 1 });
   await expect(readItems({ artifacts }, later)).rejects.toMatchObject({
     code: 'RUN_ITEMS_TOO_NEW',
     message: expect.stringMatching(/run r .*format 1 at most, got format 2, .*upgrade the coordinator/),

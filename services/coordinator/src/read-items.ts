@@ -33,13 +33,23 @@ export async function readItems(
   const further: Record<string, DatasetItems> = {};
   for (const name of datasetNames(specOf(view.config!)))
     if (name !== undefined) further[name] = await readDatasetItems(context, view, name);
-  const model = await context.artifacts.fetch(wholeModel(view.models![artifactRoles.policy]!));
-  const tokenizer = await readTokenizer(model);
   return {
     ...(await readDatasetItems(context, view)),
     ...(Object.keys(further).length > 0 && { further }),
-    stopTokens: tokenizer ? [tokenizer.eosId] : [],
+    stopTokens: await stopTokensOf(context, view),
   };
+}
+
+/** A run whose items were made before they said it ends completions at the end of text alone. */
+async function stopTokensOf(
+  { artifacts }: Pick<ServiceContext, 'artifacts'>,
+  { run, models, artifacts: used }: RunView,
+): Promise<readonly number[]> {
+  const items = await artifacts.fetch(used![artifactRoles.itemsOf()]!);
+  const { stopTokens } = await readFormat(run, items);
+  if (stopTokens) return stopTokens;
+  const tokenizer = await readTokenizer(await artifacts.fetch(wholeModel(models![artifactRoles.policy]!)));
+  return tokenizer ? [tokenizer.eosId] : [];
 }
 
 async function readDatasetItems(
@@ -48,7 +58,7 @@ async function readDatasetItems(
   name?: string,
 ): Promise<DatasetItems> {
   const directory = await artifacts.fetch(used![artifactRoles.itemsOf(name)]!);
-  await checkFormat(run, directory);
+  await readFormat(run, directory);
   const schema = itemSchemas[dataSpecOf(specOf(config!), name).kind];
   const items: Record<RunItem['split'], RunItem[]> = { train: [], test: [] };
   let line = 0;
@@ -61,13 +71,14 @@ async function readDatasetItems(
   return items;
 }
 
-async function checkFormat(run: string, directory: string): Promise<void> {
+async function readFormat(run: string, directory: string): Promise<z.output<typeof ItemsFormat>> {
   const text = await readFile(join(directory, ITEMS_FORMAT_FILE), 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return '{"format": 1}';
     throw error;
   });
-  const { format } = ItemsFormat.parse(JSON.parse(text));
-  if (format <= ITEMS_FORMAT) return;
+  const told = ItemsFormat.parse(JSON.parse(text));
+  const { format } = told;
+  if (format <= ITEMS_FORMAT) return told;
   throw new CoordinatorError(
     'RUN_ITEMS_TOO_NEW',
     `expected the items that run ${run} was started with in format ${ITEMS_FORMAT} at most, got format ${format}, which a newer build made: upgrade the coordinator to that build`,

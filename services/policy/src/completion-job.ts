@@ -36,7 +36,7 @@ export async function prepareJob(
   request: CompletionRequest,
   signal: AbortSignal,
 ): Promise<CompletionJob> {
-  const { prompts, stopToken, contextLength } = await policy.encode(request.prompt);
+  const { prompts, stopTokens, contextLength } = await policy.encode(request.prompt);
   const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
   const lengths = prompts.map(({ tokens }, index) => {
     const length = tokensToGenerate(request, tokens.length, contextLength);
@@ -60,7 +60,7 @@ export async function prepareJob(
             topP: request.top_p || Number.MIN_VALUE,
             topK: request.top_k,
             maxNewTokens: lengths[index]!,
-            stopTokens: [stopToken],
+            stopTokens: [...stopTokens],
           },
           seed,
           draws: `completion/${sample}`,

@@ -31,7 +31,7 @@ const policy: LoadedPolicy = {
   },
   encode: async (prompts) => ({
     prompts: prompts.map((prompt) => ({ tokens: [0, 1], text: `${prompt}`, begin: 1 })),
-    stopToken: 0,
+    stopTokens: [0],
     contextLength: 64,
   }),
 };

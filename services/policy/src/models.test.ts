@@ -157,7 +157,7 @@ it('reads texts after the token that begins one, and tokens as they are', async 
       { tokens: [tokenizer.eosId, ...ids], text: 'The film', begin: 1 },
       { tokens: ids, text: 'The film', begin: 0 },
     ],
-    stopToken: tokenizer.eosId,
+    stopTokens: [tokenizer.eosId],
     contextLength: 256,
   });
   await expect(policy.encode([[config.vocabSize]])).rejects.toMatchObject({

@@ -44,7 +44,7 @@ const modelOf = (key: string): PolicyModel => ({
   complete: () => Promise.reject(new Error('nothing is completed here')),
   encode: async () => {
     if (!loaded.has(key)) throw new Error(`model ${key} is not loaded`);
-    return { prompts: [], stopToken: 0, contextLength: 1 };
+    return { prompts: [], stopTokens: [0], contextLength: 1 };
   },
 });
 const load = async ({ key, ref }: ModelFiles) => {

@@ -14,6 +14,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  readEndTokens,
   readWeights,
   requireMemory,
   SAMPLER,
@@ -72,8 +73,8 @@ export interface Completed extends Piece {
 
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
-  /** The token that ends a completion. */
-  readonly stopToken: number;
+  /** The tokens at any of which a completion ends. */
+  readonly stopTokens: readonly number[];
   /** The longest sequence, prompt and completion together, in tokens. */
   readonly contextLength: number;
 }
@@ -82,6 +83,7 @@ interface Model {
   readonly config: ModelConfig;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
+  readonly stopTokens: readonly number[];
 }
 
 const { slots } = workerData as PolicyOptions;
@@ -100,15 +102,17 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: async ({ key, directory, config, tokenizer }) => {
-    if (!tokenizer)
+  open: async ({ key, directory, config, tokenizer: files }) => {
+    if (!files)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
     const tensors = await readWeights(directory, config);
     const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+    const tokenizer = loadTokenizer(files.json, files.config);
     return {
       config,
       weights: { version: key, parameters },
-      tokenizer: loadTokenizer(tokenizer.json, tokenizer.config),
+      tokenizer,
+      stopTokens: await readEndTokens(directory, tokenizer),
     };
   },
 });
@@ -185,7 +189,7 @@ const api = {
   },
   /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
   async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
-    const { config, tokenizer } = models.of(key);
+    const { config, tokenizer, stopTokens } = models.of(key);
     const encoded = prompts.map((prompt) => {
       if (typeof prompt !== 'string') {
         checkTokenIds(config, prompt);
@@ -193,7 +197,7 @@ const api = {
       }
       return encodePrompt(tokenizer, config, prompt);
     });
-    return { prompts: encoded, stopToken: tokenizer.eosId, contextLength: config.contextLength };
+    return { prompts: encoded, stopTokens, contextLength: config.contextLength };
   },
 };
 

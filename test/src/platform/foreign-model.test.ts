@@ -14,6 +14,8 @@ import { oneThread } from './tiny-runs.js';
 const fixture = (path: string) =>
   fileURLToPath(new URL(`../../../libs/model/fixtures/${path}`, import.meta.url));
 const END = 0;
+/** Generation ends at it too. */
+const END_OF_TURN = 300;
 const CHAT_TEMPLATE =
   "{% for message in messages %}{{ message.role + ': ' + message.content + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
 
@@ -28,7 +30,10 @@ async function writeForeign(model: string, directory: string): Promise<string> {
   await writeFile(join(directory, 'tokenizer.json'), renamed);
   await writeFile(join(directory, 'special_tokens_map.json'), '{"eos_token": "</s>", "pad_token": "<pad>"}');
   await writeFile(join(directory, 'chat_template.jinja'), CHAT_TEMPLATE);
-  await writeFile(join(directory, 'generation_config.json'), '{"eos_token_id": 0}');
+  await writeFile(
+    join(directory, 'generation_config.json'),
+    JSON.stringify({ eos_token_id: [END_OF_TURN, END] }),
+  );
   await writeFile(join(directory, 'training_args.bin'), 'weights');
   return directory;
 }
@@ -156,7 +161,7 @@ it('is sampled from after its prompt alone, and after the beginning of text wher
   for await (const { type, data } of platform.events.readAll(['prompts'])) {
     if (type !== 'prompt.issued' || data.run !== 'sample') continue;
     prompts.set(data.text, data.tokens);
-    expect(data.sampling.stopTokens).toEqual([END]);
+    expect(data.sampling.stopTokens).toEqual([END, END_OF_TURN]);
   }
   const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
   expect(prompts).toEqual(

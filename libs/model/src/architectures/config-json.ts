@@ -13,6 +13,7 @@ export interface ModelClasses {
 /** A positive integer up to `max`, beyond which a file is damaged rather than large. */
 export const size = (max: number) => z.int().positive().max(max);
 const tokenId = z.int().nonnegative().nullish();
+const tokenIds = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
 
 /** Their schemas, for the architecture's own to be added to. */
 export const commonFields = ({ trunk, language, scalar }: ModelClasses) => ({
@@ -22,7 +23,7 @@ export const commonFields = ({ trunk, language, scalar }: ModelClasses) => ({
     .length(1)
     .nullish(),
   bos_token_id: tokenId,
-  eos_token_id: tokenId,
+  eos_token_id: tokenIds,
   pad_token_id: tokenId,
   num_labels: size(2 ** 16).optional(),
   // Our own: transformers keeps it, and gives scores without it.
@@ -39,7 +40,7 @@ const TOKENS = {
 type TokenName = keyof typeof TOKENS;
 
 /**
- * The ids of special tokens.
+ * The ids of special tokens. Of those that end generation a file may name several.
  * @param defaults ids that transformers takes where the file names none
  * @throws ModelError MODEL_CONFIG_INVALID
  */
@@ -47,20 +48,31 @@ export function specialTokens(
   fields: CommonFields & { readonly vocab_size: number },
   defaults: { readonly [Name in TokenName]?: number },
   source: string,
-): { readonly [Name in TokenName]?: number } {
+): Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'padTokenId'> {
   const { vocab_size: vocabSize } = fields;
-  const found = Object.entries(TOKENS).flatMap(([name, key]) => {
-    const fallback = defaults[name as TokenName];
+  const idsOf = (name: TokenName): number[] => {
+    const key = TOKENS[name];
+    const fallback = defaults[name];
     // An architecture's own id means nothing in a smaller vocabulary that does not mention it.
-    const id = fields[key] === undefined && (fallback ?? vocabSize) < vocabSize ? fallback : fields[key];
-    if (id === undefined || id === null) return [];
-    if (id < vocabSize) return [[name, id]];
+    const given = fields[key] === undefined && (fallback ?? vocabSize) < vocabSize ? fallback : fields[key];
+    const ids = [given ?? []].flat();
+    const alien = ids.find((id) => id >= vocabSize);
+    if (alien === undefined) return ids;
     throw new ModelError(
       'MODEL_CONFIG_INVALID',
-      `${source}: ${key} must be less than vocab_size (${vocabSize}), got ${id}.`,
+      `${source}: ${key} must be less than vocab_size (${vocabSize}), got ${alien}.`,
     );
-  });
-  return Object.fromEntries(found);
+  };
+  const [[bosTokenId], eosTokenIds, [padTokenId]] = [
+    idsOf('bosTokenId'),
+    idsOf('eosTokenId'),
+    idsOf('padTokenId'),
+  ];
+  return {
+    ...(bosTokenId !== undefined && { bosTokenId }),
+    ...(eosTokenIds.length > 0 && { eosTokenIds }),
+    ...(padTokenId !== undefined && { padTokenId }),
+  };
 }
 
 export function headOf(fields: CommonFields, classes: ModelClasses): Head {
@@ -91,7 +103,7 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
     dtype: 'float32',
     vocab_size: config.vocabSize,
     bos_token_id: config.bosTokenId ?? null,
-    eos_token_id: config.eosTokenId ?? null,
+    eos_token_id: oneOrAll(config.eosTokenIds),
     pad_token_id: config.padTokenId ?? null,
     tie_word_embeddings: config.tieWordEmbeddings,
     ...(head.kind === 'scalar' && {
@@ -102,6 +114,9 @@ export function commonJson(config: ModelConfig, classes: ModelClasses): Record<s
     }),
   };
 }
+
+/** As transformers writes them: a single id by itself, several as a list. */
+const oneOrAll = (ids: readonly number[] = []) => (ids.length > 1 ? ids : (ids[0] ?? null));
 
 /** @throws ModelError of this code that names every field that does not fit. */
 export function checked<T extends z.ZodType>(

@@ -3,9 +3,10 @@ import type { Architecture } from '../architecture.js';
 import { ModelError } from '../errors.js';
 import type { ModelConfig, ModelSize } from '../model-config.js';
 import { gpt2 } from './gpt2/index.js';
+import { llamaFamily } from './llama/index.js';
 
 const architectures: ReadonlyMap<unknown, Architecture> = new Map(
-  [gpt2].map((architecture) => [architecture.name, architecture]),
+  [gpt2, ...llamaFamily].map((architecture) => [architecture.name, architecture]),
 );
 
 /** The architecture of a model. */

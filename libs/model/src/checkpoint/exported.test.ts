@@ -12,7 +12,7 @@ const language = newModelConfig({
   layers: 1,
   heads: 2,
   bosTokenId: 2,
-  eosTokenId: 2,
+  eosTokenIds: [2],
   padTokenId: 0,
 });
 const scalar = withScalarHead(language);
@@ -23,7 +23,9 @@ const extraFiles = new Map<string, Uint8Array>();
 describe('exportedCheckpoint', () => {
   it('ends generation at the token that ended what was learned', () => {
     const { config } = exportedCheckpoint({ config: language, tokenizer, extraFiles });
-    expect(config).toEqual({ ...language, eosTokenId: 0 });
+    expect(config).toEqual({ ...language, eosTokenIds: [0, 2] });
+    const known = { ...language, eosTokenIds: [4, 0] };
+    expect(exportedCheckpoint({ config: known, tokenizer, extraFiles }).config).toEqual(known);
   });
 
   it('names no padding of a reward model whose texts end with it', () => {

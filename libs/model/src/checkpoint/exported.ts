@@ -21,7 +21,7 @@ export function exportedCheckpoint({ config, tokenizer, extraFiles }: Exported):
   const exported = exportedTokenizer(tokenizer, config);
   const { eosId, end } = loadTokenizer(exported.json, exported.config);
   return {
-    config: { ...withoutPadding(config, end), eosTokenId: eosId },
+    config: { ...withoutPadding(config, end), eosTokenIds: withEnd(config.eosTokenIds, eosId) },
     tokenizer: exported,
     extraFiles: new Map(
       [...extraFiles].map(([name, contents]) => [
@@ -41,13 +41,16 @@ function withoutPadding(config: ModelConfig, end: readonly number[]): ModelConfi
   return padTokenId !== undefined && end.includes(padTokenId) ? rest : config;
 }
 
+const withEnd = (ids: readonly number[] = [], end: number): readonly number[] =>
+  ids.includes(end) ? ids : [end, ...ids];
+
 /** Adds a token to the `eos_token_id` of a `generation_config.json`; contents that are no JSON object stay as they are. */
 function ending(contents: string | Uint8Array, eosId: number): string | Uint8Array {
   const fields = objectIn(Buffer.from(contents).toString());
   if (!fields) return contents;
-  const given = [fields.eos_token_id ?? []].flat();
+  const given = [fields.eos_token_id ?? []].flat() as number[];
   if (given.includes(eosId)) return contents;
-  const ends = given.length === 0 ? eosId : [eosId, ...given];
+  const ends = given.length === 0 ? eosId : withEnd(given, eosId);
   return `${JSON.stringify({ ...fields, eos_token_id: ends }, null, 2)}\n`;
 }
 

@@ -55,6 +55,15 @@ describe('readTokenizer', () => {
     expect(await readTokenizer(folder)).toMatchObject({ eosId: 3, padId: 1 });
   });
 
+  it('also by generation_config.json, and of several ends of text the first', async () => {
+    await write({
+      'tokenizer.json': renamed,
+      'config.json': config({ eos_token_id: [3, 0] }),
+      'generation_config.json': { eos_token_id: [0, 3], pad_token_id: 1, bos_token_id: 2 },
+    });
+    expect(await readTokenizer(folder)).toMatchObject({ eosId: 3, padId: 1, bosId: 2 });
+  });
+
   it('and says what to do where nothing names the end of text', async () => {
     await write({ 'tokenizer.json': renamed });
     await expect(readTokenizer(folder)).rejects.toMatchObject({

@@ -26,8 +26,8 @@ export async function readTokenizer(dir: string): Promise<Tokenizer | undefined>
 
 /**
  * The tokenizer's files; undefined where the folder has none. A special token that `tokenizer_config.json` does not
- * name is the one of `special_tokens_map.json`, else the one whose id `config.json` gives. A `chat_template.jinja` is the
- * chat template, as in transformers, whatever the config has.
+ * name is the one of `special_tokens_map.json`, else the one whose id `config.json` or `generation_config.json` gives, the
+ * first where it gives several. A `chat_template.jinja` is the chat template, as in transformers, whatever the config has.
  * @throws MODEL_TOKENIZER_INVALID
  */
 export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
@@ -35,15 +35,19 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | 
     readJson(join(dir, name), maxBytes, 'MODEL_TOKENIZER_INVALID');
   const json = await read('tokenizer.json', MAX_TOKENIZER_BYTES);
   if (json === undefined) return undefined;
-  const [config, map, model] = await Promise.all(
-    ['tokenizer_config.json', 'special_tokens_map.json', 'config.json'].map(async (name) =>
-      fieldsOf(await read(name, MAX_CONFIG_BYTES), join(dir, name)),
+  const [config, map, model, generation] = await Promise.all(
+    ['tokenizer_config.json', 'special_tokens_map.json', 'config.json', 'generation_config.json'].map(
+      async (name) => fieldsOf(await read(name, MAX_CONFIG_BYTES), join(dir, name)),
     ),
   );
   const names = namesOf(json);
   const named = Object.fromEntries(
     ['bos_token', 'eos_token', 'pad_token'].flatMap((token) => {
-      const value = config?.[token] ?? map?.[token] ?? names.get(model?.[`${token}_id`] as number);
+      const nameIn = (fields: typeof model) => {
+        const [id] = [fields?.[`${token}_id`]].flat();
+        return names.get(id as number);
+      };
+      const value = config?.[token] ?? map?.[token] ?? nameIn(model) ?? nameIn(generation);
       return value === undefined ? [] : [[token, value]];
     }),
   );

@@ -1,4 +1,5 @@
 export type { Message } from './chat-template.js';
+export { readEndTokens } from './end-tokens.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { tokenizerDifference } from './identity.js';
 export { type EncodedPrompt, encodePrompt } from './prompt.js';

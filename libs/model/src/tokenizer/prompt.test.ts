@@ -25,6 +25,7 @@ it('a text follows what begins a text', () => {
 it('an empty text without a beginning is the beginning of text, else its end', () => {
   expect(encodePrompt(tokenizer, { bosTokenId: 5 }, '')).toEqual({ text: '', tokens: [5], begin: 1 });
   expect(encodePrompt(tokenizer, { bosTokenId: 0 }, '').tokens).toEqual([0]);
+  expect(encodePrompt({ ...tokenizer, bosId: 4 }, {}, '').tokens).toEqual([4]);
   expect(encodePrompt(tokenizer, {}, '').tokens).toEqual([9]);
 });
 

@@ -12,12 +12,12 @@ export interface EncodedPrompt {
 
 /**
  * A prompt as tokens. A text follows the tokens that begin every text; one without any token becomes the model's beginning
- * of text, else its end of text, as in transformers' `generate`. A conversation becomes the text that the model's chat
+ * of text, else the tokenizer's, else its end of text, as in transformers' `generate`. A conversation becomes the text that the model's chat
  * template makes of it, up to where the answer begins, and nothing is added to that, as in `apply_chat_template`.
  * @throws ModelError MODEL_CHAT_TEMPLATE_MISSING, MODEL_CHAT_TEMPLATE
  */
 export function encodePrompt(
-  tokenizer: Pick<Tokenizer, 'begin' | 'encode' | 'eosId' | 'renderChat'>,
+  tokenizer: Pick<Tokenizer, 'begin' | 'bosId' | 'encode' | 'eosId' | 'renderChat'>,
   { bosTokenId }: Pick<ModelConfig, 'bosTokenId'>,
   prompt: string | readonly Message[],
 ): EncodedPrompt {
@@ -26,5 +26,5 @@ export function encodePrompt(
   const begin = isText ? tokenizer.begin : [];
   const tokens = [...begin, ...tokenizer.encode(text)];
   if (tokens.length > 0) return { text, tokens, begin: begin.length };
-  return { text, tokens: [bosTokenId ?? tokenizer.eosId], begin: 1 };
+  return { text, tokens: [bosTokenId ?? tokenizer.bosId ?? tokenizer.eosId], begin: 1 };
 }

@@ -20,7 +20,9 @@ export interface Tokenizer {
   begin: readonly number[];
   /** The tokens that the tokenizer's own post-processor puts after a text. */
   end: readonly number[];
-  /** The token that ends a text. */
+  /** The token that begins a text that has no other beginning, where the tokenizer names one. */
+  bosId?: number;
+  /** The token that ends a text. Generation may end at others too: `readEndTokens`. */
   eosId: number;
   /** The token that fills batches: the end of text where the tokenizer names no other. */
   padId: number;
@@ -42,6 +44,7 @@ const tokenizerSchema = z.looseObject({
 });
 const namedToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform((t) => t.content)]);
 const configSchema = z.looseObject({
+  bos_token: namedToken.nullish(),
   eos_token: namedToken.nullish(),
   pad_token: namedToken.nullish(),
   clean_up_tokenization_spaces: z.boolean().nullish(),
@@ -81,6 +84,8 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     );
   }
 
+  const bosId = config.bos_token ? idOfNamed(config.bos_token) : undefined;
+
   const frame = frameOf(json.post_processor);
   const unknown = [...frame.begin, ...frame.end].find((id) => !ids.has(id));
   if (unknown !== undefined) {
@@ -105,6 +110,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
     ...frame,
+    ...(bosId !== undefined && { bosId }),
     eosId,
     padId: padId ?? eosId,
     renderChat: (messages) => renderChat(tokenizerConfig, messages),

@@ -13,12 +13,8 @@ const recorded = (text: string, tokens: number[]) => ({
   ranks: [1, 2],
   labeler: 'gold',
 });
-const anew = (text: string, tokens: number[], eosTokenId?: number) =>
-  encodedAnew(
-    [recorded(text, tokens)],
-    { config: { ...(eosTokenId !== undefined && { eosTokenId }) }, tokenizer: { eosId: 999 } },
-    encoder,
-  )[0]!;
+const anew = (text: string, tokens: number[]) =>
+  encodedAnew([recorded(text, tokens)], { endTokens: [888, 999] }, encoder)[0]!;
 
 it('comparisons come in the tokens of another model, ended where their policy ended them', () => {
   expect(anew('x', [903, 999])).toEqual({
@@ -31,8 +27,7 @@ it('comparisons come in the tokens of another model, ended where their policy en
     ranks: [1, 2],
     labeler: 'gold',
   });
-  // The model says by which token it stops, before its tokenizer does.
-  expect(anew('x', [903, 888], 888).completions[0]!.tokens).toEqual([...letters('x'), 2]);
+  expect(anew('x', [903, 888]).completions[0]!.tokens).toEqual([...letters('x'), 2]);
 });
 
 it('a completion without a text is its end', () => {

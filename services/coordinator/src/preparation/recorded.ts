@@ -1,5 +1,5 @@
 /** Comparisons that another run recorded, as texts and as tokens of its policy. */
-import type { EncodedPrompt, ModelConfig, Tokenizer } from '@rlhf-streams/model';
+import type { EncodedPrompt } from '@rlhf-streams/model';
 import type { ComparisonItem } from '@rlhf-streams/runs';
 
 export type RecordedComparisons = readonly Omit<ComparisonItem, 'split'>[];
@@ -17,13 +17,11 @@ interface Encoder {
  */
 export function encodedAnew(
   recorded: RecordedComparisons,
-  recorder: {
-    readonly config: Pick<ModelConfig, 'eosTokenId'>;
-    readonly tokenizer: Pick<Tokenizer, 'eosId'>;
-  },
+  /** The policy that gave the completions, and the tokens at any of which they end. */
+  recorder: { readonly endTokens: readonly number[] },
   { prompt, encode, end }: Encoder,
 ): RecordedComparisons {
-  const stop = recorder.config.eosTokenId ?? recorder.tokenizer.eosId;
+  const isEnd = (token: number | undefined) => token !== undefined && recorder.endTokens.includes(token);
   const tokensOf = (text: string, isOver: boolean) => {
     const tokens = encode(text);
     return isOver || tokens.length === 0 ? [...tokens, end] : tokens;
@@ -33,7 +31,7 @@ export function encodedAnew(
     promptTokens: prompt(comparison.promptText).tokens,
     completions: comparison.completions.map((completion) => ({
       ...completion,
-      tokens: tokensOf(completion.text, completion.tokens.at(-1) === stop),
+      tokens: tokensOf(completion.text, isEnd(completion.tokens.at(-1))),
     })),
   }));
 }

@@ -10,6 +10,7 @@ import {
   loadTokenizer,
   type ModelConfig,
   newModelConfig,
+  readEndTokens,
   type Tokenizer,
   tokenizerDifference,
   trainByteLevelBpe,
@@ -59,7 +60,7 @@ const api = {
       ...spec,
       vocabSize,
       bosTokenId: eosId,
-      eosTokenId: eosId,
+      eosTokenIds: [eosId],
       padTokenId: padId,
     });
     await writeCheckpoint(out, { config, tensors: initialiseWeights(config, seed), tokenizer });
@@ -76,7 +77,10 @@ const api = {
     const prepared = await preparedFrom({ config, dataset }, data, model);
     const { items } = prepared;
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
-    await writeFile(join(out, ITEMS_FORMAT_FILE), JSON.stringify({ format: ITEMS_FORMAT }));
+    await writeFile(
+      join(out, ITEMS_FORMAT_FILE),
+      JSON.stringify({ format: ITEMS_FORMAT, stopTokens: model.endTokens }),
+    );
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
@@ -171,12 +175,15 @@ function textsOf(dataset: Dataset): string[] {
 interface Reader {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
+  /** Tokens at any of which its completions end. */
+  readonly endTokens: readonly number[];
 }
 
 /** An admitted model, without its weights. */
 async function readerAt(directory: string): Promise<Reader> {
-  const { config, tokenizer } = await describeCheckpoint(directory);
-  return { config, tokenizer: loadTokenizer(tokenizer!.json, tokenizer!.config) };
+  const { config, tokenizer: files } = await describeCheckpoint(directory);
+  const tokenizer = loadTokenizer(files!.json, files!.config);
+  return { config, tokenizer, endTokens: await readEndTokens(directory, tokenizer) };
 }
 
 const isSameTokenizer = (a: Tokenizer, b: Tokenizer): boolean =>

@@ -19,7 +19,7 @@ describe('config.json of a GPT-2', () => {
       mlpWidth: 192,
       layerNormEpsilon: 1e-5,
       bosTokenId: 0,
-      eosTokenId: 0,
+      eosTokenIds: [0],
       padTokenId: 1,
       tieWordEmbeddings: true,
       head: { kind: 'language' },
@@ -39,11 +39,11 @@ describe('config.json of a GPT-2', () => {
       mlpWidth: 3072,
       layerNormEpsilon: 1e-5,
       bosTokenId: 50256,
-      eosTokenId: 50256,
+      eosTokenIds: [50256],
       head: { kind: 'language' },
       tieWordEmbeddings: true,
     });
-    expect(parseModelConfig({ model_type: 'gpt2', vocab_size: 300 })).not.toHaveProperty('eosTokenId');
+    expect(parseModelConfig({ model_type: 'gpt2', vocab_size: 300 })).not.toHaveProperty('eosTokenIds');
     expect(parseModelConfig({ model_type: 'gpt2', hidden_size: 24, num_hidden_layers: 3 })).toMatchObject({
       width: 24,
       layers: 3,
@@ -73,6 +73,12 @@ describe('config.json of a GPT-2', () => {
     expect(parseModelConfig(written)).toEqual(config);
   });
 
+  it.each([7, [7, 2]])('writes an end of text of %j back as it came', (eos_token_id) => {
+    const config = parseModelConfig({ model_type: 'gpt2', vocab_size: 384, eos_token_id });
+    expect(config.eosTokenIds).toEqual([eos_token_id].flat());
+    expect(configJson(config as Gpt2Config)).toMatchObject({ eos_token_id });
+  });
+
   it.each([
     [{ n_head: 5 }, 'MODEL_CONFIG_INVALID', /n_embd must be a multiple of n_head, got 48 and 5/],
     [{ n_layer: 0 }, 'MODEL_CONFIG_INVALID', /n_layer: /],
@@ -82,6 +88,11 @@ describe('config.json of a GPT-2', () => {
       { eos_token_id: 384 },
       'MODEL_CONFIG_INVALID',
       /eos_token_id must be less than vocab_size \(384\), got 384/,
+    ],
+    [
+      { eos_token_id: [0, 500] },
+      'MODEL_CONFIG_INVALID',
+      /eos_token_id must be less than vocab_size \(384\), got 500/,
     ],
     [{ architectures: ['GPT2DoubleHeadsModel'] }, 'MODEL_CONFIG_INVALID', /architectures/],
     [{ activation_function: 'relu' }, 'MODEL_CONFIG_UNSUPPORTED', /activation_function: .*gelu_new/],

@@ -96,10 +96,10 @@ export const configJson = (config: Gpt2Config): Record<string, unknown> => ({
   layer_norm_epsilon: config.layerNormEpsilon,
 });
 
-export const newConfig = (size: ModelSize): Gpt2Config => ({
+export const newConfig = ({ kvHeads: _, mlpWidth, ...size }: ModelSize): Gpt2Config => ({
   architecture: 'gpt2',
   ...size,
-  mlpWidth: 4 * size.width,
+  mlpWidth: mlpWidth ?? 4 * size.width,
   layerNormEpsilon: LAYER_NORM_EPSILON,
   head: { kind: 'language' },
   tieWordEmbeddings: true,

@@ -7,9 +7,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
+import { logits } from '../heads.js';
 import { linear } from '../linear.js';
+import { causalMask, pastMask } from '../masks.js';
 import type { Gpt2Config } from './config.js';
-import { causalMask, pastMask } from './masks.js';
 import { gelu, layerNorm } from './ops.js';
 
 type Attend = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Tensor;
@@ -83,14 +84,7 @@ export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity:
 
 /** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
 export function languageHead(config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D {
-  const output = p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight'] as tf.Tensor2D;
-  return tf.matMul(hidden, output, false, true);
-}
-
-/** One number for each hidden state [N, D]: a reward or a value, [N]. */
-export function scalarHead(_config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor1D {
-  const score = p['score.weight'] as tf.Tensor2D;
-  return tf.reshape(tf.matMul(hidden, score, false, true), [hidden.shape[0]]);
+  return logits(hidden, p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight']!);
 }
 
 function blocks(

@@ -1,7 +1,8 @@
 /** GPT-2: the only folder that knows its tensors, its `config.json` and how it computes. */
 import type { Architecture } from '../../architecture.js';
+import { scalarHead } from '../heads.js';
 import { configJson, type Gpt2Config, newConfig, parseConfig } from './config.js';
-import { cacheShape, forward, languageHead, scalarHead, step } from './gpt2.js';
+import { cacheShape, forward, languageHead, step } from './gpt2.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
 export const gpt2: Architecture<Gpt2Config> = {

@@ -25,3 +25,31 @@ recordKernel('FastGelu', ({ x }) => {
   const y = emit('FastGelu', [x!], x!.shape, 'float32', { domain: 'com.microsoft' });
   return { y: asTensor(graphValue(y), 'float32') };
 });
+
+/** x [..., D], weight [D] -> y like x; inverseRoot [..., 1] */
+recordKernel('SimplifiedLayerNormalization', ({ x, weight }, { epsilon }) => {
+  const each = [...x!.shape.slice(0, -1), 1];
+  const [y, inverseRoot] = currentGraph().nodes(
+    'SimplifiedLayerNormalization',
+    [x!, weight!].map(graphValue),
+    'float32',
+    [x!.shape, each],
+    { attributes: { axis: { int: -1 }, epsilon: { float: epsilon! } } },
+  );
+  return { y: asTensor(y!, 'float32'), inverseRoot: asTensor(inverseRoot!, 'float32') };
+});
+
+/** x sigmoid(x), of any shape */
+recordKernel('Silu', ({ x }) => {
+  const attributes = { alpha: { float: 1 } };
+  const y = emit('QuickGelu', [x!], x!.shape, 'float32', { domain: 'com.microsoft', attributes });
+  return { y: asTensor(graphValue(y), 'float32') };
+});
+
+/** x [B, R, heads * K], cos and sin [R, K / 2] -> y like x, every head of row r turned by rotation r */
+recordKernel('RotaryEmbedding', ({ x, cos, sin }) => {
+  const first = currentGraph().int64s([0]);
+  const inputs = [graphValue(x!), first, graphValue(cos!), graphValue(sin!)];
+  const y = emit('RotaryEmbedding', inputs, x!.shape, 'float32', { domain: 'com.microsoft' });
+  return { y: asTensor(graphValue(y), 'float32') };
+});

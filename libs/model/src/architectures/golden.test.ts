@@ -9,15 +9,15 @@ import {
   type Tensors,
 } from '@rlhf-streams/tensor';
 import { describe, expect, it } from 'vitest';
-import { readCheckpoint } from '../../checkpoint/directory.js';
-import { readSafetensors } from '../../checkpoint/safetensors.js';
-import { createGenerator } from '../../generation/generator.js';
-import { keyFor } from '../../sampling/rollout-draws.js';
-import { logprobScorer, rewardScorer } from '../../scoring.js';
-import { parameterSpecs } from '../../weights.js';
-import { architectureOf } from '../index.js';
+import { readCheckpoint } from '../checkpoint/directory.js';
+import { readSafetensors } from '../checkpoint/safetensors.js';
+import { createGenerator } from '../generation/generator.js';
+import { keyFor } from '../sampling/rollout-draws.js';
+import { logprobScorer, rewardScorer } from '../scoring.js';
+import { parameterSpecs } from '../weights.js';
+import { architectureOf } from './index.js';
 
-const fixture = (path: string) => new URL(`../../../fixtures/models/${path}`, import.meta.url).pathname;
+const fixture = (path: string) => new URL(`../../fixtures/models/${path}`, import.meta.url).pathname;
 const json = async (path: string) => JSON.parse(await readFile(fixture(path), 'utf8'));
 
 async function load(name: string) {
@@ -46,13 +46,14 @@ async function computed(
   return workspace.run('program', feeds);
 }
 
-describe.each<[string, Engine]>([
-  ['cpu', cpuEngine()],
-  ['onnx', onnxEngine()],
-])('the gpt2 checkpoint of transformers on %s', (_name, engine) => {
+const models = ['gpt2', 'llama-tied', 'llama-untied', 'mistral', 'qwen2', 'qwen3'];
+const engines: Engine[] = [cpuEngine(), onnxEngine()];
+const both = models.flatMap((model) => engines.map((engine) => ({ model, engine, name: engine.name })));
+
+describe.each(both)('the $model checkpoint of transformers on $name', ({ model, engine }) => {
   it('has its logits', async () => {
-    const { config, parameters, expected } = await load('gpt2');
-    const { tensors } = await readSafetensors(fixture('gpt2/expected.safetensors'));
+    const { config, parameters, expected } = await load(model);
+    const { tensors } = await readSafetensors(fixture(`${model}/expected.safetensors`));
     const { forward, languageHead } = architectureOf(config);
     for (const { input_ids, logits_tensor } of expected.cases) {
       const specs = { ...parameterSpecs(config), ids: int32(1, input_ids.length) };
@@ -65,7 +66,7 @@ describe.each<[string, Engine]>([
   });
 
   it('has the same logits where only some tokens are asked for', async () => {
-    const { config, parameters, expected } = await load('gpt2');
+    const { config, parameters, expected } = await load(model);
     const { forward, languageHead } = architectureOf(config);
     const T = 6;
     const rows: number[][] = expected.cases
@@ -84,12 +85,12 @@ describe.each<[string, Engine]>([
   });
 
   it('gives the log-probs of its prompts', async () => {
-    const { config, parameters, expected } = await load('gpt2');
+    const { config, parameters, expected } = await load(model);
     const items = expected.cases.map((c: { input_ids: number[] }) => ({
       tokens: c.input_ids,
       temperature: 1,
     }));
-    const scorer = logprobScorer(engine, config, { hash: 'golden', values: parameters });
+    const scorer = logprobScorer(engine, config, { hash: model, values: parameters });
     const rows = await scorer.score(items);
     rows.forEach((row, i) => {
       close(row, expected.cases[i].token_logprobs, 1e-4);
@@ -97,7 +98,7 @@ describe.each<[string, Engine]>([
   });
 
   it('continues greedily with its tokens', async () => {
-    const { config, parameters, expected } = await load('gpt2');
+    const { config, parameters, expected } = await load(model);
     const generator = createGenerator(engine, config, { slots: 4 });
     const weights = { version: 'golden', parameters };
     await Promise.all(
@@ -120,9 +121,9 @@ describe.each<[string, Engine]>([
   });
 
   it('has the score of its reward head', async () => {
-    const { config, parameters, expected } = await load('gpt2-seqcls');
+    const { config, parameters, expected } = await load(`${model}-seqcls`);
     const items = expected.cases.map((c: { input_ids: number[] }) => ({ tokens: c.input_ids }));
-    const scorer = rewardScorer(engine, config, { hash: 'golden scores', values: parameters });
+    const scorer = rewardScorer(engine, config, { hash: `${model}-seqcls`, values: parameters });
     const scores = await scorer.score(items);
     close(
       scores,

@@ -1,0 +1,26 @@
+/** Which positions a token does not attend to. A window w lets it see itself and the w - 1 tokens before it. */
+import * as tf from '@tensorflow/tfjs';
+
+/** Added to the attention score of a position that is not attended to. */
+const MASKED = -1e9;
+
+/** [T, T]: 0 where query i may see key j, i - window < j <= i. */
+export function causalMask(T: number, window = T): tf.Tensor2D {
+  const mask = new Float32Array(T * T);
+  for (let i = 0; i < T; i++) {
+    mask.fill(MASKED, i * T, i * T + Math.max(0, i - window + 1));
+    mask.fill(MASKED, i * T + i + 1, (i + 1) * T);
+  }
+  return tf.tensor2d(mask, [T, T]);
+}
+
+/** [B, 1, 1, C]: 0 at those of the first `positions[b]` entries of a cache that the token at `positions[b]` may see. */
+export function pastMask(positions: tf.Tensor, C: number, window = C + 1): tf.Tensor {
+  const B = positions.shape[0]!;
+  const entries = tf.range(0, C, 1, 'int32');
+  const each = tf.reshape(positions, [B, 1]);
+  const empty = tf.greaterEqual(entries, each);
+  const unseen =
+    window > C ? empty : tf.logicalOr(empty, tf.lessEqual(entries, tf.sub(each, tf.scalar(window, 'int32'))));
+  return tf.reshape(tf.mul(tf.cast(unseen, 'float32'), MASKED), [B, 1, 1, C]);
+}
