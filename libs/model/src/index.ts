@@ -25,6 +25,7 @@ export {
   type GenerationRequest,
   type Weights,
 } from './generation/request.js';
+export { headLogprobs, headLogprobsAndEntropy } from './head-logprobs.js';
 export {
   bytesText,
   generationBytes,

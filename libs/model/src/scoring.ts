@@ -2,7 +2,6 @@
  * Scoring of given sequences by a frozen model: log-probs of their tokens, or a reward. A row is padded to a bucket of
  * its own length and computed in batches of a few sizes; its numbers do not depend on the rows beside it.
  */
-import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
   type Buffers,
   type Engine,
@@ -18,6 +17,7 @@ import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { bucket, buckets } from './generation/request.js';
 import { groupBy } from './group-by.js';
+import { headLogprobs } from './head-logprobs.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
@@ -51,22 +51,27 @@ export function logprobScorer(
   config: ModelConfig,
   weights: Frozen,
 ): Scorer<LogprobItem, Float32Array> {
-  const { forward, languageHead } = architectureOf(config);
-  const { vocabSize: V } = config;
+  const { forward, outputMatrix } = architectureOf(config);
   return createScorer(engine, config, weights, {
-    inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows) }),
+    inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows, T) }),
     feed(items, rows, T) {
       const next = new Int32Array(rows * T);
-      items.forEach(({ tokens }, row) => {
-        next.set(tokens.slice(1), row * T);
+      const temperature = new Float32Array(rows * T).fill(1);
+      items.forEach((item, row) => {
+        next.set(item.tokens.slice(1), row * T);
+        temperature.fill(item.temperature, row * T, (row + 1) * T);
       });
-      const temperature = Float32Array.from({ length: rows }, (_, row) => items[row]?.temperature ?? 1);
       return { next, temperature };
     },
-    score([rows, T], p, { ids, next, temperature }) {
-      const logits = tf.reshape(languageHead(config, p, forward(config, p, ids!).hidden), [rows, T, V]);
-      return selectiveLogSoftmax(tf.div(logits, tf.reshape(temperature!, [rows, 1, 1])), next!);
-    },
+    score: ([rows, T], p, { ids, next, temperature }) =>
+      headLogprobs({
+        hidden: forward(config, p, ids!).hidden,
+        output: outputMatrix(config, p),
+        ids: tf.reshape(next!, [rows * T]),
+        temperature: tf.reshape(temperature!, [rows * T]),
+        // A row has the same bits in every number of rows.
+        tokens: MOST_ROWS * T,
+      }),
     pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });
 }

@@ -82,10 +82,12 @@ export function step(
 export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity: number) =>
   [rows, heads, capacity, width / heads] as const;
 
-/** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
-export function languageHead(config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D {
-  return logits(hidden, p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight']!);
-}
+/** The output matrix [V, D], which is the token embedding unless the model has its own. */
+export const outputMatrix = (config: Gpt2Config, p: Parameters): tf.Tensor2D =>
+  p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight'] as tf.Tensor2D;
+
+export const languageHead = (config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D =>
+  logits(hidden, outputMatrix(config, p));
 
 function blocks(
   config: Gpt2Config,

@@ -2,7 +2,7 @@
 import type { Architecture } from '../../architecture.js';
 import { scalarHead } from '../heads.js';
 import { configJsonOf, type LlamaConfig, newConfigOf, parseConfigOf } from './config.js';
-import { cacheShape, forward, languageHead, step } from './llama.js';
+import { cacheShape, forward, languageHead, outputMatrix, step } from './llama.js';
 import { llama, type Member, mistral, qwen2, qwen3 } from './members.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
@@ -19,6 +19,7 @@ const architecture = (member: Member): Architecture<LlamaConfig> => ({
   forward,
   step,
   cacheShape,
+  outputMatrix,
   languageHead,
   scalarHead,
   activations: ({ width, heads, kvHeads, headWidth, mlpWidth }, length) => {

@@ -99,9 +99,12 @@ export function step(
 export const cacheShape = ({ kvHeads, headWidth }: LlamaConfig, rows: number, capacity: number) =>
   [rows, kvHeads, capacity, headWidth] as const;
 
-/** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
+/** The output matrix [V, D], which is the token embedding unless the model has its own. */
+export const outputMatrix = (config: LlamaConfig, p: Parameters): tf.Tensor2D =>
+  p[config.tieWordEmbeddings ? 'embed_tokens.weight' : 'lm_head.weight'] as tf.Tensor2D;
+
 export const languageHead = (config: LlamaConfig, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D =>
-  logits(hidden, p[config.tieWordEmbeddings ? 'embed_tokens.weight' : 'lm_head.weight']!);
+  logits(hidden, outputMatrix(config, p));
 
 const tables = ({ rope, headWidth: K }: LlamaConfig, length: number): Rotations => ({
   queries: rotations(rope, K, length, 1 / Math.sqrt(K)),
