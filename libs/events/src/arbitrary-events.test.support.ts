@@ -10,6 +10,10 @@ const text = fc.string({ unit: 'grapheme' });
 const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (x === 0 ? 0 : x));
 const tokens = fc.array(fc.nat({ max: 100_000 }), { maxLength: 5 });
 const someTokens = fc.array(fc.nat({ max: 100_000 }), { minLength: 1, maxLength: 5 });
+const learned = fc.array(fc.record({ from: count, count: count.map((n) => n + 1) }), {
+  minLength: 1,
+  maxLength: 3,
+});
 const logprob = number.map((x) => 0 - Math.abs(x));
 const logprobs = fc.array(logprob, { maxLength: 5 });
 const split = fc.constantFrom('train' as const, 'test' as const);
@@ -33,6 +37,12 @@ const byName = <T>(values: fc.Arbitrary<T>) =>
   fc.dictionary(names, values, { maxKeys: 4, noNullPrototype: true });
 const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const config = byName(json);
+/** What a template knows besides role and content stays in a message. */
+const messages = fc.array(
+  fc.record({ role: names, content: text, tool_calls: json }, { requiredKeys: ['role', 'content'] }),
+  { minLength: 1, maxLength: 3 },
+);
+const tools = fc.array(config, { minLength: 1, maxLength: 2 });
 const stream = {
   stream: fc.constantFrom('train' as const, 'evaluation' as const, 'pretraining' as const),
   kind: fc.constantFrom(
@@ -70,7 +80,8 @@ const generation = fc.array(fc.tuple(fc.nat(), logprob), { minLength: 1, maxLeng
 /** What a prompt says of itself, and its rollouts repeat. */
 const asked = {
   role: fc.constantFrom('policy', 'reference', 'scorer.0'),
-  messages: fc.array(fc.record({ role: names, content: text }), { minLength: 1, maxLength: 3 }),
+  messages,
+  tools,
   metadata: byName(json),
 };
 
@@ -208,7 +219,10 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
   'reference.failed': and(subject, fc.record({ policyVersion: count, cause }, { requiredKeys: ['cause'] })),
   'demonstration.recorded': and(
     item.map(({ run, step, id }) => ({ run, step, demonstration: id })),
-    fc.record({ split, promptTokens: tokens, tokens: someTokens }),
+    fc.record(
+      { split, promptTokens: tokens, tokens: someTokens, learned },
+      { requiredKeys: ['split', 'promptTokens', 'tokens'] },
+    ),
   ),
   'comparison.recorded': and(
     and(
@@ -219,6 +233,8 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       {
         split,
         promptText: text,
+        messages,
+        tools,
         promptTokens: tokens,
         labeler: text,
         margin: number,
@@ -233,6 +249,8 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       {
         split,
         promptText: text,
+        messages,
+        tools,
         promptTokens: tokens,
         text,
         tokens: someTokens,

@@ -72,6 +72,8 @@ describe('events of every type', () => {
           ...(type === 'rollout.generated' ? ['sampler'] : []),
           'role',
           'messages',
+          'tools',
+          'learned',
           'experiment',
           'order',
           'tags',

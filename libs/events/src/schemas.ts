@@ -36,6 +36,11 @@ export const PolicyVersion = z
   .min(0)
   .describe('version s is the policy that step s starts from; 0 is the initial one');
 export const Tokens = z.array(z.int().min(0)).describe('token ids');
+/** Of a conversation, the turns that are learned. */
+export const Learned = z
+  .array(z.object({ from: z.int().min(0), count: z.int().min(1) }))
+  .min(1)
+  .describe('the stretches of the tokens that are learned, in their order; default: all tokens');
 export const Logprobs = z
   .array(z.number().max(1e-6))
   .describe('natural log-probabilities, one a token, float32 precision');
@@ -86,12 +91,16 @@ export const modelKey = (model: ModelRef): string =>
 /** Metadata of whoever wrote a prompt or a comparison: it travels along, and nothing here reads it. */
 export const Metadata = z.record(z.string(), z.unknown());
 
-/** A turn of a conversation, in the terms of chat templates. */
-export const Message = z.object({
+/** A turn of a conversation, in the terms of chat templates; other fields, such as `tool_calls`, go along for the template. */
+export const Message = z.looseObject({
   role: z.string().min(1).describe('system, user, assistant, or what the template of the model knows'),
   content: z.string(),
 });
 export type Message = z.output<typeof Message>;
+
+/** Functions that an assistant may call, as JSON schemas in the form of OpenAI's API. */
+export const Tools = z.array(z.record(z.string(), z.unknown())).min(1);
+export type Tools = z.output<typeof Tools>;
 
 export const Cause = z.object({
   code: z.string().min(1).describe('stable, machine-readable'),

@@ -14,6 +14,7 @@ import {
   DataAccounts,
   ExperimentName,
   GivenCompletion,
+  Learned,
   LogPositions,
   Logprobs,
   Message,
@@ -33,13 +34,21 @@ import {
   Tags,
   Text,
   Tokens,
+  Tools,
 } from './schemas.js';
 
 /** A run's configuration travels as plain JSON; its schema belongs to the methods (`@rlhf-streams/runs`). */
 const Config = z.record(z.string(), z.unknown());
 
 const DAY = 24 * 60 * 60 * 1000;
-const Conversation = z.array(Message).min(1).optional();
+const Conversation = z.array(Message).min(1);
+/** Of a prompt that was made of a conversation. */
+const conversation = {
+  messages: Conversation.optional().describe(
+    'the conversation that the prompt was made of, if it was made of one',
+  ),
+  tools: Tools.optional().describe('what the assistant may call in it'),
+};
 
 /** Work in flight stays on its topics for a week at least, and until its run is archived; the archive is kept as artifacts are. */
 const WEEK = 7 * DAY;
@@ -243,7 +252,7 @@ const prompts = defineTopic({
         prompt: z.string().describe('prompt id: run/step/index'),
         role: SamplingRole,
         text: z.string(),
-        messages: Conversation.describe('the conversation that the text was made of, if it was made of one'),
+        ...conversation,
         tokens: Tokens.min(1),
         metadata: Metadata.optional(),
         completion: GivenCompletion.optional(),
@@ -280,7 +289,7 @@ const rollouts = defineTopic({
       RolloutStamp.extend({
         role: SamplingRole,
         promptText: z.string(),
-        messages: Conversation.describe('those of the prompt'),
+        ...conversation,
         promptTokens: Tokens.min(1),
         metadata: Metadata.optional().describe('that of the prompt'),
         text: z.string().describe('the completion, special tokens left out'),
@@ -375,13 +384,14 @@ const demonstrations = defineTopic({
   events: [
     defineEvent(
       'demonstration.recorded',
-      1,
+      2,
       'A prompt (possibly empty) and the completion to learn',
       StepStamp.extend({
         demonstration: z.string().describe('run/step/index'),
         split: Split,
         promptTokens: Tokens,
         tokens: Tokens.min(1),
+        learned: Learned.optional(),
       }),
     ),
   ],
@@ -408,6 +418,7 @@ const comparisons = defineTopic({
         comparison: z.string().describe('run/step/index'),
         split: Split,
         promptText: z.string(),
+        ...conversation,
         promptTokens: Tokens.describe('empty where the prompt is, and texts begin with no token'),
         completions: z.array(Completion).min(2),
         ranks: z.array(z.int().min(1)).describe('1 is the best; equal ranks are ties'),
@@ -435,6 +446,7 @@ const thumbs = defineTopic({
         thumb: z.string().describe('run/step/index'),
         split: Split,
         promptText: z.string(),
+        ...conversation,
         promptTokens: Tokens.describe('empty where the prompt is, and texts begin with no token'),
         text: z.string().describe('the completion'),
         tokens: Tokens.min(1).describe('the completion, its end token included'),

@@ -12,10 +12,13 @@
  * | `MODEL_CONFIG_INVALID` | a `config.json` is malformed, contradicts itself or has an unknown `model_type` |
  * | `MODEL_CONFIG_UNSUPPORTED` | a `config.json` asks for a variant of its architecture that this package does not compute |
  * | `MODEL_CHECKPOINT_MISSING` | a file that a checkpoint needs is not there |
+ * | `MODEL_CHECKPOINT_FORMAT` | a folder has weights in another format alone, or quantised ones |
+ * | `MODEL_CHECKPOINT_INDEX` | an index of shards is malformed, or its shards hold other tensors |
+ * | `MODEL_FILE_POINTER` | in place of a file there is Git LFS's pointer to it |
  * | `MODEL_CHECKPOINT_TENSORS` | tensors missing, unexpected, or of the wrong shape or dtype |
  * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
  * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
- * | `MODEL_ADAPTER` | a model is an adapter on another one, which this build cannot load |
+ * | `MODEL_ADAPTER` | an adapter came without the model that it stands on |
  * | `MODEL_ADAPTER_CONFIG` | an `adapter_config.json` is malformed, or names modules that the base has not |
  * | `MODEL_ADAPTER_UNSUPPORTED` | an `adapter_config.json` asks for a variant of LoRA, or another method, that this package does not compute |
  * | `MODEL_ADAPTER_TENSORS` | tensors of an adapter are missing, unexpected, or do not fit its base |

@@ -9,16 +9,18 @@ export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
 export {
   describeCheckpoint,
-  frozenWeights,
   readCheckpoint,
   readWeights,
   writeCheckpoint,
 } from './checkpoint/directory.js';
 export { exportedCheckpoint } from './checkpoint/exported.js';
 export { checkpointFiles, readExtraFiles } from './checkpoint/files.js';
+export { type FrozenFile, frozenWeights } from './checkpoint/frozen.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
+export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
 export { createGenerator, type Generator } from './generation/generator.js';
+export { packedForGeneration } from './generation/packed.js';
 export {
   type Completion,
   checkTokenIds,

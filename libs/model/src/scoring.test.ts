@@ -1,7 +1,7 @@
 import { type Buffers, onnxEngine } from '@rlhf-streams/tensor';
 import { expect, it } from 'vitest';
 import { newModelConfig } from './architectures/index.js';
-import { type ModelConfig, withScalarHead } from './model-config.js';
+import { type ModelConfig, type ModelSize, withScalarHead } from './model-config.js';
 import { logprobScorer, rewardScorer, type Scorer } from './scoring.js';
 import { initialiseWeights } from './weights.js';
 
@@ -46,14 +46,17 @@ it('a reward is less the offset of the head', async () => {
 });
 
 /** Widths of which some are no multiple of what vector instructions take at once. */
-it.each([
-  [128, 4],
-  [48, 3],
-  [20, 2],
-  [10, 1],
-])('a sequence has the same bits however many are scored beside it (width %d)', async (width, heads) => {
-  const shape = { vocabSize: 300, contextLength: 64, layers: 2, width, heads };
-  const config = newModelConfig({ architecture: 'gpt2', ...shape });
+it.each<[string, Partial<ModelSize> & Pick<ModelSize, 'width' | 'heads'>]>([
+  ['gpt2', { width: 128, heads: 4 }],
+  ['gpt2', { width: 48, heads: 3 }],
+  ['gpt2', { width: 20, heads: 2 }],
+  ['gpt2', { width: 10, heads: 1 }],
+  ['llama', { width: 96, heads: 6, kvHeads: 2 }],
+  ['llama', { width: 20, heads: 2, kvHeads: 1, mlpWidth: 44 }],
+  ['qwen3', { width: 30, heads: 3, mlpWidth: 50 }],
+])('a sequence has the same bits however many are scored beside it (%s, %j)', async (architecture, size) => {
+  const shape = { vocabSize: 300, contextLength: 64, layers: 2, ...size };
+  const config = newModelConfig({ architecture, ...shape });
   const scalar = withScalarHead(config);
   const engine = onnxEngine();
   const scorers: Scorer<(typeof items)[number], Float32Array | number>[] = [

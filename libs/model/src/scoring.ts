@@ -15,7 +15,7 @@ import {
 import * as tf from '@tensorflow/tfjs';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
-import { bucket, buckets } from './generation/request.js';
+import { bucket, buckets, type Weights } from './generation/request.js';
 import { groupBy } from './group-by.js';
 import { headLogprobs } from './head-logprobs.js';
 import type { ModelConfig } from './model-config.js';
@@ -30,9 +30,14 @@ export interface LogprobItem extends SequenceItem {
   readonly temperature: number;
 }
 
+/** Scores by a frozen model; or by the models that adapters of one shape make of a frozen base. */
 export interface Scorer<Item extends SequenceItem, Result> {
-  /** One result an item, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH */
-  score(items: readonly Item[]): Promise<Result[]>;
+  /**
+   * One result an item, in their order.
+   * @param adapter of a model on a base: its tensors, which are loaded if those of another version are there
+   * @throws ModelError MODEL_SEQUENCE_LENGTH
+   */
+  score(items: readonly Item[], adapter?: Weights): Promise<Result[]>;
   dispose(): Promise<void>;
 }
 
@@ -45,14 +50,17 @@ export interface Scorer<Item extends SequenceItem, Result> {
 const ROWS = [2, 4, 8] as const;
 const MOST_ROWS = Math.max(...ROWS);
 
-/** log p(token t | tokens before) for t = 1 .. length - 1, at the item's temperature: rows of length - 1. */
+/**
+ * log p(token t | tokens before) for t = 1 .. length - 1, at the item's temperature: rows of length - 1.
+ * @param frozen the weights of the model, or where it has an adapter, those that are its base's
+ */
 export function logprobScorer(
   engine: Engine,
   config: ModelConfig,
-  weights: Frozen,
+  frozen: Frozen,
 ): Scorer<LogprobItem, Float32Array> {
   const { forward, outputMatrix } = architectureOf(config);
-  return createScorer(engine, config, weights, {
+  return createScorer(engine, config, frozen, {
     inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows, T) }),
     feed(items, rows, T) {
       const next = new Int32Array(rows * T);
@@ -76,15 +84,18 @@ export function logprobScorer(
   });
 }
 
-/** The scalar head's number at the last token of each sequence, less the offset of the head. */
+/**
+ * The scalar head's number at the last token of each sequence, less the offset of the head.
+ * @param frozen as of `logprobScorer`
+ */
 export function rewardScorer(
   engine: Engine,
   config: ModelConfig,
-  weights: Frozen,
+  frozen: Frozen,
 ): Scorer<SequenceItem, number> {
   const { forward, scalarHead } = architectureOf(config);
   const offset = config.head.kind === 'scalar' ? (config.head.offset ?? 0) : 0;
-  return createScorer(engine, config, weights, {
+  return createScorer(engine, config, frozen, {
     inputs: () => ({ last: int32(MOST_ROWS) }),
     // As many as there are rows at most, however many there are; rows too many are the first one again.
     feed: (items, _, T) => ({
@@ -115,7 +126,7 @@ interface Scoring<Item, Result> {
 function createScorer<Item extends SequenceItem, Result>(
   engine: Engine,
   config: ModelConfig,
-  weights: Frozen,
+  frozen: Frozen,
   { inputs, feed, score, pick }: Scoring<Item, Result>,
 ): Scorer<Item, Result> {
   const state = parameterSpecs(config);
@@ -125,7 +136,7 @@ function createScorer<Item extends SequenceItem, Result>(
     run: (p, given) => ({ outputs: { scores: score([rows, T], p, given) } }),
   });
   const open = async () => {
-    const workspace = await engine.open(state, { frozen: weights });
+    const workspace = await engine.open(state, { frozen });
     const shapes = buckets(config.contextLength).flatMap((T) => ROWS.map((rows) => [rows, T] as const));
     await workspace.add(
       Object.fromEntries(shapes.map(([rows, T]) => [programName(rows, T), programOf(rows, T)])),
@@ -133,9 +144,32 @@ function createScorer<Item extends SequenceItem, Result>(
     return workspace;
   };
   let opened: Promise<Workspace> | undefined;
+  /** The version of the adapter in the workspace. */
+  let loaded: string | undefined;
+  /** Runs a program with an adapter: the workspace makes calls in their order, so that the run sees what is loaded just before it. */
+  const runWith = async (
+    workspace: Workspace,
+    adapter: Weights | undefined,
+    name: string,
+    feeds: Buffers,
+  ) => {
+    const calls: Promise<unknown>[] = [];
+    if (adapter && adapter.version !== loaded) {
+      loaded = adapter.version;
+      calls.push(workspace.load(adapter.parameters));
+    }
+    const run = workspace.run(name, feeds);
+    try {
+      await Promise.all([...calls, run]);
+    } catch (error) {
+      loaded = undefined;
+      throw error;
+    }
+    return run;
+  };
 
   return {
-    async score(items) {
+    async score(items, adapter) {
       for (const { tokens } of items) checkSequence(config, tokens);
       opened ??= open();
       const workspace = await opened;
@@ -149,7 +183,8 @@ function createScorer<Item extends SequenceItem, Result>(
           batch.forEach(({ tokens }, row) => {
             ids.set(tokens, row * T);
           });
-          const { scores } = await workspace.run(programName(rows, T), { ids, ...feed(batch, rows, T) });
+          const feeds = { ids, ...feed(batch, rows, T) };
+          const { scores } = await runWith(workspace, adapter, programName(rows, T), feeds);
           batch.forEach((item, row) => {
             results.set(item, pick(scores as Float32Array, row, T, item.tokens.length));
           });

@@ -14,6 +14,7 @@ export {
   type ComparisonItem,
   type DemonstrationItem,
   DUPLICATE_PROMPT,
+  formatOf,
   HELD_OUT_SURPLUS,
   ITEMS_FILE,
   ITEMS_FORMAT,
@@ -57,6 +58,7 @@ export {
   type NamedModel,
   namedModels,
   onlyMeasures,
+  trainsWhole,
 } from './named-models.js';
 export type { NamedSource } from './named-sources.js';
 export { NewModel } from './new-model.js';

@@ -1,24 +1,34 @@
 /** A run's dataset as services read it: a JSON object per line, tokenised, each marked as training or test. */
-import { GivenCompletion, Message, Metadata, Split, Tokens } from '@rlhf-streams/events';
+import { GivenCompletion, Learned, Message, Metadata, Split, Tokens, Tools } from '@rlhf-streams/events';
 import { z } from 'zod';
 
 export const ITEMS_FILE = 'items.jsonl';
 /** Beside it, `{"format": 1}`; items without it are of the first format. It goes up when an older reader would misread a line. */
 export const ITEMS_FORMAT_FILE = 'format.json';
-export const ITEMS_FORMAT = 1;
+export const ITEMS_FORMAT = 2;
 export const ItemsFormat = z.object({
   format: z.int().min(1),
   /** Tokens that end a completion of the run. */
   stopTokens: z.array(z.int().min(0)).optional(),
 });
+/** Only items of which some tokens are learned are of the second format: readers of the first would learn all of them. */
+export const formatOf = (items: readonly RunItem[]): number =>
+  items.some((item) => 'learned' in item) ? ITEMS_FORMAT : 1;
 
 const common = { split: Split };
+/** Of a prompt that was made of a conversation. */
+const conversation = { messages: z.array(Message).min(1).optional(), tools: Tools.optional() };
 
-export const DemonstrationItem = z.object({ ...common, promptTokens: Tokens, tokens: Tokens.min(1) });
+export const DemonstrationItem = z.object({
+  ...common,
+  promptTokens: Tokens,
+  tokens: Tokens.min(1),
+  learned: Learned.optional(),
+});
 export const PromptItem = z.object({
   ...common,
   text: z.string(),
-  messages: z.array(Message).min(1).optional(),
+  ...conversation,
   tokens: Tokens.min(1),
   metadata: Metadata.optional(),
   completion: GivenCompletion.optional(),
@@ -26,6 +36,7 @@ export const PromptItem = z.object({
 export const ComparisonItem = z.object({
   ...common,
   promptText: z.string(),
+  ...conversation,
   promptTokens: Tokens,
   completions: z
     .array(z.object({ text: z.string(), tokens: Tokens.min(1), score: z.number().optional() }))
@@ -39,6 +50,7 @@ export const ComparisonItem = z.object({
 export const ThumbItem = z.object({
   ...common,
   promptText: z.string(),
+  ...conversation,
   promptTokens: Tokens,
   text: z.string(),
   tokens: Tokens.min(1),

@@ -52,3 +52,10 @@ const modelsOf = (scorer: RunScorer | SourceScorer): Omit<NamedModel, 'role'>[] 
 
 /** Whether a run trains nothing, and so has no model of its own. */
 export const onlyMeasures = ({ method }: RunConfig): boolean => methods[method].trains.length === 0;
+
+/**
+ * Whether the versions of a run are whole models, each in place of the one before. Else they are adapters on one base, or
+ * the one model that it measures.
+ */
+export const trainsWhole = (config: RunConfig): boolean =>
+  !onlyMeasures(config) && (config as { readonly peft?: unknown }).peft === undefined;

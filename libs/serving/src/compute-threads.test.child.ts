@@ -1,15 +1,15 @@
 /** A compute thread without models: it says what it was given, and works until it is told to end. */
 import { threadId, workerData } from 'node:worker_threads';
 import { serve } from '@rlhf-streams/threads';
-import type { ModelThread } from './thread/models.js';
+import type { ModelThread, StoredModel } from './thread/models.js';
 
 const loaded = new Map<string, string>();
 const underWay = new Map<string, () => void>();
 
 const api = {
-  async load(key: string, directory: string): Promise<number> {
-    if (directory === '/bad') throw Object.assign(new Error('it cannot be read'), { code: 'MODEL_BAD' });
-    loaded.set(key, directory);
+  async load({ key, folders }: StoredModel): Promise<number> {
+    if (folders.base === '/bad') throw Object.assign(new Error('it cannot be read'), { code: 'MODEL_BAD' });
+    loaded.set(key, folders.base);
     return 128;
   },
   async unload(key: string): Promise<void> {

@@ -4,6 +4,7 @@ import type { ChildThread } from './compute-threads.test.child.js';
 
 const stops: (() => void | Promise<void>)[] = [];
 const fail = vi.fn();
+const weightCache = { directory: '/weights', bytes: 1 };
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
@@ -13,6 +14,7 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
     {
       name: 'test',
       settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 900 },
+      weightCache,
       fail,
       onStop: (stop) => void stops.push(stop),
     },
@@ -20,23 +22,25 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
     { count: 3, data: { slots: 7 } },
   );
 
+const stored = (key: string, base = `/${key}`) => ({ key, folders: { base }, baseHash: base, frozen: true });
+
 /** What each thread says, all of them asked at once. */
 const states = (threads: ComputeThreads<ChildThread>) =>
   Promise.all(Array.from({ length: 3 }, () => threads.compute((thread) => thread.state())));
 
 it('shares the memory of the service among its threads', async () => {
   const threads = await start();
-  const data = { device: 'cpu', memoryBytes: 300, slots: 7 };
+  const data = { device: 'cpu', memoryBytes: 300, weightCache, slots: 7 };
   expect((await states(threads)).map(({ workerData }) => workerData)).toEqual([data, data, data]);
 });
 
 it('has a model in every thread, until it is unloaded', async () => {
   const threads = await start();
-  expect(await threads.load('a', '/a')).toBe(128);
-  await threads.load('b', '/b');
+  expect(await threads.load(stored('a'))).toBe(128);
+  await threads.load(stored('b'));
   await threads.unload('a');
   expect((await states(threads)).map(({ keys }) => keys)).toEqual([['b'], ['b'], ['b']]);
-  await expect(threads.load('c', '/bad')).rejects.toMatchObject({ code: 'MODEL_BAD' });
+  await expect(threads.load(stored('c', '/bad'))).rejects.toMatchObject({ code: 'MODEL_BAD' });
 });
 
 it('gives work to the thread that has the least', async () => {
@@ -54,6 +58,7 @@ it('fails the service when a module cannot be loaded', async () => {
   const context = {
     name: 'test',
     settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 } as const,
+    weightCache,
     fail,
     onStop: (stop: () => void | Promise<void>) => void stops.push(stop),
   };

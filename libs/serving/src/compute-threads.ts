@@ -2,7 +2,7 @@
 import type { ServiceContext } from '@rlhf-streams/service';
 import { type Api, spawn } from '@rlhf-streams/threads';
 import { type ComputeSettings, memoryLimit } from './settings.js';
-import type { ModelThread, ThreadOptions } from './thread/models.js';
+import type { ModelThread, StoredModel, ThreadOptions } from './thread/models.js';
 
 /**
  * Starts a thread that computes as long as the service is up; when the thread dies, the service fails. Resolves, when
@@ -24,11 +24,10 @@ export async function startThread<T extends Api>(
 
 export interface ComputeThreads<T extends ModelThread> {
   /**
-   * Reads the model in a folder into every thread, where it has the name `key`. Resolves to its context length, in
-   * tokens. When it fails, some threads may have the model: `unload` frees them.
+   * Reads a model into every thread. Resolves to its context length, in tokens. When it fails, some threads may have the model: `unload` frees them.
    * @throws ModelError when the model's files are at fault, or it needs more memory than there is.
    */
-  load(key: string, directory: string): Promise<number>;
+  load(model: StoredModel): Promise<number>;
   unload(key: string): Promise<void>;
   /** Gives work to the thread that has the least. */
   compute<R>(work: (thread: T) => Promise<R>): Promise<R>;
@@ -40,14 +39,15 @@ export interface ComputeThreads<T extends ModelThread> {
  * @throws as `startThread` does.
  */
 export async function startComputeThreads<T extends ModelThread>(
-  context: Pick<ServiceContext<ComputeSettings>, 'name' | 'settings' | 'fail' | 'onStop'>,
+  context: Pick<ServiceContext<ComputeSettings>, 'name' | 'settings' | 'weightCache' | 'fail' | 'onStop'>,
   url: URL,
   { count, data }: { readonly count: number; readonly data?: object },
 ): Promise<ComputeThreads<T>> {
-  const { name, settings } = context;
+  const { name, settings, weightCache } = context;
   const shared: ThreadOptions = {
     device: settings.RLHF_DEVICE,
     memoryBytes: memoryLimit(settings) / count,
+    weightCache,
   };
   const start = async (index: number) => {
     const call = await startThread<T>(context, url, {
@@ -59,8 +59,8 @@ export async function startComputeThreads<T extends ModelThread>(
   const threads = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
 
   return {
-    async load(key, directory) {
-      const lengths = await Promise.all(threads.map(({ call }) => call.load(key, directory)));
+    async load(model) {
+      const lengths = await Promise.all(threads.map(({ call }) => call.load(model)));
       return lengths[0]!;
     },
     async unload(key) {

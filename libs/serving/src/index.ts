@@ -11,4 +11,5 @@ export {
   memorySettings,
   trainingSettings,
 } from './settings.js';
+export { tokenizerIn } from './tokenizer-in.js';
 export { wholeModel } from './whole-model.js';

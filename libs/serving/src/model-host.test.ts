@@ -42,8 +42,8 @@ function createHost(options: Partial<ModelHostOptions<string>> = {}): ModelHost<
   };
   return createModelHost(context, {
     what: 'reference',
-    load: async ({ key, ref, directory }) => {
-      loads.push(directory);
+    load: async ({ key, ref, folders: { base, adapter } }) => {
+      loads.push(adapter === undefined ? base : `${base} ${adapter}`);
       memory.add(key);
       return ref.base.sha256.toUpperCase();
     },
@@ -146,15 +146,28 @@ describe('a model', () => {
   });
 });
 
-it('a model with an adapter is another one than its base, and is refused as none that this build can load', async () => {
-  const host = createHost();
-  expect(await host.use(a, named)).toBe('A');
+describe('a model with an adapter', () => {
   const adapted = { ...a, adapter: b.base };
-  await expect(host.use(adapted, named)).rejects.toMatchObject({
-    code: 'MODEL_ADAPTER',
-    message: expect.stringContaining('a+b'),
+
+  it('is another one than its base, and is loaded from both of their folders', async () => {
+    const host = createHost();
+    await host.use(a, named);
+    await host.use(adapted, named);
+    expect(loads).toEqual(['/a', '/a /b']);
+    expect(inMemory()).toEqual(['a', 'a+b']);
   });
-  expect(loads).toEqual(['/a']);
+
+  it.each([
+    ['a', 'expected the base of reference a+b to be fetched: no store'],
+    ['b', 'expected the adapter of reference a+b to be fetched: no store'],
+  ])('whose part %s cannot be fetched says which it is', async (part, message) => {
+    fetches.set(part, cutOff);
+    await expect(createHost().use(adapted, named)).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message,
+    });
+    expect(loads).toEqual([]);
+  });
 });
 
 describe('a model that cannot be fetched', () => {

@@ -1,9 +1,12 @@
-/** The models that a service has in memory: each is fetched and loaded once, however many ask, and stays while needed. */
+/**
+ * The models that a service has in memory: each is fetched and loaded once, however many ask, and stays while needed. A base
+ * stays while a model on it does.
+ */
 import { messageOf, RuntimeError } from '@rlhf-streams/bus';
-import { type ModelRef, modelKey } from '@rlhf-streams/events';
+import { type ArtifactRef, type ModelRef, modelKey } from '@rlhf-streams/events';
+import type { ModelFolders } from '@rlhf-streams/model';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { DeadlineError, FOREVER_MS, linked, shareable, withDeadline } from '@rlhf-streams/waiting';
-import { wholeModel } from './whole-model.js';
 
 export interface ModelHost<Model> {
   /**
@@ -44,7 +47,7 @@ export interface ModelHostOptions<Model> {
 export interface ModelFiles {
   readonly key: string;
   readonly ref: ModelRef;
-  readonly directory: string;
+  readonly folders: ModelFolders;
 }
 
 /** Models used last stay in memory though nobody needs them: a client that asked over HTTP may ask again. */
@@ -84,16 +87,20 @@ export function createModelHost<Model>(
   }
 
   const attempt = async (ref: ModelRef, key: string, signal: AbortSignal): Promise<Model> => {
-    const artifact = wholeModel(ref);
-    let directory: string;
-    try {
-      directory = await artifacts.fetch(artifact, { timeoutMs: fetchTimeoutMs, signal });
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw unavailable(`expected ${what} ${artifact.sha256} to be fetched: ${messageOf(cause)}`, cause);
-    }
+    const fetch = async (artifact: ArtifactRef, part: string) => {
+      try {
+        return await artifacts.fetch(artifact, { timeoutMs: fetchTimeoutMs, signal });
+      } catch (cause) {
+        signal.throwIfAborted();
+        throw unavailable(
+          `expected ${part}${what} ${modelKey(ref)} to be fetched: ${messageOf(cause)}`,
+          cause,
+        );
+      }
+    };
+    const folders = await fetchParts(ref, fetch);
     signal.throwIfAborted();
-    return load({ key, ref, directory });
+    return load({ key, ref, folders });
   };
 
   const begin = (ref: ModelRef): Entry<Model> => {
@@ -202,6 +209,17 @@ export function createModelHost<Model>(
       };
     },
   };
+}
+
+/** The folders of a model; what is fetched is told by its part in it: `the adapter of `. */
+async function fetchParts(
+  { base, adapter }: ModelRef,
+  fetch: (artifact: ArtifactRef, part: string) => Promise<string>,
+): Promise<ModelFolders> {
+  if (!adapter) return { base: await fetch(base, '') };
+  const folders = [fetch(base, 'the base of '), fetch(adapter, 'the adapter of ')] as const;
+  const [ofBase, ofAdapter] = await Promise.all(folders);
+  return { base: ofBase, adapter: ofAdapter };
 }
 
 const unavailable = (message: string, cause: unknown) =>

@@ -1,12 +1,13 @@
 /** Models that score whole sequences, in a compute thread: what a reward model and a reference have in common. */
 import type { SequenceItem } from '@rlhf-streams/model';
-import { readTokenizer, type Tokenizer } from '@rlhf-streams/model/tokenizer';
+import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { batched } from './batched.js';
 import { startComputeThreads } from './compute-threads.js';
 import type { ModelHostOptions } from './model-host.js';
 import type { ComputeSettings } from './settings.js';
 import type { ScoringThread } from './thread/scoring.js';
+import { tokenizerIn } from './tokenizer-in.js';
 
 /** A loaded model. */
 export interface SequenceScorer<Item extends SequenceItem, Result> {
@@ -26,13 +27,13 @@ export async function startScoring<Item extends SequenceItem, Result>(
 ): Promise<Required<Pick<ModelHostOptions<SequenceScorer<Item, Result>>, 'load' | 'unload'>>> {
   const threads = await startComputeThreads<ScoringThread<Item, Result>>(context, url, { count: 1 });
   return {
-    async load({ key, directory }) {
-      const contextLength = await threads.load(key, directory);
+    async load({ key, ref, folders }) {
+      const contextLength = await threads.load({ key, folders, baseHash: ref.base.sha256, frozen: true });
       const score = batched(
         (items: readonly Item[]) => threads.compute((thread) => thread.score(key, items)),
         ({ tokens }) => tokens.length === 0 || tokens.length > contextLength,
       );
-      return { score, tokenizer: await readTokenizer(directory) };
+      return { score, tokenizer: await tokenizerIn(folders) };
     },
     unload: threads.unload,
   };

@@ -69,6 +69,17 @@ export interface StoredTensors {
   readonly file: string;
   /** Where each begins, in bytes: multiples of 4. */
   readonly offsets: Readonly<Record<string, number>>;
+  /** Matrices that lie in the file once more, laid out for products: an engine that can maps those, and lays out none. */
+  readonly packed?: Readonly<Record<string, readonly PackedMatrix[]>>;
+}
+
+/** A matrix as an engine laid it out. */
+export interface PackedMatrix {
+  /** The engine's name for what lies there. */
+  readonly key: string;
+  /** Where it begins, in bytes. */
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** Named tensors that live where the engine computes, and the programs over them. */

@@ -17,7 +17,9 @@ export {
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
 export { requireDevice } from './engines/device.js';
+export { namesOf } from './engines/frozen.js';
 export { onnxEngine } from './engines/onnx.js';
+export { PACKING, type Products, packedContents, packedTensors, productsOf } from './engines/packed.js';
 export type { Device } from './engines/session.js';
 export { TensorError } from './errors.js';
 export { type AdamW, type AdamWOptions, type AdamWTensors, adamWKernel } from './kernels/adamw.js';

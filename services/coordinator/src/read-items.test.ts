@@ -99,7 +99,7 @@ it('reads items of its own format, and says that those of a later one need a new
   const later = await startedWith(['{"other": "shape"}'], { format: ITEMS_FORMAT + 1 });
   await expect(readItems({ artifacts }, later)).rejects.toMatchObject({
     code: 'RUN_ITEMS_TOO_NEW',
-    message: expect.stringMatching(/run r .*format 1 at most, got format 2, .*upgrade the coordinator/),
+    message: expect.stringMatching(/run r .*format 2 at most, got format 3, .*upgrade the coordinator/),
   });
 });
 

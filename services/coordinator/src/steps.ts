@@ -162,13 +162,14 @@ function itemEvent(
     case 'thumbs':
       return { type: 'thumb.recorded', id, data: { ...(item as ThumbItem), ...stamp, thumb: id } };
     case 'prompts': {
-      const { text, messages, tokens, metadata, completion } = item as PromptItem;
+      const { text, messages, tools, tokens, metadata, completion } = item as PromptItem;
       const { sampling, timeoutMs } = dataSpecOf(specOf(config), stream.dataset) as PromptsSpec;
       const data = {
         ...stamp,
         prompt: id,
         text,
         ...(messages && { messages }),
+        ...(tools && { tools }),
         tokens,
         ...(metadata && { metadata }),
         ...(completion && { completion }),

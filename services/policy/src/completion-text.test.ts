@@ -1,4 +1,4 @@
-import { loadTokenizer, type Tokenizer, trainByteLevelBpe } from '@rlhf-streams/model';
+import { createGrowingText, loadTokenizer, type Tokenizer, trainByteLevelBpe } from '@rlhf-streams/model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createCompletionText, type Piece } from './completion-text.js';
@@ -15,7 +15,8 @@ const cleaning = loadTokenizer(trained.json, {
 
 /** What a reader is handed of a completion: pieces as they come, then the whole. */
 function told(tokens: readonly number[], stops: readonly string[], using: Tokenizer = tokenizer) {
-  const text = createCompletionText((tokens) => using.decode(tokens, { skipSpecialTokens: true }), stops);
+  const growing = createGrowingText(using, { skipSpecialTokens: true, continues: true });
+  const text = createCompletionText(growing, stops);
   const pieces: Piece[] = [];
   let used = 0;
   for (const token of tokens) {
@@ -98,7 +99,7 @@ describe.each([
     fc.assert(
       fc.property(fc.array(anyToken, { maxLength: 40 }), stops, (tokens, stops) => {
         const { pieces, used, whole } = told(tokens, stops, using);
-        const text = using.decode(tokens.slice(0, used), { skipSpecialTokens: true });
+        const text = using.decode(tokens.slice(0, used), { skipSpecialTokens: true, continues: true });
         const places = stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0);
         expect(whole.text).toBe(places.length > 0 ? text.slice(0, Math.min(...places)) : text);
         const inPieces = textsOf({ pieces }).join('');

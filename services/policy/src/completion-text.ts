@@ -1,4 +1,5 @@
 /** The text of a completion while it grows: which part of it is certain, and where it stops. */
+import type { GrowingText } from '@rlhf-streams/model/tokenizer';
 
 /** A token of a text as OpenAI's legacy `logprobs` report it. */
 export interface TokenReport {
@@ -30,40 +31,31 @@ export interface CompletionText {
   end(): Piece & { readonly count: number; readonly stopped: boolean };
 }
 
-/**
- * Three things are not certain until the next tokens come: a character of which some bytes are missing, a space or a
- * quote that a tokenizer with `clean_up_tokenization_spaces` may take away, and what may be the beginning of a stop.
- */
-export function createCompletionText(
-  decode: (tokens: readonly number[]) => string,
-  stops: readonly string[],
-): CompletionText {
-  const tokens: number[] = [];
-  /** Where each token begins in the text, in UTF-16 units. */
+/** Neither what the text itself leaves open nor what may be the beginning of a stop is certain until the next tokens come. */
+export function createCompletionText(growing: GrowingText, stops: readonly string[]): CompletionText {
+  /** Where each token begins in the text, in UTF-16 units, and in characters. */
   const starts: number[] = [];
+  let offset = 0;
   const placed: PlacedToken[] = [];
-  /** The text, without the character at its end of which bytes are missing. */
-  let text = '';
-  let isWhole = true;
   let stop: number | undefined;
   let taken = { text: 0, tokens: 0 };
 
   return {
     add(token, report) {
-      const [before, wasWhole] = [text.length, isWhole];
-      tokens.push(token);
-      const decoded = decode(tokens);
-      isWhole = !decoded.endsWith('\ufffd');
-      text = isWhole ? decoded : decoded.slice(0, -1);
+      const [before, wasWhole] = [growing.text.length, growing.isWhole];
+      growing.add(token);
+      const { text } = growing;
       // Bytes that this token does not complete to a character become a U+FFFD: the token begins after it.
       const start = !wasWhole && text[before] === '\ufffd' ? before + 1 : before;
+      offset += charactersIn(text, starts.at(-1) ?? 0, start);
       starts.push(start);
-      if (report) placed.push({ ...report, offset: [...text.slice(0, start)].length });
+      if (report) placed.push({ ...report, offset });
       stop = firstStop(text, stops);
       return stop !== undefined;
     },
     take() {
-      const until = stop ?? certainLength(text, stops);
+      const { text } = growing;
+      const until = stop ?? certainLength(text, growing.certain, stops);
       if (until <= taken.text) return undefined;
       const from = taken;
       let next = from.tokens;
@@ -72,10 +64,10 @@ export function createCompletionText(
       return { text: text.slice(from.text, until), tokens: placed.slice(from.tokens, next) };
     },
     end() {
-      const whole = decode(tokens);
+      const { whole } = growing;
       const at = firstStop(whole, stops);
       const after = at === undefined ? -1 : starts.findIndex((start) => start >= at);
-      const count = after < 0 ? tokens.length : after;
+      const count = after < 0 ? starts.length : after;
       return { text: whole.slice(0, at), tokens: placed.slice(0, count), count, stopped: at !== undefined };
     },
   };
@@ -87,12 +79,12 @@ function firstStop(text: string, stops: readonly string[]): number | undefined {
   return starts.length > 0 ? Math.min(...starts) : undefined;
 }
 
-/** The end of a text that `clean_up_tokenization_spaces` may change when the text goes on. */
-const CLEANED_UP = /(?: (?:n'?|'[vr]?)?|')$/;
+/** Characters between two places; those of a cleaned-up text may go back by a space. */
+const charactersIn = (text: string, from: number, to: number): number =>
+  to < from ? -[...text.slice(to, from)].length : [...text.slice(from, to)].length;
 
-/** The length of the part that stays as it is, whatever comes after the text. */
-function certainLength(text: string, stops: readonly string[]): number {
-  const { length } = text.replace(CLEANED_UP, '');
+/** The length of the part of the first `length` units that does not begin a stop. */
+function certainLength(text: string, length: number, stops: readonly string[]): number {
   const longest = Math.max(0, ...stops.map((stop) => stop.length));
   for (let from = Math.max(0, length - longest + 1); from < length; from++)
     if (stops.some((stop) => stop.startsWith(text.slice(from, length)))) return from;

@@ -1,19 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import type { ModelRef } from '@rlhf-streams/events';
 import {
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
   newModelConfig,
   trainByteLevelBpe,
+  withAdapter,
   withScalarHead,
+  writeAdapter,
   writeCheckpoint,
 } from '@rlhf-streams/model';
-import type { ModelHost } from '@rlhf-streams/serving';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Piece } from './completion-text.js';
-import { createPolicyHost, type PolicyModel } from './models.js';
+import { createPolicyHosts, type PolicyHosts, type PolicyModel } from './models.js';
 import type { CompletionWork } from './thread.js';
 
 const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
@@ -29,7 +31,7 @@ const config = newModelConfig({
 const listening = { signal: new AbortController().signal };
 
 let folder: string;
-let host: ModelHost<PolicyModel>;
+let hosts: PolicyHosts;
 let policy: PolicyModel;
 const stopping = new AbortController();
 const onStop: (() => void | Promise<void>)[] = [];
@@ -41,11 +43,28 @@ async function write(name: string, config: ModelConfig) {
   return { base: { uri: directory, sha256: name } };
 }
 
+/** A model with an adapter that changes what it says, on one that `write` wrote. */
+async function writeOn(base: ModelRef, name: string, seed: number): Promise<ModelRef> {
+  const adapted = withAdapter(
+    config,
+    { rank: 2, alpha: 64, rslora: false, targetModules: ['c_attn', 'c_fc'], modulesToSave: [] },
+    name,
+  );
+  const tensors = [...initialiseWeights(adapted, seed)].map(
+    ([name, { shape, data }]) =>
+      [name, { shape, data: data.map((x, i) => x || Math.sin(seed + i)) }] as const,
+  );
+  const directory = join(folder, name);
+  await writeAdapter(directory, { config: adapted, tensors: new Map(tensors), base: base.base.uri });
+  return { ...base, adapter: { uri: directory, sha256: name } };
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'models-'));
   const context = {
     name: 'policy',
     settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 },
+    weightCache: { directory: join(folder, 'weights'), bytes: 0 },
     artifacts: { fetch: async ({ uri }: { uri: string }) => uri },
     readiness: { check: () => {} },
     signal: stopping.signal,
@@ -53,9 +72,9 @@ beforeAll(async () => {
       throw error;
     },
     onStop: (stop: () => void | Promise<void>) => void onStop.push(stop),
-  } as unknown as Parameters<typeof createPolicyHost>[0];
-  host = await createPolicyHost(context, { threads: 1, slots: 2, timeoutMs: 60_000 });
-  await host.pin(await write('policy', config), context.signal).use(async (loaded) => {
+  } as unknown as Parameters<typeof createPolicyHosts>[0];
+  hosts = await createPolicyHosts(context, { threads: 1, slots: 2, timeoutMs: 60_000 });
+  await hosts.versions.pin(await write('policy', config), context.signal).use(async (loaded) => {
     policy = loaded;
   });
 });
@@ -167,8 +186,45 @@ it('reads texts after the token that begins one, and tokens as they are', async 
 
 it('refuses a model that scores texts', async () => {
   const model = await write('reward', withScalarHead(config));
-  await expect(host.use(model, async () => {})).rejects.toMatchObject({
+  await expect(hosts.versions.use(model, async () => {})).rejects.toMatchObject({
     code: 'MODEL_NOT_A_POLICY',
     message: expect.stringMatching(/expected a model that generates text, got a reward model/),
+  });
+});
+
+describe('models on one base', () => {
+  const generated = (model: ModelRef) =>
+    hosts.frozen.use(model, async (policy) => (await policy.generate(workOf('The film'))).tokens);
+
+  it('take turns, each as it is, and have it in memory once', async () => {
+    const base = await write('base', config);
+    const adapters = await Promise.all([1, 2, 3, 4].map((seed) => writeOn(base, `adapter-${seed}`, seed)));
+    const models = [base, ...adapters];
+    const alone: (readonly number[])[] = [];
+    for (const model of models) alone.push(await generated(model));
+    expect(new Set(alone.map(String)).size).toBe(models.length);
+    const together = await Promise.all(models.map(generated));
+    expect(together).toEqual(alone);
+    // ONNX Runtime maps a file where it uses it.
+    const maps = (await readFile('/proc/self/maps', 'utf8')).split('\n');
+    const files = maps.flatMap((line) => line.match(/\/.*/) ?? []).filter((file) => file.startsWith(folder));
+    const [laidOut, ...others] = new Set(files);
+    expect(others).toEqual([]);
+    expect(dirname(laidOut!)).toBe(join(folder, 'weights'));
+  });
+
+  it('of another shape, or without its files, are refused by what is wrong with the adapter', async () => {
+    const other = await write('other', { ...config, layers: 2 } as ModelConfig);
+    const base = await write('plain', config);
+    const adapter = await writeOn(base, 'adapter-plain', 1);
+    await expect(generated({ ...other, adapter: base.base })).rejects.toMatchObject({
+      code: 'MODEL_CHECKPOINT_MISSING',
+      message: expect.stringContaining('plain has no adapter_config.json'),
+    });
+    await rm(join(adapter.adapter!.uri, 'adapter_model.safetensors'));
+    await expect(generated(adapter)).rejects.toMatchObject({
+      code: 'MODEL_CHECKPOINT_MISSING',
+      message: expect.stringContaining('adapter-plain has no adapter_model.safetensors'),
+    });
   });
 });

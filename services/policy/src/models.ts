@@ -42,34 +42,47 @@ export interface PolicyHostOptions extends PolicyOptions {
   readonly timeoutMs: number;
 }
 
+/** The policies in memory. A model can be in both hosts, which load it differently. */
+export interface PolicyHosts {
+  /** Versions of models that are trained whole: each is read, and takes the place of the one before it. */
+  readonly versions: ModelHost<PolicyModel>;
+  /** Models that nobody changes, and adapters, with bases that lie in memory once. */
+  readonly frozen: ModelHost<PolicyModel>;
+}
+
 /** Resolves when all threads can compute. */
-export async function createPolicyHost(
+export async function createPolicyHosts(
   context: Pick<
     ServiceContext<ComputeSettings>,
-    'name' | 'settings' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
+    'name' | 'settings' | 'weightCache' | 'artifacts' | 'readiness' | 'signal' | 'fail' | 'onStop'
   >,
   { threads: count, timeoutMs, slots }: PolicyHostOptions,
-): Promise<ModelHost<PolicyModel>> {
+): Promise<PolicyHosts> {
   const url = new URL('./thread.js', import.meta.url);
   const data: PolicyOptions = { slots };
   const threads = await startComputeThreads<PolicyThread>(context, url, { count, data });
-  const { compute, load, unload } = threads;
-  return createModelHost<PolicyModel>(context, {
-    what: 'policy',
-    async load({ key, directory }) {
-      await load(key, directory);
-      return {
-        generate: (work) => compute((thread) => thread.generate(key, work)),
-        complete: (work, { onPiece, signal }) =>
-          compute((thread) => listening(signal, onPiece, (port) => thread.complete(key, work, port))),
-        judge: (work, { signal }) =>
-          compute((thread) => listening(signal, undefined, (port) => thread.judge(key, work, port))),
-        encode: (prompts) => compute((thread) => thread.encode(key, prompts)),
-      };
-    },
-    unload,
-    timeoutMs,
-  });
+  const { compute, unload } = threads;
+  const hostOf = (frozen: boolean) => {
+    const named = (key: string) => `${frozen ? 'frozen' : 'version'} ${key}`;
+    return createModelHost<PolicyModel>(context, {
+      what: 'policy',
+      async load({ key: load, ref, folders }) {
+        const key = named(load);
+        await threads.load({ key, folders, baseHash: ref.base.sha256, frozen });
+        return {
+          generate: (work) => compute((thread) => thread.generate(key, work)),
+          complete: (work, { onPiece, signal }) =>
+            compute((thread) => listening(signal, onPiece, (port) => thread.complete(key, work, port))),
+          judge: (work, { signal }) =>
+            compute((thread) => listening(signal, undefined, (port) => thread.judge(key, work, port))),
+          encode: (prompts) => compute((thread) => thread.encode(key, prompts)),
+        };
+      },
+      unload: (load) => unload(named(load)),
+      timeoutMs,
+    });
+  };
+  return { versions: hostOf(false), frozen: hostOf(true) };
 }
 
 /** Gives work a port to send pieces through, until the work is done or the reader has left; the work learns by its closing. */

@@ -72,7 +72,11 @@ async function follow(options: { timeoutMs?: number; load?: typeof load } = {}):
         unload: async (key) => void loaded.delete(key),
         ...options,
       });
-      policies = createPolicies(context, { host, replica: 'mine', pauseMs: 1 });
+      policies = createPolicies(context, {
+        hosts: { versions: host, frozen: host },
+        replica: 'mine',
+        pauseMs: 1,
+      });
     },
   });
   const logger = createLogger({ level: 'silent' });

@@ -7,11 +7,12 @@ import {
   hasEnded,
   type PublishedVersion,
   type RunView,
+  trainsWhole,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import type { ModelHost } from '@rlhf-streams/serving';
 import { type Follower, followVersions, type LoadedPolicy, type Trouble } from './follower.js';
-import type { PolicyModel } from './models.js';
+import type { PolicyHosts, PolicyModel } from './models.js';
 import { createReports, projectReplicas } from './replicas.js';
 import { createWatch } from './watch.js';
 
@@ -51,7 +52,7 @@ interface UseOptions {
 }
 
 export interface PoliciesOptions {
-  readonly host: ModelHost<PolicyModel>;
+  readonly hosts: PolicyHosts;
   /** The id of this replica. */
   readonly replica: string;
   /** Milliseconds between a failed attempt to apply a version and the next, doubled each time up to 30 s. */
@@ -60,7 +61,7 @@ export interface PoliciesOptions {
 
 export function createPolicies(context: ServiceContext, options: PoliciesOptions): Policies {
   const { fail, project, signal: stopping } = context;
-  const { host, replica, pauseMs } = options;
+  const { hosts, replica, pauseMs } = options;
   const followers = new Map<string, Follower>();
   const watch = createWatch();
 
@@ -79,6 +80,11 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
   const replicas = projectReplicas(context, watch.changed);
   const report = createReports(context, replica);
 
+  const hostOf = (run: string): ModelHost<PolicyModel> => {
+    const config = runs.state.get(run)?.config;
+    return config && !trainsWhole(config) ? hosts.frozen : hosts.versions;
+  };
+
   const follow = (run: string): Follower => {
     const known = followers.get(run);
     if (known) return known;
@@ -86,7 +92,7 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const follower = followVersions({
       run,
       versions,
-      host,
+      host: hostOf(run),
       report,
       onChange: watch.changed,
       signal: stopping,
@@ -137,9 +143,9 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
         if (!isUnavailable(error) || !isOver(runs.state.get(run))) throw error;
       }
       const last = versions.state.get(run)!;
-      return host.use(last.model, (model) => work({ ...model, version: last.version }));
+      return hostOf(run).use(last.model, (model) => work({ ...model, version: last.version }));
     },
-    useFixed: host.use,
+    useFixed: hosts.frozen.use,
     troubles,
     outrun: async (failures, signal) => {
       const isLost = (trouble: Trouble) => trouble.failures >= failures && isOutrun(trouble);

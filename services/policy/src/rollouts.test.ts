@@ -29,7 +29,7 @@ beforeEach(async () => {
     start: async (context) => {
       const host = createModelHost<PolicyModel>(context, {
         what: 'policy',
-        load: async ({ directory }) => {
+        load: async ({ folders: { base: directory } }) => {
           if (directory === 'scorer') throw new ModelError('MODEL_NOT_A_POLICY', 'it scores');
           const generate: PolicyModel['generate'] = async () => ({
             text: directory,
@@ -41,7 +41,11 @@ beforeEach(async () => {
           return { generate, complete: refuse, judge: refuse, encode: refuse };
         },
       });
-      const policies = createPolicies(context, { host, replica: 'mine', pauseMs: 1 });
+      const policies = createPolicies(context, {
+        hosts: { versions: host, frozen: host },
+        replica: 'mine',
+        pauseMs: 1,
+      });
       await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
       await answerPrompts(context, policies);
     },

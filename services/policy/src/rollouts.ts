@@ -124,7 +124,7 @@ async function sampleOne(
   version: number,
 ): Promise<NewEvent> {
   const stamp = stampOf(prompt, sample, version);
-  const { role, messages, metadata, completion } = prompt;
+  const { role, messages, tools, metadata, completion } = prompt;
   try {
     const { text, tokens, logprobs, finishReason, sampler } = await policy.generate({
       promptTokens: prompt.tokens,
@@ -142,6 +142,7 @@ async function sampleOne(
         role,
         promptText: prompt.text,
         ...(messages && { messages }),
+        ...(tools && { tools }),
         promptTokens: prompt.tokens,
         ...(metadata && { metadata }),
         text,

@@ -5,7 +5,7 @@ import { computeSettings, generationSettings } from '@rlhf-streams/serving';
 import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import { serveCompletions } from './completions.js';
-import { createPolicyHost } from './models.js';
+import { createPolicyHosts } from './models.js';
 import { withOpenAIErrors } from './openai-errors.js';
 import { createPolicies, type Policies } from './policies.js';
 import { answerPrompts } from './rollouts.js';
@@ -39,13 +39,13 @@ export const policy = defineService({
   }),
   async start(context) {
     const { settings, readiness } = context;
-    const host = await createPolicyHost(context, {
+    const hosts = await createPolicyHosts(context, {
       threads: settings.RLHF_POLICY_THREADS,
       slots: settings.RLHF_POLICY_SLOTS,
       timeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });
     const policies = createPolicies(context, {
-      host,
+      hosts,
       replica: settings.RLHF_REPLICA || `${hostname()}-${randomUUID().slice(0, 8)}`,
       pauseMs: 1000,
     });

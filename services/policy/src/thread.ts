@@ -6,14 +6,17 @@ import {
   type Completion,
   checkTokenIds,
   createGenerator,
+  createGrowingText,
   type EncodedPrompt,
   encodePrompt,
   type GenerationRequest,
+  type Generator,
   generationBytes,
   keyFor,
   loadTokenizer,
   type ModelConfig,
   ModelError,
+  packedForGeneration,
   readEndTokens,
   readWeights,
   requireMemory,
@@ -23,7 +26,15 @@ import {
   tokenText,
   type Weights,
 } from '@rlhf-streams/model';
-import { type ModelThread, openEngine, perShape, threadModels } from '@rlhf-streams/serving/thread';
+import {
+  type ModelThread,
+  type ModelToOpen,
+  openEngine,
+  perBase,
+  perShape,
+  type ThreadOptions,
+  threadModels,
+} from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
 import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
 
@@ -81,15 +92,38 @@ export interface Encoded {
 
 interface Model {
   readonly config: ModelConfig;
+  readonly generator: Generator;
   readonly weights: Weights;
   readonly tokenizer: Tokenizer;
   readonly stopTokens: readonly number[];
+  /** Called when the model is unloaded. */
+  readonly leave: () => Promise<void>;
 }
 
-const { slots } = workerData as PolicyOptions;
+const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
-/** Models of one shape share programs, caches and slots. */
-const generatorFor = perShape((config) => createGenerator(engine, config, { slots }));
+/** Versions of whole models of one shape share programs, caches and slots, */
+const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
+/** and so do models whose adapters have one shape, with the base that they are on. */
+const onBase = perBase(
+  async (config, frozen) =>
+    createGenerator(engine, config, {
+      slots,
+      frozen: await packedForGeneration(config, frozen, weightCache),
+    }),
+  async (generator) => generator.close(),
+);
+
+async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'weights' | 'leave'>> {
+  const { key, folders, config } = model;
+  if (model.frozen || folders.adapter !== undefined) {
+    const { made, ...own } = await onBase(model);
+    return { generator: made, ...own };
+  }
+  const tensors = await readWeights(folders.base, config);
+  const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
+  return { generator: versionsOf(config), weights: { version: key, parameters }, leave: async () => {} };
+}
 
 const models = threadModels<Model>({
   admit: (config, memoryBytes) => {
@@ -102,19 +136,15 @@ const models = threadModels<Model>({
     const least = { threads: 1, slots, length: 1, versions: 1 };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
-  open: async ({ key, directory, config, tokenizer: files }) => {
+  open: async (model) => {
+    const { config, folders, tokenizer: files } = model;
     if (!files)
       throw new ModelError('MODEL_CHECKPOINT_MISSING', 'expected a policy with a tokenizer.json, got none');
-    const tensors = await readWeights(directory, config);
-    const parameters = Object.fromEntries([...tensors].map(([name, { data }]) => [name, data]));
     const tokenizer = loadTokenizer(files.json, files.config);
-    return {
-      config,
-      weights: { version: key, parameters },
-      tokenizer,
-      stopTokens: await readEndTokens(directory, tokenizer),
-    };
+    const stopTokens = await readEndTokens(folders.base, tokenizer);
+    return { config, tokenizer, stopTokens, ...(await opened(model)) };
   },
+  close: ({ leave }) => leave(),
 });
 
 const requestOf = (
@@ -134,20 +164,18 @@ const requestOf = (
 const api = {
   ...models.calls,
   async generate(key: string, work: Work): Promise<Sampled> {
-    const { config, weights, tokenizer } = models.of(key);
-    const completion = await generatorFor(config).generate(requestOf(weights, work));
-    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+    const { generator, weights, tokenizer } = models.of(key);
+    const completion = await generator.generate(requestOf(weights, work));
+    const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true, continues: true });
     return { ...completion, text, sampler: SAMPLER };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { stops, logprobs } = work;
-    const text = createCompletionText(
-      (tokens) => tokenizer.decode(tokens, { skipSpecialTokens: true }),
-      stops,
-    );
-    const completion = await generatorFor(config).generate({
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: true, continues: true });
+    const text = createCompletionText(growing, stops);
+    const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
       onToken: (token, logits) => {
@@ -163,14 +191,15 @@ const api = {
   },
   /** Reports the tokens of a prompt's text, each with its log-prob after those before it. */
   async judge(key: string, work: JudgeWork, port: MessagePort): Promise<readonly PlacedToken[]> {
-    const { config, weights, tokenizer } = models.of(key);
+    const { generator, weights, tokenizer } = models.of(key);
     const { prompt, logprobs, timeoutMs } = work;
     const [first, ...given] = prompt.tokens;
-    const text = createCompletionText((tokens) => tokenizer.decode(tokens), []);
+    const growing = createGrowingText(tokenizer, { skipSpecialTokens: false, continues: false });
+    const text = createCompletionText(growing, []);
     if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
     if (given.length === 0) return text.end().tokens;
     let position = 1;
-    await generatorFor(config).generate({
+    await generator.generate({
       weights,
       promptTokens: [first!],
       given,

@@ -38,7 +38,7 @@ export async function createModelScorers(
   return createModelHost<ModelScorer>(context, {
     what: 'scorer',
     async load(files) {
-      const gold = await unlessMissing(readFile(join(files.directory, GOLD_FILE), 'utf8'));
+      const gold = await unlessMissing(readFile(join(files.folders.base, GOLD_FILE), 'utf8'));
       if (gold !== undefined) {
         const reward = parseGoldReward(gold);
         return { score: async ({ text }) => scoreGold(reward, text) };

@@ -1,10 +1,10 @@
 /** A rollout in the tokens of the scorer that reads it. */
 import type { Projection } from '@rlhf-streams/bus';
 import { type DataFor, modelKey } from '@rlhf-streams/events';
-import { readTokenizer, type Tokenizer, tokenizerDifference } from '@rlhf-streams/model/tokenizer';
+import { type Tokenizer, tokenizerDifference } from '@rlhf-streams/model/tokenizer';
 import { artifactRoles, isInUse, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { createModelHost } from '@rlhf-streams/serving';
+import { createModelHost, tokenizerIn } from '@rlhf-streams/serving';
 
 export interface PolicyTokenizers {
   /** Works with the tokenizer of a run's policy. @throws as `ModelHost.use` does. */
@@ -14,8 +14,8 @@ export interface PolicyTokenizers {
 export function createPolicyTokenizers(context: ServiceContext, runs: Projection<RunView>): PolicyTokenizers {
   const tokenizers = createModelHost<Tokenizer>(context, {
     what: 'policy tokenizer',
-    async load({ ref, directory }) {
-      const tokenizer = await readTokenizer(directory);
+    async load({ ref, folders }) {
+      const tokenizer = await tokenizerIn(folders);
       if (!tokenizer) throw new Error(`expected policy ${modelKey(ref)} to have a tokenizer.json, got none`);
       return tokenizer;
     },

@@ -1,5 +1,5 @@
-import type { Frozen } from '@rlhf-streams/tensor';
-import { frozenWeights } from '../checkpoint/directory.js';
+import { type FrozenFile, frozenWeights } from '../checkpoint/frozen.js';
+import type { WeightCache } from '../checkpoint/weight-cache.js';
 import type { DescribedModel, ModelFolders } from './read.js';
 import { tensorsOf } from './tensors.js';
 
@@ -13,13 +13,11 @@ export async function frozenTensors(
   { base: dir, adapter }: ModelFolders,
   { config, base }: Pick<DescribedModel, 'config' | 'base'>,
   hash: string,
-): Promise<Frozen> {
-  const frozen = await frozenWeights(dir, base, hash);
+  cache?: WeightCache,
+): Promise<FrozenFile> {
+  const frozen = await frozenWeights(dir, base, hash, cache);
   if (adapter === undefined) return frozen;
+  const { file, offsets } = frozen.stored;
   const names = [...tensorsOf(config)].flatMap(([name, { frozen }]) => (frozen ? [name] : []));
-  const picked = <T>(byName: Readonly<Record<string, T>>): Record<string, T> =>
-    Object.fromEntries(names.map((name) => [name, byName[name]!]));
-  return 'values' in frozen
-    ? { hash, values: picked(frozen.values) }
-    : { hash, stored: { ...frozen.stored, offsets: picked(frozen.stored.offsets) } };
+  return { hash, stored: { file, offsets: Object.fromEntries(names.map((name) => [name, offsets[name]!])) } };
 }

@@ -3,15 +3,11 @@ import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type Frozen, onnxEngine } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { architectureOf } from '../architectures/index.js';
-import { logprobScorer } from '../scoring.js';
-import { type Checkpoint, frozenWeights, readCheckpoint, writeCheckpoint } from './directory.js';
-import { readSafetensors, type TensorData, writeSafetensors } from './safetensors.js';
-
-const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from './directory.js';
+import type { TensorData } from './safetensors.js';
+import { fixture, writeVariant } from './variant.test.support.js';
 
 let root: string;
 let count = 0;
@@ -24,53 +20,11 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 /** The golden model with other tensors. */
-async function variant(
-  change: (tensors: Map<string, TensorData>) => void,
-  configChange = {},
-): Promise<string> {
+async function variant(change: (tensors: Map<string, TensorData>) => void, config = {}): Promise<string> {
   const dir = fresh();
-  await mkdir(dir);
-  const config = JSON.parse(await readFile(fixture('models/gpt2/config.json'), 'utf8'));
-  await writeFile(join(dir, 'config.json'), JSON.stringify({ ...config, ...configChange }));
-  const tensors = new Map<string, TensorData>(
-    (await readSafetensors(fixture('models/gpt2/model.safetensors'))).tensors,
-  );
-  change(tensors);
-  await writeSafetensors(join(dir, 'model.safetensors'), tensors);
+  await writeVariant(dir, { change, config });
   return dir;
 }
-
-describe('frozenWeights', () => {
-  const items = [{ tokens: [1, 2, 3, 4, 5], temperature: 1 }];
-  const score = async (weights: Frozen) => {
-    const scorer = logprobScorer(onnxEngine(), gpt2.config, weights);
-    const [row] = await scorer.score(items);
-    await scorer.dispose();
-    return [...row!];
-  };
-
-  it('are used where they lie in the file, to the same bits as when they are read', async () => {
-    const frozen = await frozenWeights(fixture('models/gpt2'), gpt2.config, 'golden');
-    expect(frozen).toMatchObject({ stored: { file: fixture('models/gpt2/model.safetensors') } });
-    const values = Object.fromEntries([...gpt2.tensors].map(([name, { data }]) => [name, data]));
-    expect(await score(frozen)).toEqual(await score({ hash: 'read', values }));
-  });
-
-  it('are read where the file has another type, or a tensor twice', async () => {
-    const wide = (tensors: Map<string, TensorData>) => {
-      for (const [name, { shape, data }] of tensors)
-        tensors.set(name, { shape, data: Float64Array.from(data as Float32Array) });
-    };
-    const twice = (tensors: Map<string, TensorData>) =>
-      tensors.set('lm_head.weight', tensors.get('transformer.wte.weight') ?? tensors.get('wte.weight')!);
-    const expected = await score(await frozenWeights(fixture('models/gpt2'), gpt2.config, 'golden'));
-    for (const [hash, change] of Object.entries({ wide, twice })) {
-      const frozen = await frozenWeights(await variant(change), gpt2.config, hash);
-      expect(Object.keys(frozen)).toEqual(['hash', 'values']);
-      expect(await score(frozen)).toEqual(expected);
-    }
-  });
-});
 
 describe('readCheckpoint', () => {
   it('reads both spellings of the names as the published one, in the order of the shapes', async () => {
@@ -149,7 +103,9 @@ describe('readCheckpoint', () => {
     await mkdir(dir);
     await writeFile(join(dir, 'config.json'), '{"model_type": "gpt2"}');
     await writeFile(join(dir, 'pytorch_model.bin'), '');
-    await expect(readCheckpoint(dir)).rejects.toThrow(/no model.safetensors; there is a pytorch_model.bin/);
+    await expect(readCheckpoint(dir)).rejects.toThrow(
+      /no model.safetensors, but pytorch_model.bin, which .* save_pretrained/,
+    );
     await writeFile(join(dir, 'config.json'), '{');
     await expect(readCheckpoint(dir)).rejects.toMatchObject({ code: 'MODEL_CONFIG_INVALID' });
   });

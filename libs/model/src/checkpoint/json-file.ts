@@ -2,6 +2,7 @@
 import { access, readFile, stat } from 'node:fs/promises';
 import { hasCode } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
+import { checkNoPointer } from './lfs-pointer.js';
 
 /** The parsed file, or undefined where it is missing. @throws ModelError of this code where it is too large or no JSON */
 export async function readJson(path: string, maxBytes: number, code: `MODEL_${string}`): Promise<unknown> {
@@ -14,6 +15,7 @@ export async function readJson(path: string, maxBytes: number, code: `MODEL_${st
   try {
     return JSON.parse(text);
   } catch (cause) {
+    checkNoPointer(text, path);
     // The parser's own message quotes the file, and errors are shown to people who may not read it.
     const position = /position \d+/.exec((cause as Error).message)?.[0];
     throw new ModelError(code, `${path} is not JSON${position === undefined ? '' : ` at ${position}`}`, {

@@ -6,6 +6,10 @@
 import type { FileHandle } from 'node:fs/promises';
 import { withFile, writeFileAtomically } from '@rlhf-streams/files';
 import { ModelError } from '../errors.js';
+import { decode } from './decode.js';
+import type { Halves } from './encode.js';
+import { checkNoPointer, POINTER_BYTES } from './lfs-pointer.js';
+import { readBytes } from './read-bytes.js';
 import {
   elementCount,
   headerLength,
@@ -14,11 +18,11 @@ import {
   type SafetensorsHeader,
 } from './safetensors-header.js';
 
-/** A tensor to write; its dtype is that of `data`, which holds the values row-major. */
-export interface TensorData {
-  shape: readonly number[];
-  data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
-}
+/** A tensor to write; its dtype is that of `data`, which holds the values row-major, or as bits those of a `dtype` of 16. */
+export type TensorData = { readonly shape: readonly number[] } & (
+  | { readonly data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array }
+  | Halves
+);
 
 /** A tensor in memory: F16 and BF16 files come as F32, BOOL as U8. */
 export type SafetensorsTensor = { shape: number[] } & (
@@ -44,7 +48,8 @@ export function readSafetensors(path: string): Promise<Safetensors> {
     const tensors = new Map<string, SafetensorsTensor>();
     for (const [name, entry] of header.entries) {
       checkDtype(name, entry, path);
-      const bytes = await readBytes(file, header.dataStart + entry.begin, entry.end - entry.begin, path);
+      const bytes = new Uint8Array(entry.end - entry.begin);
+      await readBytes(file, header.dataStart + entry.begin, bytes, path);
       tensors.set(name, toTensor(entry, bytes.buffer));
     }
     return { tensors, metadata: header.metadata };
@@ -83,7 +88,8 @@ export function safetensorsPieces(
   if (keys.length > 0)
     fields.push(['__metadata__', Object.fromEntries(keys.map((key) => [key, metadata[key]]))]);
   let offset = 0;
-  for (const [name, { shape, data }] of ordered) {
+  for (const [name, tensor] of ordered) {
+    const { shape, data } = tensor;
     if (name === '__metadata__') {
       throw new ModelError('MODEL_SAFETENSORS_HEADER', 'A tensor cannot be called __metadata__.');
     }
@@ -94,7 +100,7 @@ export function safetensorsPieces(
       );
     }
     const end = offset + data.byteLength;
-    fields.push([name, { dtype: dtypeOf(data), shape, data_offsets: [offset, end] }]);
+    fields.push([name, { dtype: dtypeOf(tensor), shape, data_offsets: [offset, end] }]);
     offset = end;
   }
   // Written field by field: an object would move names that look like integers to its front.
@@ -110,7 +116,9 @@ export function safetensorsPieces(
   ];
 }
 
-function dtypeOf(data: TensorData['data']): SafetensorsTensor['dtype'] {
+function dtypeOf(tensor: TensorData): string {
+  if ('dtype' in tensor) return tensor.dtype;
+  const { data } = tensor;
   if (data instanceof Float32Array) return 'F32';
   if (data instanceof Float64Array) return 'F64';
   if (data instanceof Int32Array) return 'I32';
@@ -135,9 +143,11 @@ function checkDtype(name: string, { dtype }: SafetensorsEntry, source: string): 
 function toTensor({ dtype, shape }: SafetensorsEntry, bytes: ArrayBuffer): SafetensorsTensor {
   switch (dtype) {
     case 'F16':
-      return { dtype: 'F32', shape, data: widen(new Uint16Array(bytes), float16Bits) };
-    case 'BF16':
-      return { dtype: 'F32', shape, data: widen(new Uint16Array(bytes), (bits) => bits << 16) };
+    case 'BF16': {
+      const data = new Float32Array(bytes.byteLength / 2);
+      decode(dtype, new Uint8Array(bytes), data);
+      return { dtype: 'F32', shape, data };
+    }
     case 'F64':
       return { dtype, shape, data: new Float64Array(bytes) };
     case 'I32':
@@ -152,50 +162,10 @@ function toTensor({ dtype, shape }: SafetensorsEntry, bytes: ArrayBuffer): Safet
   }
 }
 
-function widen(halves: Uint16Array, toFloat32Bits: (bits: number) => number): Float32Array<ArrayBuffer> {
-  const bits = new Int32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) bits[i] = toFloat32Bits(halves[i]!);
-  return new Float32Array(bits.buffer);
-}
-
-/** IEEE 754 binary16 to the bits of the same value in binary32. */
-function float16Bits(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  // A subnormal half is fraction * 2^-24, a normal number in binary32.
-  const leading = 31 - Math.clz32(fraction);
-  return sign | ((leading + 103) << 23) | ((fraction << (23 - leading)) & 0x7fffff);
-}
-
 async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHeader> {
   const { size } = await file.stat();
-  const prefix = await readBytes(file, 0, Math.min(8, size), path);
+  const prefix = await readBytes(file, 0, new Uint8Array(Math.min(POINTER_BYTES, size)), path);
+  checkNoPointer(Buffer.from(prefix).toString('latin1'), path);
   const length = headerLength(prefix, size, path);
-  return parseHeader(await readBytes(file, 8, length, path), size, path);
-}
-
-async function readBytes(
-  file: FileHandle,
-  position: number,
-  length: number,
-  path: string,
-): Promise<Uint8Array<ArrayBuffer>> {
-  // One read call moves at most 2 GiB.
-  const MAX_READ = 2 ** 30;
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, MAX_READ), position + done);
-    if (bytesRead === 0) {
-      throw new ModelError(
-        'MODEL_SAFETENSORS_TRUNCATED',
-        `${path}: the file ended at byte ${position + done} while it was being read; is someone writing it?`,
-      );
-    }
-    done += bytesRead;
-  }
-  return bytes;
+  return parseHeader(await readBytes(file, 8, new Uint8Array(length), path), size, path);
 }

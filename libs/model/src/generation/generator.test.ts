@@ -16,11 +16,25 @@ const config = parseModelConfig({
   n_head: 4,
   n_inner: 64,
 });
-const weightsOf = (seed: number): Weights => ({
+/** Heads share keys and values, and see 12 tokens, fewer than most texts have. */
+const windowed = parseModelConfig({
+  model_type: 'mistral',
+  vocab_size: 97,
+  max_position_embeddings: 48,
+  hidden_size: 32,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 12,
+  intermediate_size: 48,
+  sliding_window: 12,
+  eos_token_id: null,
+});
+const weightsOf = (seed: number, of = config): Weights => ({
   version: `v${seed}`,
   // Larger than at the start of training, so that the tokens depend on the weights and on what came before.
   parameters: Object.fromEntries(
-    [...initialiseWeights(config, seed)].map(([name, { data }]) => [name, data.map((x) => x * 4)]),
+    [...initialiseWeights(of, seed)].map(([name, { data }]) => [name, data.map((x) => x * 4)]),
   ),
 });
 const weights = weightsOf(1);
@@ -36,13 +50,18 @@ const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationR
 });
 const ids = Array.from({ length: 24 }, (_, id) => id);
 
-async function generateAll(slots: number, order: readonly number[]) {
-  const generator = createGenerator(onnxEngine(), config, { slots });
-  const completions = await Promise.all(order.map((id) => generator.generate(request(id))));
-  return new Map(order.map((id, i) => [id, completions[i]!]));
-}
+describe.each([
+  ['GPT-2', config],
+  ['Mistral', windowed],
+])('a generator of a %s', (_, of) => {
+  const weights = weightsOf(1, of);
+  const requestOf = (id: number, more: Partial<GenerationRequest> = {}) => request(id, { weights, ...more });
+  const generateAll = async (slots: number, order: readonly number[]) => {
+    const generator = createGenerator(onnxEngine(), of, { slots });
+    const completions = await Promise.all(order.map((id) => generator.generate(requestOf(id))));
+    return new Map(order.map((id, i) => [id, completions[i]!]));
+  };
 
-describe('a generator', () => {
   it('gives a rollout the same tokens and log-probs in any batch and order', async () => {
     const expected = await generateAll(32, ids);
     expect(new Set([...expected.values()].map(({ finishReason }) => finishReason))).toEqual(
@@ -62,16 +81,16 @@ describe('a generator', () => {
 
   it('samples several completions of a prompt as if each were alone, at any temperature', async () => {
     const samples = Array.from({ length: 12 }, (_, sample) =>
-      request(3, {
+      requestOf(3, {
         key: keyFor(7, `run/0/3/${sample}`),
         sampling: { temperature: [0.9, 0.5, 0, 1e-300][sample % 4]! },
         maxNewTokens: 12,
         stopTokens: [],
       }),
     );
-    const generator = createGenerator(onnxEngine(), config, { slots: 16 });
+    const generator = createGenerator(onnxEngine(), of, { slots: 16 });
     const together = await Promise.all(samples.map((sample) => generator.generate(sample)));
-    const alone = createGenerator(onnxEngine(), config, { slots: 2 });
+    const alone = createGenerator(onnxEngine(), of, { slots: 2 });
     for (const [i, sample] of samples.entries()) expect(together[i]).toEqual(await alone.generate(sample));
     const at = (index: number) =>
       together.filter((_, sample) => sample % 4 === index).map(({ tokens }) => tokens);
@@ -80,16 +99,16 @@ describe('a generator', () => {
   });
 
   it('gives the log-probs that scoring finds for the same tokens', async () => {
-    const generator = createGenerator(onnxEngine(), config, { slots: 8 });
+    const generator = createGenerator(onnxEngine(), of, { slots: 8 });
     for (const temperature of [0.7, 1.3]) {
-      const requests = ids.slice(0, 8).map((id) => request(id, { sampling: { temperature, topK: 5 } }));
+      const requests = ids.slice(0, 8).map((id) => requestOf(id, { sampling: { temperature, topK: 5 } }));
       const completions = await Promise.all(requests.map((each) => generator.generate(each)));
       const items = completions.map(({ tokens }, i) => ({
         tokens: [...requests[i]!.promptTokens, ...tokens],
         temperature,
       }));
       const frozen = { hash: weights.version, values: weights.parameters };
-      const scored = await logprobScorer(onnxEngine(), config, frozen).score(items);
+      const scored = await logprobScorer(onnxEngine(), of, frozen).score(items);
       for (const [i, { logprobs }] of completions.entries()) {
         const again = scored[i]!.subarray(requests[i]!.promptTokens.length - 1);
         expect(again.length).toBe(logprobs.length);
@@ -102,17 +121,21 @@ describe('a generator', () => {
   it('generates the same tokens by the plain programs of the cpu engine', async () => {
     const [plain, fast] = await Promise.all(
       [cpuEngine(), onnxEngine()].map((engine) => {
-        const generator = createGenerator(engine, config, { slots: 3 });
+        const generator = createGenerator(engine, of, { slots: 3 });
         return Promise.all(
           [3, 3, 8].map((id, sample) =>
-            generator.generate(request(id, { maxNewTokens: 4, stopTokens: [], key: keyFor(7, `${sample}`) })),
+            generator.generate(
+              requestOf(id, { maxNewTokens: 4, stopTokens: [], key: keyFor(7, `${sample}`) }),
+            ),
           ),
         );
       }),
     );
     expect(plain!.map(({ tokens }) => tokens)).toEqual(fast!.map(({ tokens }) => tokens));
   });
+});
 
+describe('a generator', () => {
   it('finishes on a stop token, at maxNewTokens, and at the end of the context', async () => {
     const generator = createGenerator(onnxEngine(), config, { slots: 4 });
     const all = Array.from({ length: 97 }, (_, token) => token);

@@ -1,10 +1,10 @@
-import type { Engine } from '@rlhf-streams/tensor';
+import type { Engine, Frozen } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import { type Batch, createBatch } from './batch.js';
 import { type Completion, capacityOf, checkRequest, type GenerationRequest } from './request.js';
 
-/** Generates completions of one model, in any of its versions. */
+/** Generates completions of one model, in any of its versions; or of the models that adapters of one shape make of a base. */
 export interface Generator {
   /**
    * Resolves with the completion. The same request gives the same tokens whatever is generated beside it.
@@ -24,13 +24,14 @@ const KEPT_IDLE = 2;
  * @param engine one thread per session gives rollouts the same bits everywhere: the last bits of ONNX Runtime depend on
  *   its thread count (measured), though not on the rows beside. Further cores are used by further generators.
  * @param options.slots sequences generated side by side; default 32
+ * @param options.frozen the tensors that all versions have in common: a base. Requests bring the others
  */
 export function createGenerator(
   engine: Engine,
   config: ModelConfig,
-  options: { slots?: number } = {},
+  options: { slots?: number; frozen?: Frozen } = {},
 ): Generator {
-  const slots = options.slots ?? 32;
+  const { slots = 32, frozen } = options;
   /**
    * Batches by the capacity of their KV cache: a short sequence does not pay for the cache of a long one. The least
    * recently used come first.
@@ -41,7 +42,7 @@ export function createGenerator(
   let closed = false;
 
   const batchFor = (capacity: number): Batch => {
-    const batch = batches.get(capacity) ?? createBatch(engine, config, { slots, capacity });
+    const batch = batches.get(capacity) ?? createBatch(engine, config, { slots, capacity, frozen });
     batches.delete(capacity);
     batches.set(capacity, batch);
     return batch;

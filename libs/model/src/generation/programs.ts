@@ -4,13 +4,23 @@
  *
  * Shapes: S slots, C capacity, N rows of a prefill, T tokens of its prompts, H heads, K width of a head, V vocabulary.
  */
-import { float32, int32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
+import {
+  type Frozen,
+  float32,
+  int32,
+  namesOf,
+  type Products,
+  type Program,
+  productsOf,
+  type Specs,
+  type Tensors,
+} from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
-import { buckets } from './request.js';
+import { BUCKET, buckets } from './request.js';
 
 export interface GenerationShape {
   readonly slots: number;
@@ -46,18 +56,28 @@ export const generationState = (config: ModelConfig, shape: GenerationShape): Sp
   ...cacheSpecs(config, shape),
 });
 
-/** Every program that a batch of this shape may need. */
+/**
+ * Every program that a batch of this shape may need.
+ * @param frozen the base, if versions are adapters on it, or the model, if it has no other version
+ */
 export function generationPrograms(
   config: ModelConfig,
   shape: GenerationShape,
+  frozen?: Frozen,
 ): Readonly<Record<string, Program>> {
-  const programs: Record<string, Program> = { [DECODE]: decode(config, shape) };
+  const programs: Record<string, Program> = { [DECODE]: decode(config, shape, frozen) };
   for (const length of buckets(shape.capacity)) {
     for (const rows of PREFILL_ROWS) programs[prefillName(rows, length)] = prefill(config, rows, length);
     programs[copyName(length)] = copy(config, length);
   }
   return programs;
 }
+
+/** The matrices that generation has on the right of products, which frozen weights can have laid out. */
+export const generationProducts = (config: ModelConfig): Products => {
+  const shape = { slots: MIN_ROWS, capacity: BUCKET };
+  return productsOf(decode(config, shape), generationState(config, shape));
+};
 
 /** What the next token is drawn from: logits [N, V], and softmax(logits / temperature) with a temperature for each row. */
 function distribution(logits: tf.Tensor2D, temperature: tf.Tensor) {
@@ -93,25 +113,39 @@ function prefill(config: ModelConfig, rows: number, length: number): Program {
 }
 
 /**
- * One token further in every slot: ids [S], their positions [S], temperature [S] -> the distribution after them.
+ * One token further in every slot: ids [S], their positions [S], temperature [S] -> the distribution after them. With an
+ * adapter, stepping [S] is 0 where the sequence of another version is: zeros are put at its next position, because what
+ * this adapter makes there may not be finite.
  */
-function decode(config: ModelConfig, { slots }: GenerationShape): Program {
+function decode(config: ModelConfig, { slots }: GenerationShape, frozen?: Frozen): Program {
   const { step, languageHead } = architectureOf(config);
   const parameters = Object.keys(parameterSpecs(config));
   return {
-    inputs: { ids: int32(slots), positions: int32(slots), temperature: float32(slots) },
+    inputs: {
+      ids: int32(slots),
+      positions: int32(slots),
+      temperature: float32(slots),
+      ...(config.adapter && { stepping: int32(slots) }),
+    },
     reads: [...parameters, ...cacheNames(config)],
     // A version decodes at least as many steps as a completion has tokens: it is worth compiling its weights in.
-    constants: parameters,
-    run: (state, { ids, positions, temperature }) => {
+    constants: frozen ? namesOf(frozen) : parameters,
+    run: (state, { ids, positions, temperature, stepping }) => {
       const cache = Array.from({ length: config.layers }, (_, layer) => layerOf(state, layer));
       const { hidden, added } = step(config, state, ids!, positions!, cache);
+      const kept = stepping ? added.map((layer) => whereStepping(stepping, layer)) : added;
       return {
         outputs: distribution(languageHead(config, state, hidden), temperature!),
-        rows: stored(added, tf.range(0, slots, 1, 'int32'), tf.reshape(positions!, [slots, 1])),
+        rows: stored(kept, tf.range(0, slots, 1, 'int32'), tf.reshape(positions!, [slots, 1])),
       };
     },
   };
+}
+
+function whereStepping(stepping: tf.Tensor, { keys, values }: LayerCache): LayerCache {
+  const isStepping = tf.cast(tf.reshape(stepping, [-1, 1, 1, 1]), 'bool');
+  const only = (x: tf.Tensor) => tf.where(isStepping, x, tf.zerosLike(x));
+  return { keys: only(keys), values: only(values) };
 }
 
 /** Copies the first `length` positions of slots to other slots: from and to, [COPIED_ROWS] each. */

@@ -7,6 +7,7 @@ import type { SamplingOptions } from '../sampling/sampler.js';
 /** One version of a model's parameters. Requests for the same version are generated side by side. */
 export interface Weights {
   readonly version: string;
+  /** All that are not frozen: those of an adapter, where a base is. */
   readonly parameters: Buffers;
 }
 
@@ -71,7 +72,7 @@ export function checkTokenIds(
 }
 
 /** Lengths are rounded up to multiples of this, so that few programs serve all lengths. */
-const BUCKET = 16;
+export const BUCKET = 16;
 
 /** The padded length that a sequence of `length` tokens is computed at; `limit` is the context. */
 export const bucket = (length: number, limit: number): number =>

@@ -3,11 +3,12 @@ import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
-/** A turn of a conversation. */
+/** A turn of a conversation. Fields besides, such as `tool_calls`, are for the template. */
 export interface Message {
   /** `system`, `user`, `assistant`, or what the template knows besides. */
   readonly role: string;
   readonly content: string;
+  readonly [field: string]: unknown;
 }
 
 /** In `tokenizer_config.json`: a template, or several by name, of which `default` is for conversations without tools. */

@@ -72,6 +72,29 @@ describe('readTokenizer', () => {
     });
   });
 
+  it('knows the tokens that only tokenizer_config.json adds', async () => {
+    const token = { content: '<extra>', special: true, normalized: false };
+    await write({
+      'tokenizer.json': json,
+      'tokenizer_config.json': {
+        eos_token: '<|im_end|>',
+        added_tokens_decoder: { 0: { content: '<|endoftext|>', special: true }, 900: token },
+      },
+    });
+    const tokenizer = (await readTokenizer(folder))!;
+    expect(tokenizer.encode('a<extra>b')).toEqual([...tokenizer.encode('a'), 900, ...tokenizer.encode('b')]);
+    expect(tokenizer.decode([900], { skipSpecialTokens: true })).toBe('');
+    expect(tokenizer.json).toMatchObject({ added_tokens: [...json.added_tokens, { id: 900, ...token }] });
+  });
+
+  it.each(['tokenizer.model', 'vocab.json'])('says what to do where there is a %s alone', async (name) => {
+    await write({ [name]: 'something' });
+    await expect(readTokenizer(folder)).rejects.toMatchObject({
+      code: 'MODEL_TOKENIZER_INVALID',
+      message: expect.stringMatching(new RegExp(`got ${name} alone: .*save_pretrained`)),
+    });
+  });
+
   it('refuses a file that is no object', async () => {
     await write({ 'tokenizer.json': json, 'special_tokens_map.json': ['<|endoftext|>'] });
     await expect(readTokenizer(folder)).rejects.toThrow(

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unlessMissing } from '@rlhf-streams/files';
 import { z } from 'zod';
-import { readJson } from '../checkpoint/json-file.js';
+import { exists, readJson } from '../checkpoint/json-file.js';
 import { ModelError } from '../errors.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
@@ -33,13 +33,17 @@ export async function readTokenizer(dir: string): Promise<Tokenizer | undefined>
 export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | undefined> {
   const read = (name: string, maxBytes: number) =>
     readJson(join(dir, name), maxBytes, 'MODEL_TOKENIZER_INVALID');
-  const json = await read('tokenizer.json', MAX_TOKENIZER_BYTES);
-  if (json === undefined) return undefined;
+  const written = await read('tokenizer.json', MAX_TOKENIZER_BYTES);
+  if (written === undefined) {
+    await refuseOtherKinds(dir);
+    return undefined;
+  }
   const [config, map, model, generation] = await Promise.all(
     ['tokenizer_config.json', 'special_tokens_map.json', 'config.json', 'generation_config.json'].map(
       async (name) => fieldsOf(await read(name, MAX_CONFIG_BYTES), join(dir, name)),
     ),
   );
+  const json = withAddedTokens(written, config);
   const names = namesOf(json);
   const named = Object.fromEntries(
     ['bos_token', 'eos_token', 'pad_token'].flatMap((token) => {
@@ -54,6 +58,37 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles | 
   const template = await readTemplate(dir);
   const told = { ...named, ...(template !== undefined && { chat_template: template }) };
   return { json, ...((config || Object.keys(told).length > 0) && { config: { ...config, ...told } }) };
+}
+
+/** Files of tokenizers that transformers turns into a `tokenizer.json`, and this package does not. */
+const OTHER_KINDS = ['tokenizer.model', 'tekken.json', 'vocab.json'];
+
+async function refuseOtherKinds(dir: string): Promise<void> {
+  for (const name of OTHER_KINDS) {
+    if (!(await exists(join(dir, name)))) continue;
+    throw new ModelError(
+      'MODEL_TOKENIZER_INVALID',
+      `${dir}: expected a tokenizer.json, got ${name} alone: have transformers write one, with python -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('${dir}').save_pretrained('${dir}')"`,
+    );
+  }
+}
+
+const addedTokensDecoder = z.looseObject({
+  added_tokens_decoder: z.record(z.string(), z.looseObject({ content: z.string() })).optional(),
+});
+
+/** transformers adds the tokens that only `tokenizer_config.json` has. */
+function withAddedTokens(json: unknown, config: unknown): unknown {
+  const tokens = addedTokensDecoder.safeParse(config).data?.added_tokens_decoder;
+  const parsed = vocabulary.safeParse(json);
+  if (!tokens || !parsed.success) return json;
+  const known = new Set(parsed.data.added_tokens.map(({ id }) => id));
+  const missing = Object.entries(tokens).flatMap(([id, token]) =>
+    known.has(Number(id)) ? [] : [{ id: Number(id), ...token }],
+  );
+  return missing.length === 0
+    ? json
+    : { ...(json as object), added_tokens: [...parsed.data.added_tokens, ...missing] };
 }
 
 async function readTemplate(dir: string): Promise<string | undefined> {

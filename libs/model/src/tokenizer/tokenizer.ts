@@ -1,17 +1,25 @@
 /** Text to token ids and back, from the files of a Hugging Face tokenizer. */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 import { type Message, renderChat } from './chat-template.js';
+import { type LibraryTokenizer, openLibrary } from './library.js';
 import { frameOf } from './post-processor.js';
 
 export interface Tokenizer {
-  /** The ids of a text. Special tokens written out in it become their ids; none are added. */
-  encode(text: string): number[];
+  /**
+   * The ids of a text. Special tokens that are written out in it become their ids, unless `tokenizer_config.json` sets
+   * `split_special_tokens`; none are added.
+   */
+  encode(text: string, options?: Continuing): number[];
   /** The text of ids; bytes that are no UTF-8 become U+FFFD, ids without a token nothing. */
-  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  decode(ids: ArrayLike<number>, options?: Continuing & { readonly skipSpecialTokens?: boolean }): string;
   /** A token as it stands in the vocabulary. */
   tokenOf(id: number): string | undefined;
+  /** What a token adds to a text, in UTF-8: bytes that may be a part of a character. A token may begin the text, or continue it. */
+  bytesOf(id: number, options: Required<Continuing>): Uint8Array;
+  isSpecial(id: number): boolean;
+  /** Whether spaces before punctuation are taken away from what is decoded. */
+  cleansUp: boolean;
   /** One more than the highest id. */
   vocabSize: number;
   /** The id of one token as it stands in the vocabulary, e.g. `Ġthe` or `<|endoftext|>`. */
@@ -32,9 +40,26 @@ export interface Tokenizer {
   json: unknown;
 }
 
+/**
+ * `continues`: the text goes on after another one, as a completion does after its prompt. Tokenizers like Llama 2's put a
+ * space before a text, and take it away when they decode: not so where the text goes on.
+ */
+export interface Continuing {
+  readonly continues?: boolean;
+}
+
 const id = z.int().nonnegative();
+const flag = z.boolean().optional();
+const addedToken = z.looseObject({
+  id,
+  content: z.string(),
+  special: flag,
+  lstrip: flag,
+  rstrip: flag,
+  single_word: flag,
+});
 const tokenizerSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id, content: z.string() })).default([]),
+  added_tokens: z.array(addedToken).default([]),
   post_processor: z.unknown(),
   model: z.looseObject({
     type: z.literal('BPE'),
@@ -48,6 +73,7 @@ const configSchema = z.looseObject({
   eos_token: namedToken.nullish(),
   pad_token: namedToken.nullish(),
   clean_up_tokenization_spaces: z.boolean().nullish(),
+  split_special_tokens: z.boolean().nullish(),
 });
 
 /** The special tokens of a tokenizer that is trained here, or whose files name none. */
@@ -64,10 +90,11 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
   const config = checked(configSchema, tokenizerConfig, 'tokenizer_config.json');
   // The library would by default take spaces before punctuation away, and decode(encode(text)) would not be text.
   const cleanUp = config.clean_up_tokenization_spaces ?? false;
-  const tokenizer = construct(tokenizerJson as object, {
-    ...config,
-    clean_up_tokenization_spaces: cleanUp,
-  });
+  const splitSpecialTokens = config.split_special_tokens ?? false;
+  const tokenizer = opened(
+    { ...(tokenizerJson as object), added_tokens: json.added_tokens },
+    { cleanUp, splitSpecialTokens },
+  );
   const ids = new Set([...Object.values(json.model.vocab), ...json.added_tokens.map((token) => token.id)]);
   const eosId = idOfNamed(config.eos_token ?? END_OF_TEXT);
   if (eosId === undefined) {
@@ -96,17 +123,19 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
   }
 
   return {
-    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
-    decode(ids, { skipSpecialTokens = false } = {}) {
+    encode: (text, { continues = false } = {}) => tokenizer.encode(text, continues),
+    decode(ids, { skipSpecialTokens = false, continues = false } = {}) {
       const list = Array.from(ids);
       const wrong = list.find((value) => !Number.isSafeInteger(value) || value < 0);
       if (wrong !== undefined) {
         throw new ModelError('MODEL_TOKENIZER_IDS', `Token ids must be non-negative integers, got ${wrong}.`);
       }
-      // The library throws at an empty list.
-      return list.length === 0 ? '' : tokenizer.decode(list, { skip_special_tokens: skipSpecialTokens });
+      return tokenizer.decode(list, { skipSpecialTokens, continues });
     },
-    tokenOf: (id) => tokenizer.id_to_token(id),
+    tokenOf: tokenizer.tokenOf,
+    bytesOf: (id, { continues }) => tokenizer.bytesOf(id, continues),
+    isSpecial: tokenizer.isSpecial,
+    cleansUp: cleanUp,
     vocabSize: ids.size === 0 ? 0 : maximum(ids) + 1,
     idOf: idOfNamed,
     ...frame,
@@ -118,15 +147,13 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
   };
 
   function idOfNamed(token: string): number | undefined {
-    return tokenizer.token_to_id(token);
+    return tokenizer.idOf(token);
   }
 }
 
-function construct(json: object, config: object): HuggingFaceTokenizer {
-  // The library requires each of these keys. Its post-processors look tokens up by name where `tokenizers` has their ids.
-  const absent = { added_tokens: [], normalizer: null, pre_tokenizer: null, decoder: null };
+function opened(...[json, options]: Parameters<typeof openLibrary>): LibraryTokenizer {
   try {
-    return new HuggingFaceTokenizer({ ...absent, ...json, post_processor: null }, config);
+    return openLibrary(json, options);
   } catch (cause) {
     throw new ModelError('MODEL_TOKENIZER_INVALID', `tokenizer.json: ${(cause as Error).message}`, { cause });
   }

@@ -22,6 +22,7 @@ import { listen } from '../http/server.js';
 import { createStreams, type OpenStreams } from '../http/streams.js';
 import { describeSettings, type Environment, readSettings } from '../settings/settings.js';
 import { dataSettings, runtimeSettings } from '../settings/shared.js';
+import { type Cache, weightCache } from '../storage/open-artifacts.js';
 import { type TemporaryFolders, temporaryFolders } from '../storage/temporary.js';
 import { createLogger } from '../telemetry/logger.js';
 import { noTelemetry, type Telemetry } from '../telemetry/port.js';
@@ -38,6 +39,8 @@ export interface ServiceContext<Settings = unknown> {
   readonly artifacts: ArtifactStore;
   /** Temporary folders in RLHF_DATA_DIR. */
   readonly temporary: TemporaryFolders;
+  /** For the weights of models that are not stored as programs take them. */
+  readonly weightCache: Cache;
   /** The service adds its routes here, while it starts. Errors become problem details; /openapi.json has every route. */
   readonly http: Http;
   /** For server-sent events: `streams.sse(c, write)`. */
@@ -171,6 +174,7 @@ export async function startService<Schema extends z.ZodObject>(
     events,
     artifacts,
     temporary,
+    weightCache: weightCache(environment),
     http: app,
     streams,
     logger,

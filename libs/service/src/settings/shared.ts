@@ -52,6 +52,6 @@ export const dataSettings = z.object({
     .string()
     .default('./runs')
     .describe(
-      'folder of what a machine keeps: the embedded log, artifacts or copies of those in S3, work under way; without it, what is there is lost to the services',
+      'folder of what a machine keeps: the embedded log, artifacts or copies of those in S3, decoded weights, work under way; without it, what is there is lost to the services',
     ),
 });

@@ -22,7 +22,7 @@ export const artifactSettings = z.object({
     .default(20 * GIB)
     .meta({ defaultInWords: '20 GiB' })
     .describe(
-      'bytes of copies of artifacts from S3 in RLHF_DATA_DIR above which those go that were not used for an hour; they are fetched again when they are needed',
+      'bytes of copies of artifacts from S3 in RLHF_DATA_DIR, and bytes of weights decoded there, above which those go that were not used for an hour; they are fetched or decoded again when they are needed',
     ),
   S3_ENDPOINT: z
     .url({ protocol: /^https?$/ })
@@ -34,6 +34,22 @@ export const artifactSettings = z.object({
     .default('us-east-1')
     .describe('region of the bucket; another one is refused with ARTIFACT_STORE_REFUSED'),
 });
+
+/** A folder of RLHF_DATA_DIR for what its machine can make again, and the bytes above which what nobody uses goes. */
+export interface Cache {
+  readonly directory: string;
+  readonly bytes: number;
+}
+
+/** Where models are decoded to, once for the threads and processes of a machine. No folder is made yet. */
+export function weightCache(environment: Environment): Cache {
+  const [{ RLHF_CACHE_BYTES: bytes }, { RLHF_DATA_DIR }] = readSettings(
+    environment,
+    artifactSettings,
+    dataSettings,
+  );
+  return { directory: join(RLHF_DATA_DIR, 'weights'), bytes };
+}
 
 /**
  * The artifacts an environment names: in a bucket, with copies in the folder `cache` of RLHF_DATA_DIR, or in its folder

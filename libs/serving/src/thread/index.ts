@@ -1,3 +1,12 @@
 /** What compute threads are made of. It loads the engine: never imported by the thread that serves. */
-export { type ModelThread, openEngine, perShape, threadModels } from './models.js';
+export {
+  type ModelThread,
+  type ModelToOpen,
+  openEngine,
+  perBase,
+  perShape,
+  type StoredModel,
+  type ThreadOptions,
+  threadModels,
+} from './models.js';
 export { type ScoringThread, serveScoring } from './scoring.js';

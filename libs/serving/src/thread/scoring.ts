@@ -1,7 +1,6 @@
 /** A compute thread that scores whole sequences with frozen models. */
 import {
   expectKind,
-  frozenWeights,
   type ModelConfig,
   type ModelKind,
   requireMemory,
@@ -11,7 +10,7 @@ import {
 } from '@rlhf-streams/model';
 import type { Engine, Frozen } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import { type ModelThread, openEngine, threadModels } from './models.js';
+import { type ModelThread, openEngine, perBase, threadModels } from './models.js';
 
 export interface ScoringThread<Item extends SequenceItem, Result> extends ModelThread {
   /** One result an item, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH when one of them does not fit. */
@@ -23,7 +22,7 @@ export interface ScoringOptions<Item extends SequenceItem, Result> {
   readonly role: string;
   /** The kind of models that can be that. */
   readonly kind: ModelKind;
-  readonly create: (engine: Engine, config: ModelConfig, weights: Frozen) => Scorer<Item, Result>;
+  readonly create: (engine: Engine, config: ModelConfig, frozen: Frozen) => Scorer<Item, Result>;
 }
 
 /** Serves a `ScoringThread<Item, Result>`: called by the module that the thread runs, and awaited there. */
@@ -33,18 +32,24 @@ export async function serveScoring<Item extends SequenceItem, Result>({
   create,
 }: ScoringOptions<Item, Result>): Promise<void> {
   const engine = await openEngine();
+  const open = perBase(
+    (config, frozen) => create(engine, config, frozen),
+    (scorer) => scorer.dispose(),
+  );
   const models = threadModels({
     admit: (config, memoryBytes) => {
       expectKind(role, kind, config);
       requireMemory(`the ${role}`, scoringBytes(config, { length: 1 }), memoryBytes);
     },
-    open: async ({ key, directory, config }) =>
-      create(engine, config, await frozenWeights(directory, config, key)),
-    close: (scorer) => scorer.dispose(),
+    open,
+    close: ({ leave }) => leave(),
   });
   const api: ScoringThread<Item, Result> = {
     ...models.calls,
-    score: (key, items) => models.of(key).score(items),
+    score(key, items) {
+      const { made, weights } = models.of(key);
+      return made.score(items, weights);
+    },
   };
   serve(api);
 }

@@ -3,16 +3,18 @@ import { realpathSync, statSync } from 'node:fs';
 import { parse } from 'node:path';
 import { type Specs, type StoredTensors, sizeOf, type TensorSpec, type TypedBuffer } from '../engine.js';
 import type { Span } from '../loops/loops.js';
-import { type Constant, withConstants, withoutInputs } from '../onnx/constants.js';
+import { type FilePart, withConstants, withoutInputs } from '../onnx/constants.js';
 import type { Model } from '../onnx/model.js';
 import { endsBefore, readStored } from './frozen.js';
 
 export interface MappedFile {
   /** The folder that a session has to be told of. */
   readonly folder: string;
+  /** Whether the file has the matrices of products laid out. */
+  readonly isPacked: boolean;
   has(name: string): boolean;
   /** @throws TensorError TENSOR_BAD_INPUT when the file ends before the tensor does */
-  part(name: string, spec: TensorSpec): Exclude<Constant['values'], TypedBuffer> | undefined;
+  part(name: string, spec: TensorSpec): FilePart | undefined;
   /** Sessions map the file, so its numbers are read into memory only when somebody asks for them. */
   span(name: string, spec: TensorSpec): Span;
 }
@@ -24,13 +26,14 @@ export function mapFile(stored: StoredTensors): MappedFile {
   const { size } = statSync(path);
   return {
     folder,
+    isPacked: stored.packed !== undefined,
     has: (name) => stored.offsets[name] !== undefined,
     part(name, spec) {
       const offset = stored.offsets[name];
       if (offset === undefined) return undefined;
       const bytes = 4 * sizeOf(spec.shape);
       if (offset + bytes > size) throw endsBefore(stored, name);
-      return { file, offset, bytes };
+      return { file, offset, bytes, packed: stored.packed?.[name] ?? [] };
     },
     span(name, spec) {
       let view: TypedBuffer | undefined;

@@ -108,7 +108,10 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     const baked = entries.filter(({ name }) => mapped?.has(name) || inModel.has(name));
     const fed = entries.filter((entry) => !baked.includes(entry));
     // What is laid out anew for a session is no longer shared: that is worth it for programs that run often.
-    const packs = baked.every(({ name }) => constants.includes(name));
+    const runsOften = baked.every(({ name }) => constants.includes(name));
+    const packs = mapped?.isPacked || runsOften;
+    // A model that is mapped is large, and has a session for each of its shapes: those would keep the peak of each.
+    const keepsMemory = !mapped || runsOften;
     let rest: Uint8Array | undefined;
     const session = bakedSession(sessions, {
       key: () =>
@@ -121,7 +124,7 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
           { spec: tensor.spec, values: mapped?.part(name, tensor.spec) ?? tensor.read().view },
         ]);
         const bytes = withConstants(rest, Object.fromEntries(values));
-        return { bytes, packs, ...(mapped && { folder: mapped.folder }) };
+        return { bytes, packs, keepsMemory, ...(mapped && { folder: mapped.folder }) };
       },
     });
     bakedSessions.push(session);

@@ -51,13 +51,15 @@ export interface Openable {
   readonly folder?: string;
   /** Lays out constant matrices for products, in memory of the session's own. Default true. */
   readonly packs?: boolean;
+  /** Keeps the memory of a run for the next one. Default true. */
+  readonly keepsMemory?: boolean;
 }
 
 /** What goes wrong in a run is thrown: it need not be written to the standard error as well. */
 const QUIET = { logSeverityLevel: 4 } as const;
 
 async function openSession(
-  { bytes, folder, packs = true }: Openable,
+  { bytes, folder, packs = true, keepsMemory = true }: Openable,
   { threads = 1, device = 'cpu' }: SessionOptions,
 ): Promise<Session> {
   const session = await InferenceSession.create(bytes, {
@@ -69,8 +71,7 @@ async function openSession(
     graphOptimizationLevel: 'all',
     // Planning one block for all of a run's memory costs a quarter more memory and gains no time (measured).
     enableMemPattern: false,
-    // An arena keeps the peak of its session. A model that is mapped is large, and has a session for each of its shapes.
-    enableCpuMemArena: folder === undefined,
+    enableCpuMemArena: keepsMemory,
     logSeverityLevel: 3,
     extra: {
       session: {

@@ -1,6 +1,6 @@
 /** Inputs of a model made constants: values within the model, or a part of a file that ONNX Runtime maps. */
 import protobuf from 'protobufjs';
-import type { TensorSpec, TypedBuffer } from '../engine.js';
+import type { PackedMatrix, TensorSpec, TypedBuffer } from '../engine.js';
 import { dataType, ModelProto, TensorProto } from './schema.js';
 
 /** A protobuf message can have 2 GiB at most. */
@@ -9,7 +9,15 @@ export const MOST_CONSTANT_BYTES = 2 ** 31 - 2 ** 26;
 export interface Constant {
   readonly spec: TensorSpec;
   /** A file, in the folder that the session is told of, holds the values row-major and little-endian. */
-  readonly values: TypedBuffer | { readonly file: string; readonly offset: number; readonly bytes: number };
+  readonly values: TypedBuffer | FilePart;
+}
+
+export interface FilePart {
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  /** The same matrix in the same file, as ONNX Runtime laid it out for an operator. */
+  readonly packed?: readonly PackedMatrix[];
 }
 
 /** A model without some of its inputs, ready for `withConstants`. */
@@ -29,11 +37,15 @@ export function withConstants(model: Uint8Array, constants: Readonly<Record<stri
   const tensors = Object.entries(constants).map(([name, { spec, values }]) => {
     const named = { name, dims: spec.shape, dataType: dataType[spec.dtype] };
     if ('file' in values) {
-      const { file, offset, bytes } = values;
+      const { file, offset, bytes, packed = [] } = values;
       const externalData = [
         { key: 'location', value: file },
         { key: 'offset', value: `${offset}` },
         { key: 'length', value: `${bytes}` },
+        ...packed.map(({ key, offset, bytes }, i) => ({
+          key: `prepacked_${i}`,
+          value: `${key}|${offset};${bytes};0`,
+        })),
       ];
       return [TensorProto.encode({ ...named, dataLocation: EXTERNAL, externalData }).finish()];
     }

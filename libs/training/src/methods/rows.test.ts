@@ -20,7 +20,17 @@ const unprompted: fc.Arbitrary<Sequence> = fc.record({
   promptTokens: fc.constant([]),
   tokens: tokens(1, CONTEXT),
 });
-const sequences = fc.array(fc.oneof(prompted, unprompted), { minLength: 1, maxLength: 5 });
+/** Turns of a conversation, of which every other one is learned. */
+const conversation: fc.Arbitrary<Sequence> = fc
+  .tuple(tokens(0, 3), fc.array(tokens(1, 4), { minLength: 1, maxLength: 4 }))
+  .map(([promptTokens, turns]) => ({
+    promptTokens,
+    tokens: turns.flat(),
+    learned: turns.flatMap(({ length }, i) =>
+      i % 2 === 0 ? [{ from: turns.slice(0, i).flat().length, count: length }] : [],
+    ),
+  }));
+const sequences = fc.array(fc.oneof(prompted, unprompted, conversation), { minLength: 1, maxLength: 5 });
 const limits = fc.record({
   microBatchSize: fc.integer({ min: 1, max: 8 }),
   contextLength: fc.constant(CONTEXT),
@@ -42,13 +52,17 @@ describe('sequenceBatch', () => {
     );
   });
 
-  it('predicts exactly the tokens of completions, each behind the token before it', () => {
+  it('predicts exactly the tokens that are learned, each behind the token before it', () => {
     fc.assert(
       fc.property(sequences, limits, (sequences, limits) => {
         const { ids, at, next, mask } = sequenceBatch(sequences, shapeOf(sequences, limits)).buffers;
         // Nothing comes before the first token of a text without a prompt: it is not predicted.
-        const expected = sequences.flatMap(({ promptTokens, tokens }) =>
-          promptTokens.length === 0 ? tokens.slice(1) : tokens,
+        const expected = sequences.flatMap(({ promptTokens, tokens, learned }) =>
+          tokens.filter(
+            (_, i) =>
+              (learned?.some(({ from, count }) => i >= from && i < from + count) ?? true) &&
+              promptTokens.length + i > 0,
+          ),
         );
         const predicted = [...next!].filter((_, i) => mask![i] === 1);
         expect(predicted).toEqual(expected);

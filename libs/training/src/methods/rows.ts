@@ -6,17 +6,34 @@ import type { BatchShape, MicroBatch } from '../trainer/program.js';
 export interface Sequence {
   readonly promptTokens: readonly number[];
   readonly tokens: readonly number[];
+  /** The stretches of `tokens` that are predicted, in their order. Default: all of them. */
+  readonly learned?: readonly Stretch[] | undefined;
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly count: number;
 }
 
 export const lengthOf = ({ promptTokens, tokens }: Sequence): number => promptTokens.length + tokens.length;
 
-/** The tokens of a completion that something comes before: the first one of a text without a prompt is not predicted. */
-export const predictedTokens = ({ promptTokens, tokens }: Sequence): readonly number[] =>
-  promptTokens.length === 0 ? tokens.slice(1) : tokens;
+/** Stretches of `tokens` that something comes before: the first token of a text without a prompt is not predicted. */
+function predictedStretches({ promptTokens, tokens, learned }: Sequence): readonly Stretch[] {
+  const stretches = learned ?? [{ from: 0, count: tokens.length }];
+  if (promptTokens.length > 0) return stretches;
+  return stretches.map((stretch) => (stretch.from > 0 ? stretch : { from: 1, count: stretch.count - 1 }));
+}
+
+/** The tokens that are predicted. */
+export const predictedTokens = (sequence: Sequence): readonly number[] =>
+  predictedStretches(sequence).flatMap(({ from, count }) => sequence.tokens.slice(from, from + count));
 
 /** The number of tokens that are predicted. */
 export const tokenCount = (sequences: readonly Sequence[]): number =>
-  sequences.reduce((count, sequence) => count + predictedTokens(sequence).length, 0);
+  sequences.reduce((count, sequence) => count + predictedCount(sequence), 0);
+
+const predictedCount = (sequence: Sequence): number =>
+  predictedStretches(sequence).reduce((sum, { count }) => sum + count, 0);
 
 /**
  * Cuts groups of sequences into micro-batches of at most `rows` sequences, sorted by length for less padding. A group is
@@ -133,13 +150,13 @@ export function sequenceBatch(
   let place = 0;
   sequences.forEach((sequence, row) => {
     const start = row * shape.length;
-    const predicted = predictedTokens(sequence);
-    ids.set([...sequence.promptTokens, ...sequence.tokens], start);
-    const first = start + lengthOf(sequence) - predicted.length - 1;
-    predicted.forEach((token, t) => {
-      at[place] = first + t;
-      next[place++] = token;
-    });
+    const { promptTokens, tokens } = sequence;
+    ids.set([...promptTokens, ...tokens], start);
+    for (const { from, count } of predictedStretches(sequence))
+      for (let t = from; t < from + count; t++) {
+        at[place] = start + promptTokens.length + t - 1;
+        next[place++] = tokens[t]!;
+      }
   });
   const names = Object.keys(more);
   return {
@@ -201,7 +218,7 @@ export function sequenceBatches(
 export function bySequence(values: ArrayLike<number>, sequences: readonly Sequence[]): Float32Array[] {
   let place = 0;
   return sequences.map((sequence) => {
-    const { length } = predictedTokens(sequence);
+    const length = predictedCount(sequence);
     place += length;
     return Float32Array.from({ length }, (_, t) => values[place - length + t]!);
   });

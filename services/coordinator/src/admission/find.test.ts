@@ -135,7 +135,7 @@ describe('what is no model is refused in the words of the configuration', () => 
 
   it('a model whose files are damaged, whoever made it', async () => {
     const directory = await model('mine');
-    await writeFile(join(directory, 'config.json'), '{"model_type": "llama"}');
+    await writeFile(join(directory, 'config.json'), '{"model_type": "bert"}');
     await refused(directory, /^model: .*mine: config\.json: model_type/);
     await writeFile(join(directory, 'config.json'), '{"model_type": "gpt2"}');
     await refused(directory, /^model: .*mine: model\.safetensors: the tensors are not those/);

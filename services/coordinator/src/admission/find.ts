@@ -1,5 +1,5 @@
 /** Finds the models that a configuration names, and reads their configurations and tokenizers, but no weights. */
-import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { mkdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ModelRef } from '@rlhf-streams/events';
 import {
@@ -51,7 +51,6 @@ export interface FindDependencies {
 
 /** The file that makes a folder a gold reward. */
 const GOLD_FILE = 'gold-reward.json';
-const NAMED_IN_ERRORS = 8;
 
 /**
  * @throws CoordinatorError RUN_MODEL_INVALID in the words of the configuration, RUN_SOURCE_UNFIT for a run that has
@@ -62,10 +61,24 @@ export async function findModel(dependencies: FindDependencies, model: NamedMode
   if (source.from === 'new') return plannedModel(model, source.shape);
   if (source.from === 'gold')
     return { ...model, kind: 'gold reward', what: `${sourceText(source)} is a gold reward`, isNew: true };
-  const place = await placeOf(dependencies, model, source);
-  const found = await describeAt(place, model, subjectOf(dependencies, source));
+  const subject = subjectOf(dependencies, source);
+  if (source.from === 'path') return findAtPath(dependencies, model, source.path, subject);
+  const found = await describeAt(await placeOf(dependencies, model, source), model, subject);
   const version = source.from === 'run' ? dependencies.published.get(runName(source))!.version : undefined;
   return { ...found, ...(version !== undefined && { version }) };
+}
+
+/** A model in a user's folder, of which it has what belongs to the model. */
+async function findAtPath(
+  { temporary }: FindDependencies,
+  model: NamedModel,
+  path: string,
+  subject: Subject,
+): Promise<Found> {
+  const folder = resolve(path);
+  await checkFolder(folder, model);
+  const found = await describeAt({ directory: folder }, model, subject);
+  return { ...found, place: { directory: await viewOf(folder, join(temporary, model.name)) } };
 }
 
 /** A model in a folder of this machine, as part of a run. */
@@ -120,7 +133,7 @@ function plannedModel(model: NamedModel, planned: NewModel): Found {
 }
 
 async function placeOf(
-  { context, published, temporary, signal }: FindDependencies,
+  { context, published, signal }: FindDependencies,
   model: NamedModel,
   source: Stored,
 ): Promise<Place> {
@@ -144,16 +157,14 @@ async function placeOf(
       });
       return { directory: await fetched, ref: { base: artifact } };
     }
-    case 'path':
-      return { directory: await viewOf(resolve(source.path), model, join(temporary, model.name)) };
   }
 }
 
-/** A source that exists before the run. */
-type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' | 'path' }>;
+/** A source that is in the store of artifacts. */
+type Stored = Extract<NamedModel['source'], { from: 'run' | 'artifact' }>;
 
-/** Links to the files of a model in a user's folder, which may hold much else. */
-async function viewOf(folder: string, model: NamedModel, view: string): Promise<string> {
+/** @throws CoordinatorError RUN_MODEL_INVALID where there is no such folder */
+async function checkFolder(folder: string, model: NamedModel): Promise<void> {
   const invalid = (came: string) =>
     new CoordinatorError('RUN_MODEL_INVALID', `${named(model)}: expected ${SOURCES}; ${came}`);
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
@@ -161,28 +172,20 @@ async function viewOf(folder: string, model: NamedModel, view: string): Promise<
     throw error;
   });
   if (!found) throw invalid(`there is no folder ${folder}`);
-  if (!found.isDirectory()) {
-    const hint = takesGold(model) ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
-    throw invalid(`${folder} is a file${hint}`);
-  }
-  const names = await checkpointFiles(folder);
-  if (!names.includes('config.json') && !(takesGold(model) && names.includes(GOLD_FILE)))
-    throw invalid(`${folder} has no config.json; it holds ${await contentsOf(folder)}`);
+  if (found.isDirectory()) return;
+  const hint = takesGold(model) ? `: a gold reward trained on it is gold:${sourceText(model.source)}` : '';
+  throw invalid(`${folder} is a file${hint}`);
+}
+
+/** Links to the files of a model in a user's folder, which may hold much else. */
+async function viewOf(folder: string, view: string): Promise<string> {
   await mkdir(view);
-  for (const name of names) await symlink(join(folder, name), join(view, name));
+  for (const name of await checkpointFiles(folder)) await symlink(join(folder, name), join(view, name));
   return view;
 }
 
 const SOURCES =
   'run:ID, artifact:SHA256 or a folder in the Hugging Face layout, with config.json, model.safetensors and tokenizer.json';
-
-async function contentsOf(folder: string): Promise<string> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
-  if (names.length === 0) return 'nothing';
-  const more = names.length - NAMED_IN_ERRORS;
-  return names.slice(0, NAMED_IN_ERRORS).join(', ') + (more > 0 ? ` and ${more} more` : '');
-}
 
 const holdsGoldReward = (directory: string): Promise<boolean> =>
   readFile(join(directory, GOLD_FILE)).then(

@@ -19,8 +19,8 @@ import {
 import {
   type DataOrigin,
   dataSpecOf,
+  formatOf,
   ITEMS_FILE,
-  ITEMS_FORMAT,
   ITEMS_FORMAT_FILE,
   type NewModel,
   type RunItem,
@@ -79,7 +79,7 @@ const api = {
     await writeFile(join(out, ITEMS_FILE), linesOf(items));
     await writeFile(
       join(out, ITEMS_FORMAT_FILE),
-      JSON.stringify({ format: ITEMS_FORMAT, stopTokens: model.endTokens }),
+      JSON.stringify({ format: formatOf(items), stopTokens: model.endTokens }),
     );
     const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
       const scorer = await readerAt(directory);
