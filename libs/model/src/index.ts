@@ -7,6 +7,7 @@ export { adapterTensors, isOfAdapter, type ModelTensor, tensorsOf } from './adap
 export { writeAdapter } from './adapters/write.js';
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
+export { recomputingLayers } from './architectures/recomputation.js';
 export {
   describeCheckpoint,
   readCheckpoint,
