@@ -18,6 +18,7 @@
  * | `MODEL_CHECKPOINT_TENSORS` | tensors missing, unexpected, or of the wrong shape or dtype |
  * | `MODEL_CHECKPOINT_EXISTS` | a checkpoint was to be written over another one |
  * | `MODEL_CHECKPOINT_FILE` | an extra file of a checkpoint has a name it may not have |
+ * | `MODEL_DTYPE_RANGE` | a number is beyond the largest one of the dtype that it is to be stored in |
  * | `MODEL_ADAPTER` | an adapter came without the model that it stands on |
  * | `MODEL_ADAPTER_CONFIG` | an `adapter_config.json` is malformed, or names modules that the base has not |
  * | `MODEL_ADAPTER_UNSUPPORTED` | an `adapter_config.json` asks for a variant of LoRA, or another method, that this package does not compute |

@@ -1,9 +1,8 @@
-export { frozenTensors } from './adapters/frozen.js';
+export { frozenTensors, readFrozen } from './adapters/frozen.js';
 export { mergeAdapter } from './adapters/merge.js';
-export { type AdapterSettings, withAdapter } from './adapters/peft-config.js';
 export { type DescribedModel, describeModel, type ModelFolders, readAdapter } from './adapters/read.js';
-export { ALL_LINEAR, headModules } from './adapters/targets.js';
 export { adapterTensors, isOfAdapter, type ModelTensor, tensorsOf } from './adapters/tensors.js';
+export { type Peft, trainedModel } from './adapters/trained.js';
 export { writeAdapter } from './adapters/write.js';
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
@@ -20,6 +19,7 @@ export { type FrozenFile, frozenWeights } from './checkpoint/frozen.js';
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.js';
 export type { WeightCache } from './checkpoint/weight-cache.js';
 export { ModelError } from './errors.js';
+export { exportedFiles, fileContents } from './export/files.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export { packedForGeneration } from './generation/packed.js';
 export {
@@ -43,6 +43,7 @@ export {
   type ModelConfig,
   type ModelKind,
   modelKind,
+  type StoredAs,
   shapeKey,
   withScalarHead,
 } from './model-config.js';

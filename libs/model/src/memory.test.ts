@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { trainedModel } from './adapters/trained.js';
 import { newModelConfig } from './architectures/index.js';
 import {
   bytesText,
@@ -16,6 +17,10 @@ import { withScalarHead } from './model-config.js';
 
 const shapeOf = (layers: number, width: number, vocabSize = 1024, contextLength = 64): ModelConfig =>
   newModelConfig({ architecture: 'gpt2', vocabSize, contextLength, width, layers, heads: 4 });
+const llama = newModelConfig({
+  ...{ architecture: 'llama', vocabSize: 2048, contextLength: 128 },
+  ...{ layers: 2, width: 384, heads: 4, kvHeads: 2 },
+});
 const quickstart = shapeOf(4, 128);
 
 describe('what a model needs', () => {
@@ -34,6 +39,7 @@ describe('what a model needs', () => {
   const estimates: [role: string, model: ModelConfig, bytes: number][] = [
     ['reward', quickstart, scoringBytes(withScalarHead(quickstart), { length })],
     ['policy', wide, generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1 })],
+    ['policy', llama, generationBytes(llama, { threads: 1, slots: 32, length: 128, versions: 1 })],
   ];
   it.runIf(process.platform === 'linux').each(estimates)(
     'as a %s is estimated within a factor of two',
@@ -53,6 +59,20 @@ describe('what a model needs', () => {
     expect(trainingBytes([{ model: quickstart }], { ...load, workers: 3 })).toBeGreaterThan(
       23 * weightBytes(quickstart),
     );
+  });
+
+  it('to be trained by adapters is their base once, and little more for each of them', () => {
+    const load = { workers: 1, rows: 1, length: 2 };
+    const adapted = trainedModel(quickstart, { head: 'language', peft: { r: 4 }, isPublished: true });
+    const value = trainedModel(quickstart, { head: 'scalar', peft: { r: 4 }, isPublished: false });
+    const base = weightBytes(quickstart);
+    const one = trainingBytes([{ model: adapted }], load);
+    const two = trainingBytes([{ model: adapted }, { model: value }], load);
+    const apart = trainingBytes([{ model: adapted }, { model: value, base: 'another' }], load);
+    expect(one).toBeLessThan(trainingBytes([{ model: quickstart }], load) / 2);
+    expect(one).toBeGreaterThan(base);
+    expect(two - one).toBeLessThan(base);
+    expect((apart - two) / base).toBeCloseTo(1, 1);
   });
 
   it('to be trained takes little more with a head on its trunk, whose layers are not counted one by one', () => {

@@ -3,6 +3,7 @@
  * Runtime; measured peaks lie within a factor of two.
  */
 import { sizeOf } from '@rlhf-streams/tensor';
+import { adapterTensors } from './adapters/tensors.js';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { cacheCapacity } from './generation/request.js';
@@ -64,16 +65,19 @@ export interface TrainedShape {
   readonly model: ModelConfig;
   /** Whether it is a head on the trunk of another one. Default: no. */
   readonly onTrunk?: boolean;
+  /** Names the base of its adapter, where it has one; models on one base share it. Default: one for all. */
+  readonly base?: string;
   /** Whether it is moved by a line search along a direction of conjugate gradient, as by TRPO. Default: by AdamW. */
   readonly byLineSearch?: boolean;
 }
 
 /**
- * Bytes to train these models together. The trainer holds two copies of every parameter and of its two moments, the
- * values that all three started from, and a gradient; each worker holds a gradient, copies of the parameters on their way
- * to a worker and back, and the activations. For a line search a snapshot and a direction take the place of the moments;
- * beside them are the vectors of conjugate gradient, and in each worker the direction and the activations of a
- * Fisher-vector product, which are those of a gradient and of its derivative.
+ * Bytes to train these models together. Bases of adapters lie in memory once, as they lie in their files. The trainer holds
+ * two copies of every trained parameter and of its two moments, the values that all three started from, and a gradient;
+ * each worker holds a gradient, copies of the parameters on their way to a worker and back, and the activations. For a line
+ * search a snapshot and a direction take the place of the moments; beside them are the vectors of conjugate gradient, and in
+ * each worker the direction and the activations of a Fisher-vector product, which are those of a gradient and of its
+ * derivative.
  */
 export function trainingBytes(
   trained: readonly TrainedShape[],
@@ -81,16 +85,28 @@ export function trainingBytes(
 ): number {
   const sumOf = (bytes: (shape: TrainedShape) => number) =>
     trained.reduce((sum, shape) => sum + bytes(shape), 0);
-  const weights = sumOf(({ model, onTrunk }) => (onTrunk ? headBytes(model) : weightBytes(model)));
-  const searched = sumOf(({ model, byLineSearch }) => (byLineSearch ? weightBytes(model) : 0));
+  const weights = sumOf(({ model, onTrunk }) => (onTrunk ? headBytes(model) : trainedBytes(model)));
+  const searched = sumOf(({ model, byLineSearch }) => (byLineSearch ? trainedBytes(model) : 0));
+  const bases = new Map<string | undefined, number>();
+  for (const { model, base } of trained)
+    bases.set(base, Math.max(bases.get(base) ?? 0, weightBytes(model) - trainedBytes(model)));
+  const frozen = [...bases.values()].reduce((sum, bytes) => sum + bytes, 0);
   const activations = sumOf(({ model, onTrunk, byLineSearch }) => {
     const { kept } = architectureOf(model).activations(model, length);
     const ofTrunk = onTrunk ? 0 : model.layers * kept;
     const times = byLineSearch ? 2 : 1;
     return times * rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
   });
-  return 13 * weights + 6 * searched + workers * (4 * weights + searched + activations + THREAD_BYTES);
+  return (
+    frozen + 13 * weights + 6 * searched + workers * (4 * weights + searched + activations + THREAD_BYTES)
+  );
 }
+
+/** Bytes of what is trained of a model: its weights, or its adapter. */
+const trainedBytes = (model: ModelConfig): number =>
+  model.adapter
+    ? FLOAT_BYTES * [...adapterTensors(model).values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    : weightBytes(model);
 
 const headBytes = (config: ModelConfig): number =>
   [

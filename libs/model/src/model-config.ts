@@ -22,8 +22,17 @@ export interface ModelConfig {
   readonly padTokenId?: number;
   /** The low-rank adapter that the model is its base with. */
   readonly adapter?: Adapter;
+  /** How the checkpoint was stored that the model began as, where that was not float32 in one file. */
+  readonly storedAs?: StoredAs;
   /** Fields of the original `config.json` that change nothing here; they are written back as they came. */
   readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** What an export gives back, whatever was computed in. */
+export interface StoredAs {
+  readonly dtype: 'float32' | 'float16' | 'bfloat16';
+  /** Bytes of tensors in the largest of its shards; undefined where it was one file. */
+  readonly maxShardBytes?: number;
 }
 
 /** Low-rank adapters on linear maps of a model (LoRA, Hu et al. 2021), in PEFT's terms: W + scale B A in place of W. */
@@ -89,6 +98,7 @@ export function expectKind(role: string, kind: ModelKind, config: ModelConfig): 
 /** Equal for models that the same programs compute. */
 export const shapeKey = ({
   extra: _,
+  storedAs: _s,
   bosTokenId: _b,
   eosTokenIds: _e,
   padTokenId: _p,

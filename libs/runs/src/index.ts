@@ -104,13 +104,13 @@ export {
   type FromRun,
   type ModelOrigin,
   parseSource,
-  pathOf,
+  pathsOf,
   runName,
   type ScorerOrigin,
   type Source,
   type SourceKind,
   sourceText,
-  withPath,
+  withPaths,
 } from './sources.js';
 export {
   type IssuedStep,

@@ -154,6 +154,8 @@ describe('what is live', () => {
     const request = requested('r', `artifact:${sha256Of('asked')}`);
     expect(await live(request)).toEqual(hashes('asked'));
     expect(await live(request, cancelled('r'))).toEqual(hashes());
+    const [lora, base] = ['lora', 'base'].map((content) => refOf(content).uri);
+    expect(await live(requested('r', `adapter:${lora} on ${base}`))).toEqual(hashes('lora', 'base'));
   });
 });
 

@@ -117,11 +117,9 @@ const newest = <T>(values: ReadonlyMap<number, T>, count: number): T[] =>
     .slice(0, count)
     .map(([, value]) => value);
 
-/** Artifacts that a configuration names itself, as `artifact:SHA256`. */
+/** Artifacts that a configuration names itself, as `artifact:SHA256`, alone or in another source. */
 function askedFor(json: unknown): ArtifactRef[] {
-  if (typeof json === 'string') {
-    const sha256 = /^artifact:([0-9a-f]{64})$/.exec(json)?.[1];
-    return sha256 ? [{ uri: json, sha256 }] : [];
-  }
+  if (typeof json === 'string')
+    return [...json.matchAll(/artifact:([0-9a-f]{64})/g)].map(([uri, sha256]) => ({ uri, sha256: sha256! }));
   return typeof json === 'object' && json !== null ? Object.values(json).flatMap(askedFor) : [];
 }

@@ -86,8 +86,9 @@ describe('the sources of a configuration', () => {
     expect(() => sourcesIn(schema, { train: '/etc/passwd' })).toThrow(/record/);
   });
 
-  it('are all the text it holds, but for names of runs, metrics and columns, patterns and templates', () => {
-    const isFree = (path: string) => /[.](metric|matches|keep\[\]|template)$/.test(path);
+  it('are all the text it holds, but for names of runs, metrics, columns and modules, patterns and templates', () => {
+    const isFree = (path: string) =>
+      /[.](metric|matches|keep\[\]|template|(targetModules|modulesToSave)(\[\])?)$/.test(path);
     expect(texts(RunConfig, 'config').filter((path) => !isFree(path))).toEqual([]);
   });
 });

@@ -35,7 +35,7 @@ const NAMES = ['run', 'replay'];
 /** Settings that change no number that is computed. */
 const KEEPING = ['checkpointEvery', 'stallTimeoutMs', 'keepCheckpoints', 'keepBest', 'stopWhen', 'klBudget'];
 /** Settings of how a run learns, besides its optimizer and the hyperparameters of its method. */
-const LEARNING = ['steps', 'epochs', 'microBatchSize', ...KEEPING];
+const LEARNING = ['steps', 'epochs', 'microBatchSize', 'peft', ...KEEPING];
 
 /**
  * The configuration of a replay: that of its run, with changes. A replay of a replay reads the events of the first run.

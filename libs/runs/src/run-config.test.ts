@@ -13,7 +13,7 @@ const least = {
 } as const;
 /** What `scorers` lists, in the words of errors. */
 const scorerEntry =
-  'run:ID, gold:DATA, artifact:SHA256, declared:NAME or a folder, or settings of its own (scorer, ensemble, rule, weight, name)';
+  'run:ID, gold:DATA, artifact:SHA256, adapter:FOLDER on BASE, declared:NAME or a folder, or settings of its own (scorer, ensemble, rule, weight, name)';
 type Name = keyof typeof least;
 const names = Object.keys(least) as Name[];
 
@@ -106,6 +106,8 @@ describe('defaults', () => {
       vocabSize: 512,
     };
     expect(parseRunConfig({ ...least.sft, model: {} }).model).toEqual(model);
+    const llama = { architecture: 'llama', kvHeads: 2, mlpWidth: 352 };
+    expect(parseRunConfig({ ...least.sft, model: llama }).model).toEqual({ ...model, ...llama });
   });
 });
 
@@ -218,7 +220,12 @@ describe('a mistake', () => {
     [
       'no model',
       { ...least.sft, model: 5 },
-      'model: expected run:ID, run:ID@VERSION, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
+      'model: expected run:ID, run:ID@VERSION, artifact:SHA256, adapter:FOLDER on BASE, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }, got 5',
+    ],
+    [
+      'an adapter without its base',
+      { ...least.sft, model: 'adapter:./lora' },
+      "model: expected adapter:FOLDER on BASE, where both are a folder or artifact:SHA256; run:ID alone is an adapter of a run with its base, got 'adapter:./lora'",
     ],
     [
       'a value for a group',

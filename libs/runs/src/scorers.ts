@@ -2,7 +2,13 @@
 import { basename } from 'node:path';
 import type { RunConfig } from './methods/index.js';
 import type { Ensemble, Rule, ScorerEntry } from './scorer-schemas.js';
-import { type FromDeclaration, parseSource, runName, type ScoringModelOrigin } from './sources.js';
+import {
+  type FromDeclaration,
+  parseSource,
+  runName,
+  type ScoringModelOrigin,
+  sourceText,
+} from './sources.js';
 
 /** A scorer that a configuration names. */
 interface NamedScorer {
@@ -92,6 +98,8 @@ function nameOf(source: SourceScorer['source'], written: string): string {
       return runName(source);
     case 'declared':
       return source.name;
+    case 'adapter':
+      return nameOf(source.adapter, sourceText(source.adapter));
     default:
       return basename(written);
   }

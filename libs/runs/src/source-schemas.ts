@@ -3,7 +3,7 @@ import { CollectionName, RunId, SCORER_NAME_IN_WORDS, ScorerName } from '@rlhf-s
 import { z } from 'zod';
 import { NewModel } from './new-model.js';
 import { named } from './settings.js';
-import { parseSource, type SourceKind } from './sources.js';
+import { parseSource, pathsOf, type SourceKind } from './sources.js';
 
 /** Every schema of a source is registered with its kind, so that sources are found wherever a configuration has them. */
 export const sourceKinds = z.registry<{ readonly kind: SourceKind }>();
@@ -25,19 +25,38 @@ const namesSet = (written: string): boolean => {
     source.from !== 'bundled' || source.set === undefined || BUNDLED_SETS.some((set) => set === source.set)
   );
 };
+/** A text that begins as an adapter does is one: its base is named, and neither is a run, which knows its base itself. */
+const namesAdapter = (written: string | NewModel): boolean => {
+  if (typeof written !== 'string' || !written.startsWith('adapter:')) return true;
+  const source = parseSource('model', written);
+  return source.from === 'adapter' && pathsOf(source).every((path) => !path.startsWith('run:'));
+};
+const ADAPTER_ERROR =
+  'expected adapter:FOLDER on BASE, where both are a folder or artifact:SHA256; run:ID alone is an adapter of a run with its base';
 const RUN_ERROR =
   'expected run:ID, where an ID is 1-100 characters of a-z 0-9 . _ -, beginning with a letter or digit';
 
-/** `run:ID` is what a finished run trained, `run:ID@VERSION` the version that it published after so many steps, `artifact:SHA256` a stored model, anything else a folder in the Hugging Face layout. */
+/**
+ * `run:ID` is what a finished run trained, `run:ID@VERSION` the version that it published after so many steps, `artifact:SHA256`
+ * a stored model, `adapter:FOLDER on BASE` an adapter as PEFT writes it on a folder or a stored model, anything else a folder
+ * in the Hugging Face layout.
+ */
 export const ModelSource = z
   .union(
-    [z.string().min(1).meta({ title: 'run:ID, run:ID@VERSION, artifact:SHA256 or a folder' }), NewModel],
+    [
+      z
+        .string()
+        .min(1)
+        .meta({ title: 'run:ID, run:ID@VERSION, artifact:SHA256, adapter:FOLDER on BASE or a folder' }),
+      NewModel,
+    ],
     {
       error:
-        'expected run:ID, run:ID@VERSION, artifact:SHA256, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
+        'expected run:ID, run:ID@VERSION, artifact:SHA256, adapter:FOLDER on BASE, a folder, or the shape of a new model: { layers, width, heads, contextLength, vocabSize }',
     },
   )
   .refine(namesRun, RUN_ERROR)
+  .refine(namesAdapter, ADAPTER_ERROR)
   .register(named, { as: ['model_name_or_path'] });
 sourceKinds.add(ModelSource, { kind: 'model' });
 
@@ -72,6 +91,7 @@ export const ScorerSource = z
   .string()
   .min(1)
   .refine(namesRun, RUN_ERROR)
+  .refine(namesAdapter, ADAPTER_ERROR)
   .refine(namesDeclared, `expected declared:NAME, where a NAME is ${SCORER_NAME_IN_WORDS}`)
-  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256, declared:NAME or a folder' });
+  .meta({ title: 'run:ID, gold:DATA, artifact:SHA256, adapter:FOLDER on BASE, declared:NAME or a folder' });
 sourceKinds.add(ScorerSource, { kind: 'scorer' });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseSource, pathOf, type Source, type SourceKind, sourceText, withPath } from './sources.js';
+import { parseSource, pathsOf, type Source, type SourceKind, sourceText, withPaths } from './sources.js';
 
 const sha256 = 'a'.repeat(64);
 
@@ -11,6 +11,20 @@ describe('a source', () => {
     ['data', 'run:ranked@4', { from: 'run', run: 'ranked@4' }],
     ['model', `artifact:${sha256}`, { from: 'artifact', sha256 }],
     ['model', 'artifact:../x', { from: 'path', path: 'artifact:../x' }],
+    [
+      'model',
+      `adapter:./lora on artifact:${sha256}`,
+      { from: 'adapter', adapter: { from: 'path', path: './lora' }, base: { from: 'artifact', sha256 } },
+    ],
+    [
+      'scorer',
+      'adapter:on the way on base',
+      {
+        from: 'adapter',
+        adapter: { from: 'path', path: 'on the way' },
+        base: { from: 'path', path: 'base' },
+      },
+    ],
     ['model', 'bundled', { from: 'path', path: 'bundled' }],
     ['model', 'gold:bundled', { from: 'path', path: 'gold:bundled' }],
     ['data', 'bundled', { from: 'bundled' }],
@@ -28,15 +42,15 @@ describe('a source', () => {
     expect(sourceText(source)).toBe(text);
   });
 
-  it('may read a path, which can be replaced where it stands', () => {
-    for (const [kind, text, moved] of [
-      ['data', 'rows.jsonl', '/data/rows.jsonl'],
-      ['scorer', 'gold:rows.jsonl', 'gold:/data/rows.jsonl'],
-    ] as const) {
-      const source = parseSource(kind, text);
-      expect(pathOf(source)).toBe('rows.jsonl');
-      expect(sourceText(withPath(source, '/data/rows.jsonl'))).toBe(moved);
-    }
-    expect(pathOf(parseSource('scorer', 'gold:bundled'))).toBeUndefined();
+  it.each<[SourceKind, string, string[], string]>([
+    ['data', 'rows.jsonl', ['rows.jsonl'], '/at/rows.jsonl'],
+    ['scorer', 'gold:rows.jsonl', ['rows.jsonl'], 'gold:/at/rows.jsonl'],
+    ['scorer', 'gold:bundled', [], 'gold:bundled'],
+    ['model', 'adapter:lora on base', ['lora', 'base'], 'adapter:/at/lora on /at/base'],
+    ['model', `adapter:lora on artifact:${sha256}`, ['lora'], `adapter:/at/lora on artifact:${sha256}`],
+  ])('of a %s that is written %s reads the paths %j, which can be replaced', (kind, text, paths, moved) => {
+    const source = parseSource(kind, text);
+    expect(pathsOf(source)).toEqual(paths);
+    expect(sourceText(withPaths(source, (path) => `/at/${path}`))).toBe(moved);
   });
 });

@@ -18,17 +18,25 @@ export interface FromPath {
   /** As it was written: absolute, or relative to where the service was started. */
   readonly path: string;
 }
-interface FromArtifact {
+export interface FromArtifact {
   readonly from: 'artifact';
   /** 64 hexadecimal digits. */
   readonly sha256: string;
 }
+/** An adapter that did not come from a run, on a model that neither did. */
+export interface FromAdapter {
+  readonly from: 'adapter';
+  /** As PEFT's `save_pretrained` writes it. */
+  readonly adapter: FromPath | FromArtifact;
+  readonly base: FromPath | FromArtifact;
+}
 
-/** The model that a run trained, a stored one, a folder in the Hugging Face layout, or the shape of one to be made. */
+/** The model that a run trained, a stored one, a folder in the Hugging Face layout, an adapter on one of these, or the shape of one to be made. */
 export type ModelOrigin =
   | FromRun
   | FromArtifact
   | FromPath
+  | FromAdapter
   | { readonly from: 'new'; readonly shape: NewModel };
 
 /** The bundled corpus, comparisons that a run recorded, a collection of feedback, or files. */
@@ -47,6 +55,7 @@ export type ScoringModelOrigin =
   | FromRun
   | FromArtifact
   | FromPath
+  | FromAdapter
   | { readonly from: 'gold'; readonly data: DataOrigin };
 
 /** A scorer that is no model of ours: the operator declared it, and a run only names it. */
@@ -73,12 +82,14 @@ const DECLARED = 'declared:';
 const BUNDLED = 'bundled';
 const BUNDLED_SET = 'bundled:';
 const ARTIFACT = /^artifact:([0-9a-f]{64})$/;
+const ADAPTER = /^adapter:(.+) on (.+)$/s;
 
 /**
  * Parses the source that a configuration names. It never fails: any text without a known form is a path.
  *
  * @example parseSource('scorer', 'gold:bundled') // { from: 'gold', data: { from: 'bundled' } }
  * @example parseSource('model', 'run:my-ppo@40') // { from: 'run', run: 'my-ppo', version: 40 }
+ * @example parseSource('model', 'adapter:./lora on ./smollm2') // { from: 'adapter', adapter: { from: 'path', path: './lora' }, base: ... }
  */
 export function parseSource<Kind extends SourceKind>(kind: Kind, written: string | NewModel): Origins[Kind];
 export function parseSource(kind: SourceKind, written: string | NewModel): Source {
@@ -99,11 +110,18 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
       if (written.startsWith(DECLARED)) return { from: 'declared', name: written.slice(DECLARED.length) };
       return parseSource('model', written) as ScorerOrigin;
     case 'model': {
-      const sha256 = ARTIFACT.exec(written)?.[1];
-      if (sha256 !== undefined) return { from: 'artifact', sha256 };
+      const [, adapter, base] = ADAPTER.exec(written) ?? [];
+      if (adapter !== undefined)
+        return { from: 'adapter', adapter: storedSource(adapter), base: storedSource(base!) };
+      return storedSource(written);
     }
   }
   return { from: 'path', path: written };
+}
+
+function storedSource(written: string): FromPath | FromArtifact {
+  const sha256 = ARTIFACT.exec(written)?.[1];
+  return sha256 === undefined ? { from: 'path', path: written } : { from: 'artifact', sha256 };
 }
 
 /** Writes a source as configurations do, the inverse of `parseSource`; a new model is shown as YAML. */
@@ -113,6 +131,8 @@ export function sourceText(source: Source): string {
       return `${RUN}${runName(source)}`;
     case 'artifact':
       return `artifact:${source.sha256}`;
+    case 'adapter':
+      return `adapter:${sourceText(source.adapter)} on ${sourceText(source.base)}`;
     case 'bundled':
       return source.set === undefined ? BUNDLED : `${BUNDLED_SET}${source.set}`;
     case 'feedback':
@@ -124,8 +144,8 @@ export function sourceText(source: Source): string {
     case 'path':
       return source.path;
     case 'new': {
-      const { architecture: _, ...shape } = source.shape;
-      return `{ ${Object.entries(shape)
+      const { architecture, ...shape } = source.shape;
+      return `{ ${Object.entries(architecture === 'gpt2' ? shape : source.shape)
         .map(([key, value]) => `${key}: ${value}`)
         .join(', ')} }`;
     }
@@ -136,13 +156,35 @@ export function sourceText(source: Source): string {
 export const runName = ({ run, version }: FromRun): string =>
   version === undefined ? run : `${run}@${version}`;
 
-/** The path on this machine that a source reads, if any; for a gold reward that of its data. */
-export function pathOf(source: Source): string | undefined {
-  if (source.from === 'gold') return pathOf(source.data);
-  return source.from === 'path' ? source.path : undefined;
+/** The paths on this machine that a source reads; for a gold reward those of its data. */
+export function pathsOf(source: Source): string[] {
+  switch (source.from) {
+    case 'path':
+      return [source.path];
+    case 'gold':
+      return pathsOf(source.data);
+    case 'adapter':
+      return [...pathsOf(source.adapter), ...pathsOf(source.base)];
+    default:
+      return [];
+  }
 }
 
-/** The same source with another path; only for sources for which `pathOf` gives one. */
-export function withPath(source: Source, path: string): Source {
-  return source.from === 'gold' ? { from: 'gold', data: { from: 'path', path } } : { from: 'path', path };
+/** The same source with other paths in place of those that it reads. */
+export function withPaths<From extends Source>(source: From, other: (path: string) => string): From;
+export function withPaths(source: Source, other: (path: string) => string): Source {
+  switch (source.from) {
+    case 'path':
+      return { from: 'path', path: other(source.path) };
+    case 'gold':
+      return { from: 'gold', data: withPaths(source.data, other) };
+    case 'adapter':
+      return {
+        from: 'adapter',
+        adapter: withPaths(source.adapter, other),
+        base: withPaths(source.base, other),
+      };
+    default:
+      return source;
+  }
 }

@@ -22,6 +22,17 @@ describe.each([
     for (const { runs } of stages) for (const run of runs) expect(run).not.toHaveProperty('allow');
   });
 
+  it('makes the model that all others come from of the architecture asked for', () => {
+    const runs = recipe({ data: 'reviews.jsonl', seed: 3, short, architecture: 'llama' }).flatMap(
+      ({ runs }) => runs,
+    );
+    const shapes = runs
+      .map(parseRunConfig)
+      .flatMap(({ model }) => (typeof model === 'string' ? [] : [model]));
+    expect(shapes).toMatchObject([{ architecture: 'llama' }]);
+    expect(configs[0]).toMatchObject({ model: { architecture: 'gpt2' } });
+  });
+
   it('builds only on runs done before', () => {
     configs.forEach((config, i) => {
       const named = [JSON.stringify(config).matchAll(/"run:([^"]+)"/g)].flatMap((all) =>

@@ -3,12 +3,14 @@
  * sentences, comparisons ranked by a gold reward that the policy never sees, a reward model trained on them, PPO
  * against it, and DPO on the same comparisons. Every stage is a run like any other.
  */
-import type { RunConfigInput } from '@rlhf-streams/runs';
+import type { NewModel, RunConfigInput } from '@rlhf-streams/runs';
 
 export interface RecipeOptions {
   /** `bundled`, or a file of labelled text. */
   readonly data: string;
   readonly seed: number;
+  /** Of the policy and the reward model. Default: gpt2. */
+  readonly architecture?: NewModel['architecture'];
   /** A twentieth of the steps: enough to test the pipeline, not what it learns. */
   readonly short?: boolean;
   /** Shares of the data that every run may lose; default: what a run may lose by itself. */
@@ -24,7 +26,7 @@ export const EVALUATED = ['sft', 'ppo', 'dpo'] as const;
 export type Evaluated = (typeof EVALUATED)[number];
 export const evaluationOf = (policy: Evaluated): string => `evaluate-${policy}`;
 
-export function recipe({ data, seed, short = false, allow }: RecipeOptions): Stage[] {
+export function recipe({ data, seed, architecture = 'gpt2', short = false, allow }: RecipeOptions): Stage[] {
   const gold = `gold:${data}`;
   const scale = (steps: number) => (short ? Math.max(2, Math.round(steps / 20)) : steps);
   const sampling = { temperature: 1, topP: 1, maxNewTokens: 32 };
@@ -34,7 +36,7 @@ export function recipe({ data, seed, short = false, allow }: RecipeOptions): Sta
     ...common,
     run: 'sft',
     method: 'sft',
-    model: { layers: 4, width: 128, heads: 4, contextLength: 64, vocabSize: 1024 },
+    model: { architecture, layers: 4, width: 128, heads: 4, contextLength: 64, vocabSize: 1024 },
     data,
     steps: scale(400),
     batchSize: 32,

@@ -1,6 +1,7 @@
 export { answerEvents } from './answer-events.js';
 export { type ComputeThreads, startComputeThreads, startThread } from './compute-threads.js';
 export { eachText } from './each-text.js';
+export { modelFolders, tokenizerIn } from './model-folders.js';
 export { createModelHost, type ModelFiles, type ModelHost, type Pin } from './model-host.js';
 export { type SequenceScorer, startScoring } from './scoring.js';
 export {
@@ -11,5 +12,4 @@ export {
   memorySettings,
   trainingSettings,
 } from './settings.js';
-export { tokenizerIn } from './tokenizer-in.js';
 export { wholeModel } from './whole-model.js';

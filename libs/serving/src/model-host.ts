@@ -7,6 +7,7 @@ import { type ArtifactRef, type ModelRef, modelKey } from '@rlhf-streams/events'
 import type { ModelFolders } from '@rlhf-streams/model';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { DeadlineError, FOREVER_MS, linked, shareable, withDeadline } from '@rlhf-streams/waiting';
+import { modelFolders, type Part } from './model-folders.js';
 
 export interface ModelHost<Model> {
   /**
@@ -87,18 +88,18 @@ export function createModelHost<Model>(
   }
 
   const attempt = async (ref: ModelRef, key: string, signal: AbortSignal): Promise<Model> => {
-    const fetch = async (artifact: ArtifactRef, part: string) => {
+    const fetch = async (artifact: ArtifactRef, part?: Part) => {
       try {
         return await artifacts.fetch(artifact, { timeoutMs: fetchTimeoutMs, signal });
       } catch (cause) {
         signal.throwIfAborted();
         throw unavailable(
-          `expected ${part}${what} ${modelKey(ref)} to be fetched: ${messageOf(cause)}`,
+          `expected ${part ? `the ${part} of ` : ''}${what} ${modelKey(ref)} to be fetched: ${messageOf(cause)}`,
           cause,
         );
       }
     };
-    const folders = await fetchParts(ref, fetch);
+    const folders = await modelFolders(ref, fetch);
     signal.throwIfAborted();
     return load({ key, ref, folders });
   };
@@ -209,17 +210,6 @@ export function createModelHost<Model>(
       };
     },
   };
-}
-
-/** The folders of a model; what is fetched is told by its part in it: `the adapter of `. */
-async function fetchParts(
-  { base, adapter }: ModelRef,
-  fetch: (artifact: ArtifactRef, part: string) => Promise<string>,
-): Promise<ModelFolders> {
-  if (!adapter) return { base: await fetch(base, '') };
-  const folders = [fetch(base, 'the base of '), fetch(adapter, 'the adapter of ')] as const;
-  const [ofBase, ofAdapter] = await Promise.all(folders);
-  return { base: ofBase, adapter: ofAdapter };
 }
 
 const unavailable = (message: string, cause: unknown) =>

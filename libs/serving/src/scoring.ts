@@ -4,10 +4,10 @@ import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { batched } from './batched.js';
 import { startComputeThreads } from './compute-threads.js';
+import { tokenizerIn } from './model-folders.js';
 import type { ModelHostOptions } from './model-host.js';
 import type { ComputeSettings } from './settings.js';
 import type { ScoringThread } from './thread/scoring.js';
-import { tokenizerIn } from './tokenizer-in.js';
 
 /** A loaded model. */
 export interface SequenceScorer<Item extends SequenceItem, Result> {

@@ -72,7 +72,7 @@ export async function trainByPpo(directory: string, report = console.log): Promi
 
   // Micro-batches are computed on two workers: policy and value model, optimizer and all.
   const engine = onnxPool({ workers: 2 });
-  const { session } = await openSession({ config: run, models: { policy: initialPolicy }, engine });
+  const { session } = await openSession({ config: run, models: { policy: { base: initialPolicy } }, engine });
   await rm(work, { recursive: true });
   const generator = createGenerator(onnxEngine(), config);
   const reference = logprobScorer(onnxEngine(), config, { hash: 'initial', values: initialWeights });

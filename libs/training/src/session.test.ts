@@ -59,7 +59,14 @@ afterAll(async () => {
 });
 
 const open = (config: RunConfig, more: Partial<SessionOptions> = {}) =>
-  openSession({ config, models: { policy, value: rewardModel }, engine, workers: 2, build, ...more });
+  openSession({
+    config,
+    models: { policy: { base: policy }, value: { base: rewardModel } },
+    engine,
+    workers: 2,
+    build,
+    ...more,
+  });
 const build = { version: '1.2.3', code: 'c0de', onnxruntime: '1.0.0', platform: 'linux-x64' };
 
 const filesOf = async (directory: string) => {
@@ -197,7 +204,7 @@ describe('what a run publishes', () => {
   it('of a reward model whose texts end with the padding names no padding, for scores are read before it', async () => {
     const padding = async (padTokenId: number) => {
       const model = await modelOf({ ...language, padTokenId }, 1);
-      const { session } = await open(runOf('reward'), { models: { policy: model } });
+      const { session } = await open(runOf('reward'), { models: { policy: { base: model } } });
       const directory = fresh();
       await session.savePublished(directory);
       await session.close();
@@ -211,7 +218,9 @@ describe('what a run publishes', () => {
 describe('the value model', () => {
   /** The variance that an untrained value model explains, which tells models apart: one with a new head gives values of 0. */
   const explained = async (value: string | undefined) => {
-    const { session } = await open(runOf('ppo', { ppo: { numPpoEpochs: 1 } }), { models: { policy, value } });
+    const { session } = await open(runOf('ppo', { ppo: { numPpoEpochs: 1 } }), {
+      models: { policy: { base: policy }, ...(value && { value: { base: value } }) },
+    });
     const { metrics } = await session.update(itemsFor('ppo', 4));
     await session.close();
     return metrics['val/var_explained'];
@@ -230,7 +239,9 @@ describe('the value model', () => {
     ['context', { contextLength: 16 }],
   ])('with another %s than the policy is refused', async (_, change) => {
     const value = await modelOf({ ...scalar, ...change }, 3);
-    await expect(open(runOf('ppo'), { models: { policy, value } })).rejects.toMatchObject({
+    await expect(
+      open(runOf('ppo'), { models: { policy: { base: policy }, value: { base: value } } }),
+    ).rejects.toMatchObject({
       code: 'TRAINING_MODELS_DIFFER',
       message: expect.stringMatching(/53 tokens in contexts of 24, got (50 and 24|53 and 16)/),
     });

@@ -1,31 +1,19 @@
 /** A run under training: joins its method to its trainer, and reads and writes its files. */
 import type { Build } from '@rlhf-streams/events';
-import {
-  architectureOf,
-  exportedCheckpoint,
-  initialiseWeights,
-  type ModelConfig,
-  modelKind,
-  readCheckpoint,
-  readExtraFiles,
-  requireMemory,
-  type TokenizerFiles,
-  trainingBytes,
-  type WeightTensor,
-  withScalarHead,
-  writeCheckpoint,
-} from '@rlhf-streams/model';
-import { type Item, type RunConfig, specOf, type TrainedModel } from '@rlhf-streams/runs';
+import { requireMemory, trainingBytes, type WeightCache } from '@rlhf-streams/model';
+import { type Item, type RunConfig, specOf } from '@rlhf-streams/runs';
 import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { TrainingError } from './errors.js';
 import { methodOf } from './methods/index.js';
 import type { Beside, Carry, Metrics, Step, StepResult } from './methods/method.js';
 import { allShapes } from './methods/rows.js';
+import { publisherOf } from './published.js';
+import { describeStarts, initialParameters, readBases, type StartingModels } from './starting/index.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './trainer/checkpoint.js';
-import { type Layout, layoutOf, type Models, type Role, sharingOf } from './trainer/layout.js';
+import { layoutOf, type Models, sharingOf } from './trainer/layout.js';
 import { lineSearchTensors } from './trainer/line-search.js';
 import { oneGroup } from './trainer/optimizer.js';
-import { createTrainer, type Trainer } from './trainer/trainer.js';
+import { createTrainer } from './trainer/trainer.js';
 
 export interface Session {
   /** Steps done. */
@@ -36,9 +24,9 @@ export interface Session {
   extend(steps: number): void;
   /** Measures held-out items. */
   evaluate(items: readonly Item[]): Promise<Metrics>;
-  /** The weights of the model that the run publishes, by its architecture's names. */
+  /** The weights that the run publishes, by their names in the model: of a run with `peft` those of the adapter. */
   parameters(): Promise<Buffers>;
-  /** Writes what the run publishes, in the Hugging Face layout, into a missing folder. */
+  /** Writes what the run publishes into a missing folder: a model in the Hugging Face layout, or an adapter in PEFT's. */
   savePublished(directory: string): Promise<void>;
   /** Writes everything needed to go on from here, into a missing folder. */
   saveCheckpoint(directory: string, positions: Checkpoint['positions']): Promise<void>;
@@ -50,10 +38,12 @@ export interface SessionOptions {
   readonly config: RunConfig;
   /** Number of training steps. Default: `steps` of the configuration; required of a run that is configured in epochs. */
   readonly steps?: number | undefined;
-  /** Folders of the models that the run starts from, by role. */
+  /** The models that the run starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
+  /** Where a base is decoded to that is not stored in float32. Default: a folder of the user's own. */
+  readonly weightCache?: WeightCache | undefined;
   /** Stamped into the checkpoints it saves. */
   readonly build?: Build;
   readonly engine: Engine;
@@ -61,12 +51,6 @@ export interface SessionOptions {
   readonly workers?: number;
   /** Memory at hand; a run that needs more is not opened. Default: no limit. */
   readonly memoryBytes?: number;
-}
-
-/** `policy` is the policy, or the body of a reward model. A trained role that is not listed starts from it. */
-export interface StartingModels {
-  readonly policy: string;
-  readonly [role: string]: string | undefined;
 }
 
 /** Opens a run at its start, or where a checkpoint left it; `positions` and `build` are the checkpoint's. */
@@ -78,25 +62,25 @@ export async function openSession(
   if (!('optimizer' in config)) return { session: measuring(config), positions: {} };
   const method = methodOf(config.method);
   const { trains, sequencesPerItem } = specOf(config);
-  const published = await readCheckpoint(options.models.policy, {
-    admit: (model) => requireMemory('the model trained', leastBytes([{ model }], workers), memoryBytes),
-  });
-  const extraFiles = await readExtraFiles(options.models.policy);
-
-  const sources = await Promise.all(trains.map((model) => sourceOf(model, options, published)));
-  const models: Models = Object.fromEntries(trains.map(({ role }, i) => [role, sources[i]!.config]));
-  const trained = trains.map(({ trunk, movedBy }, i) => ({
-    model: sources[i]!.config,
+  const starts = await describeStarts(config, trains, options.models);
+  const models: Models = Object.fromEntries(starts.map(({ trained, config }) => [trained.role, config]));
+  const shapes = starts.map(({ trained: { trunk, movedBy }, config: model, folders }) => ({
+    model,
+    base: folders.base,
     onTrunk: trunk !== undefined,
     byLineSearch: movedBy === 'line search',
   }));
-  requireMemory('the models trained', leastBytes(trained, workers), memoryBytes);
-  const layout = layoutOf(models, sharingOf(trains));
+  requireMemory('the models trained', leastBytes(shapes, workers), memoryBytes);
+
+  const bases = await readBases(starts, options.weightCache);
+  const layout = layoutOf(models, { ...sharingOf(trains), bases: bases.names });
   const lineSearch = lineSearchTensors(layout, trains);
   const groups = oneGroup(layout, config.optimizer, { lineSearch });
   const updated = groups.flatMap(({ tensors }) => tensors);
   const restored =
     options.checkpoint === undefined ? undefined : await loadCheckpoint(options.checkpoint, layout, updated);
+  const from = restored?.state ?? { p: await initialParameters(layout, starts, bases, config.seed) };
+  const publish = await publisherOf(starts[0]!);
   const main = trains[0]!.role;
   const trainer = await createTrainer({
     engine,
@@ -109,7 +93,8 @@ export async function openSession(
       contextLength: models[main]!.contextLength,
       groupSize: sequencesPerItem,
     }),
-    from: restored?.state ?? { p: initialParameters(layout, sources) },
+    from: { ...from, p: { ...from.p, ...(await bases.loaded(layout)) } },
+    frozen: bases.mapped(layout),
   });
 
   let step = restored?.checkpoint.step ?? 0;
@@ -135,7 +120,7 @@ export async function openSession(
     async savePublished(directory) {
       const own = trainer.layout.models[main]!;
       const config = method.published?.(own, carry) ?? own;
-      await publish(directory, trainer, main, { config, tokenizer: published.tokenizer, extraFiles });
+      await publish(directory, config, await trainer.parameters(main));
     },
     parameters: () => trainer.parameters(main),
     saveCheckpoint: async (directory, positions) =>
@@ -184,72 +169,4 @@ function measuring(config: RunConfig): Session {
     saveCheckpoint: nothing,
     close: async () => {},
   };
-}
-
-interface ModelFiles {
-  readonly config: ModelConfig;
-  readonly tensors: ReadonlyMap<string, WeightTensor>;
-}
-
-/** Where a trained model starts: a model as it is, or with a new scalar head where it has none. */
-async function sourceOf(
-  { role, from, head }: TrainedModel,
-  { models, config }: SessionOptions,
-  policy: ModelFiles,
-): Promise<ModelFiles> {
-  const own = models[from];
-  const body = own === undefined || own === models.policy ? policy : await readCheckpoint(own);
-  if (
-    body.config.vocabSize < policy.config.vocabSize ||
-    body.config.contextLength < policy.config.contextLength
-  ) {
-    throw new TrainingError(
-      'TRAINING_MODELS_DIFFER',
-      `expected the ${role} model to read the policy's ${policy.config.vocabSize} tokens in contexts of ${policy.config.contextLength}, got ${body.config.vocabSize} and ${body.config.contextLength}`,
-    );
-  }
-  if (head === 'language') return body;
-  // The offset of its scores was of the weights that it had: what it is trained into gets one of its own.
-  if (modelKind(body.config) === 'reward model') return { ...body, config: withScalarHead(body.config) };
-  const scalar = withScalarHead(body.config);
-  const learned = architectureOf(scalar).tensors(scalar);
-  const tensors = new Map(
-    [...initialiseWeights(scalar, config.seed)].map(([name, fresh]) => [
-      name,
-      learned.get(name)!.ofHead ? fresh : body.tensors.get(name)!,
-    ]),
-  );
-  return { config: scalar, tensors };
-}
-
-function initialParameters(layout: Layout, sources: readonly ModelFiles[]): Buffers {
-  const roles = Object.keys(layout.models) as Role[];
-  return Object.fromEntries(
-    roles.flatMap((role, i) =>
-      [...layout.namesOf(role)].map(([name, full]) => [full, sources[i]!.tensors.get(name)!.data]),
-    ),
-  );
-}
-
-/** What a run publishes besides its weights. */
-interface Published {
-  readonly config: ModelConfig;
-  readonly tokenizer: TokenizerFiles | undefined;
-  readonly extraFiles: ReadonlyMap<string, Uint8Array>;
-}
-
-async function publish(
-  directory: string,
-  trainer: Trainer,
-  role: Role,
-  { config, ...files }: Published,
-): Promise<void> {
-  const parameters = await trainer.parameters(role);
-  const tensors = new Map(
-    [...architectureOf(config).tensors(config)].map(([name, { shape }]) => [
-      name,
-      { shape: [...shape], data: parameters[name] as Float32Array },
-    ]),
-  );
-  await writeCheckpoint(directory, { ...exportedCheckpoint({ config, ...files }), tensors });
 }

@@ -1,7 +1,7 @@
 /** A tiny model, its runs, and items for every method, all functions of a seed. */
 import { seededRandom } from '@rlhf-streams/data';
 import type { DataFor } from '@rlhf-streams/events';
-import { keyFor, parseModelConfig, uniform, withScalarHead } from '@rlhf-streams/model';
+import { keyFor, parseModelConfig, trainedModel, uniform, withScalarHead } from '@rlhf-streams/model';
 import {
   type ConfigOf,
   type Item,
@@ -70,18 +70,31 @@ export function runOf<Name extends TrainingMethod>(
 
 export const layoutFor = (method: TrainingMethod): Layout => layoutOfRun(runOf(method));
 
-function layoutOfRun(config: RunConfig): Layout {
+export function layoutOfRun(config: RunConfig): Layout {
   const { trains } = specOf(config);
-  return layoutOf(
-    Object.fromEntries(trains.map(({ role, head }) => [role, head === 'language' ? language : scalar])),
-    sharingOf(trains),
+  const peft = 'peft' in config ? config.peft : undefined;
+  const models = trains.map(
+    ({ role, head }, i) => [role, trainedModel(language, { head, peft, isPublished: i === 0 })] as const,
   );
+  return layoutOf(Object.fromEntries(models), sharingOf(trains));
 }
 
 /** Weights all unlike each other, those of biases, norms and heads too, so that no gradient is zero by chance. */
-export function initialParameters(layout: Layout, seed = 0): Record<string, Float32Array> {
+export const initialParameters = (layout: Layout, seed = 0): Record<string, Float32Array> =>
+  valuesOf(layout.trained, seed);
+
+/** The same of a base under adapters. */
+export const frozenParameters = ({ tensors }: Layout, seed = 0): Record<string, Float32Array> =>
+  valuesOf(
+    Object.fromEntries(
+      [...tensors].flatMap(([name, { spec, frozen }]) => (frozen ? [[name, spec] as const] : [])),
+    ),
+    seed,
+  );
+
+function valuesOf(specs: Layout['trained'], seed: number): Record<string, Float32Array> {
   return Object.fromEntries(
-    Object.entries(layout.trained).map(([name, { shape }]) => {
+    Object.entries(specs).map(([name, { shape }]) => {
       const key = keyFor(seed, name);
       const centre = /\.ln_\w+\.weight$/.test(name) ? 1 : 0;
       return [
@@ -111,6 +124,7 @@ export async function begin(
   if (!('optimizer' in config)) throw new Error('a run without an optimizer trains nothing');
   const { layout = layoutOfRun(config), programs = {} } = options;
   const { from = initialParameters(layout) } = options;
+  const values = frozenParameters(layout);
   const method = methodOf(config.method);
   const lineSearch = lineSearchTensors(layout, specOf(config).trains);
   const listed = method.programs(config, layout.models);
@@ -127,6 +141,7 @@ export async function begin(
     },
     shapes: shapesFor(config),
     from: { p: from },
+    ...(Object.keys(values).length > 0 && { frozen: { hash: 'tiny base', values } }),
   });
   let carry = method.start(config);
   let step = 0;

@@ -5,6 +5,7 @@ import color from 'picocolors';
 import { failureOf } from './failure.js';
 import { interrupted } from './interruption.js';
 import {
+  byteCount,
   duration,
   file,
   folder,
@@ -49,6 +50,7 @@ attachable(program.command('quickstart'))
     'bundled',
   )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
+  .addOption(new Option('--architecture <name>', 'of the models').choices(['gpt2', 'llama']).default('gpt2'))
   .option(
     '--directory <folder>',
     'where everything is written (default: runs/quickstart, and for other options a folder of their own beside it)',
@@ -204,6 +206,22 @@ program
     'a run that trains; where no version is named its best, if its keepBest says which that is, or else its newest',
   )
   .argument('<dir>', 'a folder to be made')
+  .addOption(
+    new Option(
+      '--dtype <dtype>',
+      'precision of the weights; default: that of the model which training began with',
+    ).choices(['float32', 'float16', 'bfloat16']),
+  )
+  .option(
+    '--max-shard-size <size>',
+    'largest file of weights, as 5GB; default: that of the model which training began with',
+    byteCount,
+  )
+  .option(
+    '--merge',
+    'add an adapter to its base; without it, the adapter alone is written, in the format of PEFT',
+    false,
+  )
   .option('--force', 'replace a folder that holds a model', false)
   .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
   .option('--directory <folder>', 'where the run was done', folder, 'runs/default')

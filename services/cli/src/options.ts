@@ -43,6 +43,17 @@ export const duration = (text: string): number => {
   throw new InvalidArgumentError('expected a time such as 90s, 30m, 1h or 2d');
 };
 
+const BYTES = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9 } as const;
+
+/** Bytes of a size such as `5GB`. */
+export const byteCount = (text: string): number => {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(|KB|MB|GB)$/i.exec(text.trim()) ?? [];
+  const bytes =
+    unit === undefined ? 0 : Math.round(Number(number) * BYTES[unit.toUpperCase() as keyof typeof BYTES]);
+  if (bytes > 0) return bytes;
+  throw new InvalidArgumentError('expected a size such as 5GB or 500MB');
+};
+
 /** `policy=2,reward=2` */
 export const replicaCounts = (text: string): Partial<Record<ServiceName, number>> =>
   Object.fromEntries(

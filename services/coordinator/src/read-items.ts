@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDataset } from '@rlhf-streams/data';
-import { readTokenizer } from '@rlhf-streams/model/tokenizer';
 import {
   artifactRoles,
   dataSpecOf,
@@ -16,7 +15,7 @@ import {
   specOf,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
+import { modelFolders, tokenizerIn } from '@rlhf-streams/serving';
 import type { z } from 'zod';
 import { CoordinatorError } from './errors.js';
 import type { DatasetItems, RunItems } from './steps.js';
@@ -48,7 +47,8 @@ async function stopTokensOf(
   const items = await artifacts.fetch(used![artifactRoles.itemsOf()]!);
   const { stopTokens } = await readFormat(run, items);
   if (stopTokens) return stopTokens;
-  const tokenizer = await readTokenizer(await artifacts.fetch(wholeModel(models![artifactRoles.policy]!)));
+  const policy = models![artifactRoles.policy]!;
+  const tokenizer = await tokenizerIn(await modelFolders(policy, (artifact) => artifacts.fetch(artifact)));
   return tokenizer ? [tokenizer.eosId] : [];
 }
 

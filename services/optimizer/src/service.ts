@@ -21,6 +21,7 @@ export const optimizer = defineService({
         device: context.settings.RLHF_DEVICE,
         build,
         memoryBytes: memoryLimit(context.settings),
+        weightCache: context.weightCache,
       } satisfies ThreadOptions,
     });
     await runs.caughtUp;

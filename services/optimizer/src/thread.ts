@@ -11,6 +11,7 @@ import {
   RESULTS_FILE,
   resultsFile,
   type Session,
+  type SessionOptions,
   type StartingModels,
   type StepResult,
 } from '@rlhf-streams/training';
@@ -23,12 +24,14 @@ export interface ThreadOptions {
   readonly build: Build;
   /** Memory at hand; a run that needs more is not opened. */
   readonly memoryBytes: number;
+  /** Where bases of adapters are decoded to. */
+  readonly weightCache: SessionOptions['weightCache'];
 }
 
 export interface OpenRun {
   readonly config: RunConfig;
   readonly steps: number;
-  /** Folders of the models that it starts from, by role. */
+  /** The models that it starts from, by role. */
   readonly models: StartingModels;
   /** Folder of the checkpoint to go on from. */
   readonly checkpoint?: string | undefined;
@@ -36,7 +39,7 @@ export interface OpenRun {
 
 type Positions = Readonly<Record<string, readonly number[]>>;
 
-const { workers, device, build, memoryBytes } = workerData as ThreadOptions;
+const { workers, device, build, memoryBytes, weightCache } = workerData as ThreadOptions;
 await requireDevice(device);
 const engine = onnxPool({ workers, device });
 const sessions = new Map<string, Session>();
@@ -58,6 +61,7 @@ const api = {
       workers,
       build,
       memoryBytes,
+      weightCache,
     });
     sessions.set(config.run, session);
     return { step: session.step, ...saved };

@@ -5,10 +5,9 @@
  * the events of the run that it replays.
  */
 
-import { resolve } from 'node:path';
 import { runEvents } from '@rlhf-streams/archive';
 import type { NewEvent, Projection, TransactionalEvents } from '@rlhf-streams/bus';
-import type { ArtifactRef, Build, DataFor } from '@rlhf-streams/events';
+import type { Build, DataFor } from '@rlhf-streams/events';
 import type { Positions } from '@rlhf-streams/log';
 import {
   artifactRoles,
@@ -30,9 +29,9 @@ import {
   warningText,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep, type WholeStream } from './join.js';
+import { startingModels, store, versionOf } from './models.js';
 import { type Published, readPublished } from './published.js';
 import { lengthsOf, replayedRun, sampledBy } from './replay.js';
 import { type StallWatch, watchForStall } from './stall.js';
@@ -109,24 +108,13 @@ export async function train(
   }
 }
 
-async function open(
-  { context, compute }: TrainDependencies,
-  { config, steps, models: used }: RunView,
-  { policy }: Published,
-) {
-  const { artifacts } = context;
-  const models: Record<string, string> = {};
-  for (const { from } of specOf(config!).trains) {
-    const model = used![from];
-    if (model) models[from] = await artifacts.fetch(wholeModel(model));
-  }
-  return compute.open({
-    config: config!,
-    steps: steps!,
-    models: { ...models, policy: await artifacts.fetch(wholeModel(used![artifactRoles.policy]!)) },
-    checkpoint: policy?.checkpoint && (await artifacts.fetch(policy.checkpoint.artifact)),
+const open = async ({ context, compute }: TrainDependencies, view: RunView, { policy }: Published) =>
+  compute.open({
+    config: view.config!,
+    steps: view.steps!,
+    models: await startingModels(context, view),
+    checkpoint: policy?.checkpoint && (await context.artifacts.fetch(policy.checkpoint.artifact)),
   });
-}
 
 /** Whether nothing is left to compute: its last step is published, or one with which it was to stop. */
 const isOver = ({ view, published: { stepsCompleted, last } }: Driven): boolean =>
@@ -389,25 +377,15 @@ async function save(
 ): Promise<DataFor<'policy.published'>> {
   const { run, checkpointEvery } = driven.config;
   const isDue = done % checkpointEvery === 0 || isLast;
-  const [base, saved] = await Promise.all([
+  const [stored, saved] = await Promise.all([
     store(context, (directory) => compute.savePublished(run, directory)),
     isDue ? store(context, (directory) => compute.saveCheckpoint(run, directory, positions)) : undefined,
   ]);
   if (saved) driven.checkpoint = { step: done, artifact: saved };
   const { checkpoint } = driven;
-  return { run, version: done, step: done, model: { base }, ...(checkpoint && { checkpoint }) };
+  const model = versionOf(driven.view, stored);
+  return { run, version: done, step: done, model, ...(checkpoint && { checkpoint }) };
 }
-
-/** Lets `write` fill a folder that does not exist yet, and stores it. */
-const store = (
-  { artifacts, temporary }: Pick<ServiceContext, 'artifacts' | 'temporary'>,
-  write: (directory: string) => Promise<void>,
-): Promise<ArtifactRef> =>
-  temporary.use(async (folder) => {
-    const directory = resolve(folder, 'artifact');
-    await write(directory);
-    return artifacts.putDirectory(directory);
-  });
 
 const policyEvent = (data: DataFor<'policy.published'>): NewEvent => ({
   type: 'policy.published',

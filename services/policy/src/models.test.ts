@@ -8,7 +8,7 @@ import {
   type ModelConfig,
   newModelConfig,
   trainByteLevelBpe,
-  withAdapter,
+  trainedModel,
   withScalarHead,
   writeAdapter,
   writeCheckpoint,
@@ -45,11 +45,8 @@ async function write(name: string, config: ModelConfig) {
 
 /** A model with an adapter that changes what it says, on one that `write` wrote. */
 async function writeOn(base: ModelRef, name: string, seed: number): Promise<ModelRef> {
-  const adapted = withAdapter(
-    config,
-    { rank: 2, alpha: 64, rslora: false, targetModules: ['c_attn', 'c_fc'], modulesToSave: [] },
-    name,
-  );
+  const peft = { r: 2, alpha: 64, targetModules: ['c_attn', 'c_fc'] };
+  const adapted = trainedModel(config, { head: 'language', peft, isPublished: true });
   const tensors = [...initialiseWeights(adapted, seed)].map(
     ([name, { shape, data }]) =>
       [name, { shape, data: data.map((x, i) => x || Math.sin(seed + i)) }] as const,

@@ -19,7 +19,8 @@ const LogprobRequest = z
 const TextLogprobs = z
   .object({
     run: z.string(),
-    reference: ArtifactRef,
+    reference: ArtifactRef.describe('the reference, or the model that it is an adapter on'),
+    adapter: ArtifactRef.optional().describe('of a reference that is an adapter'),
     results: z
       .array(
         z.object({
@@ -81,6 +82,9 @@ export function serveLogprobs(
         return { tokens: tokens.slice(1), logprobs, sum: logprobs.reduce((sum, x) => sum + x, 0) };
       });
     });
-    return c.json({ run, reference: model.base, results }, 200);
+    return c.json(
+      { run, reference: model.base, ...(model.adapter && { adapter: model.adapter }), results },
+      200,
+    );
   });
 }

@@ -126,8 +126,9 @@ describe.each(['runs-of-0.1.0'])('%s, finished', (fixture) => {
     for (const [run, { step, artifact }] of all) {
       const { config, artifacts } = viewOf(run);
       const fetched = async (role: string) =>
-        artifacts?.[role] && (await platform.artifacts.fetch(artifacts[role]));
-      const models = { policy: (await fetched('policy'))!, value: await fetched('value') };
+        artifacts?.[role] && { base: await platform.artifacts.fetch(artifacts[role]) };
+      const value = await fetched('value');
+      const models = { policy: (await fetched('policy'))!, ...(value && { value }) };
       const checkpoint = await platform.artifacts.fetch(artifact);
       const options = { config, models, checkpoint, engine, build: optimizerBuild };
       const { session, positions, build } = await openSession(options);

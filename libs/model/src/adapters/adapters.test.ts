@@ -20,7 +20,11 @@ const fixture = (path: string) => new URL(`../../fixtures/${path}`, import.meta.
 const json = async (path: string) => JSON.parse(await readFile(fixture(path), 'utf8'));
 
 /** Adapters of PEFT, with the names of their bases and of their goldens. */
-const GOLDEN = [['gpt2-lora', 'gpt2', 8 / 4]] as const;
+const GOLDEN = [
+  ['gpt2-lora', 'gpt2', 8 / 4],
+  ['llama-lora-qv', 'llama-tied', 16 / 4],
+  ['llama-lora-all-rslora', 'llama-untied', 8 / Math.sqrt(8)],
+] as const;
 
 const made: string[] = [];
 afterAll(() => Promise.all(made.map((dir) => rm(dir, { recursive: true }))));

@@ -12,25 +12,35 @@ import type { WeightTensor } from '../weights.js';
  * @param adapter the adapter's tensors, as `readAdapter` gives them
  */
 export function mergeAdapter(
-  { adapter: on, ...config }: ModelConfig,
+  adapted: ModelConfig,
   base: ReadonlyMap<string, WeightTensor>,
   adapter: ReadonlyMap<string, WeightTensor>,
 ): { config: ModelConfig; tensors: Map<string, WeightTensor> } {
-  const { tensors, linears } = architectureOf(config);
-  const merged = new Map(
-    [...tensors(config).keys()].map((name) => [name, adapter.get(name) ?? base.get(name)!] as const),
-  );
-  if (!on) return { config, tensors: merged };
-  for (const name of on.targetModules) {
-    const { a, b } = adapterNames(name);
-    const { fanInFanOut } = linears(config).get(name)!;
-    const weight = `${name}.weight`;
-    merged.set(
-      weight,
-      added(merged.get(weight)!, adapter.get(a)!, adapter.get(b)!, adapterScale(on), fanInFanOut),
-    );
-  }
-  return { config, tensors: merged };
+  const { adapter: _, ...config } = adapted;
+  const names = [...architectureOf(config).tensors(config).keys()];
+  const tensors = names.map((name) => {
+    const change = changeOf(adapted, adapter, name);
+    return [name, change ? change(base.get(name)) : base.get(name)!] as const;
+  });
+  return { config, tensors: new Map(tensors) };
+}
+
+/**
+ * What becomes of one tensor of the base when an adapter is added to it; undefined where it stays as it is. A module that was
+ * learned in full takes the place of the base's, which need not have it.
+ */
+export function changeOf(
+  config: ModelConfig,
+  adapter: ReadonlyMap<string, WeightTensor>,
+  name: string,
+): ((base: WeightTensor | undefined) => WeightTensor) | undefined {
+  const own = adapter.get(name);
+  const on = config.adapter;
+  const map = on?.targetModules.find((target) => `${target}.weight` === name);
+  if (!on || map === undefined) return own && (() => own);
+  const { a, b } = adapterNames(map);
+  const { fanInFanOut } = architectureOf(config).linears(config).get(map)!;
+  return (base) => added(own ?? base!, adapter.get(a)!, adapter.get(b)!, adapterScale(on), fanInFanOut);
 }
 
 /** W + scale B A, or its transpose, summed in double precision and rounded once. */

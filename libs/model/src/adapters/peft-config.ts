@@ -53,6 +53,8 @@ export interface PeftConfig {
   readonly rslora: boolean;
   readonly targetModules: readonly string[] | string;
   readonly modulesToSave: readonly string[];
+  /** What PEFT finds the base by: a folder, or a name on the Hugging Face hub. */
+  readonly baseName?: string;
 }
 
 /**
@@ -91,6 +93,7 @@ export function parsePeftConfig(json: unknown, source: string): PeftConfig {
     rslora: fields.use_rslora ?? false,
     targetModules: fields.target_modules,
     modulesToSave: fields.modules_to_save ?? [],
+    ...(fields.base_model_name_or_path && { baseName: fields.base_model_name_or_path }),
   };
 }
 
@@ -110,7 +113,7 @@ export function withPeft(
 }
 
 /** What an adapter is asked for by: its modules by names that PEFT would match. */
-export type AdapterSettings = Omit<PeftConfig, 'task'>;
+type AdapterSettings = Omit<PeftConfig, 'task' | 'baseName'>;
 
 /**
  * A model with an adapter on the maps that the settings name.

@@ -25,6 +25,8 @@ export interface DescribedModel {
   readonly base: ModelConfig;
   /** Those beside the adapter, else the base's. */
   readonly tokenizer?: TokenizerFiles;
+  /** Of a model with an adapter, what its files say that PEFT finds the base by. */
+  readonly baseName?: string;
 }
 
 /**
@@ -34,9 +36,9 @@ export interface DescribedModel {
 export async function describeModel({ base: dir, adapter }: ModelFolders): Promise<DescribedModel> {
   const { config: base, tokenizer: ofBase } = await describeCheckpoint(dir);
   if (adapter === undefined) return { config: base, base, ...(ofBase && { tokenizer: ofBase }) };
-  const config = await describeAdapter(adapter, base);
+  const { config, baseName } = await describeAdapter(adapter, base);
   const tokenizer = (await readTokenizerFiles(adapter)) ?? ofBase;
-  return { config, base, ...(tokenizer && { tokenizer }) };
+  return { config, base, ...(tokenizer && { tokenizer }), ...(baseName && { baseName }) };
 }
 
 /**
@@ -49,7 +51,7 @@ export async function readAdapter(
   dir: string,
   base: ModelConfig,
 ): Promise<{ config: ModelConfig; tensors: Map<string, WeightTensor> }> {
-  const config = await describeAdapter(dir, base);
+  const { config } = await describeAdapter(dir, base);
   const { tensors } = await readSafetensors(join(dir, ADAPTER_WEIGHTS));
   return {
     config,
@@ -65,7 +67,10 @@ export async function readAdapter(
   };
 }
 
-async function describeAdapter(dir: string, base: ModelConfig): Promise<ModelConfig> {
+async function describeAdapter(
+  dir: string,
+  base: ModelConfig,
+): Promise<{ config: ModelConfig; baseName?: string | undefined }> {
   const configPath = join(dir, ADAPTER_CONFIG);
   const json = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_ADAPTER_CONFIG');
   if (json === undefined) throw missing(dir, ADAPTER_CONFIG, '');
@@ -84,7 +89,7 @@ async function describeAdapter(dir: string, base: ModelConfig): Promise<ModelCon
   const offset = metadata[OFFSET] === undefined ? undefined : Number(metadata[OFFSET]);
   const config = withPeft(base, peft, { labels, offset }, configPath);
   checkTensors(config, entries, path);
-  return config;
+  return { config, baseName: peft.baseName };
 }
 
 /** The tensor of a scalar head. */

@@ -88,7 +88,7 @@ export function extraFields(
   fields: Readonly<Record<string, unknown>>,
   known: readonly string[],
 ): Pick<ModelConfig, 'extra'> {
-  const derived = new Set([...known, 'label2id', 'dtype', 'torch_dtype']);
+  const derived = new Set([...known, 'label2id', 'dtype', 'torch_dtype', 'stored_as']);
   const extra = Object.entries(fields).filter(([key]) => !derived.has(key));
   return extra.length > 0 ? { extra: Object.fromEntries(extra) } : {};
 }

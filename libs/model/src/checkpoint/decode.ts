@@ -1,5 +1,6 @@
 /** Stored numbers as float32, the type that models are computed in. */
 import { open } from 'node:fs/promises';
+import type { WeightTensor } from '../weights.js';
 import { readBytes } from './read-bytes.js';
 
 /** A tensor in a file. */
@@ -48,6 +49,18 @@ export async function* decodedChunks({
   } finally {
     await handle.close();
   }
+}
+
+/** All numbers of a tensor. @throws as {@link decodedChunks} */
+export async function decodedTensor(tensor: StoredTensor): Promise<WeightTensor> {
+  const { shape } = tensor;
+  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  let from = 0;
+  for await (const numbers of decodedChunks(tensor)) {
+    data.set(numbers, from);
+    from += numbers.length;
+  }
+  return { shape, data };
 }
 
 /** @param bytes little-endian, of a dtype of {@link WEIGHT_BYTES}, aligned to its numbers */

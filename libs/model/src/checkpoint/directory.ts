@@ -6,7 +6,8 @@ import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import { MAX_CONFIG_BYTES, readTokenizerFiles, type TokenizerFiles } from '../tokenizer/files.js';
 import type { WeightTensor } from '../weights.js';
-import { decodedChunks } from './decode.js';
+import { configText, readStoredAs } from './config-file.js';
+import { decodedTensor } from './decode.js';
 import { OWN_FILES } from './files.js';
 import { jsonText, readJson } from './json-file.js';
 import { missingFile } from './missing.js';
@@ -41,15 +42,7 @@ export async function readWeights(dir: string, config: ModelConfig): Promise<Map
   const weights = await storedWeights(dir, config);
   await checkCopies(weights);
   const read = new Map<string, WeightTensor>();
-  for (const [name, tensor] of weights.tensors) {
-    const data = new Float32Array(tensor.shape.reduce((product, size) => product * size, 1));
-    let from = 0;
-    for await (const numbers of decodedChunks(tensor)) {
-      data.set(numbers, from);
-      from += numbers.length;
-    }
-    read.set(name, { shape: tensor.shape, data });
-  }
+  for (const [name, tensor] of weights.tensors) read.set(name, await decodedTensor(tensor));
   return read;
 }
 
@@ -64,9 +57,9 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
   const configJson = await readJson(configPath, MAX_CONFIG_BYTES, 'MODEL_CONFIG_INVALID');
   if (configJson === undefined) throw await missingFile(dir, 'config.json');
   refuseQuantised(configJson, configPath);
-  const config = parseModelConfig(configJson, configPath);
-
-  await storedWeights(dir, config);
+  const parsed = parseModelConfig(configJson, configPath);
+  const storedAs = readStoredAs(configJson, await storedWeights(dir, parsed), configPath);
+  const config = { ...parsed, ...(storedAs && { storedAs }) };
   const tokenizer = await readTokenizerFiles(dir);
   return { config, ...(tokenizer && { tokenizer }) };
 }
@@ -88,13 +81,13 @@ export interface CheckpointToWrite {
  */
 export async function writeCheckpoint(dir: string, checkpoint: CheckpointToWrite): Promise<void> {
   const { config, tensors, tokenizer } = checkpoint;
-  const { storedName, configJson } = architectureOf(config);
+  const { storedName } = architectureOf(config);
   checkTensors(shapesOf(config), [...tensors], `checkpoint for ${dir}`);
   const renamed = new Map([...tensors].map(([name, tensor]) => [storedName(name), tensor]));
   const files = new Map<string, FileContents>([
     // transformers refuses a file without this piece of metadata.
     ['model.safetensors', safetensorsPieces(renamed, { format: 'pt' })],
-    ['config.json', jsonText(sortedKeys(configJson(config)))],
+    ['config.json', configText(config)],
   ]);
   if (tokenizer) files.set('tokenizer.json', jsonText(tokenizer.json));
   if (tokenizer?.config !== undefined) files.set('tokenizer_config.json', jsonText(tokenizer.config));
@@ -121,8 +114,4 @@ export async function writeCheckpoint(dir: string, checkpoint: CheckpointToWrite
 
 function errorCode(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
-}
-
-function sortedKeys(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

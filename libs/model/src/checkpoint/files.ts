@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { unlessMissing } from '@rlhf-streams/files';
 import { weightFiles } from './stored.js';
 
-/** Files of a checkpoint that are read, and written anew. */
+/** Files of a checkpoint, and of an adapter, that are read, and written anew. */
 export const OWN_FILES: readonly string[] = [
   'config.json',
   'model.safetensors',
   'tokenizer.json',
   'tokenizer_config.json',
+  'adapter_config.json',
+  'adapter_model.safetensors',
 ];
 
 /** Weights in this and other formats, and the indexes of their shards: a trained model has weights of its own. */

@@ -83,25 +83,47 @@ export function safetensorsPieces(
   const ordered = [...tensors].sort(
     ([a, x], [b, y]) => y.data.BYTES_PER_ELEMENT - x.data.BYTES_PER_ELEMENT || (a < b ? -1 : 1),
   );
-  const fields: [string, unknown][] = [];
-  const keys = Object.keys(metadata).sort();
-  if (keys.length > 0)
-    fields.push(['__metadata__', Object.fromEntries(keys.map((key) => [key, metadata[key]]))]);
-  let offset = 0;
-  for (const [name, tensor] of ordered) {
-    const { shape, data } = tensor;
-    if (name === '__metadata__') {
-      throw new ModelError('MODEL_SAFETENSORS_HEADER', 'A tensor cannot be called __metadata__.');
-    }
+  for (const [name, { shape, data }] of ordered) {
     if (elementCount(shape) !== data.length || shape.some((size) => size < 0)) {
       throw new ModelError(
         'MODEL_SAFETENSORS_SHAPE',
         `Tensor ${name} of shape [${shape}] has ${data.length} values.`,
       );
     }
-    const end = offset + data.byteLength;
-    fields.push([name, { dtype: dtypeOf(tensor), shape, data_offsets: [offset, end] }]);
-    offset = end;
+  }
+  const entries = ordered.map(([name, tensor]) => {
+    const { shape, data } = tensor;
+    return [name, { dtype: dtypeOf(tensor), shape, bytes: data.byteLength }] as const;
+  });
+  return [
+    headerOf(entries, metadata),
+    ...ordered.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+  ];
+}
+
+/** A tensor whose values come when the header is written. */
+export interface TensorEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/** The beginning of a file that has these tensors, in this order, behind it. */
+export function headerOf(
+  tensors: readonly (readonly [name: string, TensorEntry])[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const fields: [string, unknown][] = [];
+  const keys = Object.keys(metadata).sort();
+  if (keys.length > 0)
+    fields.push(['__metadata__', Object.fromEntries(keys.map((key) => [key, metadata[key]]))]);
+  let offset = 0;
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    if (name === '__metadata__') {
+      throw new ModelError('MODEL_SAFETENSORS_HEADER', 'A tensor cannot be called __metadata__.');
+    }
+    fields.push([name, { dtype, shape, data_offsets: [offset, offset + bytes] }]);
+    offset += bytes;
   }
   // Written field by field: an object would move names that look like integers to its front.
   const json = Buffer.from(
@@ -110,10 +132,7 @@ export function safetensorsPieces(
   const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
   header.writeBigUInt64LE(BigInt(header.length - 8));
   json.copy(header, 8);
-  return [
-    header,
-    ...ordered.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
-  ];
+  return header;
 }
 
 function dtypeOf(tensor: TensorData): string {

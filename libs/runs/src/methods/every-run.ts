@@ -2,6 +2,7 @@
 import { RunId } from '@rlhf-streams/events';
 import { z } from 'zod';
 import { named } from '../settings.js';
+import { peft } from './peft.js';
 
 export const MOST_STEPS = 1_000_000;
 
@@ -79,6 +80,7 @@ const metric = z.string().min(1).describe('name of a metric that steps report');
 
 /** What every run has that trains. */
 export const training = {
+  peft,
   keepCheckpoints: z
     .int()
     .min(1)

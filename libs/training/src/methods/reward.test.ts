@@ -27,7 +27,8 @@ afterAll(async () => {
 
 const config = runOf('reward', { steps: 3, demonstrations: 'd', optimizer: { learningRate: 1e-2 } });
 const open = async (model = body, checkpoint?: string) =>
-  (await openSession({ config, models: { policy: model }, engine, workers: 2, checkpoint })).session;
+  (await openSession({ config, models: { policy: { base: model } }, engine, workers: 2, checkpoint }))
+    .session;
 
 const source = tokenSource(5);
 const demonstrations: readonly Item[] = Array.from({ length: 7 }, (_, i) =>

@@ -1,5 +1,5 @@
-/** What a run trains: models by role, of which some may share a trunk or stand still, as tensors with names of their own. */
-import { architectureOf, type ModelConfig } from '@rlhf-streams/model';
+/** What a run trains: models by role, of which some may share a trunk or a base, as tensors with names of their own. */
+import { type ModelConfig, tensorsOf } from '@rlhf-streams/model';
 import type { TrainedModel } from '@rlhf-streams/runs';
 import { float32, type Specs } from '@rlhf-streams/tensor';
 
@@ -30,9 +30,12 @@ export interface Layout {
 export interface Sharing {
   /** Roles that have no trunk of their own, each with the role whose trunk it has. Default: none. */
   readonly trunks?: { readonly [R in Role]?: Role };
-  /** Tensors that stand still, by their name in the layout. Default: none. */
-  readonly frozen?: (name: string) => boolean;
+  /** Names of the bases that adapters stand on, where they are not all on one. Default: {@link BASE}. */
+  readonly bases?: { readonly [R in Role]?: string };
 }
+
+/** What the frozen tensors of adapters are named by, whose base they share. */
+export const BASE = 'base';
 
 /** The trunks that trained models share. */
 export const sharingOf = (trains: readonly TrainedModel[]): Sharing => ({
@@ -41,18 +44,19 @@ export const sharingOf = (trains: readonly TrainedModel[]): Sharing => ({
 
 /**
  * A tensor is named `role.tensor`: that of a shared trunk by the role whose trunk it is, that of a head always by its own.
+ * Of a model with an adapter those of the adapter are, and the frozen ones are `base.tensor`, once for all roles on the base.
  *
  * @example
  * layoutOf({ policy, value: withScalarHead(policy) }, { trunks: { value: 'policy' } }); // one trunk with two heads
  */
-export function layoutOf(models: Models, { trunks = {}, frozen = () => false }: Sharing = {}): Layout {
+export function layoutOf(models: Models, { trunks = {}, bases = {} }: Sharing = {}): Layout {
   const tensors = new Map<string, LayoutTensor>();
   const names = new Map<Role, Map<string, string>>();
   for (const [role, model] of Object.entries(models) as [Role, ModelConfig][]) {
-    const learned = [...architectureOf(model).tensors(model)];
-    const named = learned.map(([name, { shape, decay, ofHead }]) => {
-      const full = `${ofHead ? role : (trunks[role] ?? role)}.${name}`;
-      tensors.set(full, { spec: float32(...shape), decay, frozen: frozen(full) });
+    const named = [...tensorsOf(model)].map(([name, { shape, decay, ofHead, frozen }]) => {
+      const owner = frozen ? (bases[role] ?? BASE) : ofHead ? role : (trunks[role] ?? role);
+      const full = `${owner}.${name}`;
+      tensors.set(full, { spec: float32(...shape), decay, frozen });
       return [name, full] as const;
     });
     names.set(role, new Map(named));

@@ -5,11 +5,12 @@ import * as tf from '@tensorflow/tfjs';
 import type { Layout } from './layout.js';
 import { direction, gradient, parameter, snapshot } from './program.js';
 
-/** The tensors of the models that a method steps by line search, in the order of a checkpoint. */
+/** What is trained of the models that a method steps by line search, in the order of a checkpoint. */
 export const lineSearchTensors = (layout: Layout, trains: readonly TrainedModel[]): string[] =>
   trains
     .filter(({ movedBy }) => movedBy === 'line search')
-    .flatMap(({ role }) => [...layout.namesOf(role).values()]);
+    .flatMap(({ role }) => [...layout.namesOf(role).values()])
+    .filter((name) => layout.trained[name]);
 
 /** Memory of a snapshot and of a direction: each as much as the parameters. */
 export const lineSearchSpecs = (layout: Layout, tensors: readonly string[]): Specs =>

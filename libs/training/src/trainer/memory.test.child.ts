@@ -30,7 +30,13 @@ async function train(model: string, size: number, tokens: number, workers: numbe
     microBatchSize: size,
   });
   const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
-  const { session } = await openSession({ config, models: { policy: model }, engine, workers, build });
+  const { session } = await openSession({
+    config,
+    models: { policy: { base: model } },
+    engine,
+    workers,
+    build,
+  });
   const sequence = { promptTokens: [0], tokens: Array.from({ length: tokens - 1 }, (_, i) => i % 250) };
   const logprobs = sequence.tokens.map(() => -5);
   const items = Array.from({ length: config.batchSize }, (_, i) => {

@@ -18,7 +18,15 @@ import { openSession } from '../session.js';
 
 const shape = (layers: number, width: number, vocabSize: number) =>
   newModelConfig({ architecture: 'gpt2', vocabSize, contextLength: 64, width, layers, heads: 4 });
-const models = { quickstart: shape(4, 128, 1024), wide: shape(4, 320, 2048), tiny: shape(1, 8, 300) };
+const models = {
+  quickstart: shape(4, 128, 1024),
+  wide: shape(4, 320, 2048),
+  llama: newModelConfig({
+    ...{ architecture: 'llama', vocabSize: 1024, contextLength: 64 },
+    ...{ layers: 4, width: 128, heads: 4, kvHeads: 2 },
+  }),
+  tiny: shape(1, 8, 300),
+};
 
 let folder: string;
 beforeAll(async () => {
@@ -31,6 +39,7 @@ afterAll(() => rm(folder, { recursive: true }));
 it.runIf(process.platform === 'linux').each([
   ['quickstart', 16, 2, 'sft'],
   ['wide', 2, 1, 'sft'],
+  ['llama', 16, 2, 'sft'],
   ['quickstart', 16, 1, 'trpo'],
 ] as const)(
   'what training %s with %d rows takes on %d workers by %s is estimated within a factor of two',
@@ -52,7 +61,7 @@ it('a run is not opened where there is no memory to train it', async () => {
   const build = { version: '1.2.3', onnxruntime: '1.0.0', platform: 'linux-x64' };
   const options = {
     config,
-    models: { policy: join(folder, 'quickstart') },
+    models: { policy: { base: join(folder, 'quickstart') } },
     engine: onnxEngine(),
     workers: 1,
     build,
@@ -60,7 +69,7 @@ it('a run is not opened where there is no memory to train it', async () => {
   await expect(openSession({ ...options, memoryBytes: 30e6 })).rejects.toMatchObject({
     code: 'MODEL_MEMORY',
     message: expect.stringMatching(
-      /the model trained to fit into 30 MB of memory, got one that needs about \d+/,
+      /the models trained to fit into 30 MB of memory, got one that needs about \d+/,
     ),
   });
 });

@@ -160,13 +160,15 @@ export function fisherProgram(layout: Layout, { logits, roles }: FisherProgram, 
 /** A loss, its stats and its outputs, of parameters and of those of the snapshot. */
 export const trialProgram = (layout: Layout, { loss, roles }: TrialProgram, batch: Specs): Program => {
   const names = namesOf(layout, roles);
+  // What is frozen is where it was.
+  const before = (name: string) => (layout.tensors.get(name)!.frozen ? parameter(name) : snapshot(name));
   return {
     inputs: lossInputs(batch),
-    reads: [...names.map(parameter), ...names.map(snapshot)],
+    reads: [...new Set([...names.map(parameter), ...names.map(before)])],
     run(state, inputs) {
       const computed = loss(
         byRole(layout, roles, state),
-        byRole(layout, roles, state, snapshot),
+        byRole(layout, roles, state, before),
         { ...inputs },
         inputs[NORMALISER] as tf.Scalar,
       );

@@ -1,3 +1,4 @@
+import { trainedModel } from '@rlhf-streams/model';
 import { specOf } from '@rlhf-streams/runs';
 import { cpuEngine, type Engine, type Frozen, float32, onnxPool } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
@@ -439,21 +440,32 @@ describe('a policy and a value model on one trunk', () => {
 });
 
 it('frozen tensors are read, and neither trained nor kept', async () => {
+  const peft = { r: 2, targetModules: ['c_attn'] };
   const frozen = layoutOf(
-    { policy: language, value: scalar },
-    { trunks: { value: 'policy' }, frozen: (name) => name !== 'value.score.weight' },
+    {
+      policy: trainedModel(language, { head: 'language', peft, isPublished: true }),
+      value: trainedModel(language, { head: 'scalar', peft, isPublished: false }),
+    },
+    { trunks: { value: 'policy' } },
   );
-  expect(Object.keys(frozen.trained)).toEqual(['value.score.weight']);
-  const all = initialParameters(
-    layoutOf({ policy: language, value: scalar }, { trunks: { value: 'policy' } }),
+  const trained = ['h.0.attn.c_attn.lora_A.weight', 'h.0.attn.c_attn.lora_B.weight'];
+  const names = [...trained.map((name) => `policy.${name}`), 'value.score.weight'];
+  expect(Object.keys(frozen.trained)).toEqual(names);
+  const { 'value.score.weight': head, ...own } = initialParameters(frozen);
+  const values = Object.fromEntries(
+    Object.entries(initialParameters(layoutOf({ policy: language }))).map(([name, data]) => [
+      name.replace('policy.', 'base.'),
+      data,
+    ]),
   );
-  const { 'value.score.weight': head, ...values } = all;
   const program: LossProgram = {
     roles: ['value'],
     inputs: ({ rows }) => ({ x: float32(rows) }),
     loss: ({ value }, { x }, normaliser) => {
       const read = tf.sum(tf.mul(value['score.weight']!, tf.slice(value['wte.weight']!, [3, 0], [1, -1])));
-      return { loss: tf.div(tf.mul(read, tf.sum(x!)), normaliser) as tf.Scalar, stats: {} };
+      const [a, b] = trained.map((name) => tf.sum(value[name]!)) as [tf.Tensor, tf.Tensor];
+      const sum = tf.add(read, tf.mul(a, b));
+      return { loss: tf.div(tf.mul(sum, tf.sum(x!)), normaliser) as tf.Scalar, stats: {} };
     },
   };
   const ends = [];
@@ -464,16 +476,20 @@ it('frozen tensors are read, and neither trained nor kept', async () => {
       groups: oneGroup(frozen, runOf('sft').optimizer),
       programs: { gradients: { program } },
       shapes: [{ rows: 1, length: 1, tokens: 1 }],
-      from: { p: { 'value.score.weight': head! } },
+      from: { p: { ...own, 'value.score.weight': head! } },
       frozen: { hash: 'trunk', values } satisfies Frozen,
     });
     const batch = { specs: { x: float32(1) }, buffers: { x: Float32Array.of(2) } };
     const { stats } = await trainer.update('program', [batch], { normaliser: 1, learningRate: 0.1 });
-    const row = values['policy.wte.weight']!.subarray(3 * language.width, 4 * language.width);
-    expect(stats.gradNorm).toBeCloseTo(2 * Math.hypot(...row), 4);
+    const row = values['base.wte.weight']!.subarray(3 * language.width, 4 * language.width);
+    const sum = (name: string) => own[`policy.${name}`]!.reduce((sum, x) => sum + x, 0);
+    const [a, b] = trained.map(sum) as [number, number];
+    const sizes = trained.map((name) => own[`policy.${name}`]!.length) as [number, number];
+    const ofAdapter = Math.hypot(b * Math.sqrt(sizes[0]), a * Math.sqrt(sizes[1]));
+    expect(stats.gradNorm).toBeCloseTo(2 * Math.hypot(...row, ofAdapter), 3);
     const { p, m } = await trainer.state();
-    expect([Object.keys(p), Object.keys(m)]).toEqual([['value.score.weight'], ['value.score.weight']]);
-    expect((await trainer.parameters('policy'))['wte.weight']).toEqual(values['policy.wte.weight']);
+    expect([Object.keys(p), Object.keys(m)]).toEqual([names, names]);
+    expect(Object.keys(await trainer.parameters('policy'))).toEqual(trained);
     ends.push(p['value.score.weight']!);
     await trainer.close();
   }

@@ -87,7 +87,7 @@ export interface Trainer {
     measure(program: string, microBatches: readonly MicroBatch[], normaliser: number): Promise<BatchResult>;
   };
 
-  /** The parameters of a role's model, by its architecture's names. */
+  /** The trained parameters of a role's model, by their names in the model. */
   parameters(role: Role): Promise<Buffers>;
   /** Everything that training goes on from. */
   state(): Promise<TrainerState>;
@@ -110,8 +110,8 @@ export interface TrainerOptions {
   readonly shapes: readonly BatchShape[];
   /** Where training starts. Moments that are not given are 0. */
   readonly from: Pick<TrainerState, 'p'> & Partial<TrainerState>;
-  /** The values of the layout's frozen tensors, by their names there. */
-  readonly frozen?: Frozen;
+  /** Values of the layout's frozen tensors, by their names there; others are among those that training starts from. */
+  readonly frozen?: Frozen | undefined;
   /** Trained tensors that a line search moves, which takes memory for a snapshot and a direction. Default: none. */
   readonly lineSearch?: readonly string[];
 }
@@ -202,7 +202,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     },
 
     async parameters(role) {
-      const names = [...layout.namesOf(role)];
+      const names = [...layout.namesOf(role)].filter(([, name]) => !layout.tensors.get(name)!.frozen);
       const read = await workspace.read(names.map(([, name]) => parameter(name)));
       return Object.fromEntries(names.map(([own, name]) => [own, read[parameter(name)]!]));
     },

@@ -1,9 +1,20 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import {
+  type FileContents,
+  replaceFolder,
+  temporaryBeside,
+  writeFolderAtomically,
+} from '@rlhf-streams/files';
 import { LogError } from '@rlhf-streams/log';
-import { parseModelConfig } from '@rlhf-streams/model';
-import { wholeModel } from '@rlhf-streams/serving';
+import {
+  exportedFiles,
+  fileContents,
+  type ModelConfig,
+  type ModelFolders,
+  type StoredAs,
+} from '@rlhf-streams/model';
 import { findModel, parseModelName, refused } from '../export/models.js';
 import { checkedTarget } from '../export/target.js';
 import type { Client } from '../place/client.js';
@@ -12,33 +23,94 @@ import { isShared, openToLook, type Where } from '../place/where.js';
 export interface ExportOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** Replaces a model that is in the folder. */
   readonly force: boolean;
+  /** Adds an adapter to its base. */
+  readonly merge: boolean;
+  /** Default: that of the model which training began with, as for `maxShardSize`. */
+  readonly dtype?: StoredAs['dtype'];
+  /** Bytes of the largest file of weights. */
+  readonly maxShardSize?: number;
 }
 
 /**
- * Writes the model `RUN` or `RUN@VERSION` as a folder in the Hugging Face layout, and returns what there is to say of it.
- * @throws CliError CLI_EXPORT_REFUSED; LogError LOG_LOCKED while another process has an embedded log.
+ * Writes the model `RUN` or `RUN@VERSION` as a folder in the Hugging Face layout, or an adapter as one of PEFT, and returns
+ * what there is to say of it.
+ * @throws CliError CLI_EXPORT_REFUSED; ModelError MODEL_DTYPE_RANGE; LogError LOG_LOCKED while another process has an
+ *   embedded log.
  */
 export async function exportModel(
   source: string,
   directory: string,
-  { force, ...where }: ExportOptions,
+  { force, merge, dtype, maxShardSize, ...where }: ExportOptions,
 ): Promise<string> {
   const name = parseModelName(source);
   const place = await openFinished(where);
   try {
     const { version, step, model } = await findModel(place, name);
-    const artifact = wholeModel(model);
-    const files = await readdir(await place.artifacts.fetch(artifact), { recursive: true });
-    const target = await checkedTarget(directory, files, force);
-    await place.artifacts.materialise(artifact, target).catch((error) => {
-      throw refused(`could not write ${target}: ${(error as Error).message}`, error);
-    });
-    return [
-      target,
-      `run ${name.run}, version ${version} of step ${step}: ${await descriptionOf(target)}`,
-    ].join('\n');
+    if (merge && !model.adapter)
+      throw refused(`expected run ${name.run} to have published an adapter for --merge, got a whole model`);
+    const isAdapter = model.adapter !== undefined && !merge;
+    if (isAdapter && (dtype ?? maxShardSize) !== undefined)
+      throw refused(
+        `expected --merge beside --dtype and --max-shard-size: run ${name.run} published an adapter, which is float32 in one file`,
+      );
+    const { artifacts } = place;
+    const adapter = model.adapter && (await artifacts.fetch(model.adapter));
+    const { files, description } = isAdapter
+      ? await adapterFiles(adapter!, directory)
+      : await wholeFiles({ base: await artifacts.fetch(model.base), adapter }, directory, {
+          ...(dtype && { dtype }),
+          ...(maxShardSize !== undefined && { maxShardBytes: maxShardSize }),
+        });
+    const target = await checkedTarget(directory, [...files.keys()], force);
+    await replaceWith(target, files);
+    return `${target}\nrun ${name.run}, version ${version} of step ${step}: ${description}`;
   } finally {
     await place.close();
+  }
+}
+
+interface ToWrite {
+  readonly files: ReadonlyMap<string, FileContents>;
+  /** What kind of model it is, and how Python loads it. */
+  readonly description: string;
+}
+
+async function wholeFiles(folders: ModelFolders, target: string, as: Partial<StoredAs>): Promise<ToWrite> {
+  const { config, files } = await exportedFiles(folders, as);
+  return { files, description: descriptionOf(config, resolve(target)) };
+}
+
+/** An adapter as it was published: PEFT finds the base by the name in it. */
+async function adapterFiles(folder: string, target: string): Promise<ToWrite> {
+  const names = await readdir(folder);
+  const json = JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')) as {
+    base_model_name_or_path?: string;
+    task_type?: string;
+  };
+  const [task, loader] =
+    json.task_type === 'SEQ_CLS'
+      ? ['a reward model', 'AutoPeftModelForSequenceClassification']
+      : ['a policy', 'AutoPeftModelForCausalLM'];
+  return {
+    files: new Map(names.map((name) => [name, fileContents(join(folder, name))])),
+    description: [
+      `an adapter that makes ${task} of ${json.base_model_name_or_path}; --merge writes the two as one model`,
+      `in Python: from peft import ${loader}; model = ${loader}.from_pretrained(${JSON.stringify(resolve(target))})`,
+    ].join('\n'),
+  };
+}
+
+/** Writes the folder whole or not at all, in place of what is there. */
+async function replaceWith(target: string, files: ReadonlyMap<string, FileContents>): Promise<void> {
+  const staged = temporaryBeside(target);
+  try {
+    await writeFolderAtomically(staged, files);
+    await replaceFolder(staged, target);
+  } catch (error) {
+    if ((error as { code?: string }).code === 'MODEL_DTYPE_RANGE') throw error;
+    throw refused(`could not write ${target}: ${(error as Error).message}`, error);
+  } finally {
+    await rm(staged, { recursive: true, force: true });
   }
 }
 
@@ -63,10 +135,7 @@ async function openFinished(where: Pick<Where, 'directory' | 'brokers'>): Promis
   }
 }
 
-/** What kind of model a folder holds, and how Python loads it. */
-async function descriptionOf(folder: string): Promise<string> {
-  const path = join(folder, 'config.json');
-  const { head } = parseModelConfig(JSON.parse(await readFile(path, 'utf8')), path);
+function descriptionOf({ head }: Pick<ModelConfig, 'head'>, folder: string): string {
   const [kind, task, more] =
     head.kind === 'language'
       ? ['a policy', 'text-generation', '']

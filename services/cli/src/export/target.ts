@@ -44,6 +44,9 @@ export async function checkedTarget(
 }
 
 const MOST_NAMED = 5;
+/** Files that one export has and another of the same model does not: an adapter alone, shards. */
+const OF_MODELS =
+  /^(config\.json|model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|adapter_(config\.json|model\.safetensors))$/;
 
 /** What a folder has beside files of these names, folders with a `/`. */
 async function othersIn(folder: string, files: readonly string[], prefix = ''): Promise<string[]> {
@@ -51,7 +54,7 @@ async function othersIn(folder: string, files: readonly string[], prefix = ''): 
   const others = await Promise.all(
     entries.map(async (entry) => {
       const name = `${prefix}${entry.name}${entry.isDirectory() ? '/' : ''}`;
-      if (files.includes(name)) return [];
+      if (files.includes(name) || OF_MODELS.test(name)) return [];
       const isOurs = entry.isDirectory() && files.some((file) => file.startsWith(name));
       return isOurs ? othersIn(folder, files, name) : [name];
     }),

@@ -10,6 +10,7 @@ const options: RecipeOptions = { data: 'bundled', seed: 0, short: false };
 const others: [string, RecipeOptions][] = [
   ['seed', { ...options, seed: 1 }],
   ['data', { ...options, data: 'reviews.jsonl' }],
+  ['architecture', { ...options, architecture: 'llama' }],
   ['length', { ...options, short: true }],
   ['limits', { ...options, allow: { cut: 1 } }],
 ];
@@ -220,6 +221,7 @@ it('each experiment has a folder of its own, if none is named', () => {
     [
       'quickstart-seed-1',
       'quickstart-reviews',
+      'quickstart-llama',
       'quickstart-short',
       'quickstart-cut-1',
       'quickstart-short-reviews-seed-7-dropped-0.5-cut-1',

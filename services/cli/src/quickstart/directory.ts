@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { hasCode, isFile, unlessMissing, writeFileAtomically } from '@rlhf-streams/files';
 import { type EventLog, embeddedLog } from '@rlhf-streams/log';
+import { NewModel } from '@rlhf-streams/runs';
 import type { RecipeOptions } from '@rlhf-streams/sentiment';
 import { z } from 'zod';
 import { CliError } from '../errors.js';
@@ -17,6 +18,7 @@ const LOG = 'log';
 const Experiment = z.strictObject({
   data: z.string(),
   seed: z.int(),
+  architecture: NewModel.shape.architecture,
   short: z.boolean().default(false),
   allow: z.strictObject({ cut: z.number().optional(), dropped: z.number().optional() }).optional(),
 });
@@ -41,8 +43,9 @@ export const nameOf = (options: RecipeOptions): string =>
   partsOf(options).join('-').toLowerCase().slice(0, MOST_OF_A_NAME);
 
 /** What makes an experiment differ from the plain one. */
-const partsOf = ({ data, seed, short, allow = {} }: RecipeOptions): string[] => [
+const partsOf = ({ data, seed, architecture = 'gpt2', short, allow = {} }: RecipeOptions): string[] => [
   'quickstart',
+  ...(architecture === 'gpt2' ? [] : [architecture]),
   ...(short ? ['short'] : []),
   ...(data === 'bundled'
     ? []
@@ -172,10 +175,11 @@ const isSame = (a: RecipeOptions, b: RecipeOptions): boolean =>
   isDeepStrictEqual(Experiment.parse(a), Experiment.parse(b));
 
 /** An experiment as the options of the command that asks for it. */
-function inWords({ data, seed, short, allow = {} }: RecipeOptions): string {
+function inWords({ data, seed, architecture = 'gpt2', short, allow = {} }: RecipeOptions): string {
   const limits = Object.entries(allow).map(([what, share]) => `${what}=${share}`);
   return [
     `--data ${data} --seed ${seed}`,
+    ...(architecture === 'gpt2' ? [] : [`--architecture ${architecture}`]),
     ...(short ? ['--short'] : []),
     ...(limits.length > 0 ? [`--allow ${limits.join(',')}`] : []),
   ].join(' ');

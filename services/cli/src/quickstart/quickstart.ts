@@ -29,16 +29,26 @@ export interface QuickstartOptions extends RecipeOptions, Omit<Where, 'directory
 
 /** Carries the experiment through all its stages and reports on it; the verdict tells whether alignment worked. */
 export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
-  const { data, seed, short = false, allow, resume, force, signal, ...place } = options;
+  const {
+    data,
+    seed,
+    architecture = 'gpt2',
+    short = false,
+    allow,
+    resume,
+    force,
+    signal,
+    ...place
+  } = options;
   const begun = performance.now();
-  const experiment: RecipeOptions = { data, seed, short, ...(allow && { allow }) };
+  const experiment: RecipeOptions = { data, seed, architecture, short, ...(allow && { allow }) };
   const where: Where = { ...place, directory: place.directory ?? defaultDirectory(experiment), signal };
   const { directory } = where;
   await check(experiment, where);
   const client = await open(where, experiment, { resume, force });
   try {
     console.log(
-      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, seed ${seed}`,
+      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, ${architecture}, seed ${seed}`,
     );
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);

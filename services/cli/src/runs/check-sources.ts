@@ -1,6 +1,6 @@
 /** Checks that the files which runs name can be read, before any of the runs is done. */
 import { DataError, loadDataset, readDataset } from '@rlhf-streams/data';
-import { namedSources, pathOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
+import { namedSources, pathsOf, type RunConfig, type Source, type SourceKind } from '@rlhf-streams/runs';
 import { labelledRows } from '@rlhf-streams/sentiment';
 
 /**
@@ -19,7 +19,7 @@ export async function checkSources(configs: readonly RunConfig[]): Promise<void>
 }
 
 async function checkSource(kind: SourceKind, source: Source): Promise<void> {
-  const path = pathOf(source);
+  const [path] = pathsOf(source);
   if (path === undefined) return;
   if (source.from === 'gold') labelledRows(await loadDataset(path), path);
   else if (kind === 'data') for await (const _ of readDataset(path, { limit: 1 }));

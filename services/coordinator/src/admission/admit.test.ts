@@ -91,6 +91,10 @@ describe('a run is started', () => {
   it.each<[what: string, run: object]>([
     ['that trains a policy', { method: 'sft', model: 'run:sft' }],
     ['that makes a new model', { method: 'sft', model: { layers: 1, width: 32, heads: 2 } }],
+    [
+      'that makes a new llama',
+      { method: 'sft', model: { architecture: 'llama', width: 32, heads: 4, kvHeads: 2 } },
+    ],
     ['that trains a reward model on a policy', { method: 'reward', model: 'run:sft' }],
     ['that trains a reward model further', { method: 'reward', model: 'run:rm' }],
     ['with a reward model as scorer', ppo({ scorers: ['run:rm'] })],
@@ -159,6 +163,18 @@ describe('a run is refused', () => {
     [
       { method: 'sft', model: { width: 32, heads: 3 } },
       'model: expected heads to divide the width of 32, got 3',
+    ],
+    [
+      { method: 'sft', model: { architecture: 'llama', width: 32, heads: 4, kvHeads: 3 } },
+      'model: expected kvHeads to divide the 4 heads, got 3',
+    ],
+    [
+      { method: 'sft', model: { architecture: 'llama', width: 30, heads: 2 } },
+      'model: expected heads of an even width, whose halves a llama turns, got 15',
+    ],
+    [
+      { method: 'sft', model: { width: 32, heads: 4, kvHeads: 2 } },
+      "model: expected no kvHeads, for the heads of a gpt2 share no keys and values, got 2; a llama's do",
     ],
   ])('%j', (run, message) => {
     const config = configOf(run);

@@ -5,7 +5,7 @@ import type { FoundModel } from './found.js';
 import { fitsMemory, type Machine, SMALLEST } from './memory.js';
 
 import {
-  hasEvenHeads,
+  hasFittingHeads,
   hasTokenizer,
   holdsAnyRollout,
   holdsContextOf,
@@ -27,7 +27,7 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
   refuse(
     'RUN_MODEL_UNFIT',
     models.flatMap((model) => [
-      hasEvenHeads(model),
+      hasFittingHeads(model),
       hasTokenizer(model),
       readsItsTokens(model),
       model.role.readsPolicyTokens && readsTokensOf(policy, model),

@@ -22,12 +22,18 @@ export const isOfKind = (model: FoundModel): Refusal =>
     ? undefined
     : `${named(model)}: ${model.what}; expected ${model.role.expected}`;
 
-export function hasEvenHeads({ source, field }: FoundModel): Refusal {
+export function hasFittingHeads({ source, field }: FoundModel): Refusal {
   if (source.from !== 'new') return undefined;
-  const { width, heads } = source.shape;
-  return width % heads === 0
+  const { architecture, width, heads, kvHeads = heads } = source.shape;
+  if (width % heads !== 0) return `${field}: expected heads to divide the width of ${width}, got ${heads}`;
+  if (heads % kvHeads !== 0) return `${field}: expected kvHeads to divide the ${heads} heads, got ${kvHeads}`;
+  if (architecture === 'gpt2')
+    return kvHeads === heads
+      ? undefined
+      : `${field}: expected no kvHeads, for the heads of a gpt2 share no keys and values, got ${kvHeads}; a llama's do`;
+  return (width / heads) % 2 === 0
     ? undefined
-    : `${field}: expected heads to divide the width of ${width}, got ${heads}`;
+    : `${field}: expected heads of an even width, whose halves a llama turns, got ${width / heads}`;
 }
 
 /** Every model reads texts by its own tokenizer. */

@@ -36,11 +36,12 @@ import {
 } from '@rlhf-streams/runs';
 import type { Declarations } from '@rlhf-streams/scorers';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { wholeModel } from '@rlhf-streams/serving';
+import { modelFolders } from '@rlhf-streams/serving';
 import { admitLengths, admitModels, scorerThatFits } from '../admission/admit.js';
 import { admitDeclared } from '../admission/declared.js';
-import { describeAt, type Found, findModel, madeFrom, type Place } from '../admission/find.js';
+import { describeAt, type Found, findModel, madeFrom } from '../admission/find.js';
 import { type Machine, memoryOf } from '../admission/memory.js';
+import { foldersOf, type StoredFolder } from '../admission/place.js';
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import { readFeedback } from './feedback.js';
@@ -72,7 +73,9 @@ export interface PrepareDependencies extends SourceDependencies {
 }
 
 /** A model, or gold reward, that is in the artifact store. */
-type Stored = Found & { readonly place: Required<Place> };
+type Stored = Found & {
+  readonly place: { readonly base: Required<StoredFolder>; readonly adapter?: Required<StoredFolder> };
+};
 
 /** @throws CoordinatorError when a source is unknown, failed or does not fit; errors of reading data. */
 export async function prepare(
@@ -246,29 +249,28 @@ async function stored(
   signal: AbortSignal,
 ): Promise<Stored> {
   const { source, name, place } = model;
-  if (place?.ref) return { ...model, place: { ...place, ref: place.ref } };
+  const put = async ({ directory, ref }: StoredFolder): Promise<Required<StoredFolder>> => {
+    if (ref) return { directory, ref };
+    const artifact = await artifacts.putDirectory(directory, { signal });
+    return { directory: await artifacts.fetch(artifact, { signal }), ref: artifact };
+  };
   if (place) {
-    const artifact = await artifacts.putDirectory(place.directory, { signal });
-    const directory = await artifacts.fetch(artifact, { signal });
-    return { ...model, place: { ref: { base: artifact }, directory } };
+    const base = await put(place.base);
+    return { ...model, place: { base, ...(place.adapter && { adapter: await put(place.adapter) }) } };
   }
   const out = join(temporary, name);
   if (source.from === 'new')
     await thread.makeModel(source.shape, specOf(config).data.source, config.seed, out);
   else if (source.from === 'gold') await thread.makeGoldReward(source.data, out);
-  const artifact = await artifacts.putDirectory(out, { signal });
-  const directory = await artifacts.fetch(artifact, { signal });
-  return {
-    ...(await describeAt({ directory }, model, madeFrom)),
-    place: { ref: { base: artifact }, directory },
-  };
+  const base = await put({ directory: out });
+  return { ...(await describeAt({ base }, model, madeFrom)), place: { base } };
 }
 
 function readersOf(models: readonly Stored[]) {
   const scorers = models.filter(({ kind, role }) => role.name === 'scorer' && kind === 'reward model');
   return {
-    model: models[0]!.place.directory,
-    scorers: Object.fromEntries(scorers.map(({ name, place }) => [name, place.directory])),
+    model: foldersOf(models[0]!.place),
+    scorers: Object.fromEntries(scorers.map(({ name, place }) => [name, foldersOf(place)])),
   };
 }
 
@@ -289,8 +291,8 @@ function usedBy(roles: Readonly<Record<string, Stored>>, items: Readonly<Record<
   const models: Record<string, ModelRef> = {};
   const artifacts: Record<string, ArtifactRef> = { ...items };
   for (const [role, { kind, place }] of Object.entries(roles))
-    if (kind === 'gold reward') artifacts[role] = place.ref.base;
-    else models[role] = place.ref;
+    if (kind === 'gold reward') artifacts[role] = place.base.ref;
+    else models[role] = { base: place.base.ref, ...(place.adapter && { adapter: place.adapter.ref }) };
   return { models, artifacts };
 }
 
@@ -325,7 +327,8 @@ async function resolveData(
     case 'run': {
       if (kind === 'prompts') return { answered: await answeredPrompts(dependencies, source.run, signal) };
       const { recorded, policy } = await recordedComparisons(dependencies, source.run, signal);
-      return { recorded, policy: await context.artifacts.fetch(wholeModel(policy), { signal }) };
+      const fetch = (artifact: ArtifactRef) => context.artifacts.fetch(artifact, { signal });
+      return { recorded, policy: await modelFolders(policy, fetch) };
     }
     default:
       return { source };

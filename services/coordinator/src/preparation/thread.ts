@@ -5,10 +5,11 @@ import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
 import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
-  describeCheckpoint,
+  describeModel,
   initialiseWeights,
   loadTokenizer,
   type ModelConfig,
+  type ModelFolders,
   newModelConfig,
   readEndTokens,
   type Tokenizer,
@@ -41,14 +42,14 @@ import { encodedAnew, type RecordedComparisons } from './recorded.js';
 /** A dataset by its source, comparisons that a run recorded, prompts that one answered, or a collection of feedback. */
 export type RunData =
   | { readonly source: DataOrigin }
-  | { readonly recorded: RecordedComparisons; readonly policy: string }
+  | { readonly recorded: RecordedComparisons; readonly policy: ModelFolders }
   | { readonly answered: Dataset }
   | { readonly feedback: readonly Feedback[] };
 
 /** Folders of the models that read the items: the run's own, and reward models by role. */
 export interface Readers {
-  readonly model: string;
-  readonly scorers: Readonly<Record<string, string>>;
+  readonly model: ModelFolders;
+  readonly scorers: Readonly<Record<string, ModelFolders>>;
 }
 
 const api = {
@@ -81,8 +82,8 @@ const api = {
       join(out, ITEMS_FORMAT_FILE),
       JSON.stringify({ format: formatOf(items), stopTokens: model.endTokens }),
     );
-    const shortest = Object.entries(readers.scorers).map(async ([role, directory]) => {
-      const scorer = await readerAt(directory);
+    const shortest = Object.entries(readers.scorers).map(async ([role, folders]) => {
+      const scorer = await readerAt(folders);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
         ? ({ tokens }: { tokens: readonly number[] }) => tokens
         : ({ text }: { text: string }) => [...scorer.tokenizer.begin, ...scorer.tokenizer.encode(text)];
@@ -180,10 +181,10 @@ interface Reader {
 }
 
 /** An admitted model, without its weights. */
-async function readerAt(directory: string): Promise<Reader> {
-  const { config, tokenizer: files } = await describeCheckpoint(directory);
+async function readerAt(folders: ModelFolders): Promise<Reader> {
+  const { config, tokenizer: files } = await describeModel(folders);
   const tokenizer = loadTokenizer(files!.json, files!.config);
-  return { config, tokenizer, endTokens: await readEndTokens(directory, tokenizer) };
+  return { config, tokenizer, endTokens: await readEndTokens(folders.base, tokenizer) };
 }
 
 const isSameTokenizer = (a: Tokenizer, b: Tokenizer): boolean =>

@@ -73,6 +73,10 @@ describe('a configuration over HTTP', () => {
       'reference',
       'value',
     ]);
+    expect(
+      await refused({ model: `adapter:${artifact} on /b`, reference: `adapter:/a on ${artifact}` }),
+    ).toEqual(expect.arrayContaining(['model', 'reference']));
+    await allowed({ model: `adapter:${artifact} on ${artifact}` });
     const there = await (await post({ model: join(folder, 'secret') })).text();
     const nowhere = await (await post({ model: join(folder, 'nobody') })).text();
     expect(there.replaceAll('secret', 'nobody')).toBe(nowhere);
@@ -85,6 +89,10 @@ describe('a configuration over HTTP', () => {
     for (const path of ['rows.jsonl', 'in.jsonl', 'later/rows.jsonl'].map((name) => join(data, name)))
       expect((await allowed({ prompts: path, scorers: [`gold:${path}`] })).scorers).toEqual([`gold:${path}`]);
     expect(await allowed({ model: models, reference: join(models, 'a') })).toMatchObject({ model: models });
+    await refused({ model: `adapter:${models} on ${folder}` });
+    expect(await allowed({ model: `adapter:lora on ${models}` })).toMatchObject({
+      model: `adapter:${join(data, 'lora')} on ${models}`,
+    });
     expect(await allowed({ prompts: 'rows.jsonl', scorers: ['gold:./x/../rows.jsonl'] })).toMatchObject({
       prompts: join(data, 'rows.jsonl'),
       scorers: [`gold:${join(data, 'rows.jsonl')}`],

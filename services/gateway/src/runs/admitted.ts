@@ -9,10 +9,10 @@ import { RuntimeError } from '@rlhf-streams/bus';
 import {
   type NamedSource,
   namedSources,
-  pathOf,
+  pathsOf,
   type RunConfig,
   sourceText,
-  withPath,
+  withPaths,
 } from '@rlhf-streams/runs';
 import { type FieldError, problem } from '@rlhf-streams/service';
 import { z } from 'zod';
@@ -70,11 +70,16 @@ export async function admitted(asked: readonly Asked[], roots: Roots): Promise<R
   for (const { config, at } of asked) {
     const copy = structuredClone(config);
     for (const named of namedSources(config)) {
-      const path = pathOf(named.source);
-      if (path === undefined) continue;
-      const allowed = await withinRoots(path, roots);
-      if (allowed === undefined) refused.push(refusal({ ...named, path: [...at, ...named.path] }, roots));
-      else put(copy, named.path, sourceText(withPath(named.source, allowed)));
+      const paths = pathsOf(named.source);
+      if (paths.length === 0) continue;
+      const allowed = new Map<string, string>();
+      for (const path of paths) {
+        const absolute = await withinRoots(path, roots);
+        if (absolute !== undefined) allowed.set(path, absolute);
+      }
+      if (paths.every((path) => allowed.has(path)))
+        put(copy, named.path, sourceText(withPaths(named.source, (path) => allowed.get(path)!)));
+      else refused.push(refusal({ ...named, path: [...at, ...named.path] }, roots));
     }
     copies.push(copy);
   }

@@ -8,10 +8,10 @@ import {
   commonJson,
   extraFields,
   headOf,
+  type ModelClasses,
   size,
   specialTokens,
 } from '../config-json.js';
-import type { Member, OwnFields } from './members.js';
 import type { Rope } from './rope.js';
 import { DEFAULT_THETA, parseRope, ropeFields, ropeJson } from './rope-json.js';
 
@@ -33,6 +33,35 @@ export interface LlamaConfig extends ModelConfig {
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };
   /** Whether each head of queries and keys is normalised before it is turned. */
   readonly queryKeyNorms: boolean;
+}
+
+/** Fields that some members have, and others do not know. */
+export interface OwnFields {
+  readonly attention_bias: boolean;
+  readonly mlp_bias: boolean;
+  readonly sliding_window: number | null;
+}
+
+export interface Member {
+  readonly name: LlamaConfig['architecture'];
+  readonly classes: ModelClasses;
+  /** What transformers takes where `config.json` says nothing. */
+  readonly defaults: {
+    readonly vocabSize: number;
+    readonly contextLength: number;
+    readonly mlpWidth: number;
+    /** Default: as many as heads. */
+    readonly kvHeads?: number;
+    /** Default: width / heads. */
+    readonly headWidth?: number;
+    readonly bosTokenId?: number;
+    readonly eosTokenId?: number;
+  };
+  readonly own: readonly (keyof OwnFields)[];
+  /** Switches of this member that are computed one way only. */
+  readonly computation?: z.ZodType;
+  /** What is computed, from the fields that are its own. */
+  readonly parts: (fields: OwnFields) => Pick<LlamaConfig, 'biases' | 'queryKeyNorms' | 'slidingWindow'>;
 }
 
 const NORM_EPSILON = 1e-6;

@@ -1,9 +1,9 @@
 /** The Llama family: the only folder that knows its tensors, its `config.json` and how it computes. */
 import type { Architecture } from '../../architecture.js';
 import { scalarHead } from '../heads.js';
-import { configJsonOf, type LlamaConfig, newConfigOf, parseConfigOf } from './config.js';
+import { configJsonOf, type LlamaConfig, type Member, newConfigOf, parseConfigOf } from './config.js';
 import { cacheShape, forward, languageHead, outputMatrix, step } from './llama.js';
-import { llama, type Member, mistral, qwen2, qwen3 } from './members.js';
+import { llama, mistral, qwen2, qwen3 } from './members.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
 const architecture = (member: Member): Architecture<LlamaConfig> => ({

@@ -1,36 +1,7 @@
 /** The members of the Llama family: what tells them apart in `config.json`, with the defaults of transformers. */
 import { z } from 'zod';
 import type { ModelClasses } from '../config-json.js';
-import type { LlamaConfig } from './config.js';
-
-/** Fields that some members have, and others do not know. */
-export interface OwnFields {
-  readonly attention_bias: boolean;
-  readonly mlp_bias: boolean;
-  readonly sliding_window: number | null;
-}
-
-export interface Member {
-  readonly name: LlamaConfig['architecture'];
-  readonly classes: ModelClasses;
-  /** What transformers takes where `config.json` says nothing. */
-  readonly defaults: {
-    readonly vocabSize: number;
-    readonly contextLength: number;
-    readonly mlpWidth: number;
-    /** Default: as many as heads. */
-    readonly kvHeads?: number;
-    /** Default: width / heads. */
-    readonly headWidth?: number;
-    readonly bosTokenId?: number;
-    readonly eosTokenId?: number;
-  };
-  readonly own: readonly (keyof OwnFields)[];
-  /** Switches of this member that are computed one way only. */
-  readonly computation?: z.ZodType;
-  /** What is computed, from the fields that are its own. */
-  readonly parts: (fields: OwnFields) => Pick<LlamaConfig, 'biases' | 'queryKeyNorms' | 'slidingWindow'>;
-}
+import type { Member } from './config.js';
 
 const classes = (stem: string): ModelClasses => ({
   trunk: `${stem}Model`,

@@ -48,7 +48,7 @@ export const rotationsAt = ({ cos, sin }: Rotation, positions: tf.Tensor): Rotat
 });
 
 /** [K / 2], rounded to float32 where transformers rounds: a late position multiplies what was lost. */
-export function ropeFrequencies(rope: Rope, K: number): Float32Array {
+function ropeFrequencies(rope: Rope, K: number): Float32Array {
   const { fround } = Math;
   const frequencies = Float32Array.from({ length: K / 2 }, (_, i) =>
     fround(1 / fround(rope.theta ** fround((2 * i) / K))),

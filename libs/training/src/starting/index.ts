@@ -1,0 +1,3 @@
+export { readBases } from './bases.js';
+export { describeStarts, type StartingModels } from './models.js';
+export { initialParameters } from './parameters.js';
