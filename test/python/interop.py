@@ -8,13 +8,12 @@ warning given on the way. Nothing is compared here.
 """
 
 import json
-import logging
 import sys
 import tempfile
-import warnings
 
 import torch
 from datasets import Dataset
+from told import Told
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -24,30 +23,6 @@ from transformers import (
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 NO_DROPOUT = {"attn_pdrop": 0, "embd_pdrop": 0, "resid_pdrop": 0}
-
-
-class Told:
-    """Every warning while it is entered, of the libraries' loggers and of Python."""
-
-    def __enter__(self):
-        self.messages = []
-        handler = logging.Handler(logging.WARNING)
-        handler.emit = lambda record: self.messages.append(record.getMessage())
-        self.handler = handler
-        # The library's logger keeps its records from the root.
-        self.loggers = [logging.getLogger(), logging.getLogger("transformers")]
-        for logger in self.loggers:
-            logger.addHandler(handler)
-        self.caught = warnings.catch_warnings(record=True)
-        self.recorded = self.caught.__enter__()
-        warnings.simplefilter("always")
-        return self
-
-    def __exit__(self, *error):
-        self.messages += [str(warning.message) for warning in self.recorded]
-        self.caught.__exit__(*error)
-        for logger in self.loggers:
-            logger.removeHandler(self.handler)
 
 
 def generations(request):

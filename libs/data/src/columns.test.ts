@@ -60,7 +60,7 @@ describe('detectFormat', () => {
       [true, true, false, false],
     ]);
     const sorts = [1, 2].map((label) => ({ prompt: 'a', completion: 'b', label }));
-    expect(detectFormat(sorts)).toEqual({
+    expect(detectFormat(sorts)).toMatchObject({
       kind: 'completion',
       rows: sorts.map(({ label: _, ...row }) => row),
     });
@@ -85,11 +85,26 @@ describe('detectFormat', () => {
       'a missing column',
       good,
       { prompt: 'a', chosen: 'b' },
-      /row 2: rejected: expected a string, got nothing/,
+      /row 2: rejected: expected a string, or messages .*, got nothing/,
     ],
-    ['a null', good, { ...good, rejected: null }, /row 2: rejected: expected a string, got null/],
-    ['a number', good, { ...good, chosen: 3 }, /row 2: chosen: expected a string, got a number/],
-    ['a list', good, { ...good, chosen: ['a'] }, /row 2: chosen: expected a string, got a list/],
+    [
+      'a null',
+      good,
+      { ...good, rejected: null },
+      /row 2: rejected: expected a string, or messages .*, got null/,
+    ],
+    [
+      'a number',
+      good,
+      { ...good, chosen: 3 },
+      /row 2: chosen: expected a string, or messages .*, got a number/,
+    ],
+    [
+      'a list',
+      good,
+      { ...good, chosen: ['a'] },
+      /row 2: chosen: expected a string, or messages .*, got a list/,
+    ],
     ['columns of another format', good, { text: 'a' }, /row 2: prompt: .*prompt, chosen, rejected make this/],
     ['a label where others have none', { text: 'b', label: 1 }, { text: 'a' }, /row 2: label: .*got nothing/],
     [
@@ -142,53 +157,203 @@ describe('detectFormat', () => {
     ).toThrow(/row 1: label: .*got null/);
   });
 
-  const pair = { prompt: 'Hi', chosen: 'Hello', rejected: 'No' };
+  const preference = { kind: 'preference', rows: [{ prompt: [user], chosen: [answer], rejected: [other] }] };
+  const flat = { prompt: 'Hi', chosen: 'Hello', rejected: 'No' };
+  const whole = { chosen: [user, answer], rejected: [user, other] };
   it.each([
-    ['pairs', [{ chosen: [user, answer], rejected: [user, other] }], /row 1: chosen: rows are conversations/],
-    ['pairs with a prompt', [{ prompt: [user], chosen: [answer], rejected: [other] }], /row 1: prompt: /],
-    ['a prompt of text', [{ ...pair, chosen: [answer], rejected: [other] }], /row 1: chosen: /],
-    ['a later row', [pair, pair, { ...pair, rejected: [other] }], /row 3: rejected: rows are conversations/],
-    ['one message', [{ ...pair, chosen: answer }], /row 1: chosen: /],
-    ['messages of ShareGPT', [{ conversations: [{ from: 'human', value: 'Hi' }] }], /conversations: .*chat/],
-    ['completions', [{ prompt: [user], completion: [answer] }], /row 1: prompt: /],
-    ['rankings', [{ prompt: 'Hi', completions: [[answer], [other]], ranks: [1, 2] }], /row 1: completions: /],
-    ['a struct of lists', [{ ...pair, chosen: { role: ['user'], content: ['Hi'] } }], /row 1: chosen: /],
-    ['JSON as text', [{ ...pair, chosen: JSON.stringify([answer]) }], /row 1: chosen: /],
-    ["Python's text", [{ ...pair, chosen: "[{'role': 'user', 'content': 'Hi'}]" }], /row 1: chosen: /],
-  ])('refuses conversations by name: %s', (_, rows, message) => {
-    expect(() => detectFormat(rows, { source: 'd.jsonl' })).toThrow(
-      expect.objectContaining({
-        code: 'DATA_NEEDS_CHAT_TEMPLATE',
-        message: expect.stringMatching(message),
-      }),
-    );
+    ['with the prompt in both (TRL, implicit)', whole],
+    ['with the prompt in both and as a text (UltraFeedback)', { prompt: 'Hi', ...whole }],
+    ['with the prompt in both and as messages', { prompt: [user], ...whole }],
+    ['with a prompt of messages (TRL, explicit)', { prompt: [user], chosen: [answer], rejected: [other] }],
+    ['with a prompt of text', { prompt: 'Hi', chosen: [answer], rejected: [other] }],
+    ['with answers of text', { ...flat, prompt: [user] }],
+    ['with one message each', { prompt: 'Hi', chosen: answer, rejected: other }],
+    ['as JSON', { prompt: 'Hi', chosen: JSON.stringify([answer]), rejected: JSON.stringify([user, other]) }],
+    [
+      'as lists of roles and contents',
+      {
+        chosen: { role: ['user', 'assistant'], content: ['Hi', 'Hello'] },
+        rejected: { content: ['Hi', 'No'], role: ['user', 'assistant'] },
+      },
+    ],
+    [
+      'of ShareGPT',
+      {
+        chosen: [
+          { from: 'human', value: 'Hi' },
+          { from: 'gpt', value: 'Hello' },
+        ],
+        rejected: [user, other],
+      },
+    ],
+  ])('tells prompt and answers of a pair of conversations apart: %s', (_, row) => {
+    expect(detectFormat([row])).toEqual(preference);
   });
 
-  it('takes conversations as prompts, without what the assistant said last', () => {
-    const metadata = { difficulty: 3 };
-    const asked = [other, user];
-    expect(detectFormat([{ messages: [...asked, answer, answer], metadata }, { messages: [user] }])).toEqual({
-      kind: 'conversation',
-      rows: [{ messages: asked, metadata }, { messages: [user] }],
+  it('takes the turns in common for the prompt, up to an answer', () => {
+    const [more, less] = [
+      { role: 'assistant', content: 'More.' },
+      { role: 'assistant', content: 'Less.' },
+    ];
+    const [asked] = detectFormat([
+      { chosen: [user, answer, user, more], rejected: [user, answer, user, less] },
+    ]).rows;
+    expect(asked).toEqual({ prompt: [user, answer, user], chosen: [more], rejected: [less] });
+    const [apart] = detectFormat([
+      { chosen: [user, answer, user, more], rejected: [user, answer, { ...user, content: 'Eh' }, less] },
+    ]).rows;
+    expect(apart).toMatchObject({ prompt: [user], chosen: [answer, user, more] });
+    expect(detectFormat([{ chosen: [user, answer], rejected: [user, answer] }]).rows).toEqual([
+      { prompt: [user], chosen: [answer], rejected: [answer] },
+    ]);
+  });
+
+  it('reads completions, rankings and thumbs of messages', () => {
+    expect(detectFormat([{ prompt: 'Hi', completion: [user, answer] }]).rows).toEqual([
+      { prompt: [user], completion: [answer] },
+    ]);
+    const ranked = { prompt: 'Hi', completions: [[answer], [user, other]], ranks: [2, 1] };
+    const expected = { prompt: [user], completions: [[answer], [other]], ranks: [2, 1] };
+    expect(detectFormat([ranked])).toEqual({ kind: 'ranking', rows: [expected] });
+    const alone = {
+      completions: [
+        [user, answer],
+        [user, other],
+      ],
+      rewards: [0, 1],
+    };
+    expect(detectFormat([alone]).rows).toEqual([{ ...expected, rewards: [0, 1] }]);
+    expect(detectFormat([{ prompt: [user], completion: [answer], label: true }])).toEqual({
+      kind: 'thumb',
+      rows: [{ prompt: [user], completion: [answer], label: true }],
     });
-    expect(detectFormat([{ prompt: asked, messages: [user], metadata: null }])).toEqual({
-      kind: 'conversation',
-      rows: [{ messages: asked }],
+  });
+
+  it('lets tools and what turns have besides go along, without the nulls that files of columns add', () => {
+    const tool = { type: 'function', function: { name: 'time' } };
+    const call = { role: 'assistant', content: null, tool_calls: [{ function: { name: 'time', id: null } }] };
+    const told = {
+      role: 'tool',
+      content: [
+        { type: 'text', text: 'no' },
+        { type: 'text', text: 'on' },
+      ],
+    };
+    const row = {
+      messages: [{ ...user, tool_calls: null }, call, told, answer],
+      tools: [{ ...tool, strict: null }],
+    };
+    const expected = {
+      messages: [
+        user,
+        { role: 'assistant', content: '', tool_calls: [{ function: { name: 'time' } }] },
+        { role: 'tool', content: 'noon' },
+        answer,
+      ],
+      tools: [tool],
+    };
+    expect(detectFormat([row])).toEqual({ kind: 'conversation', rows: [expected] });
+    const written = { messages: row.messages, tools: JSON.stringify([tool]) };
+    expect(detectFormat([written]).rows).toEqual([expected]);
+    expect(detectFormat([{ prompt: [user], tools: [] }]).rows).toEqual([{ prompt: [user] }]);
+  });
+
+  it('takes conversations by any of their names, and prompts of messages', () => {
+    const metadata = { difficulty: 3 };
+    for (const column of ['messages', 'conversations', 'conversation'])
+      expect(detectFormat([{ [column]: [user, answer], metadata }, { [column]: [user] }])).toEqual({
+        kind: 'conversation',
+        rows: [{ messages: [user, answer], metadata }, { messages: [user] }],
+      });
+    expect(detectFormat([{ prompt: [other, user], messages: [user], metadata: null }])).toEqual({
+      kind: 'prompt',
+      rows: [{ prompt: [other, user] }],
     });
     expect(detectFormat([{ prompt: 'a', metadata }]).rows).toEqual([{ prompt: 'a', metadata }]);
   });
 
   it.each([
-    ['nobody to answer', { messages: [answer] }, /row 1: messages: expected a message to answer, got the/],
     ['an answer already', { prompt: [user, answer] }, /row 1: prompt: expected a message to answer last/],
     ['no message', { messages: [] }, /row 1: messages: expected a message at least/],
-    ['parts for a content', { messages: [{ ...user, content: [{}] }] }, /messages\.0\.content: .*got a list/],
+    [
+      'an image',
+      { messages: [{ ...user, content: [{ type: 'image' }] }] },
+      /messages\.0\.content\.0: .*got a part of type image/,
+    ],
+    [
+      'a number for a content',
+      { messages: [{ ...user, content: 1 }] },
+      /messages\.0\.content: expected a string, got a number/,
+    ],
+    ['nobody', { messages: [{ ...user, role: '' }] }, /messages\.0\.role: .*got an empty string/],
+    [
+      'an unknown turn of ShareGPT',
+      { conversations: [{ from: 'cat', value: 'Hi' }] },
+      /conversations\.0\.from: .*human.*"cat"/,
+    ],
     ['a text for a message', { prompt: [user, 'Hi'] }, /prompt\.1: expected a message {role, content}/],
-    ['a row of text', { prompt: [user] }, /row 2: prompt: expected a list of messages/, { prompt: 'Hi' }],
+    [
+      'a row of text',
+      { prompt: [user] },
+      /row 2: prompt: expected messages as in the rows before, got a text/,
+      { prompt: 'Hi' },
+    ],
+    [
+      "Python's text",
+      { ...flat, chosen: "[{'role': 'user', 'content': 'Hi'}]" },
+      /row 1: chosen: .*json\.dumps/,
+    ],
+    [
+      'the user last in chosen',
+      { chosen: [user, answer, user], rejected: [user, other] },
+      /row 1: chosen\.2\.role: .*answer last, got a message of user/,
+    ],
+    [
+      'nothing in common',
+      { chosen: [{ ...user, content: 'a' }, answer], rejected: [user, other] },
+      /row 1: chosen: .*in common with rejected.*prompt column/,
+    ],
+    [
+      'another prompt in chosen',
+      { prompt: [other, user], chosen: [user, answer], rejected: [other] },
+      /row 1: chosen: .*begins with prompt, got .* user/,
+    ],
+    [
+      'a prompt of other words',
+      { prompt: 'Bye', ...whole },
+      /row 1: prompt: .*among the messages which chosen begins with/,
+    ],
+    [
+      'an answer to nothing',
+      { chosen: [answer], rejected: [other] },
+      /row 1: chosen: .*answer alone; add a prompt column/,
+    ],
+    [
+      'tools that are none',
+      { messages: [user], tools: 'time' },
+      /row 1: tools: .*as JSON, got a text that is none/,
+    ],
+    ['a tool by its name', { messages: [user], tools: ['time'] }, /row 1: tools\.0: .*got a string/],
   ])('refuses conversations with %s', (_, row, message, next?: object) => {
     expect(() => detectFormat([row, ...(next ? [next] : [])])).toThrow(
       expect.objectContaining({ code: 'DATA_ROW_INVALID', message: expect.stringMatching(message) }),
     );
+  });
+
+  it('refuses texts that repeat the prompt in every row', () => {
+    const twice = { prompt: 'How are', chosen: 'How are you?', rejected: 'How are we?' };
+    expect(() => detectFormat([twice])).toThrow(
+      /row 1: chosen: .*begins with the prompt itself.*prompt column/,
+    );
+    expect(detectFormat([twice, flat]).kind).toBe('preference');
+  });
+
+  it('says which label is no thumb', () => {
+    const rows = ['yes', 'no'].map((label) => ({ prompt: 'a', completion: 'b', label }));
+    expect(detectFormat([{ ...rows[0], label: true }, ...rows], { source: 'd.csv' })).toMatchObject({
+      kind: 'completion',
+      notThumbs: expect.stringMatching(/^d\.csv: row 2: label: expected true or false.*got "yes"; rewrite/),
+    });
   });
 
   it('names the formats there are when it recognises none', () => {

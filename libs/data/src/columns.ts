@@ -1,7 +1,9 @@
-/** TRL's dataset formats of plain text, recognised by their columns and validated row by row. */
+/** TRL's dataset formats, of texts and of conversations, recognised by their columns and validated row by row. */
 import { z } from 'zod';
+import { answersOf } from './answers.js';
 import { DataError } from './errors.js';
 import { splitImplicitPrompt } from './implicit-prompt.js';
+import { type Message, messages, type Said, said, type Tools, tools } from './messages.js';
 import { competitionRanks, type PreferencePair, type Ranking } from './preferences.js';
 import { QUESTION_FORMATS, type QuestionRow, type SentencesRow } from './questions.js';
 import { expecting, type Metadata, metadata, number, row, text } from './row-schemas.js';
@@ -9,14 +11,16 @@ import { expecting, type Metadata, metadata, number, row, text } from './row-sch
 export type TextRow = { text: string };
 /** `label` 1 is positive, 0 negative. */
 export type LabelledRow = { text: string; label: 0 | 1 };
-/** `metadata` is whatever its writer wants to go along. */
-export type PromptRow = { prompt: string; metadata?: Metadata };
-/** A conversation that lacks the assistant's answer: its last message is of somebody else. */
-export type ConversationRow = { messages: Message[]; metadata?: Metadata };
-type Message = { role: string; content: string };
-export type CompletionRow = { prompt: string; completion: string };
+/** What an assistant may call in the conversation of a row. */
+type WithTools = { tools?: Tools };
+/** A text or a conversation to answer, whose last message is of somebody else. `metadata` is whatever its writer wants to go along. */
+export type PromptRow = { prompt: Said; metadata?: Metadata } & WithTools;
+/** A whole conversation, whoever has the last word. */
+export type ConversationRow = { messages: Message[]; metadata?: Metadata } & WithTools;
+/** Prompt and completion are texts, or both are messages. */
+export type CompletionRow = { prompt: Said; completion: Said } & WithTools;
 /** TRL's unpaired preference: `label` is true for a thumb up, false for a thumb down. */
-export type ThumbRow = { prompt: string; completion: string; label: boolean };
+export type ThumbRow = CompletionRow & { label: boolean };
 
 /**
  * A dataset in one of TRL's formats, or of questions that are judged by log-prob. Rows keep only the columns of their
@@ -27,7 +31,8 @@ export type Dataset =
   | { kind: 'labelled'; rows: Kept<LabelledRow>[] }
   | { kind: 'prompt'; rows: Kept<PromptRow>[] }
   | { kind: 'conversation'; rows: Kept<ConversationRow>[] }
-  | { kind: 'completion'; rows: Kept<CompletionRow>[] }
+  /** `notThumbs`: why they are no thumbs, where a row has a label that is no thumb. */
+  | { kind: 'completion'; rows: Kept<CompletionRow>[]; notThumbs?: string }
   | { kind: 'thumb'; rows: Kept<ThumbRow>[] }
   | { kind: 'preference'; rows: Kept<PreferencePair>[] }
   | { kind: 'ranking'; rows: Kept<Ranking>[] }
@@ -42,8 +47,6 @@ interface Format {
   columns: readonly string[];
   /** Whether a dataset of these columns is one of this format, where the columns alone do not tell. */
   fits?: (rows: readonly unknown[]) => boolean;
-  /** Columns where a conversation could stand instead of text. */
-  texts: readonly string[];
   schema: z.ZodType<unknown>;
 }
 
@@ -84,73 +87,67 @@ function hasLabelOrNone(row: unknown): boolean {
   return label == null || isLabel(label);
 }
 
-const messages = z
-  .array(
-    z.object(
-      { role: text.min(1, { error: 'expected the name of a role, got an empty string' }), content: text },
-      { error: expecting('a message {role, content}') },
-    ),
-    { error: expecting('a list of messages {role, content}') },
-  )
-  .min(1, { error: 'expected a message at least, got an empty list' });
 const completions = z
-  .array(text, { error: expecting('a list of strings') })
+  .array(said, { error: expecting('a list of strings, or of lists of messages') })
   .min(2, { error: ({ input }) => `expected two completions or more, got ${(input as unknown[]).length}` });
+const label01 = label.transform((label) => label === 1);
+
+const conversations = (column: string): Format => ({
+  kind: 'conversation',
+  columns: [column],
+  schema: row({ [column]: messages, tools, metadata }).transform(
+    ({ [column]: messages, ...rest }) => withoutAbsent({ messages, ...rest }) as ConversationRow,
+  ),
+});
 
 /** A dataset has the first of these formats whose columns are all there. */
 const FORMATS: readonly Format[] = [
   {
     kind: 'preference',
     columns: ['prompt', 'chosen', 'rejected'],
-    texts: ['prompt', 'chosen', 'rejected'],
-    schema: row({ prompt: text, chosen: text, rejected: text, margin }).transform(withoutAbsentMargin),
+    schema: row({ prompt: said, chosen: said, rejected: said, margin, tools }).transform(asPair),
   },
   {
     kind: 'preference',
     columns: ['chosen', 'rejected'],
-    texts: ['chosen', 'rejected'],
-    schema: row({ chosen: text, rejected: text, margin }).transform(withImplicitPrompt),
+    schema: row({ chosen: said, rejected: said, margin, tools }).transform(asPair),
   },
   {
     kind: 'ranking',
     columns: ['prompt', 'completions'],
-    texts: ['prompt', 'completions'],
-    schema: row({ prompt: text, completions, ranks: numbers, rewards: numbers }).transform(withOneOrder),
+    schema: row({ prompt: said, completions, ranks: numbers, rewards: numbers, tools }).transform(
+      withOneOrder,
+    ),
+  },
+  {
+    kind: 'ranking',
+    columns: ['completions', 'ranks'],
+    schema: row({ completions, ranks: numbers, rewards: numbers, tools }).transform(withOneOrder),
+  },
+  {
+    kind: 'ranking',
+    columns: ['completions', 'rewards'],
+    schema: row({ completions, ranks: numbers, rewards: numbers, tools }).transform(withOneOrder),
   },
   {
     kind: 'thumb',
     columns: ['prompt', 'completion', 'label'],
     fits: (rows) => rows.every(hasLabelOrNone),
-    texts: ['prompt', 'completion'],
-    schema: row({ prompt: text, completion: text, label: label.transform((label) => label === 1) }),
+    schema: row({ prompt: said, completion: said, label: label01, tools }).transform(withAnswer),
   },
   {
     kind: 'completion',
     columns: ['prompt', 'completion'],
-    texts: ['prompt', 'completion'],
-    schema: row({ prompt: text, completion: text }),
+    schema: row({ prompt: said, completion: said, tools }).transform(withAnswer),
   },
-  { kind: 'labelled', columns: ['text', 'label'], texts: [], schema: row({ text, label }) },
-  { kind: 'text', columns: ['text'], texts: [], schema: row({ text }) },
-  {
-    kind: 'conversation',
-    columns: ['prompt'],
-    fits: (rows) => rows.some((row) => Array.isArray((row as Partial<Record<string, unknown>>)?.prompt)),
-    texts: [],
-    schema: row({ prompt: messages, metadata }).transform(withUnanswered),
-  },
+  { kind: 'labelled', columns: ['text', 'label'], schema: row({ text, label }) },
+  { kind: 'text', columns: ['text'], schema: row({ text }) },
   {
     kind: 'prompt',
     columns: ['prompt'],
-    texts: ['prompt'],
-    schema: row({ prompt: text, metadata }).transform(withoutAbsentMetadata),
+    schema: row({ prompt: said, tools, metadata }).transform(withUnanswered),
   },
-  {
-    kind: 'conversation',
-    columns: ['messages'],
-    texts: [],
-    schema: row({ messages, metadata }).transform(withoutAnswer),
-  },
+  ...['messages', 'conversations', 'conversation'].map(conversations),
   ...QUESTION_FORMATS,
 ];
 
@@ -161,7 +158,7 @@ const FORMATS: readonly Format[] = [
  *
  * @param options.source the file's name, for messages
  * @param options.keep other columns that rows keep, as `kept`
- * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_NEEDS_CHAT_TEMPLATE, DATA_ROW_INVALID (with row number from 1, column,
+ * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_ROW_INVALID (with row number from 1, column,
  *   what was expected and what came), DATA_COLUMN_MISSING
  */
 export function detectFormat(
@@ -178,18 +175,61 @@ export function detectFormat(
   const format = FORMATS.find(
     ({ columns, fits }) => columns.every((column) => present.has(column)) && (!fits || fits(rows)),
   );
-  if (format === undefined) throw unknownFormat(source, rows, present);
+  if (format === undefined) throw unknownFormat(source, present);
   const validated = rows.map((row, index) => {
     const where = `${source}: row ${index + 1}`;
-    const conversation = format.texts.find((column) =>
-      isConversation((row as Record<string, unknown>)?.[column]),
-    );
-    if (conversation !== undefined) throw needsChatTemplate(`${where}: ${conversation}`);
     const result = format.schema.safeParse(row);
     if (result.success) return withKept(result.data as object, row as Record<string, unknown>, keep);
     throw rowError(where, result.error, format);
   });
-  return { kind: format.kind, rows: validated } as Dataset;
+  requireOneForm(source, validated, format);
+  requireNoPromptTwice(source, validated);
+  const notThumbs = format.kind === 'completion' ? otherLabel(source, rows) : undefined;
+  return { kind: format.kind, rows: validated, ...(notThumbs && { notThumbs }) } as Dataset;
+}
+
+/** Texts and conversations become tokens in different ways: rows of one dataset are all the one or all the other. */
+function requireOneForm(source: string, rows: readonly object[], format: Format): void {
+  if (!('prompt' in (rows[0] ?? {}))) return;
+  const isChat = (row: object) => typeof (row as { prompt: Said }).prompt !== 'string';
+  const other = rows.findIndex((row) => isChat(row) !== isChat(rows[0]!));
+  if (other === -1) return;
+  const [first, came] = isChat(rows[0]!) ? ['messages', 'a text'] : ['texts', 'messages'];
+  throw new DataError(
+    'DATA_ROW_INVALID',
+    `${source}: row ${other + 1}: ${format.columns[0]}: expected ${first} as in the rows before, got ${came}; write all rows alike`,
+  );
+}
+
+/** Texts that all begin with their prompt would follow it twice. */
+function requireNoPromptTwice(source: string, rows: readonly object[]): void {
+  const repeats = (row: object) => {
+    const { prompt, chosen, rejected, completion, completions } = row as Record<string, Said> & {
+      completions?: Said[];
+    };
+    const said = [chosen, rejected, completion, ...(completions ?? [])].filter((each) => each !== undefined);
+    return (
+      typeof prompt === 'string' &&
+      /\S\s+\S/.test(prompt) &&
+      said.length > 0 &&
+      said.every((each) => typeof each === 'string' && each.startsWith(prompt) && each !== prompt)
+    );
+  };
+  if (!rows.every(repeats)) return;
+  const [first] = rows as [object];
+  const column = ['chosen', 'completion', 'completions'].find((name) => name in first)!;
+  throw new DataError(
+    'DATA_ROW_INVALID',
+    `${source}: row 1: ${column}: expected what follows the prompt, got a text that begins with the prompt itself, as in every row: take it off the front${column === 'chosen' ? ', or leave the prompt column out: it is what chosen and rejected have in common' : ''}`,
+  );
+}
+
+/** Why completions with labels are not thumbs up and down. */
+function otherLabel(source: string, rows: readonly unknown[]): string | undefined {
+  const at = rows.findIndex((row) => !hasLabelOrNone(row));
+  if (at === -1) return undefined;
+  const { label: came } = rows[at] as { label: unknown };
+  return `${source}: row ${at + 1}: label: expected true or false, 1 or 0, for a thumb up or down, got ${short(came)}; rewrite column label so`;
 }
 
 /** A column may also be one of the metadata that a row has already. */
@@ -207,90 +247,106 @@ function withKept(row: object, raw: Record<string, unknown>, keep: readonly stri
   return kept.length === 0 ? row : { ...row, kept: Object.fromEntries(kept) };
 }
 
-type Nullish<T> = T | null | undefined;
-
-function withoutAbsentMetadata<Row extends { metadata?: Nullish<Metadata> }>({ metadata, ...row }: Row) {
-  return { ...row, ...(metadata && { metadata }) };
+function withoutAbsent<Row extends object>(row: Row): Row {
+  const there = Object.entries(row).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(there) as Row;
 }
 
-const isAnswer = (message: Message | undefined): boolean => message?.role === 'assistant';
+const issueIn =
+  (context: z.RefinementCtx) =>
+  (path: readonly (string | number)[], message: string): undefined => {
+    context.addIssue({ code: 'custom', path: [...path], message });
+    return undefined;
+  };
+
+type Nullish<T> = T | null | undefined;
+type Beside = { tools?: Tools | undefined };
 
 function withUnanswered(
-  { prompt, metadata }: { prompt: Message[]; metadata?: Nullish<Metadata> },
+  { prompt, ...rest }: { prompt: Said; metadata?: Nullish<Metadata> } & Beside,
   context: z.RefinementCtx,
-): ConversationRow {
-  if (!isAnswer(prompt.at(-1))) return withoutAbsentMetadata({ messages: prompt, metadata });
-  context.addIssue({
-    code: 'custom',
-    path: ['prompt'],
-    message: "expected a message to answer last, got the assistant's own",
-  });
+) {
+  if (typeof prompt === 'string' || prompt.at(-1)?.role !== 'assistant')
+    return withoutAbsent({ prompt, ...rest });
+  issueIn(context)(
+    ['prompt'],
+    "expected a message to answer last, got the assistant's own; name the column messages, and what it says last is left out",
+  );
   return z.NEVER;
 }
 
-/** A whole conversation as a prompt: what the assistant said last is left to be said. */
-function withoutAnswer(
-  { messages, metadata }: { messages: Message[]; metadata?: Nullish<Metadata> },
+function withAnswer<Row extends { prompt: Said; completion: Said } & Beside>(
+  row: Row,
   context: z.RefinementCtx,
-): ConversationRow {
-  const asked = messages.slice(0, messages.findLastIndex((message) => !isAnswer(message)) + 1);
-  if (asked.length > 0) return withoutAbsentMetadata({ messages: asked, metadata });
-  context.addIssue({
-    code: 'custom',
-    path: ['messages'],
-    message: "expected a message to answer, got the assistant's own alone",
-  });
-  return z.NEVER;
+) {
+  const answers = answersOf(row.prompt, [row.completion], [['completion']], issueIn(context));
+  if (!answers) return z.NEVER;
+  return withoutAbsent({ ...row, prompt: answers.prompt, completion: answers.completions[0]! });
 }
 
-type ImplicitPair = { chosen: string; rejected: string; margin?: number | undefined };
+type Pair = { prompt?: Said; chosen: Said; rejected: Said; margin?: number | undefined } & Beside;
 
-function withoutAbsentMargin({ margin, ...pair }: ImplicitPair & { prompt: string }): PreferencePair {
-  return margin === undefined ? pair : { ...pair, margin };
-}
-
-function withImplicitPrompt(row: ImplicitPair, context: z.RefinementCtx): PreferencePair {
-  const { chosen, rejected, margin } = row;
-  const split = splitImplicitPrompt(chosen, rejected);
-  if (split !== undefined) return withoutAbsentMargin({ ...split, margin });
-  // Equal sides are a pair without a preference, not a wrong column: whoever reads the pair deals with that.
-  if (chosen === rejected) return withoutAbsentMargin({ prompt: '', chosen, rejected, margin });
-  context.addIssue({
-    code: 'custom',
-    path: ['chosen'],
-    message: 'expected a prefix in common with rejected, to be the prompt; add a prompt column',
-  });
-  return z.NEVER;
+function asPair({ prompt, chosen, rejected, margin, tools }: Pair, context: z.RefinementCtx): PreferencePair {
+  const rest = { margin, tools };
+  if (prompt === undefined && typeof chosen === 'string' && typeof rejected === 'string') {
+    const split = splitImplicitPrompt(chosen, rejected);
+    // Equal sides are a pair without a preference, not a wrong column: whoever reads the pair deals with that.
+    if (split !== undefined || chosen === rejected)
+      return withoutAbsent({ ...(split ?? { prompt: '', chosen, rejected }), ...rest }) as PreferencePair;
+    issueIn(context)(
+      ['chosen'],
+      'expected a prefix in common with rejected, to be the prompt; add a prompt column',
+    );
+    return z.NEVER;
+  }
+  const answers = answersOf(prompt, [chosen, rejected], [['chosen'], ['rejected']], issueIn(context));
+  if (!answers) return z.NEVER;
+  const [better, worse] = answers.completions as [Said, Said];
+  return withoutAbsent({
+    prompt: answers.prompt,
+    chosen: better,
+    rejected: worse,
+    ...rest,
+  }) as PreferencePair;
 }
 
 type UnorderedRanking = {
-  prompt: string;
-  completions: string[];
+  prompt?: Said;
+  completions: Said[];
   ranks?: number[] | undefined;
   rewards?: number[] | undefined;
-};
+} & Beside;
 
 function withOneOrder(row: UnorderedRanking, context: z.RefinementCtx): Ranking {
-  const { prompt, completions, ranks, rewards } = row;
+  const { ranks, rewards, tools } = row;
+  const issue = issueIn(context);
   const numbers = ranks ?? rewards;
   if (numbers === undefined || (ranks !== undefined && rewards !== undefined)) {
-    context.addIssue({
-      code: 'custom',
-      message: `expected either ranks (less is better) or rewards (more is better), got ${ranks ? 'both' : 'neither'}`,
-    });
+    issue(
+      [],
+      `expected either ranks (less is better) or rewards (more is better), got ${ranks ? 'both' : 'neither'}`,
+    );
     return z.NEVER;
   }
-  if (numbers.length !== completions.length) {
-    context.addIssue({
-      code: 'custom',
-      path: [ranks === undefined ? 'rewards' : 'ranks'],
-      message: `expected one number for each of ${completions.length} completions, got ${numbers.length}`,
-    });
+  if (numbers.length !== row.completions.length) {
+    issue(
+      [ranks === undefined ? 'rewards' : 'ranks'],
+      `expected one number for each of ${row.completions.length} completions, got ${numbers.length}`,
+    );
     return z.NEVER;
   }
-  return rewards === undefined
-    ? { prompt, completions, ranks: competitionRanks(numbers) }
-    : { prompt, completions, ranks: competitionRanks(rewards.map((reward) => -reward)), rewards };
+  if (row.prompt === undefined && row.completions.some((completion) => typeof completion === 'string')) {
+    issue(['prompt'], 'expected what the completions answer, got nothing; add a prompt column');
+    return z.NEVER;
+  }
+  const paths = row.completions.map((_, i) => ['completions', i]);
+  const answers = answersOf(row.prompt, row.completions, paths, issue);
+  if (!answers) return z.NEVER;
+  const order =
+    rewards === undefined
+      ? { ranks: competitionRanks(numbers) }
+      : { ranks: competitionRanks(rewards.map((reward) => -reward)), rewards };
+  return withoutAbsent({ ...answers, ...order, tools }) as Ranking;
 }
 
 function presentColumns(rows: readonly unknown[]): Set<string> {
@@ -309,11 +365,7 @@ function listed(columns: ReadonlySet<string>): string {
   return [...named, ...(columns.size > COLUMNS_NAMED ? ['…'] : [])].join(', ');
 }
 
-function unknownFormat(source: string, rows: readonly unknown[], present: ReadonlySet<string>): DataError {
-  for (const [index, row] of rows.entries()) {
-    const conversation = Object.entries(row ?? {}).find(([, value]) => isConversation(value));
-    if (conversation) return needsChatTemplate(`${source}: row ${index + 1}: ${conversation[0]}`);
-  }
+function unknownFormat(source: string, present: ReadonlySet<string>): DataError {
   const known = FORMATS.map(({ columns }) => `{${columns.join(', ')}}`).join(', ');
   return new DataError(
     'DATA_UNKNOWN_FORMAT',
@@ -337,21 +389,3 @@ const short = (value: unknown): string =>
     : cut(JSON.stringify(value) ?? 'nothing');
 
 const cut = (text: string): string => (text.length <= 40 ? text : `${text.slice(0, 40)}…`);
-
-/** A list of messages that was written as text, as JSON or as Python prints it. */
-const WRITTEN_MESSAGES = /^\s*\[\s*\{\s*(['"])(?:role|content|from|value)\1\s*:/;
-
-/** Whether a value is a message, a list of messages, or such a list as text. */
-function isConversation(value: unknown): boolean {
-  if (typeof value === 'string') return WRITTEN_MESSAGES.test(value);
-  if (Array.isArray(value)) return value.some((entry) => typeof entry !== 'string' && isConversation(entry));
-  if (typeof value !== 'object' || value === null) return false;
-  return ('role' in value && 'content' in value) || ('from' in value && 'value' in value);
-}
-
-/** @param where names the place, as in `rows.jsonl: row 3: prompt` */
-const needsChatTemplate = (where: string): DataError =>
-  new DataError(
-    'DATA_NEEDS_CHAT_TEMPLATE',
-    `${where}: rows are conversations (messages of role and content); plain text columns are needed for now: render them with the model's chat template first`,
-  );

@@ -112,12 +112,23 @@ describe('CSV', () => {
     ],
     [
       'talk',
-      `prompt,chosen,rejected\nHi,${quoted('[{"role": "assistant", "content": "Hello"}]')},No\n`,
-      'DATA_NEEDS_CHAT_TEMPLATE',
-      /row 1: chosen/,
+      `prompt,chosen,rejected\nHi,"[{'role': 'assistant', 'content': 'Hello'}]",No\n`,
+      'DATA_ROW_INVALID',
+      /row 1: chosen: .*json\.dumps/,
     ],
   ])('refuses a dataset of kind %s', async (name, content, code, message) => {
     await expect(loadDataset(file(`${name}.csv`, content))).rejects.toThrow(failure(code, message));
+  });
+
+  it('reads cells of messages and tools, written as JSON', async () => {
+    const [asked, tool] = [{ role: 'user', content: 'Hi, "you"' }, { type: 'function' }];
+    const answer = { role: 'assistant', content: 'Hello' };
+    const cells = [[asked, answer], [tool]].map((cell) => quoted(JSON.stringify(cell)));
+    const path = file('chats.csv', `messages,tools\n${cells.join(',')}\n${cells[0]},\n`);
+    expect(await loadDataset(path)).toEqual({
+      kind: 'conversation',
+      rows: [{ messages: [asked, answer], tools: [tool] }, { messages: [asked, answer] }],
+    });
   });
 
   it('refuses a row that never ends before it fills the memory', async () => {

@@ -17,7 +17,6 @@ export type DataErrorCode =
   | 'DATA_ROW_INVALID'
   | 'DATA_COLUMN_MISSING'
   | 'DATA_UNKNOWN_FORMAT'
-  | 'DATA_NEEDS_CHAT_TEMPLATE'
   | 'DATA_NEEDS_LABELS';
 
 /** What went wrong with a dataset: the message names the place, what was expected and what came. */

@@ -1,5 +1,4 @@
 /** The prompt that a chosen and a rejected text have in common. */
-import type { PreferencePair } from './preferences.js';
 
 /** The turn marker of Anthropic's hh-rlhf, the usual dataset of this shape: the prompt reaches up to the last marker. */
 const ASSISTANT_TURN = '\n\nAssistant:';
@@ -16,7 +15,10 @@ const UNSPACED_SCRIPT =
  *
  * @returns undefined if they have no prefix to be the prompt
  */
-export function splitImplicitPrompt(chosen: string, rejected: string): PreferencePair | undefined {
+export function splitImplicitPrompt(
+  chosen: string,
+  rejected: string,
+): Record<'prompt' | 'chosen' | 'rejected', string> | undefined {
   const cut = cutPoint(chosen, rejected);
   if (cut === 0) return undefined;
   return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };

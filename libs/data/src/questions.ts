@@ -101,8 +101,8 @@ const sentences = looseRow({ sent_more: text, sent_less: text, metadata }).trans
 
 /** Formats of such rows, for `detectFormat`. */
 export const QUESTION_FORMATS = [
-  { kind: 'question', columns: ['question', 'mc1_targets', 'mc2_targets'], texts: [], schema: truthfulQa },
-  { kind: 'question', columns: ['question', 'choices', 'answer'], texts: [], schema: answered },
-  { kind: 'question', columns: ['question', 'choices', 'labels'], texts: [], schema: labelled },
-  { kind: 'sentences', columns: ['sent_more', 'sent_less'], texts: [], schema: sentences },
+  { kind: 'question', columns: ['question', 'mc1_targets', 'mc2_targets'], schema: truthfulQa },
+  { kind: 'question', columns: ['question', 'choices', 'answer'], schema: answered },
+  { kind: 'question', columns: ['question', 'choices', 'labels'], schema: labelled },
+  { kind: 'sentences', columns: ['sent_more', 'sent_less'], schema: sentences },
 ] as const;

@@ -58,10 +58,10 @@ describe('a saved dataset', () => {
     );
   });
 
-  it('of conversations needs a chat template', async () => {
-    await expect(loadDataset(saved('conversations'))).rejects.toThrow(
-      failure('DATA_NEEDS_CHAT_TEMPLATE', /conversations: row 1: chosen: rows are conversations/),
-    );
+  it('of conversations has pairs of messages', async () => {
+    const { kind, rows } = await loadDataset(saved('conversations'));
+    expect([kind, rows.length]).toEqual(['preference', 1]);
+    expect(rows[0]).toMatchObject({ prompt: [{ role: 'user' }], chosen: [{ role: 'assistant' }] });
   });
 
   it('whose buffers are compressed is refused as that', async () => {

@@ -130,6 +130,10 @@ export const DataAccount = z.object({
   used: z.int().min(0).describe('rows trained on, sampled from or held out, those cut among them'),
   cut: z.int().min(0).describe('rows used that were shortened to what the model takes'),
   dropped: z.record(z.string(), z.int().min(1)).describe('rows left out, by the reason'),
+  noted: z
+    .record(z.string(), z.int().min(1))
+    .optional()
+    .describe('rows used of which something is to be known, by what it is: how they were read, say'),
 });
 export type DataAccount = z.output<typeof DataAccount>;
 

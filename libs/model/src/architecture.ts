@@ -92,6 +92,22 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
     positions: tf.Tensor,
     cache: readonly LayerCache[],
   ): { hidden: tf.Tensor2D; added: LayerCache[] };
+  /**
+   * Some tokens further, as a prompt is read in parts: T tokens a row, which follow the row's cache.
+   * @param ids [B, T] int32, padded on the right
+   * @param positions [B] int32: the tokens already in the row's cache
+   * @param cache as of `step`
+   * @param at [N] int32: as of `forward`
+   * @returns hidden [N, D], and for each layer the keys and values [B, H, T, K] to put at `positions` and behind it
+   */
+  extend(
+    config: Config,
+    p: Parameters,
+    ids: tf.Tensor,
+    positions: tf.Tensor,
+    cache: readonly LayerCache[],
+    at: tf.Tensor,
+  ): { hidden: tf.Tensor2D; added: LayerCache[] };
   /** Shape of the keys, and of the values, of one layer: [B, H, C, K]. */
   cacheShape(config: Config, rows: number, capacity: number): readonly [number, number, number, number];
 

@@ -28,6 +28,7 @@
  * | `MODEL_TOKENIZER_INVALID` | a `tokenizer.json` that is malformed or has no end-of-text token |
  * | `MODEL_CHAT_TEMPLATE_MISSING` | a model without a chat template was given a conversation |
  * | `MODEL_CHAT_TEMPLATE` | a chat template is malformed, or takes other messages |
+ * | `MODEL_CHAT_TEMPLATE_TOOLS` | a chat template that leaves tools out was given some |
  * | `MODEL_TOKENIZER_IDS` | token ids that are no non-negative integers |
  * | `MODEL_TOKENIZER_TRAINING` | options that no tokenizer can be trained with |
  * | `MODEL_SAMPLING_OPTIONS` | temperature, top-k, top-p, seed, position or draw out of range |

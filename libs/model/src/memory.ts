@@ -37,19 +37,25 @@ export interface GenerationLoad {
   readonly length: number;
   /** Versions of the weights in memory at a time: two where a version is loaded while another is in use. */
   readonly versions: number;
+  /** Whether the weights lie in a file that all threads map, as those do under adapters. Default: where there is one. */
+  readonly frozen?: boolean | undefined;
 }
 
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
- * workspace, laid out for products in the program of the decode step, and once more while that is opened.
+ * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that
+ * nobody changes are there once.
  */
 export function generationBytes(
   config: ModelConfig,
-  { threads, slots, length, versions }: GenerationLoad,
+  { threads, slots, length, versions, frozen = config.adapter !== undefined }: GenerationLoad,
 ): number {
   const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
   const cache = 2 * config.layers * keys * FLOAT_BYTES;
-  return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  const own = frozen ? (config.adapter ? trainedBytes(config) : 0) : weightBytes(config);
+  const shared = weightBytes(config) - own;
+  const scoring = scoringBytes(config, { length }) - shared;
+  return shared + threads * (scoring + (versions + 2) * own + cache);
 }
 
 export interface TrainingLoad {

@@ -33,6 +33,8 @@ export interface StoredAs {
   readonly dtype: 'float32' | 'float16' | 'bfloat16';
   /** Bytes of tensors in the largest of its shards; undefined where it was one file. */
   readonly maxShardBytes?: number;
+  /** The order in which tensors went into shards: that of the model, if not given, or of their names. */
+  readonly shardOrder?: 'name';
 }
 
 /** Low-rank adapters on linear maps of a model (LoRA, Hu et al. 2021), in PEFT's terms: W + scale B A in place of W. */

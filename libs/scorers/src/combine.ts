@@ -42,7 +42,7 @@ export interface Weighed {
  * not apply adds nothing.
  *
  * @throws ScorerError REWARD_NOT_APPLICABLE where none with a weight applies, which is no reward of 0; REWARD_NOT_FINITE
- *   for a sum that is NaN or infinite
+ *   for a sum that is NaN or infinite in float32
  */
 export function weighedSum(scorers: readonly Weighed[]): number {
   const rewarding = scorers.filter(({ weight }) => weight !== 0);
@@ -60,9 +60,12 @@ export function weighedSum(scorers: readonly Weighed[]): number {
   return sum;
 }
 
-/** @throws ScorerError REWARD_NOT_FINITE naming the first that is NaN or infinite: JSON has neither */
+/** @throws ScorerError REWARD_NOT_FINITE naming the first that is NaN, infinite, or so in float32, in which training computes */
 export function requireFinite(scores: Readonly<Record<string, number | null>>): void {
   for (const [name, score] of Object.entries(scores))
-    if (score !== null && !Number.isFinite(score))
-      throw new ScorerError('REWARD_NOT_FINITE', `expected ${name} to be a finite score, got ${score}`);
+    if (score !== null && !Number.isFinite(Math.fround(score)))
+      throw new ScorerError(
+        'REWARD_NOT_FINITE',
+        `expected ${name} to be a finite score in float32, got ${score}`,
+      );
 }

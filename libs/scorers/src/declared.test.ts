@@ -316,6 +316,17 @@ describe('a module', () => {
     ]);
   });
 
+  it('that answers nothing in time is given up after a few, until it answers', async () => {
+    await declare({ m: { module: lengthsModule, timeoutMs: 300, batchSize: 1 } });
+    expect(await scoreAll('m', 'hang 1', 'hang 2')).toMatchObject(Array(2).fill({ code: 'SCORER_TIMEOUT' }));
+    await expect(scoreAll('m', 'hang 3')).rejects.toMatchObject({
+      code: 'SCORER_UNAVAILABLE',
+      message: expect.stringContaining('m took longer than 300 ms for each of the last 3 completions'),
+    });
+    expect(await scoreAll('m', 'one')).toEqual([{ score: 3 }]);
+    expect(await scoreAll('m', 'hang 3')).toMatchObject([{ code: 'SCORER_TIMEOUT' }]);
+  });
+
   it.each([
     ['does not exist', 'nowhere.mjs', 'nowhere.mjs'],
     ['exports no function', 'no-default.mjs', 'expected a function as its default export, got undefined'],

@@ -6,9 +6,9 @@
  * | `SCORER_REFUSED` | the scorer says that it cannot score this, by an error of its own or HTTP 4xx | it has no score |
  * | `SCORER_FAILED` | the scorer failed at each attempt: HTTP 500, a module that threw or ended its thread | it has no score |
  * | `SCORER_TIMEOUT` | no answer came in time at any attempt | it has no score |
- * | `REWARD_NOT_FINITE` | a score, or the sum of scores, is NaN or infinite | it has no score |
+ * | `REWARD_NOT_FINITE` | a score, or the sum of scores, is NaN or infinite in float32 | it has no score |
  * | `REWARD_NOT_APPLICABLE` | no scorer that rewards applies | it has no score |
- * | `SCORER_UNAVAILABLE` | nobody answers at its address, it is overloaded, or it accepts no token | it waits, and its run is paused |
+ * | `SCORER_UNAVAILABLE` | nobody answers at its address, it is overloaded, accepts no token, or is a module that answers nothing in time | it waits, and its run is paused |
  * | `SCORER_CAP` | as much was spent as the operator allows | it waits, and its run is paused |
  * | `SCORER_UNDECLARED` | this service's RLHF_SCORERS does not have the scorer | it waits, and its run is paused |
  * | `SCORER_CHANGED` | the scorer is declared otherwise than when the run started | it waits, and its run is paused |

@@ -11,6 +11,9 @@ import { readAnswers } from './read-answers.js';
 /** Milliseconds that a module may take to load. */
 const LOAD_TIMEOUT_MS = 30_000;
 
+/** Completions asked for alone, one after another, that are too late: the module is at fault, and not the last of them. */
+const MOST_LATE = 3;
+
 export interface ModuleScorer {
   readonly ask: AskScorer;
   close(): Promise<void>;
@@ -46,6 +49,7 @@ export async function openModule(
       cause,
     });
   });
+  let lateInARow = 0;
   /** Threads that were given up, and end when their module comes to a turn of its event loop or is cut. */
   const ending = new Set<Promise<void>>();
 
@@ -68,13 +72,17 @@ export async function openModule(
       );
       const rows = await withDeadline(used.call.score(items), { ms: timeoutMs, late: () => late }).catch(
         (error: Error) => {
-          if (error === late) giveUp(used);
-          if (error === late) throw late;
+          if (error === late) {
+            giveUp(used);
+            if (items.length === 1) lateInARow++;
+            throw lateInARow < MOST_LATE ? late : unavailable(name, timeoutMs);
+          }
           // A module that ended its thread gets another one.
           if ('code' in error && error.code === 'THREAD_EXITED') giveUp(used);
           throw new ScorerError('SCORER_FAILED', `${name} failed: ${error.message}`, { cause: error });
         },
       );
+      lateInARow = 0;
       return readAnswers(
         rows,
         items.map(({ id }) => id),
@@ -89,3 +97,9 @@ export async function openModule(
     },
   };
 }
+
+const unavailable = (name: string, timeoutMs: number) =>
+  new ScorerError(
+    'SCORER_UNAVAILABLE',
+    `${name} took longer than ${timeoutMs} ms for each of the last ${MOST_LATE} completions that it was asked for alone: mend the module, or raise timeoutMs of its declaration`,
+  );

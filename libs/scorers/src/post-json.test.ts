@@ -92,6 +92,18 @@ it('tries again what may be over soon, and nothing else', async () => {
   expect(server.asked).toHaveLength(2);
 });
 
+it('waits before the next attempt as long as the answer asks', async () => {
+  let first = 0;
+  let between = 0;
+  server.reply = (_, index) => {
+    if (index > 0) between = performance.now() - first;
+    first = performance.now();
+    return index > 0 ? { json: 'well' } : { status: 429, headers: { 'retry-after': '1' } };
+  };
+  expect(await post({ retries: 1 })).toBe('well');
+  expect(between).toBeGreaterThan(990);
+});
+
 it('asks before every attempt whether it may', async () => {
   let left = 2;
   const onAttempt = async () => {

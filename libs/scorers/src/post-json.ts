@@ -1,5 +1,5 @@
 /** Requests to a scorer or judge: JSON in, JSON out, with a time limit, retries, and a token that nobody else sees. */
-import { retry, withDeadline } from '@rlhf-streams/waiting';
+import { pause, retry, withDeadline } from '@rlhf-streams/waiting';
 import { ScorerError } from './errors.js';
 
 export interface Endpoint {
@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The longest that a scorer may have the next attempt wait, by `Retry-After`. */
+const MOST_WAIT_MS = 60_000;
 const MOST_BYTES = 16 * 1024 * 1024;
 const LONGEST_QUOTE = 200;
 
@@ -45,13 +47,17 @@ const statuses: Readonly<
 export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
   const { timeoutMs, retries, signal, onAttempt, onUnserved } = endpoint;
   const text = JSON.stringify(body);
-  /** Whether the last attempt failed by what may be over at the next. */
+  /** Whether the last attempt failed by what may be over at the next, and the milliseconds that it asked to wait until then. */
   let again = false;
+  let waitMs = 0;
   const attempt = async (): Promise<unknown> => {
+    if (waitMs > 0) await pause(waitMs, signal);
     again = false;
+    waitMs = 0;
     await onAttempt?.();
-    const fail = (isTransient: boolean, error: ScorerError): never => {
+    const fail: Fail = (isTransient, error, asked = 0) => {
       again = isTransient;
+      waitMs = Math.min(asked, MOST_WAIT_MS);
       throw error;
     };
     const answer = withDeadline((until) => exchange(endpoint, text, until, fail), {
@@ -73,11 +79,13 @@ export function postJson(endpoint: Endpoint, body: unknown): Promise<unknown> {
   return retry(attempt, { shouldRetry: () => again, retries, signal });
 }
 
+type Fail = (isTransient: boolean, error: ScorerError, waitMs?: number) => never;
+
 async function exchange(
   { name, url, token }: Endpoint,
   body: string,
   signal: AbortSignal,
-  fail: (isTransient: boolean, error: ScorerError) => never,
+  fail: Fail,
 ): Promise<unknown> {
   let response: Response;
   let text: string;
@@ -117,7 +125,10 @@ async function exchange(
   }
   const said = `${name} answered with status ${status}`;
   const known = statuses[status];
-  if (known) return fail(known[2], new ScorerError(known[0], `${said}: ${known[1]}`));
+  if (known) {
+    const error = new ScorerError(known[0], `${said}: ${known[1]}`);
+    return fail(known[2], error, retryAfterMs(response.headers.get('retry-after')));
+  }
   if (status < 400)
     throw new ScorerError(
       'SCORER_UNAVAILABLE',
@@ -125,6 +136,13 @@ async function exchange(
     );
   if (status < 500) throw new ScorerError('SCORER_REFUSED', `${said}: ${quoted(text)}`);
   return fail(true, new ScorerError('SCORER_FAILED', `${said}: ${quoted(text)}`));
+}
+
+/** Milliseconds that `Retry-After` asks for, in seconds or by a date (RFC 9110, section 10.2.3); 0 where it says neither. */
+function retryAfterMs(header: string | null): number {
+  if (header === null) return 0;
+  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isFinite(ms) && ms > 0 ? ms : 0;
 }
 
 /** The body, unless it is so long that it would fill the memory. */

@@ -44,6 +44,8 @@ export interface Program {
   readonly inputs: Specs;
   /** The tensors of the state that it is given. Programs that write none of these may run beside it. */
   readonly reads: readonly string[];
+  /** Of these it is given the first rows alone, as many as said; frozen ones cannot be among them. */
+  readonly first?: Readonly<Record<string, number>>;
   /**
    * The program runs many times between loads of what it reads: an engine may compile the values of these tensors into
    * it, which takes longer to prepare and less to run. Bits may differ from those of the same program without it.
@@ -100,9 +102,10 @@ export interface Workspace {
   /**
    * Feeds in, `outputs` out, in new buffers. A call sees the effects of all calls made before it. A call that fails
    * changes nothing. The feeds must not change until it ends.
+   * @param only the outputs that are asked for; default: all. Each that is not saves a copy.
    * @throws TensorError TENSOR_BAD_INPUT when the feeds are not what the program takes; TENSOR_UNKNOWN_PROGRAM.
    */
-  run(program: string, feeds: Buffers): Promise<Buffers>;
+  run(program: string, feeds: Buffers, only?: readonly string[]): Promise<Buffers>;
   dispose(): Promise<void>;
 }
 
@@ -125,6 +128,21 @@ export function allocate(spec: TensorSpec, options: { shared?: boolean } = {}): 
   const size = sizeOf(spec.shape);
   const memory = options.shared ? new SharedArrayBuffer(size * 4) : new ArrayBuffer(size * 4);
   return spec.dtype === 'int32' ? new Int32Array(memory) : new Float32Array(memory);
+}
+
+/** The tensors of the state as a program is given them. @throws TensorError TENSOR_BAD_INPUT when there are not as many rows */
+export function readSpecs({ reads, first = {} }: Pick<Program, 'reads' | 'first'>, state: Specs): Specs {
+  return Object.fromEntries(
+    reads.map((name) => {
+      const spec = specOf(state, name);
+      const rows = first[name];
+      if (rows === undefined) return [name, spec];
+      const [all, ...rest] = spec.shape;
+      if (all === undefined || rows > all)
+        throw new TensorError('TENSOR_BAD_INPUT', `expected at most ${all} rows of ${name}, got ${rows}`);
+      return [name, { ...spec, shape: [rows, ...rest] }];
+    }),
+  );
 }
 
 /** @throws TensorError TENSOR_BAD_INPUT when `buffers` are not exactly what `specs` name. */

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { ArtifactRef, ModelRef } from '@rlhf-streams/events';
 import { artifactRoles, namedModels, type RunConfig, type RunView, specOf } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { modelFolders } from '@rlhf-streams/serving';
 import type { StartingModels } from '@rlhf-streams/training';
 
 /** Fetches what a run starts from, by the roles of its models. */
@@ -10,10 +11,9 @@ export async function startingModels(
   { artifacts }: Pick<ServiceContext, 'artifacts'>,
   { config, models }: Pick<RunView, 'config' | 'models'>,
 ): Promise<StartingModels> {
-  const fetched = async ({ base, adapter }: ModelRef) => ({
-    base: await artifacts.fetch(base),
-    ...(adapter && { adapter: await artifacts.fetch(adapter) }),
-    hash: base.sha256,
+  const fetched = async (model: ModelRef) => ({
+    ...(await modelFolders(model, (artifact) => artifacts.fetch(artifact))),
+    hash: model.base.sha256,
   });
   const policy = models![artifactRoles.policy]!;
   const others: Record<string, Awaited<ReturnType<typeof fetched>>> = {};

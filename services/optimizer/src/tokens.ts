@@ -2,7 +2,7 @@
 import type { Item } from '@rlhf-streams/runs';
 
 /**
- * - `tokens/trained`: those of the sequences that the step learned from, prompts among them, each once however many passes
+ * - `tokens/trained`: those of the sequences that the step learned from, of all its streams, prompts among them, each once however many passes
  *   the method makes over them
  * - `tokens/generated`: those of them that a policy sampled for the run
  */

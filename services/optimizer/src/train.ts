@@ -309,7 +309,7 @@ async function complete(
     'timing_s/update': (updated - begun) / 1000,
     ...(evaluation && { 'timing_s/evaluate': (evaluated - updated) / 1000 }),
     'timing_s/publish': (performance.now() - evaluated) / 1000,
-    ...(train && trains && tokensOf(train.items)),
+    ...(train && trains && tokensOf([train, ...Object.values(others)].flatMap(({ items }) => items))),
   };
   await writer.publish([
     ...comparisons.map((data): NewEvent => ({ type: 'comparison.recorded', id: data.comparison, data })),

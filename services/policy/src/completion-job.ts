@@ -1,15 +1,15 @@
 /** A request for completions, prepared: its prompts as tokens, and for each completion what it is sampled by. */
 import type { EncodedPrompt } from '@rlhf-streams/model/tokenizer';
 import { type ProblemError, problem } from '@rlhf-streams/service';
-import { type CompletionRequest, tokensToGenerate } from './completion-request.js';
 import type { Piece } from './completion-text.js';
 import type { LoadedPolicy } from './follower.js';
-import type { Completed, CompletionWork } from './thread.js';
+import { type Asked, tokensToGenerate } from './openai-parameters.js';
+import type { Completed, CompletionWork, Prompt } from './thread.js';
 
 export const TIMEOUT_MS = 120_000;
 
 export interface CompletionJob {
-  readonly request: CompletionRequest;
+  readonly request: Asked;
   readonly policy: LoadedPolicy;
   readonly seed: number;
   readonly choices: readonly Choice[];
@@ -33,14 +33,15 @@ export type Tell = (index: number, piece: Piece, finishReason: Completed['finish
  */
 export async function prepareJob(
   policy: LoadedPolicy,
-  request: CompletionRequest,
+  request: Asked,
+  asked: readonly Prompt[],
   signal: AbortSignal,
 ): Promise<CompletionJob> {
-  const { prompts, stopTokens, contextLength } = await policy.encode(request.prompt);
+  const { prompts, stopTokens, contextLength } = await policy.encode(asked);
   const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
   const lengths = prompts.map(({ tokens }, index) => {
     const length = tokensToGenerate(request, tokens.length, contextLength);
-    if (length === undefined) throw tooLong(request, index, tokens.length, contextLength);
+    if (length === undefined) throw tooLong(request, nameOf(asked, index), tokens.length, contextLength);
     return length;
   });
   const openings = await Promise.all(prompts.map((prompt) => openingOf(policy, request, prompt, signal)));
@@ -108,7 +109,7 @@ const NOTHING: Completed = { text: '', tokens: [], finishReason: 'length', count
 
 async function openingOf(
   policy: LoadedPolicy,
-  { echo, logprobs }: CompletionRequest,
+  { echo, logprobs }: Asked,
   prompt: EncodedPrompt,
   signal: AbortSignal,
 ): Promise<Piece | undefined> {
@@ -118,13 +119,19 @@ async function openingOf(
   return { text: prompt.text, tokens };
 }
 
+/** The parameter that a prompt came in. */
+function nameOf(asked: readonly Prompt[], index: number): string {
+  const prompt = asked[index]!;
+  if (typeof prompt === 'object' && 'messages' in prompt) return 'messages';
+  return asked.length > 1 ? `prompt[${index}]` : 'prompt';
+}
+
 function tooLong(
-  { maxTokens, prompt }: CompletionRequest,
-  index: number,
+  { maxTokens }: Asked,
+  which: string,
   promptTokens: number,
   contextLength: number,
 ): ProblemError {
-  const which = prompt.length > 1 ? `prompt[${index}]` : 'prompt';
   const [wanted, advice] =
     maxTokens === undefined ? ['', ''] : [` and ${maxTokens} in max_tokens`, ', or ask for fewer tokens'];
   const detail = `expected a prompt and its completion to be at most ${contextLength} tokens, the model's context length, got ${promptTokens} in ${which}${wanted}: shorten it${advice}`;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CompletionRequest, tokensToGenerate } from './completion-request.js';
+import { CompletionRequest } from './completion-request.js';
+import { tokensToGenerate } from './openai-parameters.js';
 
 const least = { model: 'm', prompt: 'p' };
 const read = (more: object = {}) => CompletionRequest.parse({ ...least, ...more });
@@ -81,10 +82,12 @@ describe('what is not supported', () => {
 });
 
 it('generates what was asked for if it fits, else by default what there is room for', () => {
-  expect(tokensToGenerate({ maxTokens: undefined }, 10, 64)).toBe(16);
-  expect(tokensToGenerate({ maxTokens: undefined }, 60, 64)).toBe(4);
-  expect(tokensToGenerate({ maxTokens: undefined }, 64, 64)).toBeUndefined();
-  expect(tokensToGenerate({ maxTokens: 4 }, 60, 64)).toBe(4);
-  expect(tokensToGenerate({ maxTokens: 5 }, 60, 64)).toBeUndefined();
-  expect(tokensToGenerate({ maxTokens: 0 }, 64, 64)).toBe(0);
+  const tokens = (maxTokens: number | undefined, promptTokens: number) =>
+    tokensToGenerate({ maxTokens, defaultMaxTokens: read().defaultMaxTokens }, promptTokens, 64);
+  expect(tokens(undefined, 10)).toBe(16);
+  expect(tokens(undefined, 60)).toBe(4);
+  expect(tokens(undefined, 64)).toBeUndefined();
+  expect(tokens(4, 60)).toBe(4);
+  expect(tokens(5, 60)).toBeUndefined();
+  expect(tokens(0, 64)).toBe(0);
 });

@@ -1,9 +1,8 @@
-/** Completions in OpenAI's legacy shape, at once or in chunks. */
-import { randomUUID } from 'node:crypto';
+/** Completions in OpenAI's legacy shape. */
 import { z } from 'zod';
-import { type CompletionJob, generate } from './completion-job.js';
-import type { Piece } from './completion-text.js';
-import type { Completed } from './thread.js';
+import { answerFields, type FinishReason, type Wording } from './answers.js';
+import type { Piece, TokenReport } from './completion-text.js';
+import type { Asked } from './openai-parameters.js';
 
 const Choice = z.object({
   index: z.int(),
@@ -18,26 +17,13 @@ const Choice = z.object({
     .nullable(),
   finish_reason: z.enum(['stop', 'length']).nullable().describe('null in a chunk that others follow'),
 });
+type Choice = z.output<typeof Choice>;
 
 export const Completion = z
-  .object({
-    id: z.string(),
-    object: z.literal('text_completion'),
-    created: z.int().describe('seconds'),
-    model: z.string().describe('the run'),
-    policy_version: z.int().describe('of the run, that answered'),
-    seed: z.int().describe('with which the same request has the same answer'),
-    choices: z.array(Choice),
-    usage: z.object({
-      prompt_tokens: z.int(),
-      completion_tokens: z.int(),
-      total_tokens: z.int(),
-    }),
-  })
+  .object({ ...answerFields, object: z.literal('text_completion'), choices: z.array(Choice) })
   .meta({ id: 'Completion' });
-type Completion = z.output<typeof Completion>;
 
-export const completionExample: Completion = {
+export const completionExample: z.output<typeof Completion> = {
   id: 'cmpl-6f1c2a9e-4a0b-4f0e-9c55-0b1f6a3d2e10',
   object: 'text_completion',
   created: 1_772_442_847,
@@ -48,68 +34,31 @@ export const completionExample: Completion = {
   usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
 };
 
-/** All choices in one answer. */
-export async function answerOf(job: CompletionJob, signal: AbortSignal): Promise<Completion> {
-  const pieces = job.choices.map((): Piece[] => []);
-  const reasons: (Completed['finishReason'] | null)[] = [];
-  const completionTokens = await generate(job, signal, (index, piece, finishReason) => {
-    pieces[index]!.push(piece);
-    reasons[index] = finishReason;
-  });
-  const choices = pieces.map((each, index) => {
-    const text = each.map(({ text }) => text).join('');
-    const tokens = each.flatMap(({ tokens }) => tokens);
-    return choiceOf(job, index, { text, tokens }, reasons[index]!);
-  });
-  return { ...headOf(job), choices, usage: usageOf(job, completionTokens) };
-}
+export const completionWording: Wording<Choice> = {
+  prefix: 'cmpl-',
+  object: 'text_completion',
+  chunkObject: 'text_completion',
+  choice: choiceOf,
+  chunks: (...piece) => [choiceOf(...piece)],
+};
 
-/** Sends each piece of a choice in a chunk of its own, and the usage at the end when the request asks for it. */
-export async function sendChunks(
-  job: CompletionJob,
-  signal: AbortSignal,
-  send: (chunk: object) => void,
-): Promise<void> {
-  const head = headOf(job);
-  const withUsage = job.request.stream_options?.include_usage;
-  const completionTokens = await generate(job, signal, (index, piece, finishReason) => {
-    const choices = [choiceOf(job, index, piece, finishReason)];
-    send({ ...head, choices, ...(withUsage && { usage: null }) });
-  });
-  if (withUsage) send({ ...head, choices: [], usage: usageOf(job, completionTokens) });
-}
-
-const headOf = ({ request, policy, seed }: CompletionJob) => ({
-  id: `cmpl-${randomUUID()}`,
-  object: 'text_completion' as const,
-  created: Math.floor(Date.now() / 1000),
-  model: request.model,
-  policy_version: policy.version,
-  seed,
-});
-
-const choiceOf = (
-  { request }: CompletionJob,
+function choiceOf(
+  { logprobs }: Pick<Asked, 'logprobs'>,
   index: number,
   { text, tokens }: Piece,
-  finishReason: Completed['finishReason'] | null,
-) => ({
-  index,
-  text,
-  logprobs:
-    request.logprobs === undefined
-      ? null
-      : {
-          tokens: tokens.map(({ token }) => token),
-          token_logprobs: tokens.map(({ logprob }) => logprob ?? null),
-          top_logprobs: tokens.map(({ top }) => top ?? null),
-          text_offset: tokens.map(({ offset }) => offset),
-        },
-  finish_reason: finishReason,
-});
+  finishReason: FinishReason | null,
+): Choice {
+  const told = {
+    tokens: tokens.map(({ token }) => token),
+    token_logprobs: tokens.map(({ logprob }) => logprob ?? null),
+    top_logprobs: tokens.map(topOf),
+    text_offset: tokens.map(({ offset }) => offset),
+  };
+  return { index, text, logprobs: logprobs === undefined ? null : told, finish_reason: finishReason };
+}
 
-const usageOf = ({ promptTokens }: CompletionJob, completionTokens: number) => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: completionTokens,
-  total_tokens: promptTokens + completionTokens,
-});
+/** Log-probs of the likeliest tokens, and of the one that came, by their text. */
+function topOf({ token, logprob, likeliest }: TokenReport): Record<string, number> | null {
+  if (logprob === undefined || !likeliest) return null;
+  return Object.fromEntries([...likeliest.map((other) => [other.token, other.logprob]), [token, logprob]]);
+}

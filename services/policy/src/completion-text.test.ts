@@ -21,7 +21,7 @@ function told(tokens: readonly number[], stops: readonly string[], using: Tokeni
   let used = 0;
   for (const token of tokens) {
     used++;
-    const isLast = text.add(token, { token: `${token}`, logprob: -1, top: {} });
+    const isLast = text.add(token, { token: `${token}`, bytes: [], logprob: -1, likeliest: [] });
     const piece = text.take();
     if (piece) pieces.push(piece);
     if (isLast) break;

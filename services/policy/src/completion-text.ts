@@ -1,13 +1,19 @@
 /** The text of a completion while it grows: which part of it is certain, and where it stops. */
 import type { GrowingText } from '@rlhf-streams/model/tokenizer';
 
-/** A token of a text as OpenAI's legacy `logprobs` report it. */
-export interface TokenReport {
+/** A token by itself: its text, or its bytes where it is a part of a character (`bytes:\\xe2\\x80`). */
+export interface TokenInWords {
   readonly token: string;
-  /** The first token of a sequence has none, since no token comes before it; nor has it `top`. */
+  /** What it adds to a text in UTF-8; special tokens add nothing. */
+  readonly bytes: readonly number[] | null;
+}
+
+/** A token of a text as `logprobs` report it. */
+export interface TokenReport extends TokenInWords {
+  /** The first token of a sequence has none, since no token comes before it; nor has it `likeliest`. */
   readonly logprob?: number;
-  /** Log-probs of the likeliest tokens, and of this one, by their text. */
-  readonly top?: Readonly<Record<string, number>>;
+  /** The likeliest tokens in its place, the likeliest first. */
+  readonly likeliest?: readonly (TokenInWords & { readonly logprob: number })[];
 }
 
 /** A token and where in the text it begins, in Unicode characters. */

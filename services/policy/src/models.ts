@@ -16,6 +16,7 @@ import type {
   JudgeWork,
   PolicyOptions,
   PolicyThread,
+  Prompt,
   Sampled,
   Work,
 } from './thread.js';
@@ -33,7 +34,7 @@ export interface PolicyModel {
   readonly generate: (work: Work) => Promise<Sampled>;
   readonly complete: (work: CompletionWork, reader: Reader) => Promise<Completed>;
   readonly judge: (work: JudgeWork, reader: Pick<Reader, 'signal'>) => Promise<readonly PlacedToken[]>;
-  readonly encode: (prompts: readonly (string | readonly number[])[]) => Promise<Encoded>;
+  readonly encode: (prompts: readonly Prompt[]) => Promise<Encoded>;
 }
 
 export interface PolicyHostOptions extends PolicyOptions {

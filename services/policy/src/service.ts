@@ -4,6 +4,7 @@ import { defineService } from '@rlhf-streams/service';
 import { computeSettings, generationSettings } from '@rlhf-streams/serving';
 import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { z } from 'zod';
+import { serveChatCompletions } from './chat-completions.js';
 import { serveCompletions } from './completions.js';
 import { createPolicyHosts } from './models.js';
 import { withOpenAIErrors } from './openai-errors.js';
@@ -53,6 +54,7 @@ export const policy = defineService({
     context.http.use('/v1/*', withOpenAIErrors);
     serveModels(context, policies);
     serveCompletions(context, policies);
+    serveChatCompletions(context, policies);
     await Promise.all([policies.runs.caughtUp, policies.versions.caughtUp]);
     await answerPrompts(context, policies);
   },

@@ -14,6 +14,7 @@ import {
   generationBytes,
   keyFor,
   loadTokenizer,
+  type Message,
   type ModelConfig,
   ModelError,
   packedForGeneration,
@@ -36,7 +37,13 @@ import {
   threadModels,
 } from '@rlhf-streams/serving/thread';
 import { serve } from '@rlhf-streams/threads';
-import { createCompletionText, type Piece, type PlacedToken, type TokenReport } from './completion-text.js';
+import {
+  createCompletionText,
+  type Piece,
+  type PlacedToken,
+  type TokenInWords,
+  type TokenReport,
+} from './completion-text.js';
 
 /** Comes with the `ThreadOptions` of every compute thread. */
 export interface PolicyOptions {
@@ -82,6 +89,15 @@ export interface Completed extends Piece {
   readonly count: number;
 }
 
+/** A conversation to answer. */
+export interface Conversation {
+  readonly messages: readonly Message[];
+  readonly tools?: readonly object[] | undefined;
+}
+
+/** A text, token ids, or a conversation. */
+export type Prompt = string | readonly number[] | Conversation;
+
 export interface Encoded {
   readonly prompts: readonly EncodedPrompt[];
   /** The tokens at any of which a completion ends. */
@@ -126,14 +142,14 @@ async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'we
 }
 
 const models = threadModels<Model>({
-  admit: (config, memoryBytes) => {
+  admit: (config, memoryBytes, frozen) => {
     if (config.head.kind !== 'language') {
       throw new ModelError(
         'MODEL_NOT_A_POLICY',
         'expected a model that generates text, got a reward model: its weights end in a score',
       );
     }
-    const least = { threads: 1, slots, length: 1, versions: 1 };
+    const least = { threads: 1, slots, length: 1, versions: 1, frozen };
     requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
   },
   open: async (model) => {
@@ -196,7 +212,7 @@ const api = {
     const [first, ...given] = prompt.tokens;
     const growing = createGrowingText(tokenizer, { skipSpecialTokens: false, continues: false });
     const text = createCompletionText(growing, []);
-    if (prompt.begin === 0) text.add(first!, { token: tokenText(tokenizer, first!) });
+    if (prompt.begin === 0) text.add(first!, inWords(tokenizer, first!));
     if (given.length === 0) return text.end().tokens;
     let position = 1;
     await generator.generate({
@@ -216,15 +232,25 @@ const api = {
     });
     return text.end().tokens;
   },
-  /** Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are. */
-  async encode(key: string, prompts: readonly (string | readonly number[])[]): Promise<Encoded> {
+  /**
+   * Encodes prompts: a text comes after the tokens that begin every text, token ids are taken as they are, a conversation
+   * is what the model's chat template makes of it.
+   */
+  async encode(key: string, prompts: readonly Prompt[]): Promise<Encoded> {
     const { config, tokenizer, stopTokens } = models.of(key);
     const encoded = prompts.map((prompt) => {
-      if (typeof prompt !== 'string') {
-        checkTokenIds(config, prompt);
-        return { tokens: [...prompt], text: tokenizer.decode(prompt), begin: 0 };
+      if (typeof prompt === 'string') return encodePrompt(tokenizer, config, prompt);
+      if ('messages' in prompt) {
+        const { messages, tools } = prompt;
+        if (tools && tokenizer.renderChat(messages, { tools }) === tokenizer.renderChat(messages))
+          throw new ModelError(
+            'MODEL_CHAT_TEMPLATE_TOOLS',
+            "the model's chat template leaves tools out: expected no tools, or a model whose template has them",
+          );
+        return encodePrompt(tokenizer, config, messages, tools);
       }
-      return encodePrompt(tokenizer, config, prompt);
+      checkTokenIds(config, prompt);
+      return { tokens: [...prompt], text: tokenizer.decode(prompt), begin: 0 };
     });
     return { prompts: encoded, stopTokens, contextLength: config.contextLength };
   },
@@ -241,10 +267,17 @@ function abortedWith(port: MessagePort): AbortSignal {
 
 function reportOf(tokenizer: Tokenizer, logits: Float32Array, token: number, count: number): TokenReport {
   const { logprob, likeliest } = tokenLogprobs(logits, token, count);
-  const text = tokenText(tokenizer, token);
-  const top = likeliest.map((other) => [tokenText(tokenizer, other.token), other.logprob] as const);
-  return { token: text, logprob, top: Object.fromEntries([...top, [text, logprob]]) };
+  return {
+    ...inWords(tokenizer, token),
+    logprob,
+    likeliest: likeliest.map((other) => ({ ...inWords(tokenizer, other.token), logprob: other.logprob })),
+  };
 }
+
+const inWords = (tokenizer: Tokenizer, token: number): TokenInWords => ({
+  token: tokenText(tokenizer, token),
+  bytes: tokenizer.isSpecial(token) ? null : [...tokenizer.bytesOf(token, { continues: true })],
+});
 
 export type PolicyThread = typeof api & ModelThread;
 serve(api);

@@ -4,9 +4,11 @@ import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { against } from './against/against.js';
 import { capture } from './capture/capture.js';
+import { checkpoint } from './checkpoint/checkpoint.js';
 import { generation } from './generation.js';
 import { sharedKafka } from './kafka.js';
 import { log } from './log/log.js';
+import { lora } from './lora/lora.js';
 import type { Measurement, Report } from './measurement.js';
 import { microBatches } from './micro-batches.js';
 import { ppo } from './ppo/ppo.js';
@@ -23,6 +25,8 @@ const measurements: readonly Measurement[] = [
   staleness,
   soak,
   against,
+  checkpoint,
+  lora,
 ];
 const names = measurements.map(({ name }) => name);
 const byDefault = measurements.filter(({ onlyByName }) => !onlyByName).map(({ name }) => name);
@@ -33,6 +37,8 @@ const USAGE = `usage: npm run bench -- [--only NAME]... [--against REV] [--big] 
                  python3, or the Python that RLHF_PYTHON names, has torch); nothing else, unless named
   --big          capture: the model of 11.5 million parameters as well
   --minutes N    soak: how long; only measured when named (default 10)
+  --model DIR    checkpoint, lora: the folder of a model to generate by, or to train, beside transformers and PEFT where
+                 RLHF_PYTHON has them (default: RLHF_TEST_SMOLLM2); only measured when named
   --json FILE    write the results as JSON; - writes them to stdout, and the tables to stderr
 Without --only and --against: ${byDefault.join(', ')}.`;
 
@@ -57,8 +63,8 @@ const kafka = sharedKafka();
 for (const { name, about, run } of measurements) {
   if (!options.only.includes(name)) continue;
   const begun = performance.now();
-  const { big, minutes, against } = options;
-  const report = await run({ big, minutes, against, brokers: kafka.brokers });
+  const { big, minutes, against, model } = options;
+  const report = await run({ big, minutes, against, model, brokers: kafka.brokers });
   const seconds = (performance.now() - begun) / 1000;
   results.push({ name, about, seconds, ...report });
   print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)\n\n${formatTable(report.rows)}`);
@@ -81,6 +87,7 @@ function readOptions() {
       options: {
         only: { type: 'string', multiple: true },
         against: { type: 'string' },
+        model: { type: 'string' },
         help: { type: 'boolean', default: false },
         big: { type: 'boolean', default: false },
         minutes: { type: 'string', default: '10' },
@@ -97,7 +104,8 @@ function readOptions() {
     if (!(minutes > 0)) throw new Error(`expected --minutes to be positive, got ${values.minutes}`);
     const { against, big, json } = values;
     const only = values.only ?? (against === undefined ? byDefault : ['against']);
-    return { only, against, big, json, minutes };
+    const model = values.model ?? process.env.RLHF_TEST_SMOLLM2;
+    return { only, against, model, big, json, minutes };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);

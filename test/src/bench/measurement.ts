@@ -5,6 +5,8 @@ export interface BenchOptions {
   readonly big: boolean;
   /** How long the soak lasts. */
   readonly minutes: number;
+  /** The folder of a checkpoint. */
+  readonly model: string | undefined;
   /** A revision to measure beside this build. */
   readonly against: string | undefined;
   /** Brokers to measure Kafka at; undefined where none can be had. */

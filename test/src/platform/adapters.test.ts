@@ -26,7 +26,11 @@ const started = new Map<string, DataFor<'run.started'>>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'adapters-'));
   const data = await writeReviews(folder);
-  platform = await startPlatform({ directory: join(folder, 'log'), logLevel: 'error', environment: oneThread });
+  platform = await startPlatform({
+    directory: join(folder, 'log'),
+    logLevel: 'error',
+    environment: oneThread,
+  });
   for (const config of [
     { ...tinySft(data), run: 'base', steps: 1 },
     { ...tinySft(data), model: 'run:base', steps: 2, peft },

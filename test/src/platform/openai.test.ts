@@ -233,8 +233,19 @@ describe('what cannot be done is said', () => {
   });
 
   it('of paths there are not', async () => {
-    await expect(
-      client.chat.completions.create({ model: 'sft', messages: [{ role: 'user', content: 'x' }] }),
-    ).rejects.toMatchObject({ status: 404, message: expect.stringContaining('/v1/chat/completions') });
+    await expect(client.embeddings.create({ model: 'sft', input: 'x' })).rejects.toMatchObject({
+      status: 404,
+      message: expect.stringContaining('/v1/embeddings'),
+    });
+  });
+
+  it('of a conversation with a model that has no chat template', async () => {
+    const messages = [{ role: 'user' as const, content: 'x' }];
+    await expect(client.chat.completions.create({ model: 'sft', messages })).rejects.toMatchObject({
+      status: 400,
+      code: 'model_chat_template_missing',
+      param: 'messages',
+      message: expect.stringMatching(/expected a model with a chat template .*name such a model/),
+    });
   });
 });

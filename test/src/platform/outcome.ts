@@ -9,7 +9,7 @@ import { openLog } from '@rlhf-streams/service';
 import type { Platform } from 'rlhf-streams';
 
 export interface Outcome {
-  /** SHA-256 of the model.safetensors of each run's newest version. */
+  /** SHA-256 of the weights of each run's newest version: of a model, or of the adapter that it is. */
   readonly weights: Readonly<Record<string, string>>;
   /** Every `step.completed`, in the order of its run. */
   readonly steps: readonly DataFor<'step.completed'>[];
@@ -34,7 +34,10 @@ export async function outcomeOf({
   }
   const weights: Record<string, string> = {};
   for (const [run, { model }] of newest) {
-    const bytes = await readFile(join(await artifacts.fetch(model.base), 'model.safetensors'));
+    const [ref, name] = model.adapter
+      ? ([model.adapter, 'adapter_model.safetensors'] as const)
+      : ([model.base, 'model.safetensors'] as const);
+    const bytes = await readFile(join(await artifacts.fetch(ref), name));
     weights[run] = createHash('sha256').update(bytes).digest('hex');
   }
   steps.sort((a, b) => (a.run < b.run ? -1 : Number(a.run > b.run)));

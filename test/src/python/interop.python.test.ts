@@ -65,7 +65,7 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'Python',
     const of = <T>(make: (experiment: Experiment) => readonly T[]) =>
       starts.flatMap((start) => make(experiments[start]!));
     framed = await framedTokenizers(join(folder, 'framed'));
-    answer = await askPython<Answer>(folder, {
+    answer = await askPython<Answer>(folder, 'interop.py', {
       encodings: [
         ...of(({ folders }) => Object.values(folders).map((folder) => ({ folder, texts }))),
         ...Object.values(framed).map((folder) => ({ folder, texts })),

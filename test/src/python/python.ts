@@ -7,14 +7,14 @@ import { promisify } from 'node:util';
 
 /** Named in RLHF_PYTHON, or the one on the path. */
 export const python = process.env.RLHF_PYTHON || 'python3';
-const script = fileURLToPath(new URL('../../python/interop.py', import.meta.url));
+const scripts = fileURLToPath(new URL('../../python', import.meta.url));
 
 /**
  * What keeps `npm run test:python` from running, and what to do; undefined where nothing does.
  * @throws when something does and `REQUIRE_PYTHON` is 1
  */
 export function missingForPython(): string | undefined {
-  const missing = missingLibraries(['torch', 'transformers', 'trl', 'datasets']);
+  const missing = missingLibraries(['torch', 'transformers', 'peft', 'trl', 'datasets']);
   if (missing === undefined) return undefined;
   const needs = `needs ${missing}: pip install -r test/python/requirements.txt, and name that Python in RLHF_PYTHON`;
   if (process.env.REQUIRE_PYTHON === '1') throw new Error(`Interoperation with Python ${needs}.`);
@@ -29,8 +29,12 @@ export function missingLibraries(libraries: readonly string[]): string | undefin
   return missing === '' ? undefined : missing;
 }
 
-/** Runs the script on a request; its files go into `directory`. */
-export async function askPython<Answer>(directory: string, request: unknown): Promise<Answer> {
+/** Runs a script on a request; its files go into `directory`. */
+export async function askPython<Answer>(
+  directory: string,
+  script: 'interop.py' | 'checkpoints.py',
+  request: unknown,
+): Promise<Answer> {
   const [source, target] = [join(directory, 'request.json'), join(directory, 'answer.json')];
   await writeFile(source, JSON.stringify(request));
   const env = {
@@ -39,6 +43,6 @@ export async function askPython<Answer>(directory: string, request: unknown): Pr
     HF_HOME: join(directory, 'hub'),
     TOKENIZERS_PARALLELISM: 'false',
   };
-  await promisify(execFile)(python, [script, source, target], { env, maxBuffer: 2 ** 28 });
+  await promisify(execFile)(python, [join(scripts, script), source, target], { env, maxBuffer: 2 ** 28 });
   return JSON.parse(await readFile(target, 'utf8')) as Answer;
 }

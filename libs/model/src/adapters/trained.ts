@@ -39,7 +39,7 @@ export function trainedModel(start: ModelConfig, { head, peft, isPublished }: Tr
     if (adapter && isPublished) {
       throw new ModelError(
         'MODEL_ADAPTER_CONFIG',
-        `model: expected peft, as the model is an adapter (${inWords(adapter)}): peft: {} trains it further; to train all weights, ${MERGE}`,
+        `expected peft, as the model is an adapter (${inWords(adapter)}): peft: {} trains it further; to train all weights, ${MERGE}`,
       );
     }
     return bare;

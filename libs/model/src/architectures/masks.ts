@@ -14,6 +14,21 @@ export function causalMask(T: number, window = T): tf.Tensor2D {
   return tf.tensor2d(mask, [T, T]);
 }
 
+/**
+ * [B, 1, T or 1, C]: 0 at those of the first `positions[b]` entries of a cache that the token at `positions[b] + t` may see.
+ */
+export function pastMasks(positions: tf.Tensor, T: number, C: number, window?: number): tf.Tensor {
+  if (window === undefined || window > C + T) return pastMask(positions, C);
+  const B = positions.shape[0]!;
+  const entries = tf.range(0, C, 1, 'int32');
+  const own = tf.add(tf.reshape(positions, [B, 1, 1]), tf.reshape(tf.range(0, T, 1, 'int32'), [1, T, 1]));
+  const unseen = tf.logicalOr(
+    tf.greaterEqual(entries, tf.reshape(positions, [B, 1, 1])),
+    tf.lessEqual(entries, tf.sub(own, tf.scalar(window, 'int32'))),
+  );
+  return tf.reshape(tf.mul(tf.cast(unseen, 'float32'), MASKED), [B, 1, T, C]);
+}
+
 /** [B, 1, 1, C]: 0 at those of the first `positions[b]` entries of a cache that the token at `positions[b]` may see. */
 export function pastMask(positions: tf.Tensor, C: number, window = C + 1): tf.Tensor {
   const B = positions.shape[0]!;

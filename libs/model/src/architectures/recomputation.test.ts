@@ -53,7 +53,10 @@ async function resultsOf(
     reads: Object.keys(specs),
     run(p, { ids, at, next }) {
       const hidden = (tensors: tf.Tensor[]) => {
-        const parameters: Tensors = { ...p, ...Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) };
+        const parameters: Tensors = {
+          ...p,
+          ...Object.fromEntries(names.map((name, i) => [name, tensors[i]!])),
+        };
         const compute = () => forward(config, parameters, ids!, at).hidden;
         return recomputes ? recomputingLayers(tensors, compute) : compute();
       };

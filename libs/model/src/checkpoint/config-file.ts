@@ -1,9 +1,11 @@
 /** What `config.json` says of how weights are stored; the rest of it is the architecture's. */
 import { z } from 'zod';
+import type { Architecture } from '../architecture.js';
 import { checked } from '../architectures/config-json.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig, StoredAs } from '../model-config.js';
 import { jsonText } from './json-file.js';
+import { byName, isInShardOrder } from './shard-order.js';
 import type { StoredWeights } from './tensors.js';
 
 export const DTYPES: ReadonlyMap<StoredAs['dtype'], string> = new Map([
@@ -18,6 +20,7 @@ const published = z.looseObject({
     .object({
       dtype: z.enum(['float32', 'float16', 'bfloat16']),
       max_shard_bytes: z.int().positive().optional(),
+      shard_order: z.literal('name').optional(),
     })
     .optional(),
 });
@@ -30,10 +33,10 @@ const published = z.looseObject({
 export function readStoredAs(
   configJson: unknown,
   { tensors }: StoredWeights,
+  architecture: Pick<Architecture, 'storedName'>,
   source: string,
 ): StoredAs | undefined {
   const { stored_as: began } = checked(published, configJson, 'MODEL_CONFIG_INVALID', source);
-  if (began) return storedAs(began.dtype, began.max_shard_bytes);
   const ofDtype = new Map<string, number>();
   const ofFile = new Map<string, number>();
   for (const { dtype, file, begin, end } of tensors.values()) {
@@ -43,13 +46,26 @@ export function readStoredAs(
   const [most] = [...ofDtype].reduce((a, b) => (b[1] > a[1] ? b : a));
   const [dtype = 'float32'] = [...DTYPES].find(([, stored]) => stored === most) ?? [];
   const isOne = ofFile.size === 1;
-  if (dtype === 'float32' && isOne) return undefined;
-  return storedAs(dtype, isOne ? undefined : Math.max(...ofFile.values()));
+  // What was published is float32 in one file: where transformers saved it otherwise, and kept the field, that counts.
+  if (dtype === 'float32' && isOne)
+    return began && storedAs(began.dtype, began.max_shard_bytes, began.shard_order);
+  if (isOne) return storedAs(dtype);
+  const { storedName } = architecture;
+  const shards = (names: readonly string[]) => names.map((name) => tensors.get(name)!.file);
+  const names = [...tensors.keys()];
+  const sorted = names.toSorted((a, b) => byName(storedName(a), storedName(b)));
+  const isByName = !isInShardOrder(shards(names)) && isInShardOrder(shards(sorted));
+  return storedAs(dtype, Math.max(...ofFile.values()), isByName ? 'name' : undefined);
 }
 
-const storedAs = (dtype: StoredAs['dtype'], maxShardBytes: number | undefined): StoredAs => ({
+const storedAs = (
+  dtype: StoredAs['dtype'],
+  maxShardBytes?: number | undefined,
+  shardOrder?: StoredAs['shardOrder'] | undefined,
+): StoredAs => ({
   dtype,
   ...(maxShardBytes !== undefined && { maxShardBytes }),
+  ...(shardOrder && { shardOrder }),
 });
 
 /** The `config.json` of a model whose weights are stored in `dtype`. */
@@ -64,6 +80,7 @@ export function configText(config: ModelConfig, dtype: StoredAs['dtype'] = 'floa
       stored_as: {
         dtype: storedAs.dtype,
         ...(storedAs.maxShardBytes !== undefined && { max_shard_bytes: storedAs.maxShardBytes }),
+        ...(storedAs.shardOrder && { shard_order: storedAs.shardOrder }),
       },
     }),
   };

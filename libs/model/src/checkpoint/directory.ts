@@ -58,7 +58,8 @@ export async function describeCheckpoint(dir: string): Promise<Omit<Checkpoint, 
   if (configJson === undefined) throw await missingFile(dir, 'config.json');
   refuseQuantised(configJson, configPath);
   const parsed = parseModelConfig(configJson, configPath);
-  const storedAs = readStoredAs(configJson, await storedWeights(dir, parsed), configPath);
+  const weights = await storedWeights(dir, parsed);
+  const storedAs = readStoredAs(configJson, weights, architectureOf(parsed), configPath);
   const config = { ...parsed, ...(storedAs && { storedAs }) };
   const tokenizer = await readTokenizerFiles(dir);
   return { config, ...(tokenizer && { tokenizer }) };

@@ -47,6 +47,8 @@ it('takes what goes with a model, and no weights, dirs, hidden or large files', 
     'special_tokens_map.json',
   ];
   const left = [
+    'adapter_config.json',
+    'adapter_model.safetensors',
     'config.json',
     'model.safetensors',
     'tokenizer.json',

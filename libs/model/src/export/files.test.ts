@@ -87,6 +87,16 @@ it('the precision and the size of shards may be asked for', async () => {
   expect(tensors).toEqual((await readCheckpoint(whole)).tensors);
 });
 
+it('what transformers saved again counts as it is stored, though it kept the field of what was published', async () => {
+  const dir = await variant({
+    dtype: 'F16',
+    config: { stored_as: { dtype: 'bfloat16', max_shard_bytes: 9 } },
+  });
+  expect((await readCheckpoint(dir)).config.storedAs).toEqual({ dtype: 'float16' });
+  const published = await variant({ config: { stored_as: { dtype: 'bfloat16', max_shard_bytes: 9 } } });
+  expect((await readCheckpoint(published)).config.storedAs).toEqual({ dtype: 'bfloat16', maxShardBytes: 9 });
+});
+
 it('a number that float16 does not have is an error that names the tensor, and bfloat16 has it', async () => {
   const change = (tensors: Map<string, TensorData>) =>
     tensors.set('transformer.ln_f.bias', { shape: [48], data: new Float32Array(48).fill(-70_000) });

@@ -4,6 +4,7 @@ import { DTYPES } from '../checkpoint/config-file.js';
 import { toHalves } from '../checkpoint/encode.js';
 import { jsonText } from '../checkpoint/json-file.js';
 import { headerOf, type TensorEntry } from '../checkpoint/safetensors.js';
+import { byName } from '../checkpoint/shard-order.js';
 import { INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/stored.js';
 import { ModelError } from '../errors.js';
 import type { StoredAs } from '../model-config.js';
@@ -21,14 +22,13 @@ interface Part extends TensorEntry {
 }
 
 /**
- * Files by their names: `model.safetensors`, or shards and their index where it would be larger than `maxShardBytes`. Tensors
- * go into shards in their order, as transformers deals them out.
- * @param tensors by the names to store them under
+ * Files by their names: `model.safetensors`, or shards and their index where it would be larger than `maxShardBytes`.
+ * @param tensors by the names to store them under, in the order of the model
  * @throws MODEL_DTYPE_RANGE while they are written, where a number is beyond the largest of the dtype
  */
 export function weightFiles(
   tensors: ReadonlyMap<string, TensorSource>,
-  { dtype, maxShardBytes = Number.POSITIVE_INFINITY }: StoredAs,
+  { dtype, maxShardBytes = Number.POSITIVE_INFINITY, shardOrder }: StoredAs,
 ): Map<string, FileContents> {
   const stored = DTYPES.get(dtype)!;
   const width = dtype === 'float32' ? 4 : 2;
@@ -36,6 +36,7 @@ export function weightFiles(
     const bytes = width * shape.reduce((product, size) => product * size, 1);
     return { name, dtype: stored, shape, bytes, chunks };
   });
+  if (shardOrder === 'name') parts.sort((a, b) => byName(a.name, b.name));
   const shards: { parts: Part[]; bytes: number }[] = [];
   for (const part of parts) {
     const last = shards.at(-1);

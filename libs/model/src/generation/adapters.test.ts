@@ -9,7 +9,7 @@ import { keyFor } from '../sampling/rollout-draws.js';
 import { logprobScorer } from '../scoring.js';
 import { initialiseWeights, type WeightTensor } from '../weights.js';
 import { createGenerator } from './generator.js';
-import { DECODE, generationPrograms, generationState } from './programs.js';
+import { decodeName, generationPrograms, generationState } from './programs.js';
 import type { Completion, GenerationRequest, Weights } from './request.js';
 
 const base = parseModelConfig({
@@ -145,7 +145,7 @@ describe('adapters on one base', () => {
       ([name, values]) => [name, values.map(() => Number.NaN)] as const,
     );
     await workspace.load(Object.fromEntries(diverged));
-    await workspace.run(DECODE, {
+    await workspace.run(decodeName(4), {
       ids: new Int32Array(4),
       positions: Int32Array.of(0, 3, 5, 2),
       temperature: new Float32Array(4).fill(1),

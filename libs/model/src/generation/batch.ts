@@ -21,13 +21,19 @@ import {
 import {
   COPIED_ROWS,
   cacheSpecs,
+  copyLengths,
   copyName,
-  DECODE,
+  decodeName,
+  decodeRows,
   generationPrograms,
   generationState,
+  isLaidOut,
+  lastRows,
   MIN_ROWS,
-  PREFILL_ROWS,
+  PART,
+  PART_ROWS,
   prefillName,
+  prefillRows,
 } from './programs.js';
 import { bucket, type Completion, type GenerationRequest, type Weights } from './request.js';
 import { sharedTurn, wholeTurn } from './turns.js';
@@ -48,6 +54,15 @@ interface Sequence {
   cached: number;
 }
 
+/** A request that has a slot. */
+interface Admitted {
+  readonly slot: number;
+  readonly pending: Pending;
+}
+
+/** Tokens of the prompt that is common to requests. */
+const lengthOf = ([first]: readonly Admitted[]): number => first!.pending.request.promptTokens.length;
+
 export interface Batch {
   enqueue(pending: Pending): void;
   readonly busy: boolean;
@@ -59,8 +74,6 @@ export interface Batch {
   dispose(): Promise<void>;
 }
 
-const MOST_PREFILL_ROWS = Math.max(...PREFILL_ROWS);
-
 /** Slots that must be free before a prefill interrupts sequences under way: one prompt at a time would hold those up. */
 const ADMITTED_TOGETHER = 4;
 
@@ -69,7 +82,10 @@ export function createBatch(
   config: ModelConfig,
   options: { slots: number; capacity: number; frozen?: Frozen | undefined },
 ): Batch {
-  const { capacity, frozen } = options;
+  const { frozen } = options;
+  const inParts = isLaidOut(frozen);
+  // The last part of a prompt is padded: it has places for that.
+  const capacity = inParts ? Math.ceil(options.capacity / PART) * PART : options.capacity;
   const slots = Math.max(options.slots, MIN_ROWS);
   const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
   const waiting: Pending[] = [];
@@ -119,7 +135,7 @@ export function createBatch(
       const { token, logprob } = nextToken(request, sequence.tokens.length, next);
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
-      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, next.logits) === true;
+      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, next.logits!) === true;
       const full =
         sequence.tokens.length === request.maxNewTokens ||
         request.promptTokens.length + sequence.tokens.length === config.contextLength;
@@ -178,73 +194,113 @@ export function createBatch(
       .map(([, some]) => some);
 
   /** Reads the prompts of requests for one version into their slots. */
-  const read = async (admitted: readonly { slot: number; pending: Pending }[]) => {
+  const read = async (admitted: readonly Admitted[]) => {
     // Samples of one prompt share its prefill; prompts of one length bucket are read together.
     const byPrompt = groupBy(
       admitted,
       ({ pending: { request } }) => `${request.promptTokens} at ${request.sampling.temperature}`,
     );
-    const byLength = groupBy(byPrompt.values(), ([first]) =>
-      bucket(first!.pending.request.promptTokens.length, config.contextLength),
-    );
-    for (const [length, groups] of byLength) {
-      for (let from = 0; from < groups.length; from += MOST_PREFILL_ROWS) {
-        await prefill(length, groups.slice(from, from + MOST_PREFILL_ROWS));
-      }
+    const groups = [...byPrompt.values()];
+    if (inParts) {
+      const most = Math.max(...PART_ROWS);
+      // Long ones are read beside long ones.
+      groups.sort((a, b) => lengthOf(a) - lengthOf(b));
+      for (let from = 0; from < groups.length; from += most) await readParts(groups.slice(from, from + most));
+      return;
+    }
+    for (const [length, some] of groupBy(groups, (group) => bucket(lengthOf(group), config.contextLength))) {
+      const most = Math.max(...prefillRows(length));
+      for (let from = 0; from < some.length; from += most)
+        await readWhole(length, some.slice(from, from + most));
     }
   };
 
-  const prefill = async (length: number, groups: readonly { slot: number; pending: Pending }[][]) => {
-    const size = PREFILL_ROWS.find((size) => size >= groups.length)!;
+  const readWhole = async (length: number, groups: readonly Admitted[][]) => {
+    const rows = prefillRows(length).find((rows) => rows >= groups.length)!;
+    await begin(groups, await prefill(groups, rows, length));
+  };
+
+  /** Reads prompts part by part, side by side. */
+  const readParts = async (groups: readonly Admitted[][]) => {
+    const next: NextToken[] = [];
+    for (let from = 0; groups.some((group) => lengthOf(group) > from); from += PART) {
+      const left = groups.filter((group) => lengthOf(group) > from);
+      const rows = PART_ROWS.find((rows) => rows >= left.length)!;
+      const read = await prefill(left, rows, PART, from);
+      left.forEach((group, row) => {
+        if (lengthOf(group) <= from + PART) next[groups.indexOf(group)] = read(row);
+      });
+    }
+    await begin(groups, (row) => next[row]!);
+  };
+
+  /** Reads tokens of prompts from `from` on, `length` at most, into the slots of the first samples of each. */
+  const prefill = async (groups: readonly Admitted[][], rows: number, length: number, from = 0) => {
     const feeds = {
-      ids: new Int32Array(size * length),
-      last: new Int32Array(size),
-      slot: new Int32Array(size),
-      temperature: new Float32Array(size),
+      ids: new Int32Array(rows * length),
+      slot: new Int32Array(rows),
+      last: new Int32Array(inParts ? lastRows(rows) : rows),
+      temperature: new Float32Array(inParts ? lastRows(rows) : rows).fill(1),
+      ...(inParts && { positions: new Int32Array(rows).fill(from) }),
     };
-    for (let row = 0; row < size; row++) {
+    for (let row = 0; row < rows; row++) {
       // A program has a fixed number of rows: those that are left repeat the first one.
       const { slot, pending } = (groups[row] ?? groups[0])![0]!;
       const { promptTokens, sampling } = pending.request;
-      feeds.ids.set(promptTokens, row * length);
-      feeds.last[row] = promptTokens.length - 1;
+      const tokens = promptTokens.slice(from, from + length);
+      feeds.ids.set(tokens, row * length);
+      // Parts count tokens from that of the first row on.
+      feeds.last[row] = (inParts ? row * length : 0) + tokens.length - 1;
       feeds.slot[row] = slot;
       feeds.temperature[row] = softmaxTemperature(sampling);
     }
-    const workspace = await workspaceWith(groups[0]![0]!.pending.request.weights);
-    const next = rowsOf(await workspace.run(prefillName(size, length), feeds));
-    await copy(workspace, length, groups);
+    const { request } = groups[0]![0]!.pending;
+    const workspace = await workspaceWith(request.weights);
+    return distributions(workspace, prefillName(rows, length), feeds, groups.flat());
+  };
+
+  /** Begins the sequences of prompts that were read, with what comes next after each. */
+  const begin = async (groups: readonly Admitted[][], next: (row: number) => NextToken) => {
+    const pairs = groups.flatMap((group) =>
+      group.slice(1).map(({ slot }) => ({ from: group[0]!.slot, to: slot, length: lengthOf(group) })),
+    );
+    await copy(pairs);
     groups.forEach((group, row) => {
       for (const { slot, pending } of group) {
-        const cached = pending.request.promptTokens.length;
-        const sequence: Sequence = { pending, tokens: [], logprobs: [], cached };
+        const sequence: Sequence = { pending, tokens: [], logprobs: [], cached: lengthOf(group) };
         sequences[slot] = sequence;
         extend(slot, sequence, next(row));
       }
     });
   };
 
-  /** Gives the other samples of each prompt what was read into the first one's slot. */
-  const copy = async (workspace: Workspace, length: number, groups: readonly { slot: number }[][]) => {
-    const pairs = groups.flatMap(([first, ...others]) => others.map(({ slot }) => [first!.slot, slot]));
+  /** Gives slots what others have in their first places, `length` at least. */
+  const copy = async (copies: readonly { from: number; to: number; length: number }[]) => {
+    if (copies.length === 0) return;
+    const most = Math.max(...copies.map(({ length }) => length));
+    const length = copyLengths(capacity, frozen).find((length) => length >= most)!;
+    const workspace = await opened!;
+    const pairs = copies.map(({ from, to }) => [from, to] as const);
     for (let begin = 0; begin < pairs.length; begin += COPIED_ROWS) {
       const filled = Array.from({ length: COPIED_ROWS }, (_, i) => pairs[begin + i] ?? pairs[begin]!);
-      const from = Int32Array.from(filled, ([from]) => from!);
-      const to = Int32Array.from(filled, ([, to]) => to!);
+      const from = Int32Array.from(filled, ([from]) => from);
+      const to = Int32Array.from(filled, ([, to]) => to);
       await workspace.run(copyName(length), { from, to });
     }
   };
 
   /** A token for the sequences of one version, which are in these slots. */
   const decode = async (stepping: readonly (readonly [slot: number, sequence: Sequence])[]) => {
+    const last = Math.max(...stepping.map(([slot]) => slot));
+    const rows = decodeRows(slots, frozen).find((rows) => rows > last)!;
     const feeds = {
-      ids: new Int32Array(slots),
-      positions: new Int32Array(slots),
-      temperature: new Float32Array(slots).fill(1),
-      ...(config.adapter && { stepping: new Int32Array(slots) }),
+      ids: new Int32Array(rows),
+      positions: new Int32Array(rows),
+      temperature: new Float32Array(rows).fill(1),
+      ...(config.adapter && { stepping: new Int32Array(rows) }),
     };
     // What is computed of sequences of other versions is thrown away, but has a place in the cache: that of their next token.
-    sequences.forEach((sequence, slot) => {
+    sequences.slice(0, rows).forEach((sequence, slot) => {
       if (sequence) feeds.positions[slot] = sequence.cached;
     });
     for (const [slot, sequence] of stepping) {
@@ -253,20 +309,52 @@ export function createBatch(
       if (feeds.stepping) feeds.stepping[slot] = 1;
     }
     const workspace = await workspaceWith(stepping[0]![1].pending.request.weights);
-    const next = rowsOf(await workspace.run(DECODE, feeds));
+    const underWay = stepping.map(([, sequence]) => sequence);
+    const next = await distributions(workspace, decodeName(rows), feeds, underWay);
     for (const [slot, sequence] of stepping) {
       sequence.cached++;
       extend(slot, sequence, next(slot));
     }
   };
 
-  /** The rows of what a program gives for the next token. */
-  const rowsOf = ({ logits, probabilities }: Buffers) => {
+  /** Runs a program for requests: the rows of what it gives for the next token. Logits are large, and few ask for them. */
+  const distributions = async (
+    workspace: Workspace,
+    program: string,
+    feeds: Buffers,
+    asking: readonly { readonly pending: Pending }[],
+  ) => {
+    const isAsked = asking.some(({ pending }) => needsLogits(pending.request));
+    const { logits, probabilities } = await workspace.run(program, feeds, [
+      'probabilities',
+      ...(isAsked ? ['logits'] : []),
+    ]);
     const { vocabSize: V } = config;
+    const rowOf = (values: Buffers[string], row: number) =>
+      (values as Float32Array).subarray(row * V, (row + 1) * V);
     return (row: number): NextToken => ({
-      logits: (logits as Float32Array).subarray(row * V, (row + 1) * V),
-      probabilities: (probabilities as Float32Array).subarray(row * V, (row + 1) * V),
+      probabilities: rowOf(probabilities!, row),
+      ...(logits && { logits: rowOf(logits, row) }),
     });
+  };
+
+  /** Moves sequences to lower slots where a decode step of fewer rows can have them all then. */
+  const moveTogether = async () => {
+    const taken = sequences.flatMap((sequence, slot) => (sequence ? [slot] : []));
+    const rowsFor = (count: number) => decodeRows(slots, frozen).find((rows) => rows >= count)!;
+    const rows = rowsFor(taken.length);
+    if (taken.length === 0 || rows === rowsFor(taken.at(-1)! + 1)) return;
+    const free = Array.from({ length: rows }, (_, slot) => slot).filter(
+      (slot) => !sequences[slot] && !spoilt.has(slot),
+    );
+    const behind = taken.filter((slot) => slot >= rows);
+    if (free.length < behind.length) return;
+    const moves = behind.map((from, i) => ({ from, to: free[i]!, length: sequences[from]!.cached }));
+    await copy(moves);
+    for (const { from, to } of moves) {
+      sequences[to] = sequences[from];
+      sequences[from] = undefined;
+    }
   };
 
   return {
@@ -280,6 +368,7 @@ export function createBatch(
       const free = sequences.filter((sequence, slot) => !sequence && !spoilt.has(slot)).length;
       if (waiting.length > 0 && (isIdle || free >= Math.min(waiting.length, ADMITTED_TOGETHER)))
         await admit();
+      await moveTogether();
       const underWay = sequences.flatMap((sequence, slot) => (sequence ? [[slot, sequence] as const] : []));
       for (const some of byVersion(underWay, ([, { pending }]) => pending)) await decode(some);
     },
@@ -295,6 +384,10 @@ export function createBatch(
     },
   };
 }
+
+/** Whether what becomes of the next token depends on more than its probabilities. */
+const needsLogits = ({ sampling, given, onToken }: GenerationRequest): boolean =>
+  sampling.temperature === 0 || given !== undefined || onToken !== undefined;
 
 function nextToken(
   { given, sampling, key }: GenerationRequest,

@@ -32,14 +32,42 @@ export interface GenerationShape {
 export const MIN_ROWS = 2;
 
 /** Prompts of one prefill: the smaller program serves where it suffices. A row's numbers do not depend on the others. */
-export const PREFILL_ROWS = [MIN_ROWS, 8] as const;
+const PREFILL_ROWS = [MIN_ROWS, 8] as const;
+/** Tokens of a prefill with more rows than the fewest: what is computed of them at a time has to fit into memory. */
+const PREFILL_TOKENS = 2048;
+export const prefillRows = (length: number): readonly number[] =>
+  PREFILL_ROWS.filter((rows) => rows === MIN_ROWS || rows * length <= PREFILL_TOKENS);
+
+/** Whether matrices lie laid out in a file, as those of large models do: then all sessions share them, and have few shapes. */
+export const isLaidOut = (frozen: Frozen | undefined): boolean =>
+  frozen !== undefined && 'stored' in frozen && frozen.stored.packed !== undefined;
+
+/**
+ * Prompts of a model that is laid out are read in parts of this many tokens, which take no more memory for a long one
+ * than for a short one, and of so many prompts at a time.
+ */
+export const PART = 32;
+export const PART_ROWS = [1, 4] as const;
+/** Tokens that programs of parts give a distribution after: what is computed for those alone has rows enough. */
+export const lastRows = (rows: number): number => Math.max(rows, MIN_ROWS);
+
+/** Rows of decode steps over the first slots: a few sequences do not cost as much as all slots. */
+export const decodeRows = (slots: number, frozen: Frozen | undefined): readonly number[] =>
+  isLaidOut(frozen) ? [...[MIN_ROWS, 4, 16].filter((rows) => rows < slots), slots] : [slots];
 
 /** Slots that one copy fills: the other samples of a prompt get the keys and values of the first. */
 export const COPIED_ROWS = 8;
 
 export const prefillName = (rows: number, length: number): string => `prefill ${rows} x ${length}`;
 export const copyName = (length: number): string => `copy ${length}`;
-export const DECODE = 'decode';
+export const decodeName = (rows: number): string => `decode ${rows}`;
+/** Lengths of copies, the first of which that suffices is taken. */
+export const copyLengths = (capacity: number, frozen: Frozen | undefined): readonly number[] =>
+  isLaidOut(frozen)
+    ? buckets(capacity).filter(
+        (length) => Number.isInteger(Math.log2(length / BUCKET)) || length === capacity,
+      )
+    : buckets(capacity);
 
 const KINDS = ['keys', 'values'] as const;
 const cacheNames = ({ layers }: ModelConfig): string[] =>
@@ -65,18 +93,24 @@ export function generationPrograms(
   shape: GenerationShape,
   frozen?: Frozen,
 ): Readonly<Record<string, Program>> {
-  const programs: Record<string, Program> = { [DECODE]: decode(config, shape, frozen) };
-  for (const length of buckets(shape.capacity)) {
-    for (const rows of PREFILL_ROWS) programs[prefillName(rows, length)] = prefill(config, rows, length);
-    programs[copyName(length)] = copy(config, length);
-  }
+  const { slots, capacity } = shape;
+  const programs: Record<string, Program> = {};
+  for (const rows of decodeRows(slots, frozen))
+    programs[decodeName(rows)] = decode(config, shape, rows, frozen);
+  for (const length of copyLengths(capacity, frozen)) programs[copyName(length)] = copy(config, length);
+  if (frozen && isLaidOut(frozen))
+    for (const rows of PART_ROWS) programs[prefillName(rows, PART)] = prefillPart(config, rows, frozen);
+  else
+    for (const length of buckets(capacity))
+      for (const rows of prefillRows(length))
+        programs[prefillName(rows, length)] = prefill(config, rows, length);
   return programs;
 }
 
 /** The matrices that generation has on the right of products, which frozen weights can have laid out. */
 export const generationProducts = (config: ModelConfig): Products => {
   const shape = { slots: MIN_ROWS, capacity: BUCKET };
-  return productsOf(decode(config, shape), generationState(config, shape));
+  return productsOf(decode(config, shape, MIN_ROWS), generationState(config, shape));
 };
 
 /** What the next token is drawn from: logits [N, V], and softmax(logits / temperature) with a temperature for each row. */
@@ -113,11 +147,43 @@ function prefill(config: ModelConfig, rows: number, length: number): Program {
 }
 
 /**
- * One token further in every slot: ids [S], their positions [S], temperature [S] -> the distribution after them. With an
- * adapter, stepping [S] is 0 where the sequence of another version is: zeros are put at its next position, because what
+ * Reads parts of prompts into slots: ids [N, T], the tokens that each slot has already, positions [N], its slot [N]; the
+ * last tokens of rows among all, last [`lastRows` of N], with a temperature each -> the distribution after them, which counts
+ * where the prompt ends. Rows may be the same as another one, slot included.
+ */
+function prefillPart(config: ModelConfig, rows: number, frozen: Frozen): Program {
+  const { extend, languageHead } = architectureOf(config);
+  return {
+    inputs: {
+      ids: int32(rows, PART),
+      positions: int32(rows),
+      slot: int32(rows),
+      last: int32(lastRows(rows)),
+      temperature: float32(lastRows(rows)),
+    },
+    reads: [...Object.keys(parameterSpecs(config)), ...cacheNames(config)],
+    constants: namesOf(frozen),
+    run: (state, { ids, positions, last, slot, temperature }) => {
+      const cache = Array.from({ length: config.layers }, (_, index): LayerCache => {
+        const { keys, values } = layerOf(state, index);
+        return { keys: tf.gather(keys, slot as tf.Tensor1D), values: tf.gather(values, slot as tf.Tensor1D) };
+      });
+      const { hidden, added } = extend(config, state, ids!, positions!, cache, last!);
+      const places = tf.add(tf.reshape(positions!, [rows, 1]), tf.range(0, PART, 1, 'int32'));
+      return {
+        outputs: distribution(languageHead(config, state, hidden), temperature!),
+        rows: stored(added, slot!, places),
+      };
+    },
+  };
+}
+
+/**
+ * One token further in each of the first S slots: ids [S], their positions [S], temperature [S] -> the distribution after
+ * them. With an adapter, stepping [S] is 0 where the sequence of another version is: zeros are put at its next position, because what
  * this adapter makes there may not be finite.
  */
-function decode(config: ModelConfig, { slots }: GenerationShape, frozen?: Frozen): Program {
+function decode(config: ModelConfig, shape: GenerationShape, slots: number, frozen?: Frozen): Program {
   const { step, languageHead } = architectureOf(config);
   const parameters = Object.keys(parameterSpecs(config));
   return {
@@ -128,6 +194,9 @@ function decode(config: ModelConfig, { slots }: GenerationShape, frozen?: Frozen
       ...(config.adapter && { stepping: int32(slots) }),
     },
     reads: [...parameters, ...cacheNames(config)],
+    ...(slots < shape.slots && {
+      first: Object.fromEntries(cacheNames(config).map((name) => [name, slots])),
+    }),
     // A version decodes at least as many steps as a completion has tokens: it is worth compiling its weights in.
     constants: frozen ? namesOf(frozen) : parameters,
     run: (state, { ids, positions, temperature, stepping }) => {

@@ -134,7 +134,7 @@ describe('sampleToken', () => {
     sample(new Float32Array(512).fill(3), { temperature: 0.5, topK: 9 }, 0.9);
     const within = (row: Float32Array) =>
       Float32Array.from([...new Float32Array(64).fill(7), ...row, ...row]).subarray(64, 128);
-    const inBatch = { logits: within(next.logits), probabilities: within(next.probabilities) };
+    const inBatch = { logits: within(next.logits!), probabilities: within(next.probabilities) };
     expect(sampleToken(inBatch, sampling, 0.37)).toEqual(alone);
     expect(inBatch).toEqual(next);
   });

@@ -1,4 +1,5 @@
-export type { Message } from './chat-template.js';
+export { type AssistantTurns, assistantTurns, type CharacterSpan, encodeAfter } from './assistant-turns.js';
+export type { ChatOptions, Message } from './chat-template.js';
 export { readEndTokens } from './end-tokens.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';
 export { createGrowingText, type GrowingText } from './growing-text.js';

@@ -115,7 +115,7 @@ export function openLibrary(
       if (content !== undefined) return utf8.encode(content);
       const bytes = ownBytes(whole.id_to_token(id) ?? '');
       // What is taken away at the beginning may also be a space that came as a byte.
-      const isPart = bytes !== undefined && (continues || bytes[0]! >= 0x80);
+      const isPart = bytes !== undefined && (continues || bytes.length > 1 || bytes[0]! >= 0x80);
       return isPart ? bytes : utf8.encode(decode([id], { skipSpecialTokens: false, continues }));
     },
     idOf: (token) => whole.token_to_id(token),

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../model-config.js';
-import type { Message } from './chat-template.js';
+import type { ChatOptions, Message } from './chat-template.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** A prompt as a model is given it. */
@@ -20,9 +20,10 @@ export function encodePrompt(
   tokenizer: Pick<Tokenizer, 'begin' | 'bosId' | 'encode' | 'eosId' | 'renderChat'>,
   { bosTokenId }: Pick<ModelConfig, 'bosTokenId'>,
   prompt: string | readonly Message[],
+  tools?: ChatOptions['tools'],
 ): EncodedPrompt {
   const isText = typeof prompt === 'string';
-  const text = isText ? prompt : tokenizer.renderChat(prompt);
+  const text = isText ? prompt : tokenizer.renderChat(prompt, { tools });
   const begin = isText ? tokenizer.begin : [];
   const tokens = [...begin, ...tokenizer.encode(text)];
   if (tokens.length > 0) return { text, tokens, begin: begin.length };

@@ -1,7 +1,13 @@
 /** Text to token ids and back, from the files of a Hugging Face tokenizer. */
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
-import { type Message, renderChat } from './chat-template.js';
+import {
+  type ChatOptions,
+  hasChatTemplate,
+  type Message,
+  renderChat,
+  renderGenerations,
+} from './chat-template.js';
 import { type LibraryTokenizer, openLibrary } from './library.js';
 import { frameOf } from './post-processor.js';
 
@@ -35,7 +41,14 @@ export interface Tokenizer {
   /** The token that fills batches: the end of text where the tokenizer names no other. */
   padId: number;
   /** The text of a conversation, by the chat template of `tokenizer_config.json`. @throws as `renderChat` does */
-  renderChat(messages: readonly Message[]): string;
+  renderChat(messages: readonly Message[], options?: ChatOptions): string;
+  /** What stands in `{% generation %}` blocks of the chat template, as `renderGenerations` gives it. */
+  renderGenerations(
+    messages: readonly Message[],
+    options?: ChatOptions,
+  ): ReturnType<typeof renderGenerations>;
+  /** Whether there is a chat template. */
+  hasChatTemplate: boolean;
   /** The `tokenizer.json` it was made from. */
   json: unknown;
 }
@@ -142,7 +155,9 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown =
     ...(bosId !== undefined && { bosId }),
     eosId,
     padId: padId ?? eosId,
-    renderChat: (messages) => renderChat(tokenizerConfig, messages),
+    renderChat: (messages, options) => renderChat(tokenizerConfig, messages, options),
+    renderGenerations: (messages, options) => renderGenerations(tokenizerConfig, messages, options),
+    hasChatTemplate: hasChatTemplate(tokenizerConfig),
     json: tokenizerJson,
   };
 

@@ -3,20 +3,23 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import { evaluateEvery } from './every-run.js';
+import { chat, evaluateEvery } from './every-run.js';
 import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
-export const demonstrations = DataSource.describe('texts to imitate: rows of {text} or {prompt, completion}');
+export const demonstrations = DataSource.describe(
+  'texts and conversations to imitate: rows of {text}, {prompt, completion} or {messages}',
+);
 export const preferences = DataSource.describe(
-  'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, or what a sampling run ranked',
+  'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, of texts or of messages, or what a sampling run ranked',
 );
 
 export const thumbs = DataSource.describe(
-  'rows of {prompt, completion, label}, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
+  'rows of {prompt, completion, label}, of texts or of messages, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
 );
 
 export const dataset = (data: typeof demonstrations) => ({
   data: data.register(named, { as: ['dataset', 'dataset_name', 'train_dataset', 'prompts'] }),
+  chat,
   batchSize: z
     .int()
     .min(1)
@@ -57,6 +60,7 @@ export const thumbLength = z
 
 interface DatasetConfig {
   readonly data: string;
+  readonly chat: boolean;
   readonly batchSize: number;
   readonly evaluateEvery?: number | undefined;
   readonly maxTestItems: number;
@@ -66,10 +70,30 @@ interface DatasetConfig {
 
 /** Items are issued as they are; versions are published with the checkpoints. */
 export const overDataset = (
-  { data, batchSize, evaluateEvery: every, maxTestItems, prefetchSteps, checkpointEvery }: DatasetConfig,
-  { kind, limit, joins = [kind] }: Pick<DatasetSpec, 'kind' | 'limit'> & { joins?: readonly JoinedTopic[] },
+  {
+    data,
+    chat,
+    batchSize,
+    evaluateEvery: every,
+    maxTestItems,
+    prefetchSteps,
+    checkpointEvery,
+  }: DatasetConfig,
+  {
+    kind,
+    limit,
+    assistantOnly,
+    joins = [kind],
+  }: Pick<DatasetSpec, 'kind' | 'limit' | 'assistantOnly'> & { joins?: readonly JoinedTopic[] },
 ): Plan => ({
-  data: { kind, source: parseSource('data', data), limit, maxTestItems },
+  data: {
+    kind,
+    source: parseSource('data', data),
+    limit,
+    maxTestItems,
+    ...(assistantOnly && { assistantOnly }),
+    ...(chat && { chat }),
+  },
   streams: [
     { name: 'train', split: 'train', draws: { batch: batchSize }, joins },
     { name: 'evaluation', split: 'test', draws: { first: maxTestItems }, joins, schedule: { every } },

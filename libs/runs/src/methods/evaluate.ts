@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { named } from '../settings.js';
 import { DataSource, ModelSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
-import { everyRun } from './every-run.js';
+import { chat, everyRun } from './every-run.js';
 import { policy, policyAsReference } from './models.js';
 import { keptColumns } from './sampling.js';
 import { defineMethod } from './spec.js';
@@ -29,6 +29,7 @@ const config = z
     data: DataSource.describe(
       "rows of {question, choices, answer}, {question, choices, labels}, TruthfulQA's, {sent_more, sent_less}, or preferences; bundled:everyday, bundled:misconceptions and bundled:pairs are small sets of such rows",
     ).register(named, { as: ['dataset', 'dataset_name', 'task', 'tasks'] }),
+    chat,
     template,
     keep: keptColumns,
     testFraction: z
@@ -69,10 +70,11 @@ export const evaluate = defineMethod({
   publishes: 'policy',
   progress: { step: [['accuracy', 'accuracy']], heldOut: [] },
   metrics: ['items', 'accuracy', 'accuracy_norm', 'mc1', 'mc2'],
-  plan: ({ data, template, keep, testFraction, batchSize, maxLength }) => ({
+  plan: ({ data, chat, template, keep, testFraction, batchSize, maxLength }) => ({
     data: {
       kind: 'comparisons',
       source: parseSource('data', data),
+      ...(chat && { chat }),
       keep,
       choices: { template },
       limit: { setting: 'maxLength', tokens: maxLength },

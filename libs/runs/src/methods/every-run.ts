@@ -70,6 +70,14 @@ export const everyRun = {
     .describe('shares of the data that may be lost; a run that would lose more is refused'),
 };
 
+/** What texts are to a model that was made for conversations. */
+export const chat = z
+  .boolean()
+  .default(false)
+  .describe(
+    "read prompts that are texts as a message of the user, and their completions as the assistant's answer, by the model's chat template; messages always are",
+  );
+
 export const evaluateEvery = z
   .int()
   .min(1)

@@ -4,6 +4,7 @@ import { named } from '../settings.js';
 import { DataSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
 import { MOST_COMPLETIONS } from './dataset.js';
+import { chat } from './every-run.js';
 import type { JoinedTopic, PromptsSpec, StreamSpec } from './spec.js';
 
 const SamplingConfig = z.strictObject({
@@ -34,6 +35,7 @@ export const sampled = {
   ).register(named, {
     as: ['data', 'dataset', 'dataset_name', 'train_dataset'],
   }),
+  chat,
   testFraction: z
     .number()
     .min(0)
@@ -76,9 +78,16 @@ export const keptColumns = z
 
 export type SampledConfig = z.output<z.ZodObject<typeof sampled>>;
 
-export const promptsOf = ({ prompts, promptWords, sampling, timeoutMs }: SampledConfig): PromptsSpec => ({
+export const promptsOf = ({
+  prompts,
+  chat,
+  promptWords,
+  sampling,
+  timeoutMs,
+}: SampledConfig): PromptsSpec => ({
   kind: 'prompts',
   source: parseSource('data', prompts),
+  ...(chat && { chat }),
   words: promptWords,
   sampling,
   timeoutMs,

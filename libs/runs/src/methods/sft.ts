@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { named } from '../settings.js';
 import { dataset, demonstrations, overDataset } from './dataset.js';
 import { everyRun, training } from './every-run.js';
 import { initialPolicy, policy, trainedPolicy } from './models.js';
@@ -16,6 +17,13 @@ const config = z
     sft: z
       .strictObject({
         maxLength: z.int().min(2).default(1024).describe('tokens; longer texts are cut'),
+        assistantOnly: z
+          .boolean()
+          .default(false)
+          .describe(
+            "of conversations, learn what the assistant says alone, in each of its turns, as the model's chat template marks them or renders them; by default {messages} are learned whole, and of {prompt, completion} the completion",
+          )
+          .register(named, { as: ['assistant_only_loss', 'completion_only_loss'] }),
       })
       .prefault({})
       .describe('what SFT has of its own'),
@@ -50,5 +58,6 @@ export const sft = defineMethod({
     overDataset(run, {
       kind: 'demonstrations',
       limit: { setting: 'sft.maxLength', tokens: run.sft.maxLength },
+      assistantOnly: run.sft.assistantOnly,
     }),
 });

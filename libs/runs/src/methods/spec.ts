@@ -89,6 +89,10 @@ export interface DatasetSpec {
   readonly keep?: readonly string[];
   /** Where rows may also be questions and paired sentences, which are judged: how a question and a choice make a text. */
   readonly choices?: { readonly template: string };
+  /** Whether prompts and completions that are texts are messages of a user and an assistant. Default false. */
+  readonly chat?: boolean;
+  /** Whether only what the assistant says is learned of a conversation. Default false. */
+  readonly assistantOnly?: boolean;
   /** The most tokens of an item, and the setting that says so. */
   readonly limit: { readonly setting: string; readonly tokens: number };
   /** The most items that are held out. */
@@ -99,6 +103,8 @@ export interface DatasetSpec {
 export interface PromptsSpec {
   readonly kind: 'prompts';
   readonly source: DataOrigin;
+  /** Whether prompts that are texts are messages of a user. Default false. */
+  readonly chat?: boolean;
   /** Other columns of the data that go along as metadata. */
   readonly keep?: readonly string[];
   /** Whether the completions of the data stand in for samples. Default false. */

@@ -62,8 +62,8 @@ export async function openEngine(): Promise<Engine> {
 }
 
 export interface ThreadModelsOptions<Model> {
-  /** May refuse a model, by throwing, before its weights are read. */
-  readonly admit: (config: ModelConfig, memoryBytes: number) => void;
+  /** May refuse a model, by throwing, before its weights are read; those of a frozen one, or its base, are mapped. */
+  readonly admit: (config: ModelConfig, memoryBytes: number, frozen: boolean) => void;
   /** Makes of a model what the thread computes with. */
   readonly open: (model: ModelToOpen) => Promise<Model>;
   /** Gives up what `open` took. */
@@ -77,7 +77,7 @@ export function threadModels<Model>({ admit, open, close }: ThreadModelsOptions<
     calls: {
       async load(model) {
         const described = await describeModel(model.folders);
-        admit(described.config, memoryBytes);
+        admit(described.config, memoryBytes, model.frozen || model.folders.adapter !== undefined);
         models.set(model.key, await open({ ...model, ...described }));
         return described.config.contextLength;
       },

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Program, Specs, TensorSpec } from '../engine.js';
+import { type Program, readSpecs, type Specs, type TensorSpec } from '../engine.js';
 import { TensorError } from '../errors.js';
 import type { Graph, GraphValue } from '../onnx/graph.js';
 import { type Effect, listEffects } from '../workspace/effects.js';
@@ -38,7 +38,7 @@ export interface TraceOptions {
  *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE, TENSOR_BAD_OUTPUT when an effect is none the state can have.
  */
 export function trace(
-  { inputs, reads, run }: Pick<Program, 'inputs' | 'reads' | 'run'>,
+  { inputs, reads, first, run }: Pick<Program, 'inputs' | 'reads' | 'first' | 'run'>,
   state: Specs,
   { frozen = new Set(), hostKernels = false }: TraceOptions = {},
 ): Trace {
@@ -50,7 +50,8 @@ export function trace(
         values[kind][name] = value;
         return [name, tf.engine().makeTensorFromTensorInfo(recorded(value, dtype))] as const;
       };
-      const stateTensors = Object.fromEntries(reads.map((name) => tensor('state', name, state[name]!)));
+      const given = readSpecs({ reads, ...(first && { first }) }, state);
+      const stateTensors = Object.fromEntries(reads.map((name) => tensor('state', name, given[name]!)));
       const inputTensors = Object.fromEntries(
         Object.entries(inputs).map(([name, spec]) => tensor('inputs', name, spec)),
       );

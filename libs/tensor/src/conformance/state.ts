@@ -192,6 +192,43 @@ export function stateTests(harness: Harness): void {
   });
 
   describe('programs', () => {
+    it('may be given the first rows of a tensor, and write to any', () =>
+      harness.within({ state: { a: float32(3, 2) } }, async (space) => {
+        const program: Program = {
+          inputs: {},
+          reads: ['a'],
+          first: { a: 2 },
+          run: ({ a }) => ({
+            outputs: { doubled: tf.mul(a!, 2) },
+            rows: { a: { indices: tf.tensor2d([[2]], [1, 1], 'int32'), updates: tf.sum(a!, 0, true) } },
+          }),
+        };
+        await space.add({ program });
+        await space.load({ a: floats(1, 2, 3, 4, 5, 6) });
+        expect(numbersOf(await space.run('program', {}))).toEqual({ doubled: [2, 4, 6, 8] });
+        expect(await read(space, 'a')).toEqual({ a: [1, 2, 3, 4, 4, 6] });
+        await expect(
+          (async () => {
+            await space.add({ more: { ...program, first: { a: 4 } } });
+            await space.run('more', {});
+          })(),
+        ).rejects.toMatchObject({ code: 'TENSOR_BAD_INPUT' });
+      }));
+
+    it('give the outputs that are asked for', () =>
+      harness.within({ state: { sum: pair } }, async (space) => {
+        await space.add({
+          both: {
+            inputs: { x: pair },
+            reads: [],
+            run: (_, { x }) => ({ outputs: { y: tf.mul(x!, 2), z: tf.mul(x!, 3) }, added: { sum: x! } }),
+          },
+        });
+        expect(numbersOf(await space.run('both', { x: floats(1, 2) }, ['z']))).toEqual({ z: [3, 6] });
+        expect(numbersOf(await space.run('both', { x: floats(1, 2) }, []))).toEqual({});
+        expect(await read(space, 'sum')).toEqual({ sum: [2, 4] });
+      }));
+
     it('may be many over one state', async () => {
       const programs = Object.fromEntries(
         Array.from({ length: 20 }, (_, k) => [

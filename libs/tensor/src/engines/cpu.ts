@@ -6,6 +6,7 @@ import {
   type Engine,
   type Frozen,
   type Program,
+  readSpecs,
   type Specs,
   sizeOf,
   type TensorSpec,
@@ -38,7 +39,7 @@ export function cpuEngine(): Engine {
       prepare(program) {
         const zeros = (specs: Specs) =>
           Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, allocate(spec)]));
-        const read = Object.fromEntries(program.reads.map((name) => [name, state[name]!]));
+        const read = readSpecs(program, state);
         // A run on zeros tells which effects the program has: they do not depend on values.
         const effects = evaluate(program, state, frozenNames, zeros(read), zeros(program.inputs));
         return {
@@ -72,7 +73,7 @@ export function cpuEngine(): Engine {
 }
 
 function evaluate(
-  { reads, inputs, run }: Program,
+  { reads, first, inputs, run }: Program,
   state: Specs,
   frozen: ReadonlySet<string>,
   values: Buffers,
@@ -82,7 +83,10 @@ function evaluate(
     let computed: Computed[] = [];
     tf.tidy(() => {
       const stateTensors = Object.fromEntries(
-        reads.map((name) => [name, tensorOf(state[name]!, values[name]!)]),
+        Object.entries(readSpecs({ reads, ...(first && { first }) }, state)).map(([name, spec]) => [
+          name,
+          tensorOf(spec, values[name]!.subarray(0, sizeOf(spec.shape))),
+        ]),
       );
       const inputTensors = Object.fromEntries(
         Object.entries(inputs).map(([name, spec]) => [name, tensorOf(spec, feeds[name]!)]),

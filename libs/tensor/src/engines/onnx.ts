@@ -3,6 +3,7 @@ import {
   type Engine,
   type Frozen,
   type Program,
+  readSpecs,
   type Specs,
   sizeOf,
   specOf,
@@ -81,9 +82,10 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     ]),
   );
   const feeds = new WeakMap<TypedBuffer, Feed>();
-  const stateFeed = (tensor: HostTensor): Feed => {
+  const stateFeed = (tensor: HostTensor, spec: TensorSpec): Feed => {
     const { view } = tensor.read();
-    const known = feeds.get(view) ?? feed(tensor.spec, view);
+    if (spec !== tensor.spec) return feed(spec, view.subarray(0, sizeOf(spec.shape)));
+    const known = feeds.get(view) ?? feed(spec, view);
     feeds.set(view, known);
     return known;
   };
@@ -100,9 +102,11 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
         state,
       ),
     );
+    const given = readSpecs(program, state);
     const entries = Object.entries(model.state).map(([input, name]) => ({
       input,
       name,
+      spec: given[name]!,
       tensor: tensors[name]!,
     }));
     const baked = entries.filter(({ name }) => mapped?.has(name) || inModel.has(name));
@@ -131,17 +135,21 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     return {
       ...access,
       effects: model.effects,
-      async compute(given, begun) {
+      async compute(given, begun, only) {
         begun();
         const { run } = await session.now();
         const results = await run(
           {
-            ...Object.fromEntries(fed.map(({ input, tensor }) => [input, stateFeed(tensor)])),
+            ...Object.fromEntries(fed.map(({ input, tensor, spec }) => [input, stateFeed(tensor, spec)])),
             ...inputFeeds(program.inputs, model, given),
           },
           model.outputs,
+          only && neededFor(model, only),
         );
-        const computed = model.effects.map((effect) => ({
+        const needed = model.effects.filter(
+          ({ kind, name }) => kind !== 'outputs' || !only || only.includes(name),
+        );
+        const computed = needed.map((effect) => ({
           ...effect,
           span: { view: results[effect.output]! },
         }));
@@ -169,6 +177,12 @@ function createMachine({ state, frozen, store, maps, sessions, id }: MachineOpti
     },
   };
 }
+
+/** The outputs of a model that it takes for the state, and for some of a program's outputs. */
+const neededFor = ({ effects }: Model, only: readonly string[]): ReadonlySet<number> =>
+  new Set(
+    effects.flatMap(({ kind, name, output }) => (kind !== 'outputs' || only.includes(name) ? [output] : [])),
+  );
 
 /** A program of loops alone, in the calling thread. */
 function loopsOver(

@@ -38,9 +38,15 @@ export interface Session {
   /**
    * Blocks its thread for as long as the program takes.
    * @param feeds by the names of the model's inputs
-   * @returns the model's first `outputs` outputs, in new buffers. (Given buffers, the binding would copy to them.)
+   * @param only the indices of outputs that are asked for; default: all. Each is copied.
+   * @returns the model's first `outputs` outputs, in new buffers. (Given buffers, the binding would copy to them.) There is
+   *   nothing in place of those that are not asked for.
    */
-  run(feeds: Readonly<Record<string, Feed>>, outputs: number): Promise<TypedBuffer[]>;
+  run(
+    feeds: Readonly<Record<string, Feed>>,
+    outputs: number,
+    only?: ReadonlySet<number>,
+  ): Promise<TypedBuffer[]>;
   release(): Promise<void>;
 }
 
@@ -81,10 +87,17 @@ async function openSession(
     },
   });
   return {
-    async run(feeds, outputs) {
-      const names = Array.from({ length: outputs }, (_, index) => `o${index}`);
-      const results = await session.run(feeds, names, QUIET);
-      return names.map((name) => results[name]!.data as TypedBuffer);
+    async run(feeds, outputs, only) {
+      const all = Array.from({ length: outputs }, (_, index) => index);
+      const wanted = only ? all.filter((index) => only.has(index)) : all;
+      const results = await session.run(
+        feeds,
+        wanted.map((index) => `o${index}`),
+        QUIET,
+      );
+      const buffers: TypedBuffer[] = [];
+      for (const index of wanted) buffers[index] = results[`o${index}`]!.data as TypedBuffer;
+      return buffers;
     },
     release: () => session.release(),
   };
@@ -153,10 +166,10 @@ export function createSessions(options: SessionOptions): Sessions {
   const make = (key: string, model: () => Openable): Known => {
     const known: Known = {
       session: {
-        async run(feeds, outputs) {
+        async run(feeds, outputs, only) {
           known.running++;
           try {
-            return await (await opened(key, known)).run(feeds, outputs);
+            return await (await opened(key, known)).run(feeds, outputs, only);
           } finally {
             known.running--;
           }

@@ -61,10 +61,10 @@ export function createMachine({ state, frozen, store, maps, workers, id, most }:
   let programs = 0;
   const programKey = (program: number) => `${own}program ${program}`;
 
-  const modelProgram = ({ inputs }: Program, captured: Model, access: Access): Prepared => {
+  const modelProgram = ({ inputs, first }: Program, captured: Model, access: Access): Prepared => {
     const program = programs++;
     const model = mapped ? withMapped(captured, mapped, state, frozen!.hash) : captured;
-    const opened = { model, inputs, ...(mapped && { folder: mapped.folder }) };
+    const opened = { model, inputs, ...(first && { first }), ...(mapped && { folder: mapped.folder }) };
     const { offsets, bytes } = layOut(model.effects.map(({ spec }) => spec));
     const taken = Object.values(model.state);
     const open = async (worker: Worker) => {

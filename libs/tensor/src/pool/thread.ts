@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import { serve } from '@rlhf-streams/threads';
-import type { Buffers, Specs, TypedBuffer } from '../engine.js';
+import { type Buffers, type DType, type Specs, sizeOf, type TypedBuffer } from '../engine.js';
 import {
   createSessions,
   type Feed,
@@ -30,6 +30,8 @@ export interface ThreadState {
 interface ModelProgram {
   readonly model: Model;
   readonly inputs: Specs;
+  /** Of these tensors of the state it takes the first rows alone. */
+  readonly first?: Readonly<Record<string, number>>;
   /** Where the file lies that has its constants. */
   readonly folder?: string;
 }
@@ -65,6 +67,12 @@ function stateFeed({ specs, memory, keys }: ThreadState, name: string, version: 
   return made.feed;
 }
 
+function firstRows(whole: Feed, rows: number | undefined): Feed {
+  if (rows === undefined) return whole;
+  const shape = whole.dims.with(0, rows);
+  return feed({ shape, dtype: whole.type as DType }, (whole.data as TypedBuffer).subarray(0, sizeOf(shape)));
+}
+
 const api = {
   async attach(space: number, state: ThreadState): Promise<void> {
     const { memory, maximum } = state.memory;
@@ -81,10 +89,10 @@ const api = {
   },
   /** @param versions of the tensors of the state that the model takes, in its order */
   async run(program: string, versions: readonly number[], given: Buffers, into: Region): Promise<void> {
-    const { state, model, inputs, session, offsets } = programs.get(program)!;
+    const { state, model, inputs, first, session, offsets } = programs.get(program)!;
     const stateFeeds = Object.entries(model.state).map(([input, name], i) => [
       input,
-      stateFeed(state, name, versions[i]!),
+      firstRows(stateFeed(state, name, versions[i]!), first?.[name]),
     ]);
     const feeds = { ...Object.fromEntries(stateFeeds), ...inputFeeds(inputs, model, given) };
     const results = await session.run(feeds, model.outputs);

@@ -15,8 +15,8 @@ import { type Access, type Commit, callOrder } from './order.js';
 /** A program as an engine is ready to run it. */
 export interface Prepared extends Access {
   readonly effects: readonly Effect[];
-  /** Computes a call; see `CallOrder.enqueue`. */
-  compute(feeds: Buffers, begun: () => void): Promise<Commit<Buffers>>;
+  /** Computes a call; see `CallOrder.enqueue`. Outputs that are not in `only` need not be there. */
+  compute(feeds: Buffers, begun: () => void, only?: readonly string[]): Promise<Commit<Buffers>>;
 }
 
 /** What an engine brings to a workspace. */
@@ -82,12 +82,13 @@ export function openWorkspace(machine: Machine): Workspace {
         return () => buffers;
       });
     },
-    async run(name, feeds) {
+    async run(name, feeds, only) {
       machine.checkOpen?.();
       const known = programOf(name);
       checkInputs(known.program.inputs, feeds);
       const prepared = known.prepared();
-      return order.enqueue(prepared, (begun) => prepared.compute(feeds, begun));
+      const outputs = await order.enqueue(prepared, (begun) => prepared.compute(feeds, begun, only));
+      return only ? Object.fromEntries(only.map((name) => [name, outputs[name]!])) : outputs;
     },
     async dispose() {
       await order.settled();

@@ -159,7 +159,9 @@ describe('microBatchesOf', () => {
   it('fills them one after the other with groups of like length', () => {
     fc.assert(
       fc.property(fc.array(prompted), fc.integer({ min: 1, max: 6 }), (sequences, rows) => {
-        const batches = microBatchesOf(sequences, { ...limits, microBatchSize: rows }, (sequence) => [sequence]);
+        const batches = microBatchesOf(sequences, { ...limits, microBatchSize: rows }, (sequence) => [
+          sequence,
+        ]);
         expect(batches.map((batch) => batch.length)).toEqual(
           Array.from({ length: Math.ceil(sequences.length / rows) }, (_, i) =>
             Math.min(rows, sequences.length - i * rows),

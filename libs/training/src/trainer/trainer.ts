@@ -1,5 +1,12 @@
 /** Gradient, optimizer and layout together: parameters that live in an engine, and the steps that change them there. */
-import { type Buffers, type Engine, type Frozen, type Program, type Specs, sizeOf } from '@rlhf-streams/tensor';
+import {
+  type Buffers,
+  type Engine,
+  type Frozen,
+  type Program,
+  type Specs,
+  sizeOf,
+} from '@rlhf-streams/tensor';
 import { TrainingError } from '../errors.js';
 import type { Layout, Role } from './layout.js';
 import { type LineSearchMoves, lineSearchMoves, lineSearchPrograms, lineSearchSpecs } from './line-search.js';

@@ -94,6 +94,19 @@ it('tells what two policies are worth, though it was interrupted', async () => {
   const said = vi.spyOn(console, 'log').mockImplementation(() => {});
   const progress = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   await evaluate(path, { directory, logLevel: 'silent', signal: new AbortController().signal });
+  const byPeople = {
+    ...file,
+    evaluation: 'people',
+    suites: [{ ...file.suites[0], judges: ['feedback:people'] }],
+  };
+  const unjudged = join(folder, 'people.yaml');
+  await writeFile(unjudged, JSON.stringify(byPeople));
+  await expect(
+    evaluate(unjudged, { directory, logLevel: 'silent', signal: new AbortController().signal }),
+  ).rejects.toMatchObject({
+    code: 'CLI_EVALUATION_EMPTY',
+    message: expect.stringContaining('feedback:people has none'),
+  });
   progress.mockRestore();
   const client = await openClient({ directory });
   for await (const { type, data } of client.events.readAll(['rollouts']))

@@ -140,6 +140,12 @@ async function ofAnswers(reading: ReadDependencies, of: Of<AnsweredSuite>): Prom
   const people = await Promise.all(collections.map((collection) => readPeople(reading, collection)));
   const judges = [...scorers.map(byScore), ...namesOf(true).map(asJudged), ...people];
   const wins = winsOf(of, answers, judges);
+  if (judges.every((judge) => people.includes(judge)) && wins.measurements.length === 0) {
+    throw new CliError(
+      'CLI_EVALUATION_EMPTY',
+      `expected feedback to have a ranking of two of the answers of suite ${suite.name}, which only people judge; ${collections.map((collection) => `feedback:${collection}`).join(', ')} has none: add another judge, or have these answers ranked`,
+    );
+  }
   return {
     ...numbers,
     measurements: [...wins.measurements, ...numbers.measurements],

@@ -107,6 +107,29 @@ describe('a run on a log', () => {
     expect(told).toEqual(['started', 0, 1]);
   });
 
+  it('is told what it waits for now, and not what it waited for before', async () => {
+    const waiting = (sinceMs: number): NewEvent => ({
+      type: 'run.waiting',
+      id: `r/waiting/${sinceMs}`,
+      data: { run: 'r', step: 0, waitingFor: { rewards: 1 }, sinceMs, deadlineMs: 9 },
+    });
+    await requestRun(client, config());
+    await events.publish([started, waiting(1)]);
+    const told: unknown[] = [];
+    const { observer } = observed();
+    const following = followRun(client, 'r', {
+      ...observer,
+      started: () => told.push('started'),
+      waiting: ({ sinceMs }) => told.push(sinceMs),
+    });
+    const begun = Date.now();
+    await vi.waitFor(() => expect(told).toEqual(['started']));
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(begun));
+    await events.publish([waiting(2), completed]);
+    await following;
+    expect(told).toEqual(['started', 2]);
+  });
+
   it('goes on to be told where a stream was cut', async () => {
     await requestRun(client, config());
     await events.publish([started, step(0)]);

@@ -40,6 +40,8 @@ export async function followRun(
   const broken = new AbortController();
   void failed.then(({ service, error }) => broken.abort(serviceFailed(service, error)));
   const over = linked(signal, broken.signal);
+  // What it waited for before is over, or is reported again.
+  const since = Date.now();
   // A step that was done again after a crash came to the same numbers.
   const told = new Set<number>();
   // Where the log takes no event, no event says that the run waits: the services do.
@@ -64,7 +66,7 @@ export async function followRun(
           observer.started?.(event.data, Date.parse(event.time));
           break;
         case 'run.waiting':
-          observer.waiting?.(event.data);
+          if (Date.parse(event.time) > since) observer.waiting?.(event.data);
           break;
         case 'step.completed':
           if (!told.has(event.data.step)) observer.step?.(event.data);

@@ -1,9 +1,15 @@
-import { newModelConfig, trainByteLevelBpe } from '@rlhf-streams/model';
+import {
+  type ModelConfig,
+  newModelConfig,
+  type Peft,
+  trainByteLevelBpe,
+  trainedModel,
+} from '@rlhf-streams/model';
 import { namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, scorerThatFits } from './admit.js';
 import type { FoundModel } from './found.js';
-import type { Machine } from './memory.js';
+import { type Machine, memoryOf, SMALLEST } from './memory.js';
 import type { Lengths } from './rules.js';
 
 const text = ['a fine film of the best kind', 'the best film of the kind'];
@@ -16,6 +22,7 @@ interface Of {
   readonly vocabSize?: number;
   readonly contextLength?: number;
   readonly what?: string;
+  readonly peft?: Peft;
 }
 type Description = readonly [kind: Kind, of?: Of];
 
@@ -34,6 +41,8 @@ const things: Readonly<Record<string, Description>> = {
   './short': ['language model', { contextLength: 16 }],
   './short-rm': ['reward model', { contextLength: 16 }],
   'gold:d': ['gold reward', { what: 'gold:d is a gold reward' }],
+  'run:lora': ['language model', { peft: { r: 4 } }],
+  'run:lora-rm': ['reward model', { peft: { r: 2 } }],
 };
 
 function found(config: RunConfig): FoundModel[] {
@@ -43,28 +52,30 @@ function found(config: RunConfig): FoundModel[] {
       const shape = newModelConfig(source.shape);
       return { ...model, kind: 'language model', what: 'new', isNew: true, shape };
     }
-    const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}` } = {}] =
-      things[sourceText(source)]!;
+    const [kind, of = {}] = things[sourceText(source)]!;
+    const { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}`, peft } = of;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
     const tokenizer = tokens === 'none' ? undefined : tokenizers[tokens];
+    const whole: ModelConfig = {
+      ...newModelConfig({
+        architecture: 'gpt2',
+        layers: 1,
+        width: 32,
+        heads: 2,
+        contextLength,
+        vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
+      }),
+      ...(kind !== 'language model' && {
+        head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
+      }),
+    };
+    const head = whole.head.kind;
     return {
       ...model,
       kind,
       what,
       isNew: false,
-      shape: {
-        ...newModelConfig({
-          architecture: 'gpt2',
-          layers: 1,
-          width: 32,
-          heads: 2,
-          contextLength,
-          vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
-        }),
-        ...(kind !== 'language model' && {
-          head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
-        }),
-      },
+      shape: peft ? trainedModel(whole, { head, peft, isPublished: true }) : whole,
       ...(tokenizer && { tokenizer }),
     };
   });
@@ -104,6 +115,10 @@ describe('a run is started', () => {
     ['with more embeddings than tokens', { method: 'sft', model: './padded' }],
     ['with a reference that has more embeddings', ppo({ reference: './padded' })],
     ['with a scorer of a shorter context', ppo({ scorers: ['./short-rm'] })],
+    ['that trains an adapter', { method: 'sft', model: 'run:sft', peft: { targetModules: ['c_attn'] } }],
+    ['that goes on with an adapter', { method: 'dpo', model: 'run:lora', peft: { r: 4 } }],
+    ['with another adapter as value model', ppo({ model: 'run:lora', value: 'run:lora-rm', peft: {} })],
+    ['with all weights of a value model that is an adapter', ppo({ value: 'run:lora-rm' })],
     ['with a new reference, whose tokenizer is not trained yet', ppo({ reference: { width: 32, heads: 2 } })],
   ])('%s', (_, run) => {
     const config = configOf(run);
@@ -122,6 +137,22 @@ describe('a run is refused', () => {
     [ppo({ model: 'run:rm' }), `model: run:rm: run rm trained a reward model; ${policy}`],
     [{ method: 'sft', model: './classes' }, `model: ./classes: it holds a classifier of 3 labels; ${policy}`],
     [{ method: 'sft', model: 'gold:d' }, `model: gold:d: gold:d is a gold reward; ${policy}`],
+    [
+      { method: 'dpo', model: 'run:lora' },
+      'model: run:lora: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
+    ],
+    [
+      { method: 'reward', model: 'run:lora', peft: { r: 2 } },
+      'model: run:lora: peft: expected that of the adapter which training goes on with (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc), got r 2, alpha 8, on 4 modules: c_attn, c_proj, c_fc: leave it as it was, with peft: {}; for another adapter, merge it into its base with `rlhf-streams export --merge`, and start from that',
+    ],
+    [
+      { method: 'sft', model: 'run:sft', peft: { targetModules: ['q_proj'] } },
+      'model: run:sft: peft: expected targetModules to name linear maps of the model, which are c_attn, c_proj, c_fc; got "q_proj", which matches none',
+    ],
+    [
+      { method: 'sft', model: { layers: 1e9 }, peft: {} },
+      'model: { layers: 1000000000, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first',
+    ],
     [
       { method: 'reward', model: './classes' },
       'model: ./classes: it holds a classifier of 3 labels; expected a language model, or a reward model to train on',
@@ -242,6 +273,22 @@ describe('memory', () => {
       }),
     );
     expect(() => admitModels(config, found(config), { ...MACHINE, limitBytes: 1e12 })).not.toThrow();
+  });
+
+  it('holds the base of an adapter once', () => {
+    const big = { layers: 24, width: 1024, heads: 16, contextLength: 64, vocabSize: 270 };
+    const needed = (run: object) => {
+      const config = configOf(run);
+      const models = found(config).map((model) => ({
+        ...model,
+        shape: newModelConfig({ ...big, architecture: 'gpt2' }),
+      }));
+      return memoryOf(config, models, SMALLEST, MACHINE).neededBytes;
+    };
+    const base = 1.2e9;
+    expect(needed({ method: 'sft', model: 'run:sft' })).toBeGreaterThan(20 * base);
+    expect(needed({ method: 'sft', model: 'run:sft', peft: {} })).toBeLessThan(3 * base);
+    expect(needed(ppo({ peft: {}, value: 'shared' }))).toBeLessThan(8 * base);
   });
 
   it('of other processes is their own to know', () => {

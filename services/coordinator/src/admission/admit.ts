@@ -1,8 +1,8 @@
 /** Whether a run may start: applies the rules that the roles of its models ask for. */
-import type { RunConfig } from '@rlhf-streams/runs';
+import { type RunConfig, specOf } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import type { FoundModel } from './found.js';
-import { fitsMemory, type Machine, SMALLEST } from './memory.js';
+import { fitsMemory, type Machine, peftOf, SMALLEST } from './memory.js';
 
 import {
   hasFittingHeads,
@@ -14,6 +14,7 @@ import {
   type Lengths,
   readsItsTokens,
   readsTokensOf,
+  takesPeft,
 } from './rules.js';
 
 /**
@@ -24,6 +25,13 @@ import {
 export function admitModels(config: RunConfig, models: readonly FoundModel[], machine: Machine): void {
   refuse('RUN_MODEL_UNFIT', models.map(isOfKind));
   const [policy] = models as [FoundModel, ...FoundModel[]];
+  refuse(
+    'RUN_MODEL_UNFIT',
+    specOf(config).trains.map(({ from, head }, i) => {
+      const model = models.find(({ role }) => role.name === from) ?? policy;
+      return takesPeft(model, { head, isPublished: i === 0 }, peftOf(config));
+    }),
+  );
   refuse(
     'RUN_MODEL_UNFIT',
     models.flatMap((model) => [

@@ -7,11 +7,12 @@ import {
   bytesText,
   generationBytes,
   type ModelConfig,
+  type Peft,
   parameterCount,
   scoringBytes,
+  trainedModel,
   trainingBytes,
   weightBytes,
-  withScalarHead,
 } from '@rlhf-streams/model';
 import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
@@ -82,6 +83,8 @@ function needsOf(
   const length = Math.min(longest, main.contextLength);
   const scorers = models.flatMap(({ role, shape }) => (role.name === 'scorer' && shape ? [shape] : []));
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
+  const peft = peftOf(config);
+  const sampled = peft ? trainedModel(main, { head: 'language', peft, isPublished: true }) : main;
   const samples = {
     threads: policyThreads,
     slots: policySlots,
@@ -90,7 +93,7 @@ function needsOf(
   };
   return {
     coordinator: Math.max(0, ...made),
-    policy: spec.data.kind === 'prompts' ? generationBytes(main, samples) : 0,
+    policy: spec.data.kind === 'prompts' ? generationBytes(sampled, samples) : 0,
     reference: spec.joins.includes('reference-logprobs')
       ? scoringBytes(shapeOf('reference') ?? main, { length })
       : 0,
@@ -110,8 +113,8 @@ function optimizerBytes(
 ): number {
   const { trains, streams, sequencesPerItem } = specOf(config);
   if (trains.length === 0) return 0;
-  const trained = trains.map(({ from, head, trunk, movedBy }) => ({
-    model: head === 'scalar' ? withScalarHead(shapeOf(from)) : shapeOf(from),
+  const trained = trains.map(({ from, head, trunk, movedBy }, i) => ({
+    model: trainedModel(shapeOf(from), { head, peft: peftOf(config), isPublished: i === 0 }),
     onTrunk: trunk !== undefined,
     byLineSearch: movedBy === 'line search',
   }));
@@ -124,5 +127,8 @@ function optimizerBytes(
   const rows = Math.max(together, Math.min(config.microBatchSize, together * items));
   return trainingBytes(trained, { workers, rows, length });
 }
+
+/** The adapters that a run trains, if it does. */
+export const peftOf = (config: RunConfig): Peft | undefined => ('peft' in config ? config.peft : undefined);
 
 const parametersOf = ({ shape }: FoundModel): number => (shape ? parameterCount(shape) : 0);

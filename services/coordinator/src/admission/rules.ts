@@ -2,7 +2,8 @@
  * Which models a run may be started with: one function per rule. Each returns a sentence about what is wrong, in the
  * words of the configuration: where it names the model, what came and what was expected.
  */
-import { tokenizerDifference } from '@rlhf-streams/model';
+import { ModelError, type Peft, tokenizerDifference, trainedModel } from '@rlhf-streams/model';
+import type { TrainedModel } from '@rlhf-streams/runs';
 import { type FoundModel, named } from './found.js';
 
 export interface Lengths {
@@ -57,6 +58,24 @@ export function readsTokensOf(policy: FoundModel, model: FoundModel): Refusal {
     return `${named(model)}: expected the tokenizer of ${named(policy)}, got another: ${difference}`;
   if (model.shape.vocabSize >= policy.shape.vocabSize) return undefined;
   return `${named(model)}: expected a vocab_size of at least ${policy.shape.vocabSize}, that of ${named(policy)}, got ${model.shape.vocabSize}`;
+}
+
+/** An adapter is on weights that were learned, must be one that the model can have, and that of the model if it has one. */
+export function takesPeft(
+  model: FoundModel,
+  { head, isPublished }: Pick<TrainedModel, 'head'> & { readonly isPublished: boolean },
+  peft: Peft | undefined,
+): Refusal {
+  if (!model.shape) return undefined;
+  if (peft && model.isNew)
+    return `${named(model)}: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first`;
+  try {
+    trainedModel(model.shape, { head, peft, isPublished });
+    return undefined;
+  } catch (error) {
+    if (error instanceof ModelError) return `${named(model)}: ${error.message}`;
+    throw error;
+  }
 }
 
 /** A value model judges every state of the policy. */

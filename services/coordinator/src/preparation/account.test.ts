@@ -6,16 +6,13 @@ import { describe, expect, it } from 'vitest';
 import type { PreparedItems } from './account.js';
 import { encoderOf as encoderOfTokenizer } from './encoder.js';
 import { feedbackItems, itemsOf, recordedItems } from './items.js';
+import { lettersTokenizer } from './letters.test.support.js';
 
 const END = 0;
 /** A token a letter, whatever its case. */
 const letters = (text: string) => [...text.toLowerCase()].map((letter) => letter.codePointAt(0)!);
-const encoderOf = (begin: readonly number[], contextLength: number) => {
-  const renderChat = () => {
-    throw new Error('no conversations here');
-  };
-  return encoderOfTokenizer({ begin, encode: letters, eosId: END, renderChat }, { contextLength });
-};
+const encoderOf = (begin: readonly number[], contextLength: number) =>
+  encoderOfTokenizer(lettersTokenizer({ end: END, begin, encode: letters }), { contextLength });
 const encoder = encoderOf([END], 16);
 
 type Method = 'sft' | 'reward' | 'dpo' | 'ppo' | 'sample';

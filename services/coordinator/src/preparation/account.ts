@@ -32,6 +32,8 @@ export type Outcome<Item> =
        * fraction hold out the same rows, whatever goes along with them.
        */
       readonly decides?: object | undefined;
+      /** What is to be known of it. */
+      readonly notes?: readonly string[] | undefined;
     }
   | { readonly dropped: Reason };
 
@@ -54,6 +56,8 @@ const SURPLUS: Reason = { words: HELD_OUT_SURPLUS, lost: false };
 export interface OfDataset {
   readonly config: RunConfig;
   readonly dataset?: string | undefined;
+  /** What is to be known of all of its rows. */
+  readonly note?: string;
 }
 
 /**
@@ -69,6 +73,7 @@ export function accountFor<Item extends object>(
   /** Items by what decides which of them are held out. */
   const deciding = new Map<object, Item>();
   const cutItems = new Set<object>();
+  const notes = new Map<object, readonly string[]>();
   const dropped: Tally = new Map();
   const cut: Tally = new Map();
   for (const row of rows) {
@@ -78,6 +83,8 @@ export function accountFor<Item extends object>(
     }
     kept.push(row.item);
     deciding.set(row.decides ?? row.item, row.item);
+    if (row.notes || of.note !== undefined)
+      notes.set(row.item, [...(of.note === undefined ? [] : [of.note]), ...(row.notes ?? [])]);
     if (row.cut) {
       cutItems.add(row.item);
       count(cut, row.cut);
@@ -96,6 +103,9 @@ export function accountFor<Item extends object>(
   const heldOut = data.kind === 'prompts' ? test : test.slice(0, data.maxTestItems);
   if (heldOut.length < test.length) count(dropped, SURPLUS, test.length - heldOut.length);
   requireItems(of, train, heldOut);
+  const noted: Record<string, number> = {};
+  for (const item of [...train, ...heldOut])
+    for (const note of notes.get(item) ?? []) noted[note] = (noted[note] ?? 0) + 1;
   return {
     items: [
       ...train.map((item) => ({ ...item, split: 'train' as const })),
@@ -106,6 +116,7 @@ export function accountFor<Item extends object>(
       used: train.length + heldOut.length,
       cut: [...train, ...heldOut].filter((item) => cutItems.has(item)).length,
       dropped: Object.fromEntries([...dropped].map(([words, { rows }]) => [words, rows])),
+      ...(notes.size > 0 && { noted }),
     },
   };
 }

@@ -1,25 +1,24 @@
 import { type Dataset, detectFormat } from '@rlhf-streams/data';
-import { type Message, ModelError } from '@rlhf-streams/model';
+import { ModelError } from '@rlhf-streams/model';
 import { itemSchemas, parseRunConfig, type RunConfig, specOf } from '@rlhf-streams/runs';
 import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorError } from '../errors.js';
 import { encoderOf } from './encoder.js';
 import * as prepared from './items.js';
+import { lettersTokenizer } from './letters.test.support.js';
 
 const END = 0;
 /** A token a letter, so that lengths can be read. */
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const tokenizer = {
-  begin: [END],
-  encode: letters,
-  eosId: END,
-  renderChat: (messages: readonly Message[]): string => {
+const tokenizer = lettersTokenizer({
+  end: END,
+  renderChat: (messages) => {
     if (messages.some(({ role }) => role === 'tool'))
       throw new ModelError('MODEL_CHAT_TEMPLATE', 'the template takes no tool');
     return messages.map(({ role, content }) => role[0] + content).join('');
   },
-};
+});
 const encoder = encoderOf(tokenizer, { contextLength: 16 });
 
 const itemsOf = (...from: Parameters<typeof prepared.itemsOf>) => prepared.itemsOf(...from).items;
@@ -127,9 +126,8 @@ describe('prompts', () => {
       expect(items).toEqual([{ ...expected, metadata }, expected]);
       expect(data.dropped).toEqual({ 'duplicate prompt': 1, 'the template takes no tool': 1 });
     }
-    const other = { code: 'RUN_SOURCE_UNFIT', message: expect.stringContaining('got conversations') };
-    for (const config of [sft, dpo])
-      expect(() => itemsOf(config, dataset, encoder)).toThrow(expect.objectContaining(other));
+    const other = { code: 'RUN_SOURCE_UNFIT', message: expect.stringContaining('got conversation rows') };
+    expect(() => itemsOf(dpo, dataset, encoder)).toThrow(expect.objectContaining(other));
   });
 
   it('of conversations need a model with a chat template', () => {
@@ -340,7 +338,7 @@ describe('held-out items', () => {
 
 describe('data that does not fit', () => {
   it.each([
-    ['sft', sft, preferences, /demonstrations.*\{prompt, completion\}; got preference rows/],
+    ['sft', sft, preferences, /demonstrations.*\{prompt, completion\} or \{messages\}; got preference rows/],
     ['reward', reward, labelled, /comparisons.*\{prompt, chosen, rejected\}.*got labelled rows/],
     ['dpo', dpo, prompts, /got prompt rows/],
   ])('%s: the message says what came and what is expected', (_, config, dataset, message) => {

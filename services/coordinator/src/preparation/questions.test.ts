@@ -5,13 +5,11 @@ import { parseRunConfig } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { encoderOf } from './encoder.js';
 import { itemsOf } from './items.js';
+import { lettersTokenizer } from './letters.test.support.js';
 
 const END = 0;
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = encoderOf(
-  { begin: [END], encode: letters, eosId: END, renderChat: () => '' },
-  { contextLength: 100 },
-);
+const encoder = encoderOf(lettersTokenizer({ end: END }), { contextLength: 100 });
 const run = { run: 'r', method: 'evaluate', epochs: 1, model: 'm', data: 'd' };
 const question = { question: 'Why?', choices: ['so', 'no'], answer: 1, language: 'en' };
 

@@ -1,8 +1,19 @@
 import { expect, it } from 'vitest';
+import { encoderOf } from './encoder.js';
+import { lettersTokenizer } from './letters.test.support.js';
 import { encodedAnew } from './recorded.js';
 
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const encoder = { prompt: (text: string) => ({ tokens: [1, ...letters(text)] }), encode: letters, end: 2 };
+const encoder = encoderOf(
+  lettersTokenizer({
+    end: 2,
+    begin: [1],
+    renderChat: (messages, { addGenerationPrompt = true } = {}) =>
+      `${messages.map(({ content }) => `<${content}>`).join('')}${addGenerationPrompt ? '<' : ''}`,
+  }),
+  { contextLength: 64 },
+  [2, 62],
+);
 const recorded = (text: string, tokens: number[]) => ({
   promptText: 'ab',
   promptTokens: [900],
@@ -14,7 +25,7 @@ const recorded = (text: string, tokens: number[]) => ({
   labeler: 'gold',
 });
 const anew = (text: string, tokens: number[]) =>
-  encodedAnew([recorded(text, tokens)], { endTokens: [888, 999] }, encoder)[0]!;
+  encodedAnew([recorded(text, tokens)], { endTokens: [888, 999] }, encoder)[0] as ReturnType<typeof recorded>;
 
 it('comparisons come in the tokens of another model, ended where their policy ended them', () => {
   expect(anew('x', [903, 999])).toEqual({
@@ -33,4 +44,17 @@ it('comparisons come in the tokens of another model, ended where their policy en
 it('a completion without a text is its end', () => {
   expect(anew('', [999]).completions[0]!.tokens).toEqual([2]);
   expect(anew('', [904]).completions[0]!.tokens).toEqual([2]);
+});
+
+it('conversations are rendered anew, and end as the template ends turns', () => {
+  const messages = [{ role: 'user', content: 'ab' }];
+  const comparison = { ...recorded('x', [903, 999]), messages };
+  expect(encodedAnew([comparison], { endTokens: [999] }, encoder)).toMatchObject([
+    {
+      promptText: '<ab><',
+      promptTokens: letters('<ab><'),
+      completions: [{ tokens: letters('x>') }, { tokens: letters('cd') }],
+      messages,
+    },
+  ]);
 });

@@ -33,8 +33,10 @@ export async function recordedComparisons(
   }
   const comparisons = [...recorded.values()]
     .sort((a, b) => a.step - b.step || indexOf(a) - indexOf(b))
-    .map(({ promptText, promptTokens, completions, ranks, labeler, margin }) => ({
+    .map(({ promptText, messages, tools, promptTokens, completions, ranks, labeler, margin }) => ({
       promptText,
+      ...(messages && { messages }),
+      ...(tools && { tools }),
       promptTokens,
       completions,
       ranks,
@@ -60,19 +62,15 @@ export async function answeredPrompts(
     const [a, b] = [places(one), places(other)];
     return a[0] - b[0] || a[1] - b[1];
   });
-  const about = ({ metadata, text }: DataFor<'rollout.generated'>) => ({
-    ...(metadata && { metadata }),
-    kept: { completion: text },
-  });
-  const answered = ordered.map(([, answer]) => answer);
-  return answered.some(({ messages }) => messages)
-    ? {
-        kind: 'conversation',
-        rows: answered.flatMap((each) =>
-          each.messages ? [{ messages: each.messages, ...about(each) }] : [],
-        ),
-      }
-    : { kind: 'prompt', rows: answered.map((each) => ({ prompt: each.promptText, ...about(each) })) };
+  return {
+    kind: 'prompt',
+    rows: ordered.map(([, { promptText, messages, tools, metadata, text }]) => ({
+      prompt: messages ?? promptText,
+      ...(tools && { tools }),
+      ...(metadata && { metadata }),
+      kept: { completion: text },
+    })),
+  };
 }
 
 const indexOf = ({ comparison }: DataFor<'comparison.recorded'>): number =>

@@ -1,7 +1,7 @@
 /** The coordinator's compute thread: reads datasets, trains tokenizers and classifiers, makes new models. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Dataset, detectFormat, loadDataset } from '@rlhf-streams/data';
+import { type Dataset, detectFormat, loadDataset, type Said } from '@rlhf-streams/data';
 import { bundledSet } from '@rlhf-streams/evaluation';
 import type { DataAccount } from '@rlhf-streams/events';
 import {
@@ -124,9 +124,9 @@ function* linesOf(items: readonly RunItem[]): Generator<string> {
 async function preparedFrom(
   { config, dataset }: OfDataset,
   data: RunData,
-  { config: model, tokenizer }: Reader,
+  { config: model, tokenizer, endTokens }: Reader,
 ): Promise<PreparedItems> {
-  const encoder = encoderOf(tokenizer, model);
+  const encoder = encoderOf(tokenizer, model, endTokens);
   if ('recorded' in data) {
     const recorder = await readerAt(data.policy);
     const recorded = isSameTokenizer(recorder.tokenizer, tokenizer)
@@ -164,7 +164,9 @@ function textsOf(dataset: Dataset): string[] {
       return dataset.rows.map(({ text }) => text);
     case 'completion':
     case 'thumb':
-      return dataset.rows.map(({ prompt, completion }) => `${prompt}${completion}`);
+      return dataset.rows.map(({ prompt, completion }) => `${wordsOf(prompt)}${wordsOf(completion)}`);
+    case 'conversation':
+      return dataset.rows.map(({ messages }) => wordsOf(messages));
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',
@@ -172,6 +174,9 @@ function textsOf(dataset: Dataset): string[] {
       );
   }
 }
+
+const wordsOf = (said: Said): string =>
+  typeof said === 'string' ? said : said.map(({ content }) => `${content}\n`).join('');
 
 interface Reader {
   readonly config: ModelConfig;

@@ -6,11 +6,11 @@ import { CoordinatorError } from '../errors.js';
 import { encoderOf } from './encoder.js';
 import type { Feedback } from './feedback.js';
 import { feedbackItems, itemsOf, recordedItems } from './items.js';
+import { lettersTokenizer } from './letters.test.support.js';
 
 const END = 0;
 const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const renderChat = () => '';
-const encoder = encoderOf({ begin: [END], encode: letters, eosId: END, renderChat }, { contextLength: 16 });
+const encoder = encoderOf(lettersTokenizer({ end: END }), { contextLength: 16 });
 
 const common = { run: 'r', steps: 1, model: 'model', data: 'd' };
 const kto = (change: object = {}) => parseRunConfig({ ...common, method: 'kto', ...change });

@@ -1,15 +1,17 @@
 /** Thumbs up and down as items of a run: each gets a completion of another prompt, by which KL is estimated. */
-import { type Dataset, epochOrder } from '@rlhf-streams/data';
+import { type Dataset, epochOrder, type Said, type Tools } from '@rlhf-streams/data';
 import type { ThumbItem } from '@rlhf-streams/runs';
 import { CoordinatorError } from '../errors.js';
 import { accountFor, type OfDataset, type Outcome, type PreparedItems, type Reason } from './account.js';
+import { isTalk } from './conversations.js';
 import type { Encoder } from './encoder.js';
-import { EMPTY_COMPLETION, fitsRecord, type Limit, longer, TOO_LARGE } from './reasons.js';
+import { EMPTY_COMPLETION, fitsRecord, isEmpty, type Limit, longer, TOO_LARGE } from './reasons.js';
 
 /** A completion of a prompt that somebody judged by itself. */
 export interface JudgedText {
-  readonly prompt: string;
-  readonly completion: string;
+  readonly prompt: Said;
+  readonly tools?: Tools | undefined;
+  readonly completion: Said;
   /** Whether it is desirable: a thumb up. */
   readonly label: boolean;
   readonly labeler: string;
@@ -23,9 +25,9 @@ export function judgedTexts(dataset: Dataset): JudgedText[] | undefined {
     case 'thumb':
       return dataset.rows.map((row) => ({ ...row, labeler }));
     case 'preference':
-      return dataset.rows.flatMap(({ prompt, chosen, rejected }) => [
-        { prompt, completion: chosen, label: true, labeler },
-        { prompt, completion: rejected, label: false, labeler },
+      return dataset.rows.flatMap(({ prompt, tools, chosen, rejected }) => [
+        { prompt, tools, completion: chosen, label: true, labeler },
+        { prompt, tools, completion: rejected, label: false, labeler },
       ]);
     default:
       return undefined;
@@ -39,24 +41,28 @@ export function judgedTexts(dataset: Dataset): JudgedText[] | undefined {
 export function thumbItems(
   of: OfDataset,
   judged: readonly (JudgedText | { readonly dropped: Reason })[],
-  { begin, encode, end }: Pick<Encoder, 'begin' | 'encode' | 'end'>,
+  encoder: Pick<Encoder, 'answers'>,
   limit: Limit,
 ): PreparedItems {
   const outcomes = judged.map((row): Outcome<Omit<ThumbItem, 'split' | 'mismatched'>> => {
     if ('dropped' in row) return row;
-    const { prompt, completion, label, labeler, metadata } = row;
-    if (completion.trim() === '') return { dropped: EMPTY_COMPLETION };
+    const { prompt, tools, completion, label, labeler, metadata } = row;
+    if (isEmpty(completion)) return { dropped: EMPTY_COMPLETION };
+    const answers = encoder.answers(prompt, [completion], { tools });
+    if ('dropped' in answers) return answers;
+    const { promptText, promptTokens, completions, notes } = answers;
     const item = {
-      promptText: prompt,
-      promptTokens: [...begin, ...encode(prompt)],
-      text: completion,
-      tokens: [...encode(completion), end],
+      promptText,
+      ...(isTalk(prompt) && { messages: prompt }),
+      ...(tools && { tools }),
+      promptTokens,
+      ...completions[0]!,
       label,
       labeler,
       ...(metadata && { metadata }),
     };
     if (item.promptTokens.length + item.tokens.length > limit.tokens) return { dropped: longer(limit) };
-    return fitsRecord(item, item.tokens.length) ? { item } : { dropped: TOO_LARGE };
+    return fitsRecord(item, item.tokens.length) ? { item, notes } : { dropped: TOO_LARGE };
   });
   const { items, data } = accountFor(of, outcomes);
   const [train, test] = (['train', 'test'] as const).map((split) =>

@@ -19,6 +19,7 @@ export type Answer = { readonly ms?: number } | { readonly error: string };
 /** A program that is measured, in a process of its own. */
 export interface Competitor {
   readonly name: string;
+  readonly pid: number;
   open(workload: Workload): Promise<void>;
   /** Milliseconds of one update, step or generation. */
   run(): Promise<number>;
@@ -53,6 +54,7 @@ export function startCompetitor(name: string, command: string, args: readonly st
   };
   return {
     name,
+    pid: child.pid!,
     open: async (workload) => void (await ask({ do: 'open', workload })),
     run: async () => ((await ask({ do: 'run' })) as { ms: number }).ms,
     close: async () => void (await ask({ do: 'close' })),

@@ -19,7 +19,8 @@ const LIMIT_MS = 5 * 60_000;
 await answerRequests(async (workload) => {
   if (workload.kind === 'decode') return openDecode(root, workload);
   if (workload.kind === 'training') return openTraining(root, workload);
-  return openPpo(workload);
+  if (workload.kind === 'ppo') return openPpo(workload);
+  throw new Error(`expected decode, training or ppo, got ${workload.kind}`);
 });
 
 /** A whole run each time, of which the median step after the first ones counts. */

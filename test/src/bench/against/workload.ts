@@ -54,7 +54,35 @@ export interface Ppo {
   };
 }
 
-export type Workload = Decode | Training | Ppo;
+/** Completions by a checkpoint. */
+export interface Generation {
+  readonly kind: 'generation';
+  /** The folder of the checkpoint. */
+  readonly model: string;
+  readonly prompts: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** 0: greedy. */
+  readonly temperature: number;
+  readonly threads: number;
+}
+
+/** Steps of DPO on a checkpoint with an adapter on every linear map. */
+export interface LoraStep {
+  readonly kind: 'lora';
+  /** The folder of the checkpoint. */
+  readonly model: string;
+  readonly rank: number;
+  /** Pairs of a step, each of two sequences. */
+  readonly pairs: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly gradientCheckpointing: boolean;
+  readonly learningRate: number;
+  readonly threads: number;
+}
+
+export type Workload = Decode | Training | Ppo | Generation | LoraStep;
 
 const THREADS = 2;
 

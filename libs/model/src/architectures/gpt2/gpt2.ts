@@ -71,16 +71,15 @@ export function step(
 ): { hidden: tf.Tensor2D; added: LayerCache[] } {
   const B = ids.shape[0]!;
   const C = cache[0]!.keys.shape[2]!;
-  const added: LayerCache[] = [];
   const mask = pastMask(positions, C);
-  let x: tf.Tensor = tf.add(
+  const x = tf.add(
     tf.gather(p['wte.weight']!, ids as tf.Tensor1D),
     tf.gather(p['wpe.weight']!, positions as tf.Tensor1D),
   );
 
-  for (let index = 0; index < config.layers; index++) {
-    const attend: Attend = (q, own) => {
-      const past = cache[index]!;
+  const attend = (index: number): Attend => {
+    const past = cache[index]!;
+    return (q, own) => {
       const scores = tf.concat(
         [tf.add(tf.matMul(q, past.keys, false, true), mask), tf.sum(tf.mul(q, own.keys), -1, true)],
         -1,
@@ -88,11 +87,49 @@ export function step(
       const [toPast, toSelf] = tf.split(tf.softmax(scores), [C, 1], -1);
       return tf.add(tf.matMul(toPast!, past.values), tf.mul(toSelf!, own.values));
     };
-    const { output, own } = block(config, p, x, index, { shape: [B, 1], attend });
-    x = output;
-    added.push(own);
-  }
-  return { hidden: finalNorm(config, p, x), added };
+  };
+  return blocks(config, p, x, { shape: [B, 1], attend });
+}
+
+/**
+ * Some tokens further, as a prompt is read in parts: each attends to its row's cache and to those before it.
+ * @param ids [B, T] int32
+ * @param positions [B] int32: the tokens already in the row's cache
+ * @param cache as of `step`
+ * @param at [N] int32, of 0 .. B * T - 1
+ * @returns hidden [N, D], and the keys and values [B, H, T, K] to put at `positions` and behind it
+ */
+export function extend(
+  config: Gpt2Config,
+  p: Parameters,
+  ids: tf.Tensor,
+  positions: tf.Tensor,
+  cache: readonly LayerCache[],
+  at: tf.Tensor,
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  const [B, T] = ids.shape as [number, number];
+  const C = cache[0]!.keys.shape[2]!;
+  const [past, own] = [pastMask(positions, C), causalMask(T)];
+  const places = tf.add(tf.reshape(positions, [B, 1]), tf.range(0, T, 1, 'int32'));
+  // Padding behind the last token may lie behind the last position.
+  const known = tf.minimum(places, tf.scalar(config.contextLength - 1, 'int32'));
+  const x = tf.add(
+    tf.gather(p['wte.weight']!, tf.reshape(ids, [B * T])),
+    tf.gather(p['wpe.weight']!, tf.reshape(known, [B * T])),
+  ) as tf.Tensor2D;
+
+  const attend = (index: number): Attend => {
+    const { keys, values } = cache[index]!;
+    return (q, { keys: k, values: v }) => {
+      const scores = tf.concat(
+        [tf.add(tf.matMul(q, keys, false, true), past), tf.add(tf.matMul(q, k, false, true), own)],
+        -1,
+      );
+      const [toPast, toOwn] = tf.split(tf.softmax(scores), [C, T], -1);
+      return tf.add(tf.matMul(toPast!, values), tf.matMul(toOwn!, v));
+    };
+  };
+  return blocks(config, p, x, { shape: [B, T], attend, at });
 }
 
 export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity: number) =>
@@ -104,6 +141,32 @@ export const outputMatrix = (config: Gpt2Config, p: Parameters): tf.Tensor2D =>
 
 export const languageHead = (config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D =>
   logits(hidden, outputMatrix(config, p));
+
+/** All layers of tokens that attend to a cache. */
+function blocks(
+  config: Gpt2Config,
+  p: Parameters,
+  input: tf.Tensor,
+  {
+    shape,
+    attend,
+    at,
+  }: {
+    readonly shape: readonly [number, number];
+    readonly attend: (index: number) => Attend;
+    readonly at?: tf.Tensor;
+  },
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  let x = input;
+  const added: LayerCache[] = [];
+  for (let index = 0; index < config.layers; index++) {
+    const asked = index === config.layers - 1 ? at : undefined;
+    const { output, own } = block(config, p, x, index, { shape, attend: attend(index), at: asked });
+    x = output;
+    added.push(own);
+  }
+  return { hidden: finalNorm(config, p, x), added };
+}
 
 const nameOf = (index: number): string => `h.${index}.`;
 

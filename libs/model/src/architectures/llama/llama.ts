@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
-import { causalMask, pastMask } from '../masks.js';
+import { causalMask, pastMask, pastMasks } from '../masks.js';
 import { type Layer, parametersUnder, throughLayer } from '../recomputation.js';
 import type { LlamaConfig } from './config.js';
 import { gated, rmsNorm } from './ops.js';
@@ -109,6 +109,60 @@ export function step(
   const added: LayerCache[] = [];
   for (let index = 0; index < config.layers; index++) {
     const { output, own } = layer(x, index);
+    x = output;
+    added.push(own);
+  }
+  return { hidden: finalNorm(config, p, x), added };
+}
+
+/**
+ * Some tokens further, as a prompt is read in parts: each attends to its row's cache and to those before it.
+ * @param ids [B, T] int32
+ * @param positions [B] int32: the tokens already in the row's cache
+ * @param cache as of `step`
+ * @param at [N] int32, of 0 .. B * T - 1
+ * @returns hidden [N, D], and the keys and values [B, H', T, K] to put at `positions` and behind it
+ */
+export function extend(
+  config: LlamaConfig,
+  p: Parameters,
+  ids: tf.Tensor,
+  positions: tf.Tensor,
+  cache: readonly LayerCache[],
+  at: tf.Tensor,
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  const [B, T] = ids.shape as [number, number];
+  const C = cache[0]!.keys.shape[2]!;
+  const { heads: H, slidingWindow, layers } = config;
+  const past = pastMasks(positions, T, C, slidingWindow);
+  const own = causalMask(T, slidingWindow);
+  const places = tf.add(tf.reshape(positions, [B, 1]), tf.range(0, T, 1, 'int32'));
+  const { queries, keys } = tables(config, C + T);
+  const [turnQueries, turnKeys] = [queries, keys].map((table) =>
+    rotationsAt(table, tf.reshape(places, [B * T])),
+  );
+  const attend: Attend = (index, q, { keys, values }) => {
+    const layer = cache[index]!;
+    const shape = q.shape.slice(0, 3);
+    const scores = tf.concat(
+      [
+        tf.add(tf.reshape(tf.matMul(q, layer.keys, false, true), [B, H, T, C]), past),
+        tf.add(tf.reshape(tf.matMul(q, keys, false, true), [B, H, T, T]), own),
+      ],
+      -1,
+    );
+    const [toPast, toOwn] = tf.split(tf.softmax(scores), [C, T], -1);
+    return tf.add(
+      tf.matMul(tf.reshape(toPast!, [...shape, C]), layer.values),
+      tf.matMul(tf.reshape(toOwn!, [...shape, T]), values),
+    );
+  };
+  const layer = layerOf(config, p, [B, T], { queries: turnQueries!, keys: turnKeys! }, attend);
+
+  let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, tf.reshape(ids, [B * T]));
+  const added: LayerCache[] = [];
+  for (let index = 0; index < layers; index++) {
+    const { output, own } = layer(x, index, index === layers - 1 ? at : undefined);
     x = output;
     added.push(own);
   }
