@@ -7,6 +7,7 @@ import { adapterTensors } from './adapters/tensors.js';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { cacheCapacity } from './generation/request.js';
+import { MOST_LOGITS } from './head-logprobs.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
@@ -24,8 +25,9 @@ export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parame
  * were read, or lie in the checkpoint's file.
  */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
-  const numbers = outputs(config) + architectureOf(config).activations(config, length).working;
-  return weightBytes(config) + ROWS * length * numbers * FLOAT_BYTES + THREAD_BYTES;
+  const { working } = architectureOf(config).activations(config, length);
+  const tokens = ROWS * length;
+  return weightBytes(config) + (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES + THREAD_BYTES;
 }
 
 export interface GenerationLoad {
@@ -65,6 +67,8 @@ export interface TrainingLoad {
   readonly rows: number;
   /** Tokens of a sequence. */
   readonly length: number;
+  /** Whether layers are computed again for the gradient, one at a time. Default: no. */
+  readonly recomputes?: boolean;
 }
 
 export interface TrainedShape {
@@ -87,7 +91,7 @@ export interface TrainedShape {
  */
 export function trainingBytes(
   trained: readonly TrainedShape[],
-  { workers, rows, length }: TrainingLoad,
+  { workers, rows, length, recomputes = false }: TrainingLoad,
 ): number {
   const sumOf = (bytes: (shape: TrainedShape) => number) =>
     trained.reduce((sum, shape) => sum + bytes(shape), 0);
@@ -99,9 +103,11 @@ export function trainingBytes(
   const frozen = [...bases.values()].reduce((sum, bytes) => sum + bytes, 0);
   const activations = sumOf(({ model, onTrunk, byLineSearch }) => {
     const { kept } = architectureOf(model).activations(model, length);
-    const ofTrunk = onTrunk ? 0 : model.layers * kept;
+    const tokens = rows * length;
+    const ofLayers = recomputes ? model.layers * model.width + kept : model.layers * kept;
+    const ofHead = byLineSearch ? 5 * tokens * outputs(model) : 5 * headNumbers(model, tokens);
     const times = byLineSearch ? 2 : 1;
-    return times * rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
+    return times * ((onTrunk ? 0 : tokens * ofLayers) + ofHead) * FLOAT_BYTES;
   });
   return (
     frozen + 13 * weights + 6 * searched + workers * (4 * weights + searched + activations + THREAD_BYTES)
@@ -123,6 +129,10 @@ const headBytes = (config: ModelConfig): number =>
 
 const outputs = ({ head, vocabSize }: ModelConfig): number =>
   head.kind === 'scalar' ? head.labels : vocabSize;
+
+/** Numbers that a head gives at once, of so many tokens: log-probs are taken of logits chunk by chunk. */
+const headNumbers = (config: ModelConfig, tokens: number): number =>
+  Math.min(tokens * outputs(config), MOST_LOGITS);
 
 /** @throws ModelError MODEL_MEMORY when `what` needs more than the limit. */
 export function requireMemory(what: string, neededBytes: number, limitBytes: number): void {

@@ -124,8 +124,11 @@ function optimizerBytes(
   // A micro-batch holds whole items.
   const samples = Math.max(...streams.map(({ samples = 1 }) => samples));
   const together = Math.min(sequencesPerItem, Math.max(mostSequences, samples));
-  const rows = Math.max(together, Math.min(config.microBatchSize, together * items));
-  return trainingBytes(trained, { workers, rows, length });
+  const { microBatchTokens = Number.POSITIVE_INFINITY, gradientCheckpointing: recomputes = false } =
+    'microBatchTokens' in config || 'gradientCheckpointing' in config ? config : {};
+  const most = Math.min(config.microBatchSize, Math.floor(microBatchTokens / length));
+  const rows = Math.max(together, Math.min(most, together * items));
+  return trainingBytes(trained, { workers, rows, length, recomputes });
 }
 
 /** The adapters that a run trains, if it does. */
