@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { logits } from './architectures/heads.js';
 
 /** Logits that are computed at once: more are cut into chunks. 32 MiB, of which a few are in memory at a time. */
-const MOST_LOGITS = 2 ** 23;
+export const MOST_LOGITS = 2 ** 23;
 /** Tokens of a chunk come in multiples of this, for the products. */
 const TOKENS = 32;
 
@@ -77,7 +77,7 @@ interface Chunk {
 }
 
 /** Tokens in chunks of at most `MOST_LOGITS` logits; one where all have no more. */
-export function chunksOf(tokens: number, vocabulary: number): Chunk[] {
+function chunksOf(tokens: number, vocabulary: number): Chunk[] {
   const some = Math.max(1, Math.floor(MOST_LOGITS / vocabulary / TOKENS)) * TOKENS;
   const most = tokens * vocabulary <= MOST_LOGITS ? tokens : some;
   return Array.from({ length: Math.ceil(tokens / most) }, (_, i) => ({

@@ -5,7 +5,7 @@ import { missingLibraries, python } from '../../python/python.js';
 import { type Competitor, startCompetitor } from '../against/channel.js';
 import type { Generation } from '../against/workload.js';
 import type { Measurement, Row } from '../measurement.js';
-import { memoryOf } from '../memory-of.js';
+import { memoryOf } from '../process.js';
 import { median, ratio } from '../timing.js';
 
 const THREADS = 2;

@@ -5,7 +5,7 @@ import { missingLibraries, python } from '../../python/python.js';
 import { startCompetitor } from '../against/channel.js';
 import type { LoraStep } from '../against/workload.js';
 import type { Measurement, Row } from '../measurement.js';
-import { memoryOf } from '../memory-of.js';
+import { memoryOf, processorSeconds } from '../process.js';
 import { median, ratio } from '../timing.js';
 
 const ROUNDS = 3;
@@ -47,14 +47,19 @@ export const lora: Measurement = {
       ];
       try {
         const times = competitors.map((): number[] => []);
+        const processor = competitors.map((): number[] => []);
         for (const { open } of competitors) await open(workload);
         // The first round opens programs.
         for (let round = -1; round < ROUNDS; round++) {
           const order = competitors.map((_, index) => index);
           for (const index of round % 2 === 0 ? order : order.toReversed()) {
             await sleep(SPINNING_MS);
-            const ms = await competitors[index]!.run();
-            if (round >= 0) times[index]!.push(ms);
+            const { run, pid } = competitors[index]!;
+            const before = await processorSeconds(pid);
+            const ms = await run();
+            if (round < 0) continue;
+            times[index]!.push(ms);
+            processor[index]!.push((await processorSeconds(pid)) - before);
           }
         }
         const memory = await Promise.all(competitors.map(({ pid }) => memoryOf(pid)));
@@ -63,6 +68,7 @@ export const lora: Measurement = {
             work: `${pairs} x 2 x ${length} tokens${gradientCheckpointing ? ', recomputed' : ''}`,
             with: name,
             's a step': median(times[i]!) / 1000,
+            'processor s a step': median(processor[i]!),
             'tokens/s': Math.round((2 * pairs * length * 1000) / median(times[i]!)),
             'speed : PyTorch': times[1] ? ratio(times[1], times[i]!) : Number.NaN,
             'memory, MB': memory[i]!,
