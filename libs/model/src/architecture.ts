@@ -111,7 +111,9 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
   /** Shape of the keys, and of the values, of one layer: [B, H, C, K]. */
   cacheShape(config: Config, rows: number, capacity: number): readonly [number, number, number, number];
 
-  /** Logits [N, V] of hidden states [N, D]. */
+  /** The output matrix [V, D] of a language model. */
+  outputMatrix(config: Config, p: Parameters): tf.Tensor2D;
+  /** Logits [N, V] of hidden states [N, D], which are its products with the output matrix. */
   languageHead(config: Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D;
   /** A reward or a value [N] of hidden states [N, D]. */
   scalarHead(config: Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor1D;

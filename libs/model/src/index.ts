@@ -6,6 +6,7 @@ export { type Peft, trainedModel } from './adapters/trained.js';
 export { writeAdapter } from './adapters/write.js';
 export type { Architecture, Parameters } from './architecture.js';
 export { architectureOf, newModelConfig, parseModelConfig } from './architectures/index.js';
+export { recomputingLayers } from './architectures/recomputation.js';
 export {
   describeCheckpoint,
   readCheckpoint,
@@ -27,6 +28,7 @@ export {
   type GenerationRequest,
   type Weights,
 } from './generation/request.js';
+export { headLogprobs, headLogprobsAndEntropy } from './head-logprobs.js';
 export {
   baseBytes,
   bytesText,

@@ -7,6 +7,7 @@ import { adapterTensors } from './adapters/tensors.js';
 import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { cacheCapacity } from './generation/request.js';
+import { MOST_LOGITS } from './head-logprobs.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
@@ -22,21 +23,14 @@ export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parame
 /** Numbers of rows of programs that score sequences of T tokens; rows of long sequences take more memory than they save time. */
 export const scoringRows = (T: number): readonly number[] => (T > 512 ? [1] : T > 256 ? [2, 4] : [2, 4, 8]);
 
-/** Logits that are in memory at a time where tokens are scored. */
-const MOST_LOGITS = 2 ** 24;
-/** Tokens whose logits are computed at a time. */
-export const scoredTogether = ({ vocabSize }: Pick<ModelConfig, 'vocabSize'>): number =>
-  16 * Math.max(1, Math.floor(MOST_LOGITS / vocabSize / 16));
-
 /**
  * Bytes to score sequences of up to `length` tokens, with a reference or a reward model. Its weights are used where they
  * were read, or lie in the checkpoint's file.
  */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
+  const { working } = architectureOf(config).activations(config, length);
   const tokens = Math.max(...scoringRows(length)) * length;
-  const logits = Math.min(tokens, scoredTogether(config)) * outputs(config);
-  const activations = tokens * architectureOf(config).activations(config, length).working;
-  return weightBytes(config) + (logits + activations) * FLOAT_BYTES + THREAD_BYTES;
+  return weightBytes(config) + (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES + THREAD_BYTES;
 }
 
 /** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
@@ -98,6 +92,8 @@ export interface TrainingLoad {
   readonly rows: number;
   /** Tokens of a sequence. */
   readonly length: number;
+  /** Whether layers are computed again for the gradient, one at a time. Default: no. */
+  readonly recomputes?: boolean;
 }
 
 export interface TrainedShape {
@@ -120,7 +116,7 @@ export interface TrainedShape {
  */
 export function trainingBytes(
   trained: readonly TrainedShape[],
-  { workers, rows, length }: TrainingLoad,
+  { workers, rows, length, recomputes = false }: TrainingLoad,
 ): number {
   const sumOf = (bytes: (shape: TrainedShape) => number) =>
     trained.reduce((sum, shape) => sum + bytes(shape), 0);
@@ -132,9 +128,11 @@ export function trainingBytes(
   const frozen = [...bases.values()].reduce((sum, bytes) => sum + bytes, 0);
   const activations = sumOf(({ model, onTrunk, byLineSearch }) => {
     const { kept } = architectureOf(model).activations(model, length);
-    const ofTrunk = onTrunk ? 0 : model.layers * kept;
+    const tokens = rows * length;
+    const ofLayers = recomputes ? model.layers * model.width + kept : model.layers * kept;
+    const ofHead = byLineSearch ? 5 * tokens * outputs(model) : 5 * headNumbers(model, tokens);
     const times = byLineSearch ? 2 : 1;
-    return times * rows * length * (ofTrunk + 5 * outputs(model)) * FLOAT_BYTES;
+    return times * ((onTrunk ? 0 : tokens * ofLayers) + ofHead) * FLOAT_BYTES;
   });
   return (
     frozen + 13 * weights + 6 * searched + workers * (4 * weights + searched + activations + THREAD_BYTES)
@@ -156,6 +154,10 @@ const headBytes = (config: ModelConfig): number =>
 
 const outputs = ({ head, vocabSize }: ModelConfig): number =>
   head.kind === 'scalar' ? head.labels : vocabSize;
+
+/** Numbers that a head gives at once, of so many tokens: log-probs are taken of logits chunk by chunk. */
+const headNumbers = (config: ModelConfig, tokens: number): number =>
+  Math.min(tokens * outputs(config), MOST_LOGITS);
 
 /** @throws ModelError MODEL_MEMORY when `what` needs more than the limit. */
 export function requireMemory(what: string, neededBytes: number, limitBytes: number): void {

@@ -2,7 +2,6 @@
  * Scoring of given sequences by a frozen model: log-probs of their tokens, or a reward. A row is padded to a bucket of
  * its own length and computed in batches of a few sizes; its numbers do not depend on the rows beside it.
  */
-import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
 import {
   type Buffers,
   type Engine,
@@ -18,7 +17,8 @@ import { architectureOf } from './architectures/index.js';
 import { ModelError } from './errors.js';
 import { bucket, buckets, type Weights } from './generation/request.js';
 import { groupBy } from './group-by.js';
-import { scoredTogether, scoringRows } from './memory.js';
+import { headLogprobs } from './head-logprobs.js';
+import { scoringRows } from './memory.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
@@ -59,38 +59,27 @@ export function logprobScorer(
   config: ModelConfig,
   frozen: Frozen,
 ): Scorer<LogprobItem, Float32Array> {
-  const { forward, languageHead } = architectureOf(config);
-  const { vocabSize: V } = config;
+  const { forward, outputMatrix } = architectureOf(config);
   return createScorer(engine, config, frozen, {
-    inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows) }),
+    inputs: (rows, T) => ({ next: int32(rows, T), temperature: float32(rows, T) }),
     feed(items, rows, T) {
       const next = new Int32Array(rows * T);
-      items.forEach(({ tokens }, row) => {
-        next.set(tokens.slice(1), row * T);
+      const temperature = new Float32Array(rows * T).fill(1);
+      items.forEach((item, row) => {
+        next.set(item.tokens.slice(1), row * T);
+        temperature.fill(item.temperature, row * T, (row + 1) * T);
       });
-      const temperature = Float32Array.from({ length: rows }, (_, row) => items[row]?.temperature ?? 1);
       return { next, temperature };
     },
-    score([rows, T], p, { ids, next, temperature }) {
-      const { hidden } = forward(config, p, ids!);
-      const together = scoredTogether(config);
-      if (rows * T <= together) {
-        const logits = tf.reshape(languageHead(config, p, hidden), [rows, T, V]);
-        return selectiveLogSoftmax(tf.div(logits, tf.reshape(temperature!, [rows, 1, 1])), next!);
-      }
-      const each = tf.reshape(tf.broadcastTo(tf.reshape(temperature!, [rows, 1]), [rows, T]), [rows * T, 1]);
-      const ahead = tf.reshape(next!, [rows * T]);
-      const parts = Array.from({ length: Math.ceil((rows * T) / together) }, (_, part) => {
-        const begin = part * together;
-        const size = Math.min(together, rows * T - begin);
-        const logits = languageHead(config, p, tf.slice(hidden, [begin, 0], [size, -1]));
-        return selectiveLogSoftmax(
-          tf.div(logits, tf.slice(each, [begin, 0], [size, 1])),
-          tf.slice(ahead, [begin], [size]),
-        );
-      });
-      return tf.reshape(tf.concat(parts), [rows, T]);
-    },
+    score: ([rows, T], p, { ids, next, temperature }) =>
+      headLogprobs({
+        hidden: forward(config, p, ids!).hidden,
+        output: outputMatrix(config, p),
+        ids: tf.reshape(next!, [rows * T]),
+        temperature: tf.reshape(temperature!, [rows * T]),
+        // A row has the same bits in every number of rows.
+        tokens: MOST_ROWS * T,
+      }),
     pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });
 }

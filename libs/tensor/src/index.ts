@@ -1,3 +1,4 @@
+export { after } from './after.js';
 export {
   allocate,
   type Buffers,

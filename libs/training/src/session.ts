@@ -90,11 +90,13 @@ export async function openSession(
     programs: method.programs(config, models),
     shapes: allShapes({
       microBatchSize: config.microBatchSize,
+      microBatchTokens: config.microBatchTokens,
       contextLength: models[main]!.contextLength,
       groupSize: sequencesPerItem,
     }),
     from: { ...from, p: { ...from.p, ...(await bases.loaded(layout)) } },
     frozen: bases.mapped(layout),
+    gradientCheckpointing: config.gradientCheckpointing,
   });
 
   let step = restored?.checkpoint.step ?? 0;
@@ -111,7 +113,9 @@ export async function openSession(
       const { carry: carried, ...result } = await method.update(current(), items, beside);
       carry = carried;
       step++;
-      return result;
+      const padding = trainer.takePadding();
+      if (padding === undefined) return result;
+      return { ...result, metrics: { ...result.metrics, 'tokens/padding': padding } };
     },
     extend: (count) => {
       steps = count;

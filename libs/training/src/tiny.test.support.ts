@@ -140,6 +140,7 @@ export async function begin(
       inference: { ...listed.inference, ...logprobPrograms(layout), ...programs.inference },
     },
     shapes: shapesFor(config),
+    gradientCheckpointing: 'gradientCheckpointing' in config && config.gradientCheckpointing,
     from: { p: from },
     ...(Object.keys(values).length > 0 && { frozen: { hash: 'tiny base', values } }),
   });
@@ -173,9 +174,12 @@ export async function begin(
 function shapesFor(config: RunConfig) {
   const { contextLength } = language;
   const { sequencesPerItem: groupSize } = specOf(config);
-  return [config.microBatchSize, ONE_BATCH].flatMap((microBatchSize) =>
-    allShapes({ microBatchSize, contextLength, groupSize }),
-  );
+  const limits = { contextLength, groupSize };
+  const microBatchTokens = 'microBatchTokens' in config ? config.microBatchTokens : undefined;
+  return [
+    ...allShapes({ ...limits, microBatchSize: config.microBatchSize, microBatchTokens }),
+    ...allShapes({ ...limits, microBatchSize: ONE_BATCH }),
+  ];
 }
 /** Sequences that one micro-batch of a test may have. */
 const ONE_BATCH = 16;

@@ -8,6 +8,7 @@ import { checkpoint } from './checkpoint/checkpoint.js';
 import { generation } from './generation.js';
 import { sharedKafka } from './kafka.js';
 import { log } from './log/log.js';
+import { lora } from './lora/lora.js';
 import type { Measurement, Report } from './measurement.js';
 import { microBatches } from './micro-batches.js';
 import { ppo } from './ppo/ppo.js';
@@ -25,6 +26,7 @@ const measurements: readonly Measurement[] = [
   soak,
   against,
   checkpoint,
+  lora,
 ];
 const names = measurements.map(({ name }) => name);
 const byDefault = measurements.filter(({ onlyByName }) => !onlyByName).map(({ name }) => name);
@@ -35,8 +37,8 @@ const USAGE = `usage: npm run bench -- [--only NAME]... [--against REV] [--big] 
                  python3, or the Python that RLHF_PYTHON names, has torch); nothing else, unless named
   --big          capture: the model of 11.5 million parameters as well
   --minutes N    soak: how long; only measured when named (default 10)
-  --model DIR    checkpoint: the folder of a model to generate by, beside transformers where RLHF_PYTHON has it (default:
-                 RLHF_TEST_SMOLLM2); only measured when named
+  --model DIR    checkpoint, lora: the folder of a model to generate by, or to train, beside transformers and PEFT where
+                 RLHF_PYTHON has them (default: RLHF_TEST_SMOLLM2); only measured when named
   --json FILE    write the results as JSON; - writes them to stdout, and the tables to stderr
 Without --only and --against: ${byDefault.join(', ')}.`;
 

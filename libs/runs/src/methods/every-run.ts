@@ -88,6 +88,21 @@ const metric = z.string().min(1).describe('name of a metric that steps report');
 
 /** What every run has that trains. */
 export const training = {
+  microBatchTokens: z
+    .int()
+    .min(16)
+    .max(2 ** 24)
+    .optional()
+    .describe(
+      'tokens that a worker computes at once, padding included: sequences are cut into micro-batches of similar lengths, of at most microBatchSize each, so that there is little padding; without it there are microBatchSize sequences whatever their lengths. It fixes the bits of a run, not its result',
+    ),
+  gradientCheckpointing: z
+    .boolean()
+    .default(false)
+    .describe(
+      'computes the activations of a layer again for its gradient instead of keeping those of all layers: a third more time, and memory for one layer at a time',
+    )
+    .register(named, { as: ['gradient_checkpointing'] }),
   peft,
   keepCheckpoints: z
     .int()

@@ -80,7 +80,8 @@ const api = {
   },
   async open(program: string, space: number, opened: ModelProgram): Promise<void> {
     const { model, folder } = opened;
-    // What would be laid out anew for a session is no longer shared.
+    // What would be laid out anew for a session is no longer shared. A large model has a session for each of its shapes, and
+    // those would keep the peak of each.
     const mapping = folder === undefined ? {} : { folder, packs: false, keepsMemory: false };
     const session = await sessions.use(model.hash, () => ({ bytes: model.bytes, ...mapping }));
     const { offsets } = layOut(model.effects.map(({ spec }) => spec));

@@ -1,6 +1,11 @@
 /** The models' outputs that losses take, at the places of a micro-batch laid out as in `rows.ts`. */
-import { selectiveLogSoftmax } from '@rlhf-streams/alignment';
-import { architectureOf, type ModelConfig, type Parameters } from '@rlhf-streams/model';
+import {
+  architectureOf,
+  headLogprobs,
+  headLogprobsAndEntropy,
+  type ModelConfig,
+  type Parameters,
+} from '@rlhf-streams/model';
 import { type RunConfig, specOf } from '@rlhf-streams/runs';
 import type { Tensors } from '@rlhf-streams/tensor';
 import type * as tf from '@tensorflow/tfjs';
@@ -8,9 +13,15 @@ import type { Models } from '../trainer/layout.js';
 import type { ModelParameters } from '../trainer/program.js';
 
 /** Logits [N, V] of the tokens behind the places `at` [N] of ids [B, T]. */
-export function nextTokenLogits(config: ModelConfig, p: Parameters, { ids, at }: Tensors): tf.Tensor2D {
-  const { forward, languageHead } = architectureOf(config);
-  return languageHead(config, p, forward(config, p, ids!, at!).hidden);
+export const nextTokenLogits = (config: ModelConfig, p: Parameters, batch: Tensors): tf.Tensor2D =>
+  architectureOf(config).languageHead(config, p, hiddenOf(config, p, batch));
+
+/** What is asked of a policy's distributions over the next token. */
+interface Distributions {
+  /** Divides logits. */
+  readonly temperature: number;
+  /** Whether the entropy is part of the loss. */
+  readonly learnsEntropy?: boolean;
 }
 
 /** Log-probs [N] of the tokens `next` [N]. */
@@ -19,7 +30,30 @@ export const nextTokenLogprobs = (
   p: Parameters,
   batch: Tensors,
   temperature = 1,
-): tf.Tensor => selectiveLogSoftmax(nextTokenLogits(config, p, batch), batch.next!, temperature);
+): tf.Tensor =>
+  headLogprobs({ ...headOf(config, p, hiddenOf(config, p, batch)), ids: batch.next!, temperature });
+
+/** Those, and the entropy [N] of each distribution. */
+export const nextTokens = (
+  config: ModelConfig,
+  p: Parameters,
+  batch: Tensors,
+  { temperature, learnsEntropy = false }: Distributions,
+): { logprobs: tf.Tensor; entropy: tf.Tensor } =>
+  headLogprobsAndEntropy({
+    ...headOf(config, p, hiddenOf(config, p, batch)),
+    ids: batch.next!,
+    temperature,
+    learnsEntropy,
+  });
+
+const hiddenOf = (config: ModelConfig, p: Parameters, { ids, at }: Tensors): tf.Tensor2D =>
+  architectureOf(config).forward(config, p, ids!, at!).hidden;
+
+const headOf = (config: ModelConfig, p: Parameters, hidden: tf.Tensor2D) => ({
+  hidden,
+  output: architectureOf(config).outputMatrix(config, p),
+});
 
 export type Sampling = Extract<RunConfig, { sampling: unknown }>['sampling'];
 
@@ -32,17 +66,32 @@ export function scalarsAt(config: ModelConfig, p: Parameters, { ids, at }: Tenso
   return scalarHead(config, p, forward(config, p, ids!, at!).hidden);
 }
 
-/** Both, of the policy and the value model of a run. A trunk that they share is computed once, and learns from both losses. */
-export function logitsAndValues(
+/**
+ * Log-probs and entropies of the policy, and values of the value model of a run. A trunk that they share is computed once, and
+ * learns from both losses.
+ */
+export function nextTokensAndValues(
   config: RunConfig,
   models: Models,
   { policy, value }: Pick<ModelParameters, 'policy' | 'value'>,
   batch: Tensors,
-): { logits: tf.Tensor2D; values: tf.Tensor1D } {
+  distributions: Distributions,
+): { logprobs: tf.Tensor; entropy: tf.Tensor; values: tf.Tensor1D } {
   const [ofPolicy, ofValue] = [models.policy!, models.value!];
   if (!specOf(config).trains.some(({ trunk }) => trunk !== undefined))
-    return { logits: nextTokenLogits(ofPolicy, policy, batch), values: scalarsAt(ofValue, value, batch) };
-  const { forward, languageHead, scalarHead } = architectureOf(ofPolicy);
-  const { hidden } = forward(ofPolicy, policy, batch.ids!, batch.at!);
-  return { logits: languageHead(ofPolicy, policy, hidden), values: scalarHead(ofValue, value, hidden) };
+    return {
+      ...nextTokens(ofPolicy, policy, batch, distributions),
+      values: scalarsAt(ofValue, value, batch),
+    };
+  const hidden = hiddenOf(ofPolicy, policy, batch);
+  const { temperature, learnsEntropy = false } = distributions;
+  return {
+    ...headLogprobsAndEntropy({
+      ...headOf(ofPolicy, policy, hidden),
+      ids: batch.next!,
+      temperature,
+      learnsEntropy,
+    }),
+    values: architectureOf(ofPolicy).scalarHead(ofValue, value, hidden),
+  };
 }

@@ -1,10 +1,8 @@
 /** RLHF by group relative policy optimisation: Shao et al. 2024, algorithm 1, without its outer loop over reward models. */
 import {
-  entropyFromLogits,
   groupAdvantages,
   maskedMean,
   ppoPolicyLoss,
-  selectiveLogSoftmax,
   tokenVariance,
   tokenWeights,
 } from '@rlhf-streams/alignment';
@@ -22,7 +20,7 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { divisorOf, nextTokenLogits } from './forward.js';
+import { divisorOf, nextTokens } from './forward.js';
 import { inferPerToken, logprobProgram } from './inference.js';
 import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
@@ -149,8 +147,7 @@ const lossProgram = (config: Config, models: Models): LossProgram => ({
     const { oldLogprobs, advantages, weights } = batch;
     const mask = batch.mask!;
     const temperature = divisorOf(config.sampling);
-    const logits = nextTokenLogits(models.policy!, policy, batch);
-    const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+    const { logprobs, entropy } = nextTokens(models.policy!, policy, batch, { temperature });
     const pi = ppoPolicyLoss({
       logprobs,
       oldLogprobs: oldLogprobs!,
@@ -162,7 +159,6 @@ const lossProgram = (config: Config, models: Models): LossProgram => ({
       normaliser,
     });
     const { loss, stats } = withKlLoss(klLossOf(config), pi.loss, { logprobs, weights, batch, normaliser });
-    const entropy = entropyFromLogits(logits, temperature);
     return {
       loss,
       stats: {

@@ -7,7 +7,7 @@ import { nextTokenLogprobs } from './forward.js';
 import { learningRate } from './learning-rate.js';
 import { inItemOrder, limitsOf, type Method, type Metrics, ofHeldOut, type Step } from './method.js';
 import { responseBatch, responseInputs, responsesOf } from './responses.js';
-import { microBatchesOf, type Sequence, sequenceBatches, sequenceInputs, shapeOf } from './rows.js';
+import { cutIntoBatches, type Sequence, sequenceBatches, sequenceInputs } from './rows.js';
 
 /**
  * Kahneman-Tversky optimisation, in two passes over a step: the KL of the whole batch, from the mismatched completions, and
@@ -84,9 +84,13 @@ async function batchesOf(step: Step<'kto'>, items: readonly Item[]) {
   const thumbs = joined(items, 'thumb', 'reference');
   const limits = limitsOf(step, 'policy');
   const kl = await klOf(step, thumbs);
-  const groups = microBatchesOf(thumbs, limits.microBatchSize, (thumb) => [sequenceOf(thumb)]);
-  const batches = groups.map((group) => thumbBatch(group, shapeOf(group.map(sequenceOf), limits), kl));
-  return { thumbs, groups, batches, kl };
+  const cut = cutIntoBatches(
+    thumbs,
+    limits,
+    (thumb) => [sequenceOf(thumb)],
+    (group, shape) => thumbBatch(group, shape, kl),
+  );
+  return { thumbs, ...cut, kl };
 }
 
 const sequenceOf = ({ thumb: { promptTokens, tokens } }: Thumb): Sequence => ({ promptTokens, tokens });

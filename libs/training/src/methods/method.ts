@@ -68,6 +68,7 @@ export const limitsOf = (
   role: Role,
 ): Limits => ({
   microBatchSize: config.microBatchSize,
+  microBatchTokens: 'microBatchTokens' in config ? config.microBatchTokens : undefined,
   contextLength: modelOf(trainer, role).contextLength,
 });
 

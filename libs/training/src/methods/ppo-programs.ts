@@ -1,19 +1,11 @@
 /** What PPO asks its trainer for: the gradients of its losses, values, and log-probs. */
-import {
-  entropyFromLogits,
-  maskedMean,
-  ppoPenaltyLoss,
-  ppoPolicyLoss,
-  ppoValueLoss,
-  selectiveLogSoftmax,
-  sftLoss,
-} from '@rlhf-streams/alignment';
+import { maskedMean, ppoPenaltyLoss, ppoPolicyLoss, ppoValueLoss, sftLoss } from '@rlhf-streams/alignment';
 import type { ConfigOf } from '@rlhf-streams/runs';
 import { float32, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Models } from '../trainer/layout.js';
 import type { BatchShape, LossProgram, MicroBatch, Programs } from '../trainer/program.js';
-import { divisorOf, logitsAndValues, nextTokenLogprobs } from './forward.js';
+import { divisorOf, nextTokenLogprobs, nextTokensAndValues } from './forward.js';
 import { logprobProgram, valueProgram } from './inference.js';
 import { klInputs, withKlLoss } from './kl-loss.js';
 import { sequenceInputs } from './rows.js';
@@ -65,9 +57,10 @@ const lossProgram = (
     loss({ policy, value }, batch, normaliser) {
       const { oldValues, returns, weights } = batch;
       const mask = batch.mask!;
-      const temperature = divisorOf(sampling);
-      const { logits, values } = logitsAndValues(config, models, { policy, value }, batch);
-      const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+      const { logprobs, entropy, values } = nextTokensAndValues(config, models, { policy, value }, batch, {
+        temperature: divisorOf(sampling),
+        learnsEntropy: ppo.entropyCoef !== 0,
+      });
       const pi = policyLoss(ppo, { logprobs, batch, weighted, normaliser });
       const vf = ppoValueLoss({
         values,
@@ -77,7 +70,6 @@ const lossProgram = (
         cliprangeValue: ppo.cliprangeValue,
         normaliser,
       });
-      const entropy = entropyFromLogits(logits, temperature);
       const meanEntropy = maskedMean(entropy, mask, normaliser);
       const held = withKlLoss(ppo.klLoss, pi.loss, {
         logprobs,

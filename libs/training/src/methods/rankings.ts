@@ -8,7 +8,7 @@ import { type Buffers, float32, type Specs } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { BatchShape, MicroBatch } from '../trainer/program.js';
 import { type ItemResult, inItemOrder, type StepResult } from './method.js';
-import { type Limits, microBatchesOf, type Sequence, shapeOf } from './rows.js';
+import { cutIntoBatches, type Limits, type Sequence } from './rows.js';
 
 /** A comparison with a preference between completions. */
 export interface Ranking {
@@ -88,9 +88,7 @@ export function rankingBatches(
   limits: Limits,
   layOut: (group: readonly Ranking[], shape: BatchShape) => MicroBatch,
 ) {
-  const groups = microBatchesOf(rankings, limits.microBatchSize, ({ sequences }) => sequences);
-  const batches = groups.map((group) => layOut(group, shapeOf(sequencesOf(group), limits)));
-  return { rankings, groups, batches };
+  return { rankings, ...cutIntoBatches(rankings, limits, ({ sequences }) => sequences, layOut) };
 }
 
 /** The input that `preferences` fills. */

@@ -1,11 +1,9 @@
 /** RLHF by REINFORCE with a baseline: one update a step by the policy gradient of its own samples (Ahmadian et al. 2024). */
 import {
   baselineAdvantages,
-  entropyFromLogits,
   explainedVariance,
   reinforceLoss,
   rewardsToGo,
-  selectiveLogSoftmax,
   tokenAdvantages,
   valueLoss,
 } from '@rlhf-streams/alignment';
@@ -23,7 +21,7 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { divisorOf, logitsAndValues, nextTokenLogits } from './forward.js';
+import { divisorOf, nextTokens, nextTokensAndValues } from './forward.js';
 import { inferPerToken, valueProgram } from './inference.js';
 import { klInputs, klLossMetrics, klNumbers, withKlLoss } from './kl-loss.js';
 import { learningRate } from './learning-rate.js';
@@ -165,13 +163,12 @@ const lossProgram = (config: Config, models: Models): LossProgram => {
     loss({ policy, value }, batch, normaliser) {
       const { advantages, mask, returns, valueMask } = batch;
       const temperature = divisorOf(sampling);
-      const { logits, values } = models.value
-        ? logitsAndValues(config, models, { policy, value }, batch)
-        : { logits: nextTokenLogits(models.policy!, policy, batch), values: undefined };
-      const logprobs = selectiveLogSoftmax(logits, batch.next!, temperature);
+      const { logprobs, entropy, values } = models.value
+        ? nextTokensAndValues(config, models, { policy, value }, batch, { temperature })
+        : { ...nextTokens(models.policy!, policy, batch, { temperature }), values: undefined };
       const pi = reinforceLoss({ logprobs, advantages: advantages!, mask: mask!, normaliser });
       const held = withKlLoss(klLoss, pi.loss, { logprobs, batch, normaliser });
-      const outputs = { entropy: entropyFromLogits(logits, temperature) };
+      const outputs = { entropy };
       if (!values)
         return { loss: held.loss, stats: { ...held.stats, ...(klLoss && { policyLoss: pi.loss }) }, outputs };
 

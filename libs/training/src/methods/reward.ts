@@ -22,7 +22,7 @@ import {
   sequencesOf,
   withoutFiller,
 } from './rankings.js';
-import { lengthOf, microBatchesOf, type Sequence, sequenceBatch, shapeOf } from './rows.js';
+import { cutIntoBatches, lengthOf, type Sequence, sequenceBatch } from './rows.js';
 
 /** A reward model of preferences: the scalar head's number at a sequence's last token. */
 export const reward: Method<'reward'> = {
@@ -118,8 +118,7 @@ async function learn(step: Step<'reward'>, items: readonly Item[]): Promise<Step
 async function meanScore(step: Step<'reward'>, items: readonly Item[]): Promise<number> {
   const limits = limitsOf(step, 'reward');
   const demonstrations = joined(items, 'demonstration').map(({ demonstration }) => demonstration);
-  const groups = microBatchesOf(demonstrations, limits.microBatchSize, (one) => [one]);
-  const batches = groups.map((group) => lastTokenBatch(group, shapeOf(group, limits)));
+  const { groups, batches } = cutIntoBatches(demonstrations, limits, (one) => [one], lastTokenBatch);
   const outputs = await step.trainer.infer('scores', batches);
   const scores = groups.flatMap((group, i) => [...outputs[i]!.scores!.subarray(0, group.length)]);
   return scores.reduce((sum, score) => sum + score, 0) / scores.length;

@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   allShapes,
   bySequence,
+  cutIntoBatches,
   lengthOf,
   microBatchesOf,
   predictedTokens,
@@ -125,7 +127,7 @@ describe('shapes', () => {
         const groups = Array.from({ length: Math.floor(sequences.length / groupSize) }, (_, i) =>
           sequences.slice(i * groupSize, (i + 1) * groupSize),
         );
-        for (const batch of microBatchesOf(groups, limits.microBatchSize, (group) => group))
+        for (const batch of microBatchesOf(groups, limits, (group) => group))
           expect(listed).toContain(JSON.stringify(shapeOf(batch.flat(), limits)));
       }),
     );
@@ -140,12 +142,13 @@ describe('shapes', () => {
 });
 
 describe('microBatchesOf', () => {
+  const limits = { contextLength: CONTEXT };
   const groups = fc.array(fc.array(prompted, { minLength: 1, maxLength: 4 }));
 
   it('holds at most its rows of sequences, never splits a group, and has each once', () => {
     fc.assert(
       fc.property(groups, fc.integer({ min: 1, max: 6 }), (groups, rows) => {
-        const batches = microBatchesOf(groups, rows, (group) => group);
+        const batches = microBatchesOf(groups, { ...limits, microBatchSize: rows }, (group) => group);
         for (const batch of batches) expect(batch.flat().length <= rows || batch.length === 1).toBe(true);
         expect(new Set(batches.flat())).toEqual(new Set(groups));
         expect(batches.flat()).toHaveLength(groups.length);
@@ -156,7 +159,9 @@ describe('microBatchesOf', () => {
   it('fills them one after the other with groups of like length', () => {
     fc.assert(
       fc.property(fc.array(prompted), fc.integer({ min: 1, max: 6 }), (sequences, rows) => {
-        const batches = microBatchesOf(sequences, rows, (sequence) => [sequence]);
+        const batches = microBatchesOf(sequences, { ...limits, microBatchSize: rows }, (sequence) => [
+          sequence,
+        ]);
         expect(batches.map((batch) => batch.length)).toEqual(
           Array.from({ length: Math.ceil(sequences.length / rows) }, (_, i) =>
             Math.min(rows, sequences.length - i * rows),
@@ -170,6 +175,62 @@ describe('microBatchesOf', () => {
 
   it('keeps items of one length in their order: the bits of a run follow from its items', () => {
     const items = Array.from({ length: 9 }, (_, i) => ({ i, promptTokens: [1], tokens: [2] }));
-    expect(microBatchesOf(items, 4, (item) => [item]).flat()).toEqual(items);
+    expect(microBatchesOf(items, { ...limits, microBatchSize: 4 }, (item) => [item]).flat()).toEqual(items);
+  });
+});
+
+describe('micro-batches of a number of tokens', () => {
+  const groups = fc.array(fc.array(prompted, { minLength: 1, maxLength: 4 }), { minLength: 1 });
+  const tokenLimits = fc.record({
+    microBatchSize: fc.integer({ min: 1, max: 8 }),
+    microBatchTokens: fc.integer({ min: 16, max: 200 }),
+    contextLength: fc.constant(CONTEXT),
+  });
+
+  it('have no more, padding included, have each group once and whole, and have shapes that are listed', () => {
+    fc.assert(
+      fc.property(groups, tokenLimits, (groups, limits) => {
+        const batches = microBatchesOf(groups, limits, (group) => group);
+        const listed = new Set(allShapes({ ...limits, groupSize: 4 }).map((shape) => JSON.stringify(shape)));
+        for (const batch of batches) {
+          const shape = shapeOf(batch.flat(), limits);
+          expect(listed).toContain(JSON.stringify(shape));
+          const { rows, length } = shape;
+          expect(rows).toBeGreaterThanOrEqual(batch.flat().length);
+          if (batch.length > 1) {
+            expect(rows).toBeLessThanOrEqual(limits.microBatchSize);
+            expect(rows * length).toBeLessThanOrEqual(Math.max(length, limits.microBatchTokens));
+          }
+        }
+        expect(new Set(batches.flat())).toEqual(new Set(groups));
+        expect(batches.flat()).toHaveLength(groups.length);
+      }),
+    );
+  });
+
+  it('have less than 15 % padding on pairs of real lengths, which as many sequences each have more of', async () => {
+    const file = new URL('../../fixtures/hh_harmless_lengths.json', import.meta.url);
+    const pairs = JSON.parse(await readFile(file, 'utf8')) as [number, number][];
+    const sequence = (length: number): Sequence => ({ promptTokens: [1], tokens: Array(length - 1).fill(1) });
+    const padding = (limits: { microBatchSize: number; microBatchTokens?: number }) => {
+      let [used, all] = [0, 0];
+      for (let step = 0; step < pairs.length; step += 16) {
+        const groups = pairs.slice(step, step + 16).map((pair) => pair.map(sequence));
+        const { batches } = cutIntoBatches(
+          groups,
+          { ...limits, contextLength: 2048 },
+          (group) => group,
+          (members, shape) => sequenceBatch(members.flat(), shape),
+        );
+        for (const batch of batches) {
+          used += batch.used!;
+          all += batch.buffers.ids!.length;
+        }
+      }
+      return 1 - used / all;
+    };
+    expect(padding({ microBatchSize: 8 })).toBeGreaterThan(0.2);
+    for (const microBatchTokens of [512, 1024])
+      expect(padding({ microBatchSize: 16, microBatchTokens }), `${microBatchTokens}`).toBeLessThan(0.15);
   });
 });

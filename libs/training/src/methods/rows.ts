@@ -35,20 +35,31 @@ export const tokenCount = (sequences: readonly Sequence[]): number =>
 const predictedCount = (sequence: Sequence): number =>
   predictedStretches(sequence).reduce((sum, { count }) => sum + count, 0);
 
+export interface Limits {
+  /** Sequences computed at once, at most. */
+  readonly microBatchSize: number;
+  /** Tokens computed at once, padding included, at most. Default: no limit. */
+  readonly microBatchTokens?: number | undefined;
+  readonly contextLength: number;
+}
+
 /**
- * Cuts groups of sequences into micro-batches of at most `rows` sequences, sorted by length for less padding. A group is
- * never split, and a larger one is a micro-batch by itself. The order depends on the groups alone.
+ * Cuts groups of sequences into micro-batches within the limits, sorted by length for less padding. A group is never split,
+ * and a larger one is a micro-batch by itself. The order depends on the groups alone.
  * @param of the sequences of a group
  */
 export function microBatchesOf<T>(
   groups: readonly T[],
-  rows: number,
+  limits: Limits,
   of: (group: T) => readonly Sequence[],
 ): T[][] {
   const longest = (group: T) => Math.max(...of(group).map(lengthOf));
+  const sorted = groups.toSorted((a, b) => longest(a) - longest(b));
+  const { microBatchSize: rows, microBatchTokens } = limits;
+  if (microBatchTokens !== undefined) return leastPadded(sorted, { ...limits, microBatchTokens }, of);
   const batches: T[][] = [];
   let taken = rows;
-  for (const group of groups.toSorted((a, b) => longest(a) - longest(b))) {
+  for (const group of sorted) {
     const { length } = of(group);
     if (taken + length > rows) {
       batches.push([]);
@@ -60,13 +71,56 @@ export function microBatchesOf<T>(
   return batches;
 }
 
+/** What a micro-batch costs beside its tokens, as a part of the tokens that it may have: else many small ones would be best. */
+const OVERHEAD = 1 / 32;
+
+/** The cuts between groups, sorted by length, for which tokens, with their padding, and micro-batches are fewest together. */
+function leastPadded<T>(
+  sorted: readonly T[],
+  limits: Limits & { readonly microBatchTokens: number },
+  of: (group: T) => readonly Sequence[],
+): T[][] {
+  const sizes = sorted.map((group) => of(group).length);
+  const lengths = sorted.map((group) => paddedLengthOf(of(group), limits));
+  /** Of the first n groups: the least cost, and where their last micro-batch begins. */
+  const best: { readonly cost: number; readonly from: number }[] = [{ cost: 0, from: 0 }];
+  for (let end = 1; end <= sorted.length; end++) {
+    const length = lengths[end - 1]!;
+    let found = { cost: Number.POSITIVE_INFINITY, from: end - 1 };
+    let sequences = 0;
+    for (let from = end - 1; from >= 0; from--) {
+      sequences += sizes[from]!;
+      if (from < end - 1 && sequences > mostRows(length, limits)) break;
+      const tokens = paddedRows(sequences, length, limits) * length;
+      const cost = best[from]!.cost + tokens + OVERHEAD * limits.microBatchTokens;
+      if (cost < found.cost) found = { cost, from };
+    }
+    best.push(found);
+  }
+  const batches: T[][] = [];
+  for (let end = sorted.length; end > 0; end = best[end]!.from)
+    batches.unshift(sorted.slice(best[end]!.from, end));
+  return batches;
+}
+
+/** The most sequences of a length, unless those of one group are more. */
+const mostRows = (length: number, { microBatchSize, microBatchTokens }: Limits): number =>
+  microBatchTokens === undefined
+    ? microBatchSize
+    : Math.max(1, Math.min(microBatchSize, Math.floor(microBatchTokens / length)));
+
 /**
  * The rows that sequences are padded to: a power of two, so that few programs are compiled, and at most the run's
- * micro-batch, so that few sequences cost little. Only a group that is larger than the micro-batch has more.
+ * micro-batch, so that few sequences cost little. Only a group that is larger than the micro-batch has more. Where tokens
+ * are limited, one and a half times a power of two as well.
  */
-function paddedRows(sequences: number, microBatchSize: number): number {
-  const padded = 2 ** Math.ceil(Math.log2(sequences));
-  return sequences > microBatchSize ? padded : Math.min(microBatchSize, padded);
+function paddedRows(sequences: number, length: number, limits: Limits): number {
+  const power = 2 ** Math.ceil(Math.log2(sequences));
+  const between = 0.75 * power;
+  const isBetween = limits.microBatchTokens !== undefined && between >= 3 && sequences <= between;
+  const padded = isBetween ? between : power;
+  const most = mostRows(length, limits);
+  return sequences > most ? padded : Math.min(most, padded);
 }
 
 /** Lengths are multiples of 8 up to 64, and beyond it eight between a power of two and the next. */
@@ -83,19 +137,13 @@ function paddedTokens(tokens: number, rows: number, length: number): number {
   return Math.max(1, Math.ceil(tokens / step)) * step;
 }
 
-export interface Limits {
-  /** Sequences computed at once. */
-  readonly microBatchSize: number;
-  readonly contextLength: number;
-}
+const paddedLengthOf = (sequences: readonly Sequence[], { contextLength }: Limits): number =>
+  paddedLength(Math.max(2, ...sequences.map(lengthOf)), contextLength);
 
 /** The shape that sequences of one micro-batch are padded to. */
-export function shapeOf(
-  sequences: readonly Sequence[],
-  { microBatchSize, contextLength }: Limits,
-): BatchShape {
-  const rows = paddedRows(sequences.length, microBatchSize);
-  const length = paddedLength(Math.max(2, ...sequences.map(lengthOf)), contextLength);
+export function shapeOf(sequences: readonly Sequence[], limits: Limits): BatchShape {
+  const length = paddedLengthOf(sequences, limits);
+  const rows = paddedRows(sequences.length, length, limits);
   return { rows, length, tokens: paddedTokens(tokenCount(sequences), rows, length) };
 }
 
@@ -103,24 +151,37 @@ export function shapeOf(
  * Every shape that `shapeOf` gives.
  * @param limits.groupSize the most sequences of a group
  */
-export function allShapes({
-  microBatchSize,
-  contextLength,
-  groupSize,
-}: Limits & { readonly groupSize: number }): BatchShape[] {
-  const rows = new Set<number>();
-  for (let n = 1; n <= Math.max(groupSize, microBatchSize); n++) rows.add(paddedRows(n, microBatchSize));
+export function allShapes({ groupSize, ...limits }: Limits & { readonly groupSize: number }): BatchShape[] {
+  const { microBatchSize, contextLength } = limits;
   const lengths = new Set<number>();
   for (let length = 2; length <= contextLength; length++) lengths.add(paddedLength(length, contextLength));
-  return [...rows].flatMap((rows) =>
-    [...lengths].flatMap((length) =>
-      Array.from({ length: EIGHTHS }, (_, i) => ({
-        rows,
-        length,
-        tokens: (i + 1) * eighth(rows, length),
-      })),
-    ),
-  );
+  return [...lengths].flatMap((length) => {
+    const rows = new Set<number>();
+    for (let n = 1; n <= Math.max(groupSize, microBatchSize); n++) rows.add(paddedRows(n, length, limits));
+    return [...rows].flatMap((rows) =>
+      Array.from({ length: EIGHTHS }, (_, i) => ({ rows, length, tokens: (i + 1) * eighth(rows, length) })),
+    );
+  });
+}
+
+/**
+ * Cuts groups of sequences into micro-batches: see `microBatchesOf`.
+ * @param of the sequences of a group
+ * @param layOut the micro-batch of some groups, in a shape that they fit
+ */
+export function cutIntoBatches<T>(
+  groups: readonly T[],
+  limits: Limits,
+  of: (group: T) => readonly Sequence[],
+  layOut: (groups: readonly T[], shape: BatchShape) => MicroBatch,
+): { readonly groups: readonly (readonly T[])[]; readonly batches: readonly MicroBatch[] } {
+  const cut = microBatchesOf(groups, limits, of);
+  const batches = cut.map((groups) => {
+    const sequences = groups.flatMap(of);
+    const used = sequences.reduce((sum, sequence) => sum + lengthOf(sequence), 0);
+    return { ...layOut(groups, shapeOf(sequences, limits)), used };
+  });
+  return { groups: cut, batches };
 }
 
 /** The inputs of programs over predicted tokens: see `sequenceBatch`. `more` names further numbers by token. */
@@ -194,14 +255,18 @@ export function sequenceBatches(
   limits: Limits,
   more: Readonly<Record<string, readonly ArrayLike<number>[]>> = {},
 ): SequenceBatches {
-  const groups = microBatchesOf([...sequences.keys()], limits.microBatchSize, (i) => [sequences[i]!]);
   const membersOf = (group: readonly number[]) => group.map((i) => sequences[i]!);
-  return {
-    batches: groups.map((group) => {
+  const { groups, batches } = cutIntoBatches(
+    [...sequences.keys()],
+    limits,
+    (i) => [sequences[i]!],
+    (group, shape) => {
       const numbers = Object.entries(more).map(([name, rows]) => [name, group.map((i) => rows[i]!)] as const);
-      const members = membersOf(group);
-      return sequenceBatch(members, shapeOf(members, limits), Object.fromEntries(numbers));
-    }),
+      return sequenceBatch(membersOf(group), shape, Object.fromEntries(numbers));
+    },
+  );
+  return {
+    batches,
     byToken(outputs, name) {
       const rows: Float32Array[] = [];
       groups.forEach((group, k) => {

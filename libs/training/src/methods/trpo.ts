@@ -1,11 +1,9 @@
 /** RLHF by trust region policy optimisation (Schulman et al. 2015), with a value model of its own. */
 import {
   conjugateGradient,
-  entropyFromLogits,
   explainedVariance,
   lineSearch,
   maskedMean,
-  selectiveLogSoftmax,
   stepSize,
   surrogateLoss,
   trialLoss,
@@ -25,7 +23,7 @@ import {
   rolloutsOf,
   sequenceOf,
 } from './episodes.js';
-import { divisorOf, nextTokenLogits, scalarsAt } from './forward.js';
+import { divisorOf, nextTokenLogits, nextTokens, scalarsAt } from './forward.js';
 import { inferPerToken, valueProgram } from './inference.js';
 import { learningRate } from './learning-rate.js';
 import { limitsOf, type Method, type Step } from './method.js';
@@ -187,7 +185,10 @@ const TRIAL = 'trial';
 const VALUE_LOSS = 'value loss';
 const VALUES = 'values';
 
-/** Logits as the sampling divided them: those of the policy whose log-probs came with the rollouts. */
+/**
+ * Logits as the sampling divided them: those of the policy whose log-probs came with the rollouts. All of a micro-batch are in
+ * memory at once, so that its size bounds the vocabulary that this method can have.
+ */
 const temperedLogits = (
   { sampling }: Config,
   models: Models,
@@ -199,15 +200,15 @@ const surrogateProgram = (config: Config, models: Models): LossProgram => ({
   inputs: sequenceInputs('oldLogprobs', 'advantages'),
   loss({ policy }, batch, normaliser) {
     const { oldLogprobs, advantages, mask } = batch;
-    const logits = temperedLogits(config, models, policy, batch);
+    const temperature = divisorOf(config.sampling);
+    const { logprobs, entropy } = nextTokens(models.policy!, policy, batch, { temperature });
     const { loss, stats } = surrogateLoss({
-      logprobs: selectiveLogSoftmax(logits, batch.next!),
+      logprobs,
       oldLogprobs: oldLogprobs!,
       advantages: advantages!,
       mask: mask!,
       normaliser,
     });
-    const entropy = entropyFromLogits(logits);
     return {
       loss,
       stats: { ...stats, entropy: maskedMean(entropy, mask, normaliser) },

@@ -3,7 +3,7 @@
  * search over `snapshot.` and `direction.` too.
  */
 import { fisherVectorProduct } from '@rlhf-streams/alignment';
-import type { Parameters } from '@rlhf-streams/model';
+import { type Parameters, recomputingLayers } from '@rlhf-streams/model';
 import { type Buffers, float32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { Layout, Role } from './layout.js';
@@ -12,6 +12,8 @@ import type { Layout, Role } from './layout.js';
 export interface MicroBatch {
   readonly specs: Specs;
   readonly buffers: Buffers;
+  /** Tokens of its `ids` that are no padding. Default: all. */
+  readonly used?: number;
 }
 
 /** What the shapes of a micro-batch follow from. */
@@ -95,8 +97,18 @@ export const NORMALISER = 'normaliser';
 const STAT = 'stat.';
 const OUTPUT = 'output.';
 
+export interface GradientOptions {
+  /** Keeps the inputs of layers alone for a gradient, which computes the rest again, layer by layer. */
+  readonly recomputes: boolean;
+}
+
 /** Adds the gradient of every trained tensor to the state, and gives the loss, its stats and its outputs. */
-export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, batch: Specs): Program {
+export function gradientProgram(
+  layout: Layout,
+  { loss, roles }: LossProgram,
+  batch: Specs,
+  { recomputes }: GradientOptions,
+): Program {
   const reads = namesOf(layout, roles);
   const trained = reads.filter((name) => !layout.tensors.get(name)!.frozen);
   return {
@@ -106,11 +118,13 @@ export function gradientProgram(layout: Layout, { loss, roles }: LossProgram, ba
       let kept: Record<string, tf.Tensor> = {};
       const { value, grads } = tf.valueAndGrads((...tensors: tf.Tensor[]) => {
         const variables = Object.fromEntries(trained.map((name, i) => [parameter(name), tensors[i]!]));
-        const computed = loss(
-          byRole(layout, roles, { ...state, ...variables }),
-          { ...inputs },
-          inputs[NORMALISER] as tf.Scalar,
-        );
+        const compute = () =>
+          loss(
+            byRole(layout, roles, { ...state, ...variables }),
+            { ...inputs },
+            inputs[NORMALISER] as tf.Scalar,
+          );
+        const computed = recomputes ? recomputingLayers(tensors, compute) : compute();
         // tfjs forgets what a differentiated function computed besides its value.
         kept = mapped(besidesLoss(computed), (tensor) => tf.keep(tf.clone(tensor)));
         return computed.loss;
@@ -136,7 +150,12 @@ export const lossProgram = (layout: Layout, { loss, roles }: LossProgram, batch:
 });
 
 /** Adds F v, with v the direction, to the gradient of every trained tensor in the state. */
-export function fisherProgram(layout: Layout, { logits, roles }: FisherProgram, batch: Specs): Program {
+export function fisherProgram(
+  layout: Layout,
+  { logits, roles }: FisherProgram,
+  batch: Specs,
+  { recomputes }: GradientOptions,
+): Program {
   const reads = namesOf(layout, roles);
   const trained = reads.filter((name) => !layout.tensors.get(name)!.frozen);
   return {
@@ -146,7 +165,8 @@ export function fisherProgram(layout: Layout, { logits, roles }: FisherProgram, 
       const Fv = fisherVectorProduct(
         (...theta) => {
           const variables = Object.fromEntries(trained.map((name, i) => [parameter(name), theta[i]!]));
-          return logits(byRole(layout, roles, { ...state, ...variables }), { ...inputs });
+          const compute = () => logits(byRole(layout, roles, { ...state, ...variables }), { ...inputs });
+          return recomputes ? recomputingLayers(theta, compute) : compute();
         },
         trained.map((name) => state[parameter(name)]!),
         trained.map((name) => state[direction(name)]!),

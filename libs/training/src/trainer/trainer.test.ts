@@ -51,6 +51,40 @@ describe('workers', () => {
   });
 });
 
+describe('gradient checkpointing', () => {
+  const peft = { r: 2, alpha: 4, targetModules: 'all-linear' };
+  const cases = [
+    ...trainingMethods.map((method) => [method, method, {}] as const),
+    ['dpo with an adapter', 'dpo', { peft }] as const,
+  ];
+  it.each(cases)('%s: is the same update, on any number of workers', async (_, method, settings) => {
+    const ends = [];
+    for (const [gradientCheckpointing, engine] of [
+      [false, pools[0]!],
+      [true, pools[0]!],
+      [true, pools[1]!],
+    ] as const) {
+      const run = await begin(
+        runOf(method, {
+          microBatchSize: 4,
+          gradientCheckpointing,
+          ...settings,
+          ...(method === 'ppo' && { ppo: { numPpoEpochs: 1 } }),
+        }),
+        engine,
+      );
+      const metrics = await run.update(itemsFor(method, 5));
+      ends.push({ metrics, gradient: numbersOf((await run.trainer.state()).m), state: await bitsOf(run) });
+      await run.trainer.close();
+    }
+    const [kept, again, elsewhere] = ends;
+    expect(distance(kept!.gradient, again!.gradient)).toBeLessThan(1e-6);
+    for (const [name, value] of Object.entries(kept!.metrics))
+      expect(again!.metrics[name], name).toBeCloseTo(value, 5);
+    expect(elsewhere!.state).toEqual(again!.state);
+  });
+});
+
 describe('micro-batches', () => {
   it.each(trainingMethods)(
     '%s: a batch cut into any, with filler rows or without, is the same update',

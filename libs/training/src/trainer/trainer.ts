@@ -1,5 +1,12 @@
 /** Gradient, optimizer and layout together: parameters that live in an engine, and the steps that change them there. */
-import type { Buffers, Engine, Frozen, Program, Specs } from '@rlhf-streams/tensor';
+import {
+  type Buffers,
+  type Engine,
+  type Frozen,
+  type Program,
+  type Specs,
+  sizeOf,
+} from '@rlhf-streams/tensor';
 import { TrainingError } from '../errors.js';
 import type { Layout, Role } from './layout.js';
 import { type LineSearchMoves, lineSearchMoves, lineSearchPrograms, lineSearchSpecs } from './line-search.js';
@@ -15,6 +22,7 @@ import {
 import {
   type BatchShape,
   fisherProgram,
+  type GradientOptions,
   gradient,
   gradientProgram,
   inferenceProgram,
@@ -87,6 +95,12 @@ export interface Trainer {
     measure(program: string, microBatches: readonly MicroBatch[], normaliser: number): Promise<BatchResult>;
   };
 
+  /**
+   * The share of padding among the tokens of the micro-batches that gradients were accumulated of since it was last taken;
+   * undefined where there were none.
+   */
+  takePadding(): number | undefined;
+
   /** The trained parameters of a role's model, by their names in the model. */
   parameters(role: Role): Promise<Buffers>;
   /** Everything that training goes on from. */
@@ -112,6 +126,8 @@ export interface TrainerOptions {
   readonly from: Pick<TrainerState, 'p'> & Partial<TrainerState>;
   /** Values of the layout's frozen tensors, by their names there; others are among those that training starts from. */
   readonly frozen?: Frozen | undefined;
+  /** Computes layers again for a gradient, one at a time, instead of keeping what they computed. Default: no. */
+  readonly gradientCheckpointing?: boolean;
   /** Trained tensors that a line search moves, which takes memory for a snapshot and a direction. Default: none. */
   readonly lineSearch?: readonly string[];
 }
@@ -154,6 +170,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     );
   };
 
+  const tokens = { all: 0, used: 0 };
   const moves = lineSearchMoves(workspace, layout, lineSearch);
   const trainer: Trainer = {
     layout,
@@ -162,6 +179,13 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
       return { stats: { ...stats, gradNorm: await trainer.apply({ learningRate }) }, outputs };
     },
     async accumulate(program, microBatches, normaliser) {
+      for (const { specs, used } of microBatches) {
+        const { ids } = specs;
+        if (!ids) continue;
+        const size = sizeOf(ids.shape);
+        tokens.all += size;
+        tokens.used += used ?? size;
+      }
       try {
         return await measure('gradient', program, microBatches, normaliser);
       } catch (error) {
@@ -199,6 +223,12 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
         return moves.takeGradient();
       },
       measure: (program, microBatches, normaliser) => measure('trial', program, microBatches, normaliser),
+    },
+
+    takePadding() {
+      const { all, used } = tokens;
+      Object.assign(tokens, { all: 0, used: 0 });
+      return all === 0 ? undefined : 1 - used / all;
     },
 
     async parameters(role) {
@@ -239,18 +269,24 @@ const programName = (kind: Kind, program: string, specs: Specs): string =>
     .map(([name, { shape }]) => `${name}[${shape}]`)
     .join(' ')}`;
 
-function listedPrograms({ layout, programs, shapes }: TrainerOptions): Record<string, Program> {
+function listedPrograms({
+  layout,
+  programs,
+  shapes,
+  gradientCheckpointing = false,
+}: TrainerOptions): Record<string, Program> {
+  const options = { recomputes: gradientCheckpointing };
   const { gradients = {}, losses = {}, inference = {}, fisher = {}, trials = {} } = programs;
   const listed: Record<string, Program> = {};
   const list = <Listed extends { readonly inputs: (shape: BatchShape) => Specs }>(
     kind: Kind,
     byName: Readonly<Record<string, Listed>>,
-    make: (layout: Layout, program: Listed, specs: Specs) => Program,
+    make: (layout: Layout, program: Listed, specs: Specs, options: GradientOptions) => Program,
   ) => {
     for (const [name, program] of Object.entries(byName)) {
       for (const shape of shapes) {
         const specs = program.inputs(shape);
-        listed[programName(kind, name, specs)] ??= make(layout, program, specs);
+        listed[programName(kind, name, specs)] ??= make(layout, program, specs, options);
       }
     }
   };

@@ -160,8 +160,11 @@ function optimizerNeed(
   // A micro-batch holds whole items.
   const samples = Math.max(...streams.map(({ samples = 1 }) => samples));
   const together = Math.min(sequencesPerItem, Math.max(mostSequences, samples));
-  const rows = Math.max(together, Math.min(config.microBatchSize, together * items));
-  const bytes = trainingBytes(trained, { workers, rows, length });
+  const { microBatchTokens = Number.POSITIVE_INFINITY, gradientCheckpointing: recomputes = false } =
+    'microBatchTokens' in config || 'gradientCheckpointing' in config ? config : {};
+  const most = Math.min(config.microBatchSize, Math.floor(microBatchTokens / length));
+  const rows = Math.max(together, Math.min(most, together * items));
+  const bytes = trainingBytes(trained, { workers, rows, length, recomputes });
   const bases = new Map(
     trained.flatMap(({ model, base }) => (model.adapter ? [[base, baseBytes(model)] as const] : [])),
   );

@@ -67,7 +67,22 @@ export interface Generation {
   readonly threads: number;
 }
 
-export type Workload = Decode | Training | Ppo | Generation;
+/** Steps of DPO on a checkpoint with an adapter on every linear map. */
+export interface LoraStep {
+  readonly kind: 'lora';
+  /** The folder of the checkpoint. */
+  readonly model: string;
+  readonly rank: number;
+  /** Pairs of a step, each of two sequences. */
+  readonly pairs: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly gradientCheckpointing: boolean;
+  readonly learningRate: number;
+  readonly threads: number;
+}
+
+export type Workload = Decode | Training | Ppo | Generation | LoraStep;
 
 const THREADS = 2;
 

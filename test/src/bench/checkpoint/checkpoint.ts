@@ -1,11 +1,11 @@
 /** Generation by a real checkpoint beside `generate` of transformers, on as many cores. */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { missingLibraries, python } from '../../python/python.js';
 import { type Competitor, startCompetitor } from '../against/channel.js';
 import type { Generation } from '../against/workload.js';
 import type { Measurement, Row } from '../measurement.js';
+import { memoryOf } from '../process.js';
 import { median, ratio } from '../timing.js';
 
 const THREADS = 2;
@@ -106,20 +106,6 @@ function rowOf(
       competitors.slice(1).map(({ name }, i) => [`: ${name}`, 1 / ratio(times[i + 1]!, times[0]!)]),
     ),
   };
-}
-
-/** Peak of what a process has in memory, and its share of what it has now, where the system tells. */
-async function memoryOf(pid: number): Promise<string> {
-  const read = async (file: string, name: string) => {
-    const text = await readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
-    return Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1]) / 1000);
-  };
-  const [peak, own, pss] = await Promise.all([
-    read('status', 'VmHWM'),
-    read('status', 'RssAnon'),
-    read('smaps_rollup', 'Pss'),
-  ]);
-  return `peak RSS ${peak}, PSS ${pss}, private ${own}`;
 }
 
 const notesOf = (missing: string | undefined): string[] => [

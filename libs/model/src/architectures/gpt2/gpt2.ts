@@ -10,10 +10,12 @@ import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
 import { causalMask, pastMask } from '../masks.js';
+import { type Layer, parametersUnder, throughLayer } from '../recomputation.js';
 import type { Gpt2Config } from './config.js';
 import { gelu, layerNorm } from './ops.js';
 
-type Attend = (layer: number, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => tf.Tensor;
+/** What queries [B, H, T, K], divided by sqrt(K), find in the keys and values of a layer: like the queries. */
+type Attend = (q: tf.Tensor, own: LayerCache) => tf.Tensor;
 
 /**
  * Final hidden states of whole sequences.
@@ -28,19 +30,29 @@ export function forward(
   at?: tf.Tensor,
 ): { hidden: tf.Tensor2D; cache: LayerCache[] } {
   const [B, T] = ids.shape as [number, number];
-  const { width: D } = config;
-  const cache: LayerCache[] = [];
+  const { width: D, layers } = config;
   const mask = causalMask(T);
   const tokens = tf.reshape(tf.gather(p['wte.weight']!, tf.reshape(ids, [B * T])), [B, T, D]);
   const positions = tf.slice(p['wpe.weight']!, [0, 0], [T, D]);
-  const x = tf.reshape(tf.add(tokens, positions), [B * T, D]) as tf.Tensor2D;
+  let x: tf.Tensor = tf.reshape(tf.add(tokens, positions), [B * T, D]);
 
-  const attend: Attend = (_layer, q, k, v) => {
-    cache.push({ keys: k, values: v });
-    const scores = tf.add(tf.matMul(q, k, false, true), mask);
-    return tf.matMul(tf.softmax(scores), v);
-  };
-  return { hidden: blocks(config, p, x, [B, T], attend, at), cache };
+  const layer =
+    (index: number): Layer =>
+    (x, p, { mask, at }) => {
+      const attend: Attend = (q, { keys, values }) => {
+        const scores = tf.add(tf.matMul(q, keys, false, true), mask!);
+        return tf.matMul(tf.softmax(scores), values);
+      };
+      return block(config, p, x, index, { shape: [B, T], attend, at });
+    };
+  const cache: LayerCache[] = [];
+  for (let index = 0; index < layers; index++) {
+    const constants = { mask, ...(at && index === layers - 1 && { at }) };
+    const { output, own } = throughLayer(layer(index), x, parametersUnder(p, nameOf(index)), constants);
+    x = output;
+    if (own) cache.push(own);
+  }
+  return { hidden: finalNorm(config, p, x), cache };
 }
 
 /**
@@ -59,24 +71,24 @@ export function step(
 ): { hidden: tf.Tensor2D; added: LayerCache[] } {
   const B = ids.shape[0]!;
   const C = cache[0]!.keys.shape[2]!;
-  const added: LayerCache[] = [];
   const mask = pastMask(positions, C);
   const x = tf.add(
     tf.gather(p['wte.weight']!, ids as tf.Tensor1D),
     tf.gather(p['wpe.weight']!, positions as tf.Tensor1D),
-  ) as tf.Tensor2D;
+  );
 
-  const hidden = blocks(config, p, x, [B, 1], (layer, q, k, v) => {
-    added.push({ keys: k, values: v });
-    const past = cache[layer]!;
-    const scores = tf.concat(
-      [tf.add(tf.matMul(q, past.keys, false, true), mask), tf.sum(tf.mul(q, k), -1, true)],
-      -1,
-    );
-    const [toPast, toSelf] = tf.split(tf.softmax(scores), [C, 1], -1);
-    return tf.add(tf.matMul(toPast!, past.values), tf.mul(toSelf!, v));
-  });
-  return { hidden, added };
+  const attend = (index: number): Attend => {
+    const past = cache[index]!;
+    return (q, own) => {
+      const scores = tf.concat(
+        [tf.add(tf.matMul(q, past.keys, false, true), mask), tf.sum(tf.mul(q, own.keys), -1, true)],
+        -1,
+      );
+      const [toPast, toSelf] = tf.split(tf.softmax(scores), [C, 1], -1);
+      return tf.add(tf.matMul(toPast!, past.values), tf.mul(toSelf!, own.values));
+    };
+  };
+  return blocks(config, p, x, { shape: [B, 1], attend });
 }
 
 /**
@@ -97,7 +109,6 @@ export function extend(
 ): { hidden: tf.Tensor2D; added: LayerCache[] } {
   const [B, T] = ids.shape as [number, number];
   const C = cache[0]!.keys.shape[2]!;
-  const added: LayerCache[] = [];
   const [past, own] = [pastMask(positions, C), causalMask(T)];
   const places = tf.add(tf.reshape(positions, [B, 1]), tf.range(0, T, 1, 'int32'));
   // Padding behind the last token may lie behind the last position.
@@ -107,54 +118,98 @@ export function extend(
     tf.gather(p['wpe.weight']!, tf.reshape(known, [B * T])),
   ) as tf.Tensor2D;
 
-  const attend: Attend = (layer, q, k, v) => {
-    added.push({ keys: k, values: v });
-    const { keys, values } = cache[layer]!;
-    const scores = tf.concat(
-      [tf.add(tf.matMul(q, keys, false, true), past), tf.add(tf.matMul(q, k, false, true), own)],
-      -1,
-    );
-    const [toPast, toOwn] = tf.split(tf.softmax(scores), [C, T], -1);
-    return tf.add(tf.matMul(toPast!, values), tf.matMul(toOwn!, v));
+  const attend = (index: number): Attend => {
+    const { keys, values } = cache[index]!;
+    return (q, { keys: k, values: v }) => {
+      const scores = tf.concat(
+        [tf.add(tf.matMul(q, keys, false, true), past), tf.add(tf.matMul(q, k, false, true), own)],
+        -1,
+      );
+      const [toPast, toOwn] = tf.split(tf.softmax(scores), [C, T], -1);
+      return tf.add(tf.matMul(toPast!, values), tf.matMul(toOwn!, v));
+    };
   };
-  return { hidden: blocks(config, p, x, [B, T], attend, at), added };
+  return blocks(config, p, x, { shape: [B, T], attend, at });
 }
 
 export const cacheShape = ({ width, heads }: Gpt2Config, rows: number, capacity: number) =>
   [rows, heads, capacity, width / heads] as const;
 
-/** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
-export function languageHead(config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D {
-  return logits(hidden, p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight']!);
-}
+/** The output matrix [V, D], which is the token embedding unless the model has its own. */
+export const outputMatrix = (config: Gpt2Config, p: Parameters): tf.Tensor2D =>
+  p[config.tieWordEmbeddings ? 'wte.weight' : 'lm_head.weight'] as tf.Tensor2D;
 
+export const languageHead = (config: Gpt2Config, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D =>
+  logits(hidden, outputMatrix(config, p));
+
+/** All layers of tokens that attend to a cache. */
 function blocks(
   config: Gpt2Config,
   p: Parameters,
-  input: tf.Tensor2D,
-  [B, T]: readonly [number, number],
-  attend: Attend,
-  at?: tf.Tensor,
-): tf.Tensor2D {
-  const { width: D, heads: H, layers, layerNormEpsilon } = config;
+  input: tf.Tensor,
+  {
+    shape,
+    attend,
+    at,
+  }: {
+    readonly shape: readonly [number, number];
+    readonly attend: (index: number) => Attend;
+    readonly at?: tf.Tensor;
+  },
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  let x = input;
+  const added: LayerCache[] = [];
+  for (let index = 0; index < config.layers; index++) {
+    const asked = index === config.layers - 1 ? at : undefined;
+    const { output, own } = block(config, p, x, index, { shape, attend: attend(index), at: asked });
+    x = output;
+    added.push(own);
+  }
+  return { hidden: finalNorm(config, p, x), added };
+}
+
+const nameOf = (index: number): string => `h.${index}.`;
+
+const layerNormOf = ({ layerNormEpsilon }: Gpt2Config, p: Parameters, x: tf.Tensor, name: string) =>
+  layerNorm(x, p[`${name}.weight`]!, p[`${name}.bias`]!, layerNormEpsilon);
+
+const finalNorm = (config: Gpt2Config, p: Parameters, x: tf.Tensor): tf.Tensor2D =>
+  layerNormOf(config, p, x, 'ln_f') as tf.Tensor2D;
+
+/**
+ * A layer of its input [B * T, D].
+ * @returns its output, [N, D] where only the tokens `at` [N] are asked for; and its keys and values [B, H, T, K]
+ */
+function block(
+  config: Gpt2Config,
+  p: Parameters,
+  input: tf.Tensor,
+  index: number,
+  {
+    shape: [B, T],
+    attend,
+    at,
+  }: {
+    readonly shape: readonly [number, number];
+    readonly attend: Attend;
+    readonly at?: tf.Tensor | undefined;
+  },
+): { output: tf.Tensor; own: LayerCache } {
+  const { width: D, heads: H } = config;
   const K = D / H;
-  const map = (x: tf.Tensor, name: string) => linear(config, p, x, name, { fanInFanOut: true });
-  const norm = (x: tf.Tensor, name: string) =>
-    layerNorm(x, p[`${name}.weight`]!, p[`${name}.bias`]!, layerNormEpsilon);
+  const name = nameOf(index);
+  const map = (x: tf.Tensor, module: string) => linear(config, p, x, name + module, { fanInFanOut: true });
+  const norm = (x: tf.Tensor, module: string) => layerNormOf(config, p, x, name + module);
   const toHeads = (x: tf.Tensor) =>
     T === 1 ? tf.reshape(x, [B, H, 1, K]) : tf.transpose(tf.reshape(x, [B, T, H, K]), [0, 2, 1, 3]);
   const fromHeads = (x: tf.Tensor) => tf.reshape(T === 1 ? x : tf.transpose(x, [0, 2, 1, 3]), [B * T, D]);
 
-  let x: tf.Tensor = input;
-  for (let layer = 0; layer < layers; layer++) {
-    const name = `h.${layer}`;
-    const qkv = map(norm(x, `${name}.ln_1`), `${name}.attn.c_attn`);
-    const [q, k, v] = tf.split(qkv, 3, -1).map(toHeads) as [tf.Tensor, tf.Tensor, tf.Tensor];
-    let attended = fromHeads(attend(layer, tf.mul(q, 1 / Math.sqrt(K)), k, v));
-    if (at && layer === layers - 1) [x, attended] = [tf.gather(x, at), tf.gather(attended, at)];
-    x = tf.add(x, map(attended, `${name}.attn.c_proj`));
-    const wide = gelu(map(norm(x, `${name}.ln_2`), `${name}.mlp.c_fc`));
-    x = tf.add(x, map(wide, `${name}.mlp.c_proj`));
-  }
-  return norm(x, 'ln_f') as tf.Tensor2D;
+  const qkv = map(norm(input, 'ln_1'), 'attn.c_attn');
+  const [q, keys, values] = tf.split(qkv, 3, -1).map(toHeads) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const own = { keys, values };
+  const attended = fromHeads(attend(tf.mul(q, 1 / Math.sqrt(K)), own));
+  const [x, found] = at ? [tf.gather(input, at), tf.gather(attended, at)] : [input, attended];
+  const between = tf.add(x, map(found, 'attn.c_proj'));
+  const wide = gelu(map(norm(between, 'ln_2'), 'mlp.c_fc'));
+  return { output: tf.add(between, map(wide, 'mlp.c_proj')), own };
 }

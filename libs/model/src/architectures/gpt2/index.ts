@@ -2,7 +2,7 @@
 import type { Architecture } from '../../architecture.js';
 import { scalarHead } from '../heads.js';
 import { configJson, type Gpt2Config, newConfig, parseConfig } from './config.js';
-import { cacheShape, extend, forward, languageHead, step } from './gpt2.js';
+import { cacheShape, extend, forward, languageHead, outputMatrix, step } from './gpt2.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
 export const gpt2: Architecture<Gpt2Config> = {
@@ -19,6 +19,7 @@ export const gpt2: Architecture<Gpt2Config> = {
   step,
   extend,
   cacheShape,
+  outputMatrix,
   languageHead,
   scalarHead,
   /** Korthikanti et al. 2022, "Reducing Activation Recomputation in Large Transformer Models", section 4, for `kept`. */

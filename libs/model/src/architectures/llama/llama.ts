@@ -11,6 +11,7 @@ import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
 import { causalMask, pastMask, pastMasks } from '../masks.js';
+import { type Layer, parametersUnder, throughLayer } from '../recomputation.js';
 import type { LlamaConfig } from './config.js';
 import { gated, rmsNorm } from './ops.js';
 import { type Rotation, rotate, rotations, rotationsAt } from './rope.js';
@@ -38,20 +39,38 @@ export function forward(
 ): { hidden: tf.Tensor2D; cache: LayerCache[] } {
   const [B, T] = ids.shape as [number, number];
   const { heads: H, slidingWindow, layers } = config;
-  const mask = causalMask(T, slidingWindow);
-  const attend: Attend = (_, queries, { keys, values }) => {
-    const scores = tf.reshape(tf.matMul(queries, keys, false, true), [B, H, T, T]);
-    const weights = tf.softmax(tf.add(scores, mask));
-    return tf.matMul(tf.reshape(weights, [...queries.shape.slice(0, 3), T]), values);
+  const { queries, keys } = tables(config, T);
+  const constants: Record<string, tf.Tensor> = {
+    mask: causalMask(T, slidingWindow),
+    queriesCos: queries.cos,
+    queriesSin: queries.sin,
+    keysCos: keys.cos,
+    keysSin: keys.sin,
   };
-  const layer = layerOf(config, p, [B, T], tables(config, T), attend);
 
+  const layer =
+    (index: number): Layer =>
+    (x, p, { mask, at, ...rotations }) => {
+      const here = {
+        queries: { cos: rotations.queriesCos!, sin: rotations.queriesSin! } as Rotation,
+        keys: { cos: rotations.keysCos!, sin: rotations.keysSin! } as Rotation,
+      };
+      const attend: Attend = (_, queries, { keys, values }) => {
+        const scores = tf.reshape(tf.matMul(queries, keys, false, true), [B, H, T, T]);
+        const weights = tf.softmax(tf.add(scores, mask!));
+        return tf.matMul(tf.reshape(weights, [...queries.shape.slice(0, 3), T]), values);
+      };
+      return layerOf(config, p, [B, T], here, attend)(x, index, at);
+    };
   let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, tf.reshape(ids, [B * T]));
   const cache: LayerCache[] = [];
   for (let index = 0; index < layers; index++) {
-    const { output, own } = layer(x, index, index === layers - 1 ? at : undefined);
+    const { output, own } = throughLayer(layer(index), x, parametersUnder(p, `layers.${index}.`), {
+      ...constants,
+      ...(at && index === layers - 1 && { at }),
+    });
     x = output;
-    cache.push(own);
+    if (own) cache.push(own);
   }
   return { hidden: finalNorm(config, p, x), cache };
 }
@@ -153,9 +172,12 @@ export function extend(
 export const cacheShape = ({ kvHeads, headWidth }: LlamaConfig, rows: number, capacity: number) =>
   [rows, kvHeads, capacity, headWidth] as const;
 
-/** Logits [N, V] of hidden states [N, D]; the output matrix is the token embedding unless the model has its own. */
+/** The output matrix [V, D], which is the token embedding unless the model has its own. */
+export const outputMatrix = (config: LlamaConfig, p: Parameters): tf.Tensor2D =>
+  p[config.tieWordEmbeddings ? 'embed_tokens.weight' : 'lm_head.weight'] as tf.Tensor2D;
+
 export const languageHead = (config: LlamaConfig, p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D =>
-  logits(hidden, p[config.tieWordEmbeddings ? 'embed_tokens.weight' : 'lm_head.weight']!);
+  logits(hidden, outputMatrix(config, p));
 
 const tables = ({ rope, headWidth: K }: LlamaConfig, length: number): Rotations => ({
   queries: rotations(rope, K, length, 1 / Math.sqrt(K)),

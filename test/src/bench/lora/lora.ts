@@ -1,0 +1,96 @@
+/** A step of LoRA DPO on a real checkpoint beside PyTorch with PEFT, on as many cores. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { missingLibraries, python } from '../../python/python.js';
+import { startCompetitor } from '../against/channel.js';
+import type { LoraStep } from '../against/workload.js';
+import type { Measurement, Row } from '../measurement.js';
+import { memoryOf, processorSeconds } from '../process.js';
+import { median, ratio } from '../timing.js';
+
+const ROUNDS = 3;
+/** ONNX Runtime's and PyTorch's threads go on spinning for some milliseconds after a run. */
+const SPINNING_MS = 200;
+
+const CASES = [
+  { pairs: 2, length: 128, gradientCheckpointing: false },
+  { pairs: 1, length: 512, gradientCheckpointing: true },
+] as const;
+
+export const lora: Measurement = {
+  name: 'lora',
+  about: 'a step of DPO on a checkpoint with an adapter of rank 16 on every linear map, on two cores',
+  onlyByName: true,
+  async run({ model }) {
+    if (model === undefined)
+      throw new Error('expected --model DIR, or the folder of a checkpoint in RLHF_TEST_SMOLLM2');
+    const missing = missingLibraries(['torch', 'transformers', 'peft']);
+    const rows: Row[] = [];
+    for (const { pairs, length, gradientCheckpointing } of CASES) {
+      const workload: LoraStep = {
+        kind: 'lora',
+        model,
+        threads: 2,
+        rank: 16,
+        pairs,
+        promptTokens: length / 4,
+        newTokens: length - length / 4,
+        gradientCheckpointing,
+        learningRate: 1e-4,
+      };
+      // Processes of their own for each case: their peak of memory is that of the case.
+      const competitors = [
+        startCompetitor('this build', process.execPath, [pathOf('./training-process.js')]),
+        ...(missing === undefined
+          ? [startCompetitor('PyTorch with PEFT', python, [pathOf('../../../python/lora.py')])]
+          : []),
+      ];
+      try {
+        const times = competitors.map((): number[] => []);
+        const processor = competitors.map((): number[] => []);
+        for (const { open } of competitors) await open(workload);
+        // The first round opens programs.
+        for (let round = -1; round < ROUNDS; round++) {
+          const order = competitors.map((_, index) => index);
+          for (const index of round % 2 === 0 ? order : order.toReversed()) {
+            await sleep(SPINNING_MS);
+            const { run, pid } = competitors[index]!;
+            const before = await processorSeconds(pid);
+            const ms = await run();
+            if (round < 0) continue;
+            times[index]!.push(ms);
+            processor[index]!.push((await processorSeconds(pid)) - before);
+          }
+        }
+        const memory = await Promise.all(competitors.map(({ pid }) => memoryOf(pid)));
+        competitors.forEach(({ name }, i) => {
+          rows.push({
+            work: `${pairs} x 2 x ${length} tokens${gradientCheckpointing ? ', recomputed' : ''}`,
+            with: name,
+            's a step': median(times[i]!) / 1000,
+            'processor s a step': median(processor[i]!),
+            'tokens/s': Math.round((2 * pairs * length * 1000) / median(times[i]!)),
+            'speed : PyTorch': times[1] ? ratio(times[1], times[i]!) : Number.NaN,
+            'memory, MB': memory[i]!,
+          });
+        });
+      } finally {
+        await Promise.all(competitors.map(({ end }) => end()));
+      }
+    }
+    return {
+      rows,
+      notes: [
+        'Medians over rounds. Log-probs of the reference are given. RSS counts a page of a file for each session that maps',
+        'it, PSS counts it once.',
+        ...(missing === undefined
+          ? []
+          : [
+              `PyTorch was left out, because ${missing} is missing: name a Python that has it in RLHF_PYTHON.`,
+            ]),
+      ],
+    };
+  },
+};
+
+const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
