@@ -12,4 +12,3 @@ export {
   memorySettings,
   trainingSettings,
 } from './settings.js';
-export { wholeModel } from './whole-model.js';

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { type Experiment, newestVersions, parseExperiment, type RunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
-import { wholeModel } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
@@ -131,7 +130,7 @@ async function exportCheckpoints({ events, artifacts }: Client, directory: strin
   return Promise.all(
     ['sft', 'reward', 'ppo', 'dpo'].map(async (name) => {
       const path = resolve(directory, 'checkpoints', name);
-      await artifacts.materialise(wholeModel(newest.get(name)!.model), path);
+      await artifacts.materialise(newest.get(name)!.model.base, path);
       return { name, path };
     }),
   );
