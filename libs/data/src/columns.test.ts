@@ -341,7 +341,11 @@ describe('detectFormat', () => {
   });
 
   it('refuses texts that repeat the prompt in every row', () => {
-    const twice = { prompt: 'How are', chosen: 'How are you?', rejected: 'How are we?' };
+    const twice = {
+      prompt: 'How are you doing today?',
+      chosen: 'How are you doing today? Well.',
+      rejected: 'How are you doing today? Ill.',
+    };
     expect(() => detectFormat([twice])).toThrow(
       /row 1: chosen: .*begins with the prompt itself.*prompt column/,
     );

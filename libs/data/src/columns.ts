@@ -157,39 +157,41 @@ const FORMATS: readonly Format[] = [
  * A `{chosen, rejected}` dataset comes out as `preference`, its prompt cut from the common prefix.
  *
  * @param options.source the file's name, for messages
+ * @param options.where names the row of an index, from 0; default: the source and its number, from 1
  * @param options.keep other columns that rows keep, as `kept`
  * @throws DATA_EMPTY, DATA_UNKNOWN_FORMAT, DATA_ROW_INVALID (with row number from 1, column,
  *   what was expected and what came), DATA_COLUMN_MISSING
  */
 export function detectFormat(
   rows: readonly unknown[],
-  options: { source?: string; keep?: readonly string[] } = {},
+  options: { source?: string; where?: (index: number) => string; keep?: readonly string[] } = {},
 ): Dataset {
-  const source = options.source ?? 'dataset';
+  const { source = 'dataset', keep = [] } = options;
+  const where = options.where ?? ((index: number) => `${source}: row ${index + 1}`);
   if (rows.length === 0) {
     throw new DataError('DATA_EMPTY', `${source}: expected at least one row, but there is none`);
   }
   const present = presentColumns(rows);
-  const { keep = [] } = options;
   requireColumns(source, keep, present);
   const format = FORMATS.find(
     ({ columns, fits }) => columns.every((column) => present.has(column)) && (!fits || fits(rows)),
   );
   if (format === undefined) throw unknownFormat(source, present);
   const validated = rows.map((row, index) => {
-    const where = `${source}: row ${index + 1}`;
     const result = format.schema.safeParse(row);
     if (result.success) return withKept(result.data as object, row as Record<string, unknown>, keep);
-    throw rowError(where, result.error, format);
+    throw rowError(where(index), result.error, format);
   });
-  requireOneForm(source, validated, format);
-  requireNoPromptTwice(source, validated);
-  const notThumbs = format.kind === 'completion' ? otherLabel(source, rows) : undefined;
+  requireOneForm(where, validated, format);
+  requireNoPromptTwice(where, validated);
+  const notThumbs = format.kind === 'completion' ? otherLabel(where, rows) : undefined;
   return { kind: format.kind, rows: validated, ...(notThumbs && { notThumbs }) } as Dataset;
 }
 
+type Where = (index: number) => string;
+
 /** Texts and conversations become tokens in different ways: rows of one dataset are all the one or all the other. */
-function requireOneForm(source: string, rows: readonly object[], format: Format): void {
+function requireOneForm(where: Where, rows: readonly object[], format: Format): void {
   if (!('prompt' in (rows[0] ?? {}))) return;
   const isChat = (row: object) => typeof (row as { prompt: Said }).prompt !== 'string';
   const other = rows.findIndex((row) => isChat(row) !== isChat(rows[0]!));
@@ -197,12 +199,15 @@ function requireOneForm(source: string, rows: readonly object[], format: Format)
   const [first, came] = isChat(rows[0]!) ? ['messages', 'a text'] : ['texts', 'messages'];
   throw new DataError(
     'DATA_ROW_INVALID',
-    `${source}: row ${other + 1}: ${format.columns[0]}: expected ${first} as in the rows before, got ${came}; write all rows alike`,
+    `${where(other)}: ${format.columns[0]}: expected ${first} as in the rows before, got ${came}; write all rows alike`,
   );
 }
 
+/** A shorter one may well come twice, as in `no` and `no, no`. */
+const LONG_PROMPT = 20;
+
 /** Texts that all begin with their prompt would follow it twice. */
-function requireNoPromptTwice(source: string, rows: readonly object[]): void {
+function requireNoPromptTwice(where: Where, rows: readonly object[]): void {
   const repeats = (row: object) => {
     const { prompt, chosen, rejected, completion, completions } = row as Record<string, Said> & {
       completions?: Said[];
@@ -210,7 +215,7 @@ function requireNoPromptTwice(source: string, rows: readonly object[]): void {
     const said = [chosen, rejected, completion, ...(completions ?? [])].filter((each) => each !== undefined);
     return (
       typeof prompt === 'string' &&
-      /\S\s+\S/.test(prompt) &&
+      prompt.length >= LONG_PROMPT &&
       said.length > 0 &&
       said.every((each) => typeof each === 'string' && each.startsWith(prompt) && each !== prompt)
     );
@@ -220,16 +225,16 @@ function requireNoPromptTwice(source: string, rows: readonly object[]): void {
   const column = ['chosen', 'completion', 'completions'].find((name) => name in first)!;
   throw new DataError(
     'DATA_ROW_INVALID',
-    `${source}: row 1: ${column}: expected what follows the prompt, got a text that begins with the prompt itself, as in every row: take it off the front${column === 'chosen' ? ', or leave the prompt column out: it is what chosen and rejected have in common' : ''}`,
+    `${where(0)}: ${column}: expected what follows the prompt, got a text that begins with the prompt itself, as in every row: take it off the front${column === 'chosen' ? ', or leave the prompt column out: it is what chosen and rejected have in common' : ''}`,
   );
 }
 
 /** Why completions with labels are not thumbs up and down. */
-function otherLabel(source: string, rows: readonly unknown[]): string | undefined {
+function otherLabel(where: Where, rows: readonly unknown[]): string | undefined {
   const at = rows.findIndex((row) => !hasLabelOrNone(row));
   if (at === -1) return undefined;
   const { label: came } = rows[at] as { label: unknown };
-  return `${source}: row ${at + 1}: label: expected true or false, 1 or 0, for a thumb up or down, got ${short(came)}; rewrite column label so`;
+  return `${where(at)}: label: expected true or false, 1 or 0, for a thumb up or down, got ${short(came)}; rewrite column label so`;
 }
 
 /** A column may also be one of the metadata that a row has already. */

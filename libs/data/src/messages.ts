@@ -28,7 +28,7 @@ const SHAREGPT_ROLES: Readonly<Record<string, string>> = {
 const WRITTEN_MESSAGES = /^\s*\[\s*\{\s*(['"])(?:role|content|from|value)\1\s*:/;
 
 /** Whether a value is a message, a list of messages, or such a list as text. */
-export function isConversation(value: unknown): boolean {
+function isConversation(value: unknown): boolean {
   if (typeof value === 'string') return WRITTEN_MESSAGES.test(value);
   if (Array.isArray(value)) return value.some((entry) => typeof entry !== 'string' && isConversation(entry));
   if (typeof value !== 'object' || value === null) return false;

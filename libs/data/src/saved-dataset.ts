@@ -2,11 +2,12 @@
 import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { unlessMissing } from '@rlhf-streams/files';
+import { exists, unlessMissing } from '@rlhf-streams/files';
 import { z } from 'zod';
 import { requireSaneBatch } from './arrow-checks.js';
 import { messageOf, requireFile } from './bytes.js';
 import { isLabel } from './columns.js';
+import { splitNeeded } from './data-files.js';
 import { DataError } from './errors.js';
 import type { Row } from './json.js';
 import { plain } from './plain.js';
@@ -19,6 +20,10 @@ const DatasetDict = z.object({ splits: z.array(z.string()).min(1) });
 const State = z.object({
   _data_files: z.array(z.object({ filename: z.string().refine((name) => basename(name) === name) })),
 });
+/** Whether a folder is one that `save_to_disk` wrote. */
+export const isSaved = async (folder: string): Promise<boolean> =>
+  (await exists(join(folder, STATE))) || exists(join(folder, SPLITS));
+
 /** A column of integer classes lists their names, so that the names of an integer label say what it means. */
 const Info = z.object({
   features: z.record(z.string(), z.object({ names: z.array(z.string()).optional() }).catch({})),
@@ -42,7 +47,7 @@ export async function* readSaved(folder: string): AsyncGenerator<Row> {
   if (state === undefined) {
     throw new DataError(
       'DATA_NOT_A_FILE',
-      `${folder}: expected a dataset file, or a folder of Hugging Face's save_to_disk with a ${STATE}, but it is a directory without one`,
+      `${folder}: expected a dataset file, a folder of data files, or one of Hugging Face's save_to_disk with a ${STATE}, but it is a directory without any`,
     );
   }
   const info = await readJson(folder, INFO, Info);
@@ -115,11 +120,4 @@ async function requireEnd(path: string): Promise<number> {
   } finally {
     await file.close();
   }
-}
-
-function splitNeeded(folder: string, splits: readonly string[]): DataError {
-  return new DataError(
-    'DATA_SPLIT_NEEDED',
-    `${folder}: expected a split named train, got ${splits.join(', ')}; name one of them: ${join(folder, splits[0]!)}`,
-  );
 }

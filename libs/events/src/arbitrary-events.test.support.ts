@@ -279,7 +279,7 @@ export const dataOf: { readonly [Type in EventType]: fc.Arbitrary<DataFor<Type>>
       {
         feedback: fc.string({ minLength: 1, maxLength: 200 }),
         collection: run,
-        prompt: text,
+        prompt: fc.oneof(text, messages),
         labeler: fc.string({ minLength: 1, maxLength: 200 }),
         metadata: byName(json),
       },

@@ -464,7 +464,11 @@ const thumbs = defineTopic({
 const Feedback = z.object({
   feedback: z.string().min(1).max(200).describe('id of this feedback, as its publisher names it'),
   collection: CollectionName,
-  prompt: Text,
+  prompt: z
+    .union([Text, Conversation], {
+      error: 'expected well-formed text, or a list of messages {role, content}',
+    })
+    .describe('a text, or the messages of a conversation to answer'),
   completions: z.array(Text).min(2).max(100).optional().describe('what was ranked'),
   ranks: z.array(z.int().min(1)).optional().describe('one a completion; 1 is the best; equal ranks are ties'),
   margin: z
@@ -508,7 +512,7 @@ const feedback = defineTopic({
   events: [
     defineEvent(
       'feedback.recorded',
-      2,
+      3,
       'Somebody ranked K completions of a prompt, or gave one a thumb up or down. The first event with an id counts',
       Feedback.superRefine(asOneOpinion),
     ),

@@ -30,6 +30,7 @@ export {
 } from './generation/request.js';
 export { headLogprobs, headLogprobsAndEntropy } from './head-logprobs.js';
 export {
+  baseBytes,
   bytesText,
   generationBytes,
   requireMemory,

@@ -38,8 +38,16 @@ describe('what a model needs', () => {
   const wide = shapeOf(2, 384, 2048, 128);
   const estimates: [role: string, model: ModelConfig, bytes: number][] = [
     ['reward', quickstart, scoringBytes(withScalarHead(quickstart), { length })],
-    ['policy', wide, generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1 })],
-    ['policy', llama, generationBytes(llama, { threads: 1, slots: 32, length: 128, versions: 1 })],
+    [
+      'policy',
+      wide,
+      generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1, frozen: false }),
+    ],
+    [
+      'policy',
+      llama,
+      generationBytes(llama, { threads: 1, slots: 32, length: 128, versions: 1, frozen: false }),
+    ],
   ];
   it.runIf(process.platform === 'linux').each(estimates)(
     'as a %s is estimated within a factor of two',
@@ -49,6 +57,18 @@ describe('what a model needs', () => {
       expect(bytes / peak).toBeLessThan(2);
     },
   );
+
+  it('frozen, is its weights once for all threads where it is large, and of an adapter its own tensors in each', () => {
+    const load = { slots: 2, length: 16, versions: 2 };
+    const bytes = (model: ModelConfig, threads: number, frozen: boolean) =>
+      generationBytes(model, { ...load, threads, frozen });
+    const added = (model: ModelConfig, frozen: boolean) => bytes(model, 2, frozen) - bytes(model, 1, frozen);
+    const large = shapeOf(24, 1024);
+    expect(added(large, false)).toBeGreaterThan(4 * weightBytes(large));
+    expect(added(large, true)).toBeLessThan(weightBytes(large) / 4);
+    const adapted = trainedModel(large, { head: 'language', peft: { r: 4 }, isPublished: true });
+    expect(added(adapted, true) - added(large, true)).toBe(3 * (weightBytes(adapted) - weightBytes(large)));
+  });
 
   it('to be trained is many times its weights, and more with each worker', () => {
     const load = { workers: 1, rows: 1, length: 2 };

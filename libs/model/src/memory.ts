@@ -12,23 +12,30 @@ import type { ModelConfig } from './model-config.js';
 import { parameterCount } from './weights.js';
 
 const FLOAT_BYTES = 4;
+/** Tokens of prompts that are read at a time by a model that is laid out. */
+const PREFILLED = 128;
 /** Compiled programs and the thread they run on. */
 const THREAD_BYTES = 30e6;
-/** Rows of a program without a gradient. */
-const ROWS = 8;
 
 /** Bytes of the weights in float32. */
 export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
+
+/** Numbers of rows of programs that score sequences of T tokens; rows of long sequences take more memory than they save time. */
+export const scoringRows = (T: number): readonly number[] => (T > 512 ? [1] : T > 256 ? [2, 4] : [2, 4, 8]);
 
 /**
  * Bytes to score sequences of up to `length` tokens, with a reference or a reward model. Its weights are used where they
  * were read, or lie in the checkpoint's file.
  */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
-  const { working } = architectureOf(config).activations(config, length);
-  const tokens = ROWS * length;
-  return weightBytes(config) + (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES + THREAD_BYTES;
+  const tokens = Math.max(...scoringRows(length)) * length;
+  const activations = tokens * architectureOf(config).activations(config, length).working;
+  return weightBytes(config) + (headNumbers(config, tokens) + activations) * FLOAT_BYTES + THREAD_BYTES;
 }
+
+/** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */
+export const baseBytes = (config: ModelConfig): number =>
+  weightBytes(config) - (config.adapter ? trainedBytes(config) : 0);
 
 export interface GenerationLoad {
   /** Compute threads, each of which holds the weights and slots of its own. */
@@ -43,21 +50,39 @@ export interface GenerationLoad {
   readonly frozen?: boolean | undefined;
 }
 
+/** Models with fewer bytes of weights are generated from as they are: a copy for each session costs little. */
+const LEAST_LAID_OUT = 2 ** 27;
+/** Whether generation by these weights, where they stand still, lays them out in a file. */
+export const isLarge = (config: ModelConfig): boolean => weightBytes(config) >= LEAST_LAID_OUT;
+
+const cacheBytes = (config: ModelConfig, slots: number, capacity: number): number =>
+  2 * config.layers * FLOAT_BYTES * sizeOf(architectureOf(config).cacheShape(config, slots, capacity));
+
+/** Bytes of the cache of sequences that are generated side by side: of long ones there are fewer. */
+const MOST_CACHE_BYTES = 2 ** 28;
+/** Slots for sequences of these capacities: as many as asked for, where their cache is not too large, and two at least. */
+export const slotsWithin = (config: ModelConfig, slots: number, capacity: number): number =>
+  Math.max(2, Math.min(slots, Math.floor(MOST_CACHE_BYTES / cacheBytes(config, 1, capacity))));
+
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
  * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that
- * nobody changes are there once.
+ * nobody changes are there once, those of a large model in a file that all threads map.
  */
 export function generationBytes(
   config: ModelConfig,
   { threads, slots, length, versions, frozen = config.adapter !== undefined }: GenerationLoad,
 ): number {
-  const keys = sizeOf(architectureOf(config).cacheShape(config, slots, cacheCapacity(config, length)));
-  const cache = 2 * config.layers * keys * FLOAT_BYTES;
-  const own = frozen ? (config.adapter ? trainedBytes(config) : 0) : weightBytes(config);
-  const shared = weightBytes(config) - own;
-  const scoring = scoringBytes(config, { length }) - shared;
-  return shared + threads * (scoring + (versions + 2) * own + cache);
+  const capacity = cacheCapacity(config, length);
+  const cache = cacheBytes(config, slotsWithin(config, slots, capacity), capacity);
+  if (!frozen)
+    return threads * (scoringBytes(config, { length }) + (versions + 2) * weightBytes(config) + cache);
+  const base = baseBytes(config);
+  const adapters = (versions + 1) * (weightBytes(config) - base);
+  if (!isLarge(config)) return base + threads * (scoringBytes(config, { length }) + adapters + cache);
+  const { working } = architectureOf(config).activations(config, capacity);
+  const computed = (PREFILLED * working + 4 * slots * outputs(config)) * FLOAT_BYTES;
+  return 1.25 * base + threads * (computed + adapters + cache + THREAD_BYTES);
 }
 
 export interface TrainingLoad {

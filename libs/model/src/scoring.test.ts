@@ -74,3 +74,16 @@ it.each<[string, Partial<ModelSize> & Pick<ModelSize, 'width' | 'heads'>]>([
     await scorer.dispose();
   }
 });
+
+it('many tokens of a large vocabulary are scored a part at a time, as few are at once', async () => {
+  const size = { vocabSize: 2 ** 16, contextLength: 64, width: 16, layers: 1, heads: 2 };
+  const config = newModelConfig({ architecture: 'gpt2', ...size });
+  const long = items.slice(0, 8).map(({ tokens }, i) => ({
+    temperature: 0.5 + i / 8,
+    tokens: Array.from({ length: 60 }, (_, t) => ((tokens[t % tokens.length]! + t) * 7919) % size.vocabSize),
+  }));
+  const scorer = logprobScorer(onnxEngine(), config, weightsOf(config));
+  const together = await scorer.score(long);
+  for (const [i, item] of long.entries()) expect((await scorer.score([item]))[0]).toEqual(together[i]);
+  await scorer.dispose();
+});

@@ -18,6 +18,7 @@ import { ModelError } from './errors.js';
 import { bucket, buckets, type Weights } from './generation/request.js';
 import { groupBy } from './group-by.js';
 import { headLogprobs } from './head-logprobs.js';
+import { scoringRows } from './memory.js';
 import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './weights.js';
 
@@ -42,13 +43,12 @@ export interface Scorer<Item extends SequenceItem, Result> {
 }
 
 /**
- * Numbers of rows for which there is a program, so that a few sequences do not cost as much as many. A row's numbers must be
- * the same in all of them, so ONNX Runtime must compute it in the same way: there are two rows at least, because it multiplies
+ * There are programs of a few numbers of rows, so that a few sequences do not cost as much as many. A row's numbers must be
+ * the same in all of them, so ONNX Runtime must compute it in the same way: a head is on several rows, because it multiplies
  * a single one by another algorithm; and tensors have multiples of 16 numbers, as T has, because the last few of others are
  * computed without vector instructions, in other last bits.
  */
-const ROWS = [2, 4, 8] as const;
-const MOST_ROWS = Math.max(...ROWS);
+const MOST_ROWS = Math.max(...scoringRows(1));
 
 /**
  * log p(token t | tokens before) for t = 1 .. length - 1, at the item's temperature: rows of length - 1.
@@ -78,7 +78,7 @@ export function logprobScorer(
         ids: tf.reshape(next!, [rows * T]),
         temperature: tf.reshape(temperature!, [rows * T]),
         // A row has the same bits in every number of rows.
-        tokens: MOST_ROWS * T,
+        tokens: Math.max(...scoringRows(T)) * T,
       }),
     pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });
@@ -137,7 +137,9 @@ function createScorer<Item extends SequenceItem, Result>(
   });
   const open = async () => {
     const workspace = await engine.open(state, { frozen });
-    const shapes = buckets(config.contextLength).flatMap((T) => ROWS.map((rows) => [rows, T] as const));
+    const shapes = buckets(config.contextLength).flatMap((T) =>
+      scoringRows(T).map((rows) => [rows, T] as const),
+    );
     await workspace.add(
       Object.fromEntries(shapes.map(([rows, T]) => [programName(rows, T), programOf(rows, T)])),
     );
@@ -176,9 +178,10 @@ function createScorer<Item extends SequenceItem, Result>(
       const results = new Map<Item, Result>();
       const byLength = groupBy(items, ({ tokens }) => bucket(tokens.length, config.contextLength));
       for (const [T, members] of byLength) {
-        for (let from = 0; from < members.length; from += MOST_ROWS) {
-          const batch = members.slice(from, from + MOST_ROWS);
-          const rows = ROWS.find((rows) => rows >= batch.length)!;
+        const most = Math.max(...scoringRows(T));
+        for (let from = 0; from < members.length; from += most) {
+          const batch = members.slice(from, from + most);
+          const rows = scoringRows(T).find((rows) => rows >= batch.length)!;
           const ids = new Int32Array(rows * T);
           batch.forEach(({ tokens }, row) => {
             ids.set(tokens, row * T);

@@ -1,9 +1,11 @@
 import { RunId, ScorerName } from '@rlhf-streams/events';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { dataSpecOf, specOf } from './methods/index.js';
 import { sourcesIn } from './named-sources.js';
-import { namedSources, parseRunConfig, RunConfig } from './run-config.js';
+import { namedSources, parseRunConfig, RunConfig, runConfigMistakes } from './run-config.js';
 import { DataSource, sourceKinds } from './source-schemas.js';
+import { sourceText } from './sources.js';
 
 describe('the sources of a configuration', () => {
   it('are found wherever it names them', () => {
@@ -91,4 +93,17 @@ describe('the sources of a configuration', () => {
       /[.](metric|matches|keep\[\]|template|(targetModules|modulesToSave)(\[\])?)$/.test(path);
     expect(texts(RunConfig, 'config').filter((path) => !isFree(path))).toEqual([]);
   });
+});
+
+it('finds each of a list of files, which is one source of data', () => {
+  const data = ['shards/*.parquet', 'more.jsonl'];
+  const config = parseRunConfig({ run: 'r', method: 'dpo', steps: 1, model: 'm', data });
+  expect(namedSources(config).filter(({ kind }) => kind === 'data')).toEqual(
+    data.map((path, i) => ({ kind: 'data', path: ['data', i], source: { from: 'path', path }, text: path })),
+  );
+  expect(dataSpecOf(specOf(config)).source).toEqual({ from: 'files', paths: data });
+  expect(sourceText({ from: 'files', paths: data })).toBe('shards/*.parquet, more.jsonl');
+  expect(runConfigMistakes({ ...config, data: ['run:a', 'b.jsonl'] })).toMatchObject([
+    { path: ['data'], message: expect.stringMatching(/expected files, folders and patterns of files alone/) },
+  ]);
 });

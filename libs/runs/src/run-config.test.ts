@@ -29,7 +29,7 @@ describe('defaults', () => {
   };
 
   it.each([
-    ['sft', { optimizer: { ...adamw, learningRate: 2e-5 }, sft: { maxLength: 1024 } }],
+    ['sft', { optimizer: { ...adamw, learningRate: 2e-5 }, sft: { maxLength: 1024, assistantOnly: false } }],
     [
       'reward',
       {
@@ -309,7 +309,7 @@ describe('a mistake', () => {
     [
       'what nothing is like',
       { ...least.sft, sft: { packing: true } },
-      'sft.packing: no such setting; there are maxLength',
+      'sft.packing: no such setting; there are maxLength, assistantOnly',
     ],
     [
       'in the shape of a model',

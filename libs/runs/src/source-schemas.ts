@@ -63,7 +63,8 @@ sourceKinds.add(ModelSource, { kind: 'model' });
 /**
  * `bundled` is the corpus that comes with rlhf-streams, `bundled:NAME` a small set to evaluate on, `run:ID` the comparisons a sampling run recorded,
  * `feedback:COLLECTION` what was published on topic `feedback` when the run starts, anything else a .jsonl, .ndjson, .json,
- * .csv or .tsv file (each also with .gz), a .parquet file, or a folder that Hugging Face's `save_to_disk` wrote.
+ * .csv or .tsv file (each also with .gz), a .parquet file, a pattern of such files (`shards/*.parquet`), a folder of them, or a
+ * folder that Hugging Face's `save_to_disk` wrote. Of a folder with splits `train` is read, or the one named behind it.
  */
 export const DataSource = z
   .string()
@@ -74,9 +75,27 @@ export const DataSource = z
   )
   .refine(namesSet, `expected bundled, or bundled:NAME with one of the names ${BUNDLED_SETS.join(', ')}`)
   .refine(namesRun, RUN_ERROR)
-  .meta({ title: 'bundled, bundled:NAME, run:ID, feedback:COLLECTION, a file, or a folder of save_to_disk' });
+  .meta({
+    title: 'bundled, bundled:NAME, run:ID, feedback:COLLECTION, a file, a pattern of files, or a folder',
+  });
 
 sourceKinds.add(DataSource, { kind: 'data' });
+
+/** What a run learns from: a source, or a list of files, folders and patterns of files, which are one dataset. */
+export const DataSources = z.union(
+  [
+    DataSource,
+    z
+      .array(DataSource)
+      .min(1)
+      .refine(
+        (all) => all.length === 1 || all.every((written) => parseSource('data', written).from === 'path'),
+        'expected files, folders and patterns of files alone in a list',
+      )
+      .meta({ title: 'a list of files' }),
+  ],
+  { error: 'expected a source of data, or a list of files' },
+);
 
 const namesDeclared = (written: string): boolean => {
   const source = parseSource('scorer', written);

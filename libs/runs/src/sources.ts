@@ -31,6 +31,12 @@ export interface FromAdapter {
   readonly base: FromPath | FromArtifact;
 }
 
+/** Several files, folders and patterns of files: one dataset. */
+interface FromFiles {
+  readonly from: 'files';
+  readonly paths: readonly string[];
+}
+
 /** The model that a run trained, a stored one, a folder in the Hugging Face layout, an adapter on one of these, or the shape of one to be made. */
 export type ModelOrigin =
   | FromRun
@@ -48,7 +54,8 @@ export type DataOrigin =
     }
   | FromRun
   | { readonly from: 'feedback'; readonly collection: string }
-  | FromPath;
+  | FromPath
+  | FromFiles;
 
 /** A reward model, or a classifier to be trained on labelled data: what a run finds or makes when it starts. */
 export type ScoringModelOrigin =
@@ -91,8 +98,13 @@ const ADAPTER = /^adapter:(.+) on (.+)$/s;
  * @example parseSource('model', 'run:my-ppo@40') // { from: 'run', run: 'my-ppo', version: 40 }
  * @example parseSource('model', 'adapter:./lora on ./smollm2') // { from: 'adapter', adapter: { from: 'path', path: './lora' }, base: ... }
  */
-export function parseSource<Kind extends SourceKind>(kind: Kind, written: string | NewModel): Origins[Kind];
-export function parseSource(kind: SourceKind, written: string | NewModel): Source {
+export function parseSource<Kind extends SourceKind>(
+  kind: Kind,
+  written: string | NewModel | readonly string[],
+): Origins[Kind];
+export function parseSource(kind: SourceKind, written: string | NewModel | readonly string[]): Source {
+  if (isList(written))
+    return written.length === 1 ? parseSource(kind, written[0]!) : { from: 'files', paths: written };
   if (typeof written !== 'string') return { from: 'new', shape: written };
   const [, run, version] = (kind !== 'data' && VERSIONED_RUN.exec(written)) || [];
   if (run !== undefined) return { from: 'run', run, version: Number(version) };
@@ -119,6 +131,9 @@ export function parseSource(kind: SourceKind, written: string | NewModel): Sourc
   return { from: 'path', path: written };
 }
 
+/** `Array.isArray` tells TypeScript nothing of lists that are not to be changed. */
+const isList = (written: unknown): written is readonly string[] => Array.isArray(written);
+
 function storedSource(written: string): FromPath | FromArtifact {
   const sha256 = ARTIFACT.exec(written)?.[1];
   return sha256 === undefined ? { from: 'path', path: written } : { from: 'artifact', sha256 };
@@ -143,6 +158,8 @@ export function sourceText(source: Source): string {
       return `${GOLD}${sourceText(source.data)}`;
     case 'path':
       return source.path;
+    case 'files':
+      return source.paths.join(', ');
     case 'new': {
       const { architecture, ...shape } = source.shape;
       return `{ ${Object.entries(architecture === 'gpt2' ? shape : source.shape)
@@ -161,6 +178,8 @@ export function pathsOf(source: Source): string[] {
   switch (source.from) {
     case 'path':
       return [source.path];
+    case 'files':
+      return [...source.paths];
     case 'gold':
       return pathsOf(source.data);
     case 'adapter':
@@ -176,6 +195,8 @@ export function withPaths(source: Source, other: (path: string) => string): Sour
   switch (source.from) {
     case 'path':
       return { from: 'path', path: other(source.path) };
+    case 'files':
+      return { from: 'files', paths: source.paths.map(other) };
     case 'gold':
       return { from: 'gold', data: withPaths(source.data, other) };
     case 'adapter':

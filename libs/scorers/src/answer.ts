@@ -1,5 +1,5 @@
 /** What a scorer is given, and what it says of it. */
-import type { Message } from '@rlhf-streams/events';
+import type { Message, Tools } from '@rlhf-streams/events';
 import { ScorerError } from './errors.js';
 
 /** A completion that is to be scored. */
@@ -10,6 +10,8 @@ export interface ScorerItem {
   readonly tokens?: readonly number[];
   /** The conversation that the prompt was made of. */
   readonly messages?: readonly Message[];
+  /** What the assistant may call in it. */
+  readonly tools?: Tools;
   /** Of the prompt, as its data have it. */
   readonly metadata?: Readonly<Record<string, unknown>>;
 }

@@ -194,8 +194,9 @@ function remembering(
     return answer;
   };
   return (item) => {
-    const { prompt, completion, messages, metadata } = item;
-    const id = sha256Of({ scorer: sha256, prompt, completion, messages, metadata });
+    const { prompt, completion, messages, tools, metadata } = item;
+    const told = { prompt, completion, messages, ...(tools && { tools }), metadata };
+    const id = sha256Of({ scorer: sha256, ...told });
     const known = memory?.recall<Score | null>(id);
     if (known !== undefined) return Promise.resolve(known);
     const asked = underWay.get(id) ?? answered({ ...item, id }).finally(() => underWay.delete(id));

@@ -6,7 +6,8 @@ import { type Endpoint, postJson } from './post-json.js';
 import { readAnswers } from './read-answers.js';
 
 /**
- * Posts `{ items: [{ id, prompt, completion, tokens?, messages?, metadata? }] }`, and reads `{ scores: [...] }`: for each
+ * Posts `{ items: [{ id, prompt, completion, tokens?, messages?, tools?, metadata? }] }`, and reads
+ * `{ scores: [...] }`: for each
  * item, in their order, a number, null, or `{ id?, score, parts?, error? }`.
  */
 export const httpScorer =

@@ -110,7 +110,12 @@ const requestOf = ({ model, system, temperature, maxTokens, seed }: JudgeSetting
 
 /** A conversation as people read it, without the marks by which a model's chat template puts it together. */
 const dialogueOf = (messages: NonNullable<ScorerItem['messages']>): string =>
-  messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+  messages
+    .map(({ role, content, tool_calls: calls }) => {
+      const said = [content, ...(calls ? [JSON.stringify(calls)] : [])].filter((text) => text !== '');
+      return `${role}: ${said.join(' ')}`;
+    })
+    .join('\n');
 
 /** The template with its names replaced in one pass: what is put in is never taken for a name. */
 const filled = (template: string, values: Readonly<Record<string, string>>): string =>

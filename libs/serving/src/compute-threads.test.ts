@@ -28,9 +28,9 @@ const stored = (key: string, base = `/${key}`) => ({ key, folders: { base }, bas
 const states = (threads: ComputeThreads<ChildThread>) =>
   Promise.all(Array.from({ length: 3 }, () => threads.compute((thread) => thread.state())));
 
-it('shares the memory of the service among its threads', async () => {
+it('tells its threads what memory the service has, and how many share it', async () => {
   const threads = await start();
-  const data = { device: 'cpu', memoryBytes: 300, weightCache, slots: 7 };
+  const data = { device: 'cpu', threads: 3, memoryBytes: 900, weightCache, slots: 7 };
   expect((await states(threads)).map(({ workerData }) => workerData)).toEqual([data, data, data]);
 });
 

@@ -46,7 +46,8 @@ export async function startComputeThreads<T extends ModelThread>(
   const { name, settings, weightCache } = context;
   const shared: ThreadOptions = {
     device: settings.RLHF_DEVICE,
-    memoryBytes: memoryLimit(settings) / count,
+    threads: count,
+    memoryBytes: memoryLimit(settings),
     weightCache,
   };
   const start = async (index: number) => {

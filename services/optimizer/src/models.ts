@@ -1,7 +1,14 @@
 /** The models of a run as folders: those that it starts from, and those that it publishes. */
 import { resolve } from 'node:path';
 import type { ArtifactRef, ModelRef } from '@rlhf-streams/events';
-import { artifactRoles, namedModels, type RunConfig, type RunView, specOf } from '@rlhf-streams/runs';
+import {
+  artifactRoles,
+  namedModels,
+  type RunConfig,
+  type RunView,
+  specOf,
+  trainsWhole,
+} from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import { modelFolders } from '@rlhf-streams/serving';
 import type { StartingModels } from '@rlhf-streams/training';
@@ -33,9 +40,7 @@ export const versionOf = (
   { config, models }: Pick<RunView, 'config' | 'models'>,
   stored: ArtifactRef,
 ): ModelRef =>
-  'peft' in config! && config.peft
-    ? { base: models![artifactRoles.policy]!.base, adapter: stored }
-    : { base: stored };
+  trainsWhole(config!) ? { base: stored } : { base: models![artifactRoles.policy]!.base, adapter: stored };
 
 /** Lets `write` fill a folder that does not exist yet, and stores it. */
 export const store = (

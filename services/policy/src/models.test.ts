@@ -16,7 +16,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Piece } from './completion-text.js';
 import { createPolicyHosts, type PolicyHosts, type PolicyModel } from './models.js';
-import type { CompletionWork } from './thread.js';
+import type { CompletionWork, Conversation } from './thread.js';
 
 const files = trainByteLevelBpe(['The film was fine. ', 'The film was not. '], { vocabSize: 300 });
 const tokenizer = loadTokenizer(files.json, files.config);
@@ -37,9 +37,10 @@ const stopping = new AbortController();
 const onStop: (() => void | Promise<void>)[] = [];
 
 /** Where the host finds a model of this shape: the store's folders are named by their artifacts. */
-async function write(name: string, config: ModelConfig) {
+async function write(name: string, config: ModelConfig, more: object = {}) {
   const directory = join(folder, name);
-  await writeCheckpoint(directory, { config, tensors: initialiseWeights(config, 1), tokenizer: files });
+  const tokenizer = { json: files.json, config: { ...(files.config as object), ...more } };
+  await writeCheckpoint(directory, { config, tensors: initialiseWeights(config, 1), tokenizer });
   return { base: { uri: directory, sha256: name } };
 }
 
@@ -180,6 +181,27 @@ it('reads texts after the token that begins one, and tokens as they are', async 
   });
   await expect(policy.encode([[config.vocabSize]])).rejects.toMatchObject({
     code: 'MODEL_GENERATION_REQUEST',
+  });
+});
+
+it('reads conversations by the chat template, with tools where it has a place for them', async () => {
+  const turns = '{% for m in messages %}{{ m.content }}!{% endfor %}';
+  const [messages, tools] = [[{ role: 'user', content: 'The film' }], [{ function: { name: 'f' } }]];
+  let written = 0;
+  const encoded = async (chat_template: string | undefined, prompt: Conversation) => {
+    const model = await write(`chat-${written++}`, config, { chat_template });
+    return hosts.versions.use(model, async ({ encode }) => (await encode([prompt])).prompts[0]);
+  };
+  const text = 'The film!';
+  expect(await encoded(turns, { messages })).toEqual({ text, tokens: tokenizer.encode(text), begin: 0 });
+  const withTools = `${turns}{% if tools %}{{ tools[0].function.name }}{% endif %}`;
+  expect(await encoded(withTools, { messages, tools })).toMatchObject({ text: 'The film!f' });
+  expect(await encoded(withTools, { messages })).toMatchObject({ text });
+  await expect(encoded(turns, { messages, tools })).rejects.toMatchObject({
+    code: 'MODEL_CHAT_TEMPLATE_TOOLS',
+  });
+  await expect(encoded(undefined, { messages })).rejects.toMatchObject({
+    code: 'MODEL_CHAT_TEMPLATE_MISSING',
   });
 });
 

@@ -116,7 +116,7 @@ interface Model {
   readonly leave: () => Promise<void>;
 }
 
-const { slots, weightCache } = workerData as PolicyOptions & ThreadOptions;
+const { slots, threads, weightCache } = workerData as PolicyOptions & ThreadOptions;
 const engine = await openEngine();
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
@@ -142,15 +142,15 @@ async function opened(model: ModelToOpen): Promise<Pick<Model, 'generator' | 'we
 }
 
 const models = threadModels<Model>({
-  admit: (config, memoryBytes, frozen) => {
+  admit: ({ config, frozen }, memoryBytes) => {
     if (config.head.kind !== 'language') {
       throw new ModelError(
         'MODEL_NOT_A_POLICY',
         'expected a model that generates text, got a reward model: its weights end in a score',
       );
     }
-    const least = { threads: 1, slots, length: 1, versions: 1, frozen };
-    requireMemory('the policy in each of its threads', generationBytes(config, least), memoryBytes);
+    const least = { threads, slots, length: 1, versions: 1, frozen: frozen || config.adapter !== undefined };
+    requireMemory('the policy in all of its threads', generationBytes(config, least), memoryBytes);
   },
   open: async (model) => {
     const { config, folders, tokenizer: files } = model;

@@ -76,7 +76,7 @@ const mayWaitFor = ({ config }: RunView): string | undefined =>
   config && declaredScorers(config)[0]?.source.name;
 
 const scoredOf = (policyTokenizers: PolicyTokenizers, run: RunView, rollout: Rollout): Scored => {
-  const { promptText: prompt, text: completion, tokens, messages, metadata } = rollout;
+  const { promptText: prompt, text: completion, tokens, messages, tools, metadata } = rollout;
   return {
     text: prompt + completion,
     tokens: (own) =>
@@ -86,6 +86,7 @@ const scoredOf = (policyTokenizers: PolicyTokenizers, run: RunView, rollout: Rol
       completion,
       tokens,
       ...(messages && { messages }),
+      ...(tools && { tools }),
       ...(metadata && { metadata }),
     }),
   };

@@ -40,4 +40,17 @@ describe('a rollout is scored', () => {
     const framed = tokenizerOf(262, { type: 'BertProcessing', cls: ['!', 7], sep: ['?', 9] });
     expect(tokensFor(framed, policy, rollout)).toEqual([7, ...framed.encode('the bestfilm'), 9]);
   });
+
+  it('by the chat template of that tokenizer, where the prompt was a conversation and it has one', () => {
+    const { json, config } = trainByteLevelBpe(texts, { vocabSize: 262 });
+    const chat_template =
+      "{% for m in messages %}{{ '<' + m.role + '>' + m.content + eos_token }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+    const chat = loadTokenizer(json, { ...(config as object), chat_template });
+    const messages = [{ role: 'user', content: 'the best' }];
+    const asked = `<user>the best<|endoftext|>\n<assistant>film`;
+    expect(tokensFor(chat, policy, { ...rollout, messages })).toEqual(chat.encode(`${asked}<|endoftext|>`));
+    const cut = { ...rollout, messages, finishReason: 'length' } as const;
+    expect(tokensFor(chat, policy, cut)).toEqual(chat.encode(asked));
+    expect(tokensFor(other, policy, { ...rollout, messages })).toEqual(tokensFor(other, policy, rollout));
+  });
 });

@@ -1,14 +1,14 @@
 /** POST /v1/scores: what a run's scorers, or a declared scorer, say of texts. */
 import { createRoute } from '@hono/zod-openapi';
 import type { Projection } from '@rlhf-streams/bus';
-import { Cause, Message, Metadata } from '@rlhf-streams/events';
+import { Cause, Message, Metadata, Tools } from '@rlhf-streams/events';
 import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { parseSource, type RunView, scorersOf } from '@rlhf-streams/runs';
 import { countsTokens, ScorerError, type ScorerItem } from '@rlhf-streams/scorers';
 import { jsonBody, jsonResponse, problem, problemResponse, type ServiceContext } from '@rlhf-streams/service';
 import { eachText } from '@rlhf-streams/serving';
 import { z } from 'zod';
-import type { PolicyTokenizers } from './rollout-tokens.js';
+import { answerTokens, type PolicyTokenizers } from './rollout-tokens.js';
 import { orThrow, type Reward, type Scorers, scoreBy } from './scorers.js';
 
 const MOST = 256;
@@ -31,7 +31,10 @@ const ScoreRequest = z
             .array(Message)
             .min(1)
             .optional()
-            .describe('the conversation that the prompt was made of'),
+            .describe(
+              'the conversation that the prompt was made of: reward models with a chat template read it in place of the prompt',
+            ),
+          tools: Tools.optional().describe('what the assistant may call in it'),
           metadata: Metadata.optional().describe('for scorers that read it'),
         }),
       )
@@ -149,7 +152,7 @@ function byRun(
     throw notFound(`expected run to be a started run with scorers, got ${id}`);
   const needsTokens = scorersOf(run.config!).some((scorer) => 'rule' in scorer && countsTokens(scorer.rule));
   return (item) => {
-    const { prompt, completion } = item;
+    const { prompt, completion, messages, tools } = item;
     const text = prompt + completion;
     const withTokens = async () => ({
       ...item,
@@ -159,7 +162,10 @@ function byRun(
     });
     return scoreBy(scorers, run, {
       text,
-      tokens: async (own) => tokensOf(text, own),
+      tokens: async (own) =>
+        messages && own.hasChatTemplate
+          ? answerTokens(own, messages, { text: completion, tools, ends: true })
+          : tokensOf(text, own),
       item: withTokens,
     });
   };

@@ -234,6 +234,51 @@ it('reads conversations by its chat template; what was asked goes along to what 
   ]);
 });
 
+it('is trained on conversations: what the assistant says of them, and pairs that answer them', async () => {
+  const say = (role: string, content: string) => ({ role, content });
+  const asked = [say('user', 'Was it good?')];
+  const [yes, no] = [say('assistant', 'Yes.'), say('assistant', 'No.')];
+  const write = (name: string, row: object) => writeFile(join(folder, name), `${JSON.stringify(row)}\n`);
+  await write('talk-1.jsonl', { messages: [...asked, yes, ...asked, no] });
+  await write('talk-2.jsonl', { messages: [...asked, no, ...asked, yes] });
+  await write('pairs-1.jsonl', { prompt: 'Was it good?', chosen: [...asked, yes], rejected: [...asked, no] });
+  const common = { model: join(folder, 'model'), steps: 1, batchSize: 2, microBatchSize: 2 };
+  const data = join(folder, 'talk-*.jsonl');
+  const runs: RunConfigInput[] = [
+    { ...common, run: 'talk-sft', method: 'sft', data, sft: { assistantOnly: true } },
+    { ...common, run: 'talk-dpo', method: 'dpo', data: [join(folder, 'pairs-1.jsonl')] },
+  ];
+  for (const run of runs) {
+    await requestRun(platform, run);
+    await followRun(platform, run.run, {});
+  }
+  const { encode } = loadTokenizer(...(await tokenizerIn(join(folder, 'model'))));
+  const learned: number[][] = [];
+  for await (const { type, data } of platform.events.readAll(['demonstrations']))
+    if (type === 'demonstration.recorded' && data.run === 'talk-sft')
+      learned.push(data.learned!.flatMap(({ from, count }) => data.tokens.slice(from, from + count)));
+  expect(learned.map(String).sort()).toEqual(
+    [
+      [...encode(' Yes.'), ...encode(' No.'), END],
+      [...encode(' No.'), ...encode(' Yes.'), END],
+    ]
+      .map(String)
+      .sort(),
+  );
+  for await (const { type, data } of platform.events.readAll(['comparisons', 'training-metrics'])) {
+    if (type === 'comparison.recorded' && data.run === 'talk-dpo')
+      expect(data).toMatchObject({
+        promptText: 'user: Was it good?\nassistant:',
+        messages: asked,
+        completions: [yes, no].map(({ content }) => ({
+          text: content,
+          tokens: [...encode(` ${content}`), END],
+        })),
+      });
+    if (type === 'step.completed' && data.run === 'talk-sft') expect(data.metrics.loss).toBeGreaterThan(0);
+  }
+});
+
 it.each(['sft', 'dpo', 'reward'])(
   'a %s run publishes it with its names, and the files beside it',
   async (run) => {

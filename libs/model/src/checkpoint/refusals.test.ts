@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeCheckpoint, readCheckpoint } from './directory.js';
 import { checkpointFiles } from './files.js';
-import { writeSafetensors } from './safetensors.js';
+import { readSafetensors, type TensorData, writeSafetensors } from './safetensors.js';
 import { fixture, type Variant, writeVariant } from './variant.test.support.js';
 
 const POINTER = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 269060552\n`;
@@ -132,6 +132,20 @@ describe('shards', () => {
     await writeFile(join(dir, INDEX), index);
     await refused(dir, 'MODEL_CHECKPOINT_INDEX', message);
   });
+});
+
+it('names without their prefix, and what is computed from the config, are read as transformers reads them', async () => {
+  const source = fixture('models/llama-untied');
+  const { tensors } = await readSafetensors(join(source, 'model.safetensors'));
+  const stored = new Map<string, TensorData>(
+    [...tensors].map(([name, tensor]) => [name.replace(/^model\./, ''), tensor]),
+  );
+  stored.set('model.layers.0.self_attn.rotary_emb.inv_freq', { shape: [6], data: new Float32Array(6) });
+  const dir = join(root, `llama-${count++}`);
+  await mkdir(dir);
+  await copyFile(join(source, 'config.legacy.json'), join(dir, 'config.json'));
+  await writeSafetensors(join(dir, 'model.safetensors'), stored);
+  expect((await readCheckpoint(dir)).tensors).toEqual((await readCheckpoint(source)).tensors);
 });
 
 describe('quantised weights', () => {

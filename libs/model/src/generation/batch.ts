@@ -9,6 +9,7 @@
 import { allocate, type Buffers, type Engine, type Frozen, type Workspace } from '@rlhf-streams/tensor';
 import { isModelError, ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
+import { slotsWithin } from '../memory.js';
 import type { ModelConfig } from '../model-config.js';
 import { uniform } from '../sampling/rollout-draws.js';
 import {
@@ -29,7 +30,6 @@ import {
   generationState,
   isLaidOut,
   lastRows,
-  MIN_ROWS,
   PART,
   PART_ROWS,
   prefillName,
@@ -86,7 +86,7 @@ export function createBatch(
   const inParts = isLaidOut(frozen);
   // The last part of a prompt is padded: it has places for that.
   const capacity = inParts ? Math.ceil(options.capacity / PART) * PART : options.capacity;
-  const slots = Math.max(options.slots, MIN_ROWS);
+  const slots = slotsWithin(config, options.slots, capacity);
   const sequences: (Sequence | undefined)[] = Array.from({ length: slots });
   const waiting: Pending[] = [];
   let opened: Promise<Workspace> | undefined;

@@ -2,23 +2,20 @@
 import { PACKING, packedContents, packedTensors } from '@rlhf-streams/tensor';
 import type { FrozenFile } from '../checkpoint/frozen.js';
 import { cachedFile, userCache, type WeightCache } from '../checkpoint/weight-cache.js';
-import { weightBytes } from '../memory.js';
+import { isLarge } from '../memory.js';
 import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
 import { generationProducts } from './programs.js';
 
-/** Models with fewer bytes of weights are generated from as they are: a copy for each session costs little. */
-const LEAST_BYTES = 2 ** 27;
-
 /**
- * Weights as generation takes them: those of a large model laid out for products in a file of the cache.
+ * Weights as generation takes them: those of a large model are laid out for products in a file of the cache.
  * @throws errors of the file system as they are
  */
 export const packedForGeneration = async (
   config: ModelConfig,
   frozen: FrozenFile,
   cache?: WeightCache,
-): Promise<FrozenFile> => (weightBytes(config) < LEAST_BYTES ? frozen : packedWeights(config, frozen, cache));
+): Promise<FrozenFile> => (isLarge(config) ? packedWeights(config, frozen, cache) : frozen);
 
 /**
  * The same weights in a file of the cache: as they are, and the matrices of products once more, as sessions lay them out.

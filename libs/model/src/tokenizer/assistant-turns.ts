@@ -1,7 +1,6 @@
 /** Where the assistant speaks in a conversation, by the chat template of a model. */
 import { isModelError } from '../errors.js';
 import type { ChatOptions, Message } from './chat-template.js';
-import type { Tokenizer } from './tokenizer.js';
 
 /** Characters of a text, from the first up to the one at `to`, which is no part of them. */
 export interface CharacterSpan {
@@ -107,21 +106,3 @@ function unlessRefused(work: () => string): string | undefined {
     throw error;
   }
 }
-
-/**
- * A text as a model reads it that goes on with it after another. Where a tokenizer begins every text with a space (`▁`), it
- * is what both together gain by it.
- */
-export function encodeAfter(
-  { encode, tokenOf }: Pick<Tokenizer, 'encode' | 'tokenOf'>,
-  before: string,
-  text: string,
-): number[] {
-  const beginsWithSpace = tokenOf(encode('a')[0]!)?.startsWith('▁') ?? false;
-  if (!beginsWithSpace) return encode(text);
-  const [first, both] = [encode(before), encode(before + text)];
-  return isBeginning(first, both) ? both.slice(first.length) : encode(text);
-}
-
-const isBeginning = (tokens: readonly number[], whole: readonly number[]): boolean =>
-  tokens.length <= whole.length && tokens.every((token, i) => token === whole[i]);

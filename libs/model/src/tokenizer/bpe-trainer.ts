@@ -3,6 +3,7 @@
  * merges, in the same order, as Python's `tokenizers` finds with its BpeTrainer.
  */
 import { ModelError } from '../errors.js';
+import { byteAlphabet } from './byte-alphabet.js';
 import type { TokenizerFiles } from './files.js';
 import { createMaxHeap } from './max-heap.js';
 import { framing } from './post-processor.js';
@@ -75,15 +76,6 @@ function checkOptions(vocabSize: number, specialTokens: readonly string[], minFr
       `minFrequency must be a positive integer, got ${minFrequency}.`,
     );
   }
-}
-
-/** GPT-2's printable stand-in for each byte: the printable ones of Latin-1 for themselves, others from U+0100 on. */
-export function byteAlphabet(): string[] {
-  let next = 0x100;
-  return Array.from({ length: 256 }, (_, byte) => {
-    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-    return String.fromCharCode(printable ? byte : next++);
-  });
 }
 
 interface Word {

@@ -1,4 +1,4 @@
-export { type AssistantTurns, assistantTurns, type CharacterSpan, encodeAfter } from './assistant-turns.js';
+export { type AssistantTurns, assistantTurns, type CharacterSpan } from './assistant-turns.js';
 export type { ChatOptions, Message } from './chat-template.js';
 export { readEndTokens } from './end-tokens.js';
 export { readTokenizer, type TokenizerFiles } from './files.js';

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { byteAlphabet } from './bpe-trainer.js';
+import { byteAlphabet } from './byte-alphabet.js';
 import {
   eachRule,
   escaped,

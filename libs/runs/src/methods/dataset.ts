@@ -1,19 +1,19 @@
 /** Runs over a fixed dataset: their settings, and what they ask of the services. */
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { DataSource } from '../source-schemas.js';
+import { DataSources } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
 import { chat, evaluateEvery } from './every-run.js';
 import type { DatasetSpec, JoinedTopic, Plan } from './spec.js';
 
-export const demonstrations = DataSource.describe(
+export const demonstrations = DataSources.describe(
   'texts and conversations to imitate: rows of {text}, {prompt, completion} or {messages}',
 );
-export const preferences = DataSource.describe(
+export const preferences = DataSources.describe(
   'rows of {prompt, chosen, rejected}, {chosen, rejected} or {prompt, completions, ranks}, of texts or of messages, or what a sampling run ranked',
 );
 
-export const thumbs = DataSource.describe(
+export const thumbs = DataSources.describe(
   'rows of {prompt, completion, label}, of texts or of messages, each label true or false; a row of {prompt, chosen, rejected} is a thumb up and one down',
 );
 
@@ -59,7 +59,7 @@ export const thumbLength = z
   .describe('tokens of prompt and completion; longer ones are dropped');
 
 interface DatasetConfig {
-  readonly data: string;
+  readonly data: string | readonly string[];
   readonly chat: boolean;
   readonly batchSize: number;
   readonly evaluateEvery?: number | undefined;

@@ -1,7 +1,7 @@
 /** Judges a model by the log-probs that it gives to texts: multiple choice, paired sentences, preferences. */
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { DataSource, ModelSource } from '../source-schemas.js';
+import { DataSources, ModelSource } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
 import { chat, everyRun } from './every-run.js';
 import { policy, policyAsReference } from './models.js';
@@ -26,7 +26,7 @@ const config = z
     ...everyRun,
     method: z.literal('evaluate').describe('measures by log-probs and trains nothing'),
     model: ModelSource.describe('the model that is judged'),
-    data: DataSource.describe(
+    data: DataSources.describe(
       "rows of {question, choices, answer}, {question, choices, labels}, TruthfulQA's, {sent_more, sent_less}, or preferences; bundled:everyday, bundled:misconceptions and bundled:pairs are small sets of such rows",
     ).register(named, { as: ['dataset', 'dataset_name', 'task', 'tasks'] }),
     chat,

@@ -1,7 +1,7 @@
 /** Runs that sample from a policy: their settings, and the prompts that they ask for. */
 import { z } from 'zod';
 import { named } from '../settings.js';
-import { DataSource } from '../source-schemas.js';
+import { DataSources } from '../source-schemas.js';
 import { parseSource } from '../sources.js';
 import { MOST_COMPLETIONS } from './dataset.js';
 import { chat } from './every-run.js';
@@ -30,7 +30,7 @@ const SamplingConfig = z.strictObject({
 });
 
 export const sampled = {
-  prompts: DataSource.describe(
+  prompts: DataSources.describe(
     'rows of {prompt}, a text or a conversation to answer, or of {messages}; of {text}, the first words are taken; run:ID, the prompts that a sampling run answered, with its answers as completion in their metadata',
   ).register(named, {
     as: ['data', 'dataset', 'dataset_name', 'train_dataset'],

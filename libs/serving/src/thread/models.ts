@@ -18,7 +18,9 @@ import type { Api } from '@rlhf-streams/threads';
 /** The `workerData` of a compute thread. */
 export interface ThreadOptions {
   readonly device: Device;
-  /** Memory at hand for this thread: a model that needs more is not loaded. */
+  /** Threads of the service, this one among them: each has every model. */
+  readonly threads: number;
+  /** Memory at hand for all of them: a model that needs more is not loaded. */
   readonly memoryBytes: number;
   readonly weightCache: WeightCache;
 }
@@ -62,8 +64,8 @@ export async function openEngine(): Promise<Engine> {
 }
 
 export interface ThreadModelsOptions<Model> {
-  /** May refuse a model, by throwing, before its weights are read; those of a frozen one, or its base, are mapped. */
-  readonly admit: (config: ModelConfig, memoryBytes: number, frozen: boolean) => void;
+  /** May refuse a model, by throwing, before its weights are read. */
+  readonly admit: (model: ModelToOpen, memoryBytes: number) => void;
   /** Makes of a model what the thread computes with. */
   readonly open: (model: ModelToOpen) => Promise<Model>;
   /** Gives up what `open` took. */
@@ -76,9 +78,9 @@ export function threadModels<Model>({ admit, open, close }: ThreadModelsOptions<
   return {
     calls: {
       async load(model) {
-        const described = await describeModel(model.folders);
-        admit(described.config, memoryBytes, model.frozen || model.folders.adapter !== undefined);
-        models.set(model.key, await open({ ...model, ...described }));
+        const described = { ...model, ...(await describeModel(model.folders)) };
+        admit(described, memoryBytes);
+        models.set(model.key, await open(described));
         return described.config.contextLength;
       },
       async unload(key) {

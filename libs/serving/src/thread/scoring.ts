@@ -37,7 +37,7 @@ export async function serveScoring<Item extends SequenceItem, Result>({
     (scorer) => scorer.dispose(),
   );
   const models = threadModels({
-    admit: (config, memoryBytes) => {
+    admit: ({ config }, memoryBytes) => {
       expectKind(role, kind, config);
       requireMemory(`the ${role}`, scoringBytes(config, { length: 1 }), memoryBytes);
     },

@@ -44,6 +44,8 @@ export function compareSamples<Sample extends Episode>(
       comparison: prompt,
       split: 'train' as const,
       promptText: rollout.promptText,
+      ...(rollout.messages && { messages: rollout.messages }),
+      ...(rollout.tools && { tools: rollout.tools }),
       promptTokens: rollout.promptTokens,
       completions: samples.map(({ rollout }, i) => ({
         text: rollout.text,

@@ -13,6 +13,8 @@ const [directory, tiny, length, rows, workers, method] = process.argv.slice(2) a
   string,
 ];
 
+const samples = method === 'trpo';
+
 const bytesOf = (field: string): number =>
   1024 * Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))![1]);
 
@@ -20,11 +22,10 @@ async function train(model: string, size: number, tokens: number, workers: numbe
   const engine = onnxPool({ workers });
   const config = parseRunConfig({
     run: 'r',
-    method,
+    method: samples ? 'trpo' : 'sft',
     model: 'm',
-    ...(method === 'sft'
-      ? { data: 'd' }
-      : { prompts: 'd', scorers: ['run:reward'], trpo: { cgIterations: 2 } }),
+    ...(samples ? { prompts: 'd', scorers: ['run:reward'], trpo: { cgIterations: 2 } } : { data: 'd' }),
+    ...(method === 'an adapter' && { peft: {} }),
     steps: 2,
     batchSize: size * workers,
     microBatchSize: size,
@@ -43,7 +44,7 @@ async function train(model: string, size: number, tokens: number, workers: numbe
     const id = `r/0/${i}`;
     const rollout = { ...sequence, logprobs, finishReason: 'stop', step: 0, policyVersion: 0 };
     const rewarded = { rollout, reward: { score: i % 3, parts: {} }, reference: { logprobs: [logprobs] } };
-    return { id, ...(method === 'sft' ? { demonstration: sequence } : rewarded) } as unknown as Item;
+    return { id, ...(samples ? rewarded : { demonstration: sequence }) } as unknown as Item;
   });
   for (let step = 0; step < 2; step++) await session.update(items);
   await session.close();

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import {
   initialiseWeights,
   newModelConfig,
+  trainedModel,
   trainingBytes,
   withScalarHead,
   writeCheckpoint,
@@ -21,6 +22,7 @@ const shape = (layers: number, width: number, vocabSize: number) =>
 const models = {
   quickstart: shape(4, 128, 1024),
   wide: shape(4, 320, 2048),
+  broad: shape(4, 512, 2048),
   llama: newModelConfig({
     ...{ architecture: 'llama', vocabSize: 1024, contextLength: 64 },
     ...{ layers: 4, width: 128, heads: 4, kvHeads: 2 },
@@ -41,6 +43,7 @@ it.runIf(process.platform === 'linux').each([
   ['wide', 2, 1, 'sft'],
   ['llama', 16, 2, 'sft'],
   ['quickstart', 16, 1, 'trpo'],
+  ['broad', 2, 2, 'an adapter'],
 ] as const)(
   'what training %s with %d rows takes on %d workers by %s is estimated within a factor of two',
   async (name, rows, workers, method) => {
@@ -48,8 +51,12 @@ it.runIf(process.platform === 'linux').each([
     const args = [join(folder, name), join(folder, 'tiny'), '64', String(rows), String(workers), method];
     const { stdout } = await promisify(execFile)(process.execPath, [child, ...args]);
     const model = models[name];
-    const trained =
-      method === 'sft' ? [{ model }] : [{ model, byLineSearch: true }, { model: withScalarHead(model) }];
+    const adapted = trainedModel(model, { head: 'language', peft: {}, isPublished: true });
+    const trained = {
+      sft: [{ model }],
+      trpo: [{ model, byLineSearch: true }, { model: withScalarHead(model) }],
+      'an adapter': [{ model: adapted }],
+    }[method];
     const estimate = trainingBytes(trained, { workers, rows, length: 64 });
     expect(estimate / Number(stdout)).toBeGreaterThan(0.5);
     expect(estimate / Number(stdout)).toBeLessThan(2);

@@ -87,6 +87,7 @@ async function adapterFiles(folder: string, target: string): Promise<ToWrite> {
     base_model_name_or_path?: string;
     task_type?: string;
   };
+  const base = json.base_model_name_or_path;
   const [task, loader] =
     json.task_type === 'SEQ_CLS'
       ? ['a reward model', 'AutoPeftModelForSequenceClassification']
@@ -94,7 +95,12 @@ async function adapterFiles(folder: string, target: string): Promise<ToWrite> {
   return {
     files: new Map(names.map((name) => [name, fileContents(join(folder, name))])),
     description: [
-      `an adapter that makes ${task} of ${json.base_model_name_or_path}; --merge writes the two as one model`,
+      `an adapter that makes ${task} of ${base}; --merge writes the two as one model`,
+      ...(base?.startsWith('artifact:')
+        ? [
+            'PEFT finds no base by that name: put the path of one into base_model_name_or_path of adapter_config.json',
+          ]
+        : []),
       `in Python: from peft import ${loader}; model = ${loader}.from_pretrained(${JSON.stringify(resolve(target))})`,
     ].join('\n'),
   };

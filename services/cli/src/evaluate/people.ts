@@ -1,7 +1,7 @@
 /** People's recorded comparisons as a judge. */
 import type { ReadDependencies } from '@rlhf-streams/archive';
 import type { JudgedPair } from '@rlhf-streams/evaluation';
-import type { DataFor } from '@rlhf-streams/events';
+import type { DataFor, Message } from '@rlhf-streams/events';
 import type { Episode } from '../runs/read-episodes.js';
 
 /** Says which of two answers to a prompt is better, or nothing where it does not know them. */
@@ -26,19 +26,33 @@ export async function readPeople({ events }: ReadDependencies, collection: strin
   for await (const { data } of events.readAll(['feedback'])) {
     if (data.collection !== collection || known.has(data.feedback)) continue;
     known.add(data.feedback);
-    byPrompt.set(data.prompt, [...(byPrompt.get(data.prompt) ?? []), data]);
+    const key = keyOf(data.prompt);
+    byPrompt.set(key, [...(byPrompt.get(key) ?? []), data]);
   }
   return {
     name: collection,
     judge: ({ prompt, a, b }) => {
-      const votes = (byPrompt.get(prompt) ?? []).flatMap((said) =>
-        voteOf(said, a.rollout.text, b.rollout.text),
+      const votes = namesOf(prompt, a.rollout.messages).flatMap((key) =>
+        (byPrompt.get(key) ?? []).flatMap((said) => voteOf(said, a.rollout.text, b.rollout.text)),
       );
       if (votes.length === 0) return undefined;
       const sum = votes.reduce((sum, vote) => sum + vote, 0);
       return { outcome: sum > 0 ? 'a' : sum < 0 ? 'b' : 'tie' };
     },
   };
+}
+
+const keyOf = (prompt: Feedback['prompt']): string =>
+  typeof prompt === 'string' ? prompt : JSON.stringify(prompt.map(({ role, content }) => [role, content]));
+
+/** How feedback may name a prompt: by its text, its messages or, of one message, what the user says. */
+function namesOf(text: string, messages?: readonly Message[]): string[] {
+  const [only, ...others] = messages ?? [];
+  return [
+    text,
+    ...(messages ? [keyOf([...messages])] : []),
+    ...(only?.role === 'user' && others.length === 0 ? [only.content] : []),
+  ];
 }
 
 /** 1 for the first text, -1 for the second, 0 for a tie; nothing where one of them was not ranked, as of a thumb. */

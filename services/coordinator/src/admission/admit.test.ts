@@ -1,10 +1,4 @@
-import {
-  type ModelConfig,
-  newModelConfig,
-  type Peft,
-  trainByteLevelBpe,
-  trainedModel,
-} from '@rlhf-streams/model';
+import { baseBytes, newModelConfig, trainByteLevelBpe, trainedModel } from '@rlhf-streams/model';
 import { namedModels, parseRunConfig, type RunConfig, sourceText } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { admitLengths, admitModels, scorerThatFits } from './admit.js';
@@ -22,7 +16,8 @@ interface Of {
   readonly vocabSize?: number;
   readonly contextLength?: number;
   readonly what?: string;
-  readonly peft?: Peft;
+  /** The rank of its adapter on the base of `run:sft`. */
+  readonly adapter?: number;
 }
 type Description = readonly [kind: Kind, of?: Of];
 
@@ -30,6 +25,8 @@ type Description = readonly [kind: Kind, of?: Of];
 const things: Readonly<Record<string, Description>> = {
   'run:sft': ['language model', { what: 'run sft trained a policy' }],
   'run:rm': ['reward model', { what: 'run rm trained a reward model' }],
+  'run:lora': ['language model', { adapter: 4 }],
+  'run:lora-rm': ['reward model', { adapter: 4 }],
   './classes': ['classifier', { what: 'it holds a classifier of 3 labels' }],
   './small': ['language model', { tokens: 265 }],
   './small-rm': ['reward model', { tokens: 265 }],
@@ -41,8 +38,6 @@ const things: Readonly<Record<string, Description>> = {
   './short': ['language model', { contextLength: 16 }],
   './short-rm': ['reward model', { contextLength: 16 }],
   'gold:d': ['gold reward', { what: 'gold:d is a gold reward' }],
-  'run:lora': ['language model', { peft: { r: 4 } }],
-  'run:lora-rm': ['reward model', { peft: { r: 2 } }],
 };
 
 function found(config: RunConfig): FoundModel[] {
@@ -52,30 +47,36 @@ function found(config: RunConfig): FoundModel[] {
       const shape = newModelConfig(source.shape);
       return { ...model, kind: 'language model', what: 'new', isNew: true, shape };
     }
-    const [kind, of = {}] = things[sourceText(source)]!;
-    const { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}`, peft } = of;
+    const [kind, { tokens = 270, vocabSize, contextLength = 64, what = `it holds a ${kind}`, adapter } = {}] =
+      things[sourceText(source)]!;
     if (kind === 'gold reward') return { ...model, kind, what, isNew: true };
     const tokenizer = tokens === 'none' ? undefined : tokenizers[tokens];
-    const whole: ModelConfig = {
-      ...newModelConfig({
-        architecture: 'gpt2',
-        layers: 1,
-        width: 32,
-        heads: 2,
-        contextLength,
-        vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
-      }),
-      ...(kind !== 'language model' && {
-        head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 },
-      }),
-    };
-    const head = whole.head.kind;
+    const shape = newModelConfig({
+      architecture: 'gpt2',
+      layers: 1,
+      width: 32,
+      heads: 2,
+      contextLength,
+      vocabSize: vocabSize ?? tokenizer?.vocabSize ?? 270,
+    });
+    const head =
+      kind === 'language model'
+        ? undefined
+        : { head: { kind: 'scalar' as const, labels: kind === 'reward model' ? 1 : 3 } };
     return {
       ...model,
       kind,
       what,
       isNew: false,
-      shape: peft ? trainedModel(whole, { head, peft, isPublished: true }) : whole,
+      shape:
+        adapter === undefined
+          ? { ...shape, ...head }
+          : trainedModel(shape, {
+              head: head?.head.kind ?? 'language',
+              peft: { r: adapter },
+              isPublished: true,
+            }),
+      base: adapter === undefined ? sourceText(source) : 'run:sft',
       ...(tokenizer && { tokenizer }),
     };
   });
@@ -110,15 +111,20 @@ describe('a run is started', () => {
     ['that trains a reward model further', { method: 'reward', model: 'run:rm' }],
     ['with a reward model as scorer', ppo({ scorers: ['run:rm'] })],
     ['with a scorer of another tokenizer', ppo({ scorers: ['./small-rm', 'gold:d'] })],
+    ['that trains an adapter', { method: 'sft', model: 'run:sft', peft: { r: 8 } }],
+    ['that trains an adapter further', { method: 'dpo', model: 'run:lora', peft: {} }],
+    [
+      'with adapters in all of its roles',
+      ppo({ model: 'run:lora', scorers: ['run:lora-rm'], peft: { r: 4 } }),
+    ],
+    ['with another adapter as value model', ppo({ model: 'run:lora', value: 'run:lora-rm', peft: {} })],
+    ['with all weights of a value model that is an adapter', ppo({ value: 'run:lora-rm' })],
+    ['whose reference and scorer are adapters', ppo({ reference: 'run:lora', scorers: ['run:lora-rm'] })],
     ['with a policy as value model', ppo({ value: 'run:sft' })],
     ['with a reward model as value model', ppo({ value: 'run:rm' })],
     ['with more embeddings than tokens', { method: 'sft', model: './padded' }],
     ['with a reference that has more embeddings', ppo({ reference: './padded' })],
     ['with a scorer of a shorter context', ppo({ scorers: ['./short-rm'] })],
-    ['that trains an adapter', { method: 'sft', model: 'run:sft', peft: { targetModules: ['c_attn'] } }],
-    ['that goes on with an adapter', { method: 'dpo', model: 'run:lora', peft: { r: 4 } }],
-    ['with another adapter as value model', ppo({ model: 'run:lora', value: 'run:lora-rm', peft: {} })],
-    ['with all weights of a value model that is an adapter', ppo({ value: 'run:lora-rm' })],
     ['with a new reference, whose tokenizer is not trained yet', ppo({ reference: { width: 32, heads: 2 } })],
   ])('%s', (_, run) => {
     const config = configOf(run);
@@ -137,22 +143,6 @@ describe('a run is refused', () => {
     [ppo({ model: 'run:rm' }), `model: run:rm: run rm trained a reward model; ${policy}`],
     [{ method: 'sft', model: './classes' }, `model: ./classes: it holds a classifier of 3 labels; ${policy}`],
     [{ method: 'sft', model: 'gold:d' }, `model: gold:d: gold:d is a gold reward; ${policy}`],
-    [
-      { method: 'dpo', model: 'run:lora' },
-      'model: run:lora: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
-    ],
-    [
-      { method: 'reward', model: 'run:lora', peft: { r: 2 } },
-      'model: run:lora: peft: expected that of the adapter which training goes on with (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc), got r 2, alpha 8, on 4 modules: c_attn, c_proj, c_fc: leave it as it was, with peft: {}; for another adapter, merge it into its base with `rlhf-streams export --merge`, and start from that',
-    ],
-    [
-      { method: 'sft', model: 'run:sft', peft: { targetModules: ['q_proj'] } },
-      'model: run:sft: peft: expected targetModules to name linear maps of the model, which are c_attn, c_proj, c_fc; got "q_proj", which matches none',
-    ],
-    [
-      { method: 'sft', model: { layers: 1e9 }, peft: {} },
-      'model: { layers: 1000000000, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first',
-    ],
     [
       { method: 'reward', model: './classes' },
       'model: ./classes: it holds a classifier of 3 labels; expected a language model, or a reward model to train on',
@@ -190,6 +180,22 @@ describe('a run is refused', () => {
     [
       ppo({ value: './short' }),
       'value: ./short: expected a context of at least 64 tokens, that of model: run:sft, got 16',
+    ],
+    [
+      { method: 'reward', model: 'run:lora', peft: { r: 2 } },
+      'model: run:lora: peft: expected that of the adapter which training goes on with (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc), got r 2, alpha 8, on 4 modules: c_attn, c_proj, c_fc: leave it as it was, with peft: {}; for another adapter, merge it into its base with `rlhf-streams export --merge`, and start from that',
+    ],
+    [
+      { method: 'sft', model: 'run:sft', peft: { targetModules: ['q_proj'] } },
+      'model: run:sft: peft: expected targetModules to name linear maps of the model, which are c_attn, c_proj, c_fc; got "q_proj", which matches none',
+    ],
+    [
+      { method: 'sft', model: { layers: 1e9 }, peft: {} },
+      'model: { layers: 1000000000, width: 128, heads: 4, contextLength: 64, vocabSize: 512 }: expected a model that was trained, as peft leaves its weights as they are, got a new one: train it without peft first',
+    ],
+    [
+      { method: 'sft', model: 'run:lora' },
+      'model: run:lora: expected peft, as the model is an adapter (r 4, alpha 8, on 4 modules: c_attn, c_proj, c_fc): peft: {} trains it further; to train all weights, merge it into its base with `rlhf-streams export --merge`, and start from that',
     ],
     [
       { method: 'sft', model: { width: 32, heads: 3 } },
@@ -275,20 +281,14 @@ describe('memory', () => {
     expect(() => admitModels(config, found(config), { ...MACHINE, limitBytes: 1e12 })).not.toThrow();
   });
 
-  it('holds the base of an adapter once', () => {
-    const big = { layers: 24, width: 1024, heads: 16, contextLength: 64, vocabSize: 270 };
-    const needed = (run: object) => {
-      const config = configOf(run);
-      const models = found(config).map((model) => ({
-        ...model,
-        shape: newModelConfig({ ...big, architecture: 'gpt2' }),
-      }));
-      return memoryOf(config, models, SMALLEST, MACHINE).neededBytes;
-    };
-    const base = 1.2e9;
-    expect(needed({ method: 'sft', model: 'run:sft' })).toBeGreaterThan(20 * base);
-    expect(needed({ method: 'sft', model: 'run:sft', peft: {} })).toBeLessThan(3 * base);
-    expect(needed(ppo({ peft: {}, value: 'shared' }))).toBeLessThan(8 * base);
+  it('of a base counts once, whichever services use it', () => {
+    const config = configOf(ppo({ model: 'run:lora', scorers: ['run:lora-rm'], value: 'shared', peft: {} }));
+    const models = found(config);
+    const { neededBytes: shared } = memoryOf(config, models, SMALLEST, MACHINE);
+    const apart = models.map((model, index) => ({ ...model, base: `${index}` }));
+    const { neededBytes } = memoryOf(config, apart, SMALLEST, MACHINE);
+    // The policy, which is the reference too, and the scorer.
+    expect(neededBytes - shared).toBe(baseBytes(models[0]!.shape!));
   });
 
   it('of other processes is their own to know', () => {

@@ -57,6 +57,7 @@ export async function describeAt(place: Place, model: NamedModel, subject: Subje
           : kind,
       ),
       shape: config,
+      base: base.ref?.sha256 ?? base.directory,
       ...(loaded && { tokenizer: { ...tokenizer!, vocabSize: loaded.vocabSize } }),
       isNew: false,
       place,

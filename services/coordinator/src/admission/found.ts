@@ -12,7 +12,13 @@ export interface FoundModel extends NamedModel {
   /** Absent where the model has none, and of a new model until its tokenizer is trained on the run's data. */
   readonly tokenizer?: TokenizerFiles & { readonly vocabSize: number };
   readonly isNew: boolean;
+  /** Names the weights of the model, or those of the base of its adapter; absent while nobody knows them. */
+  readonly base?: string;
 }
+
+/** The model that a run has in a role, or which stands in for one that it does not name. */
+export const modelOf = (models: readonly FoundModel[], name: NamedModel['role']['name']): FoundModel =>
+  models.find(({ role, shape }) => role.name === name && shape) ?? models[0]!;
 
 /** A model in the words of the configuration: `model: run:sft`. */
 export const named = ({ field, source }: NamedModel): string => `${field}: ${sourceText(source)}`;

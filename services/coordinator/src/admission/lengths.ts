@@ -1,6 +1,6 @@
 /** How long the sequences of a run's items are, in the tokens of its models. */
 import type { ModelConfig } from '@rlhf-streams/model';
-import type { DataSpec, RunItem } from '@rlhf-streams/runs';
+import type { DataSpec, PromptItem, RunItem } from '@rlhf-streams/runs';
 
 /** Tokens of the longest sequence that the run's model is trained on, or produces, from the items of a dataset. */
 export function longestSequence(
@@ -34,7 +34,7 @@ function lengthOf(item: RunItem): number {
 /** Tokens of the shortest prompt as a scorer reads it, begun as its texts are; undefined without prompts. */
 export function shortestPrompt(
   items: readonly RunItem[],
-  encode: (item: { readonly text: string; readonly tokens: readonly number[] }) => readonly number[],
+  encode: (item: Pick<PromptItem, 'text' | 'messages' | 'tools' | 'tokens'>) => readonly number[],
 ): number | undefined {
   let shortest: number | undefined;
   for (const item of items) {

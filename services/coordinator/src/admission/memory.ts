@@ -1,12 +1,13 @@
 /**
  * The memory that a run will need, service by service, from the shapes of its models: the services that this process
- * runs must fit together into the memory it has. Services of other processes know their own memory, and refuse by
- * themselves what does not fit. Memory that other runs use is not counted.
+ * runs must fit together into the memory it has. Weights that nobody changes count once, however many services use them.
+ * Services of other processes know their own memory, and refuse by themselves what does not fit. Memory that other runs use
+ * is not counted.
  */
 import {
+  baseBytes,
   bytesText,
   generationBytes,
-  type ModelConfig,
   type Peft,
   parameterCount,
   scoringBytes,
@@ -14,8 +15,8 @@ import {
   trainingBytes,
   weightBytes,
 } from '@rlhf-streams/model';
-import { type ModelRole, type RunConfig, specOf } from '@rlhf-streams/runs';
-import { type FoundModel, named } from './found.js';
+import { type RunConfig, specOf, trainsWhole } from '@rlhf-streams/runs';
+import { type FoundModel, modelOf, named } from './found.js';
 import type { Lengths } from './rules.js';
 
 /** The process that admits: its memory, its services and their settings. */
@@ -47,11 +48,12 @@ export function memoryOf(
   size: Size,
   machine: Machine,
 ): MemoryNeed {
-  const needs = needsOf(config, models, size, machine);
   // The coordinator makes models before the other services compute, so that the two do not add up.
-  const { coordinator: toBeMade = 0, ...others } = needs;
-  const computed = machine.services.reduce((sum, service) => sum + (others[service] ?? 0), 0);
-  const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade, computed));
+  const { coordinator: toBeMade = NOTHING, ...others } = needsOf(config, models, size, machine);
+  const needed = machine.services.flatMap((service) => others[service] ?? []);
+  const bases = new Map(needed.flatMap((need) => [...need.bases]));
+  const computed = sumOf([...needed.map(({ own }) => own), ...bases.values()]);
+  const neededBytes = Math.ceil(PROCESS_BYTES + Math.max(toBeMade.own, computed));
   return { neededBytes, limitBytes: machine.limitBytes };
 }
 
@@ -64,60 +66,94 @@ export function fitsMemory(
   const { neededBytes, limitBytes } = memoryOf(config, models, size, machine);
   if (neededBytes <= limitBytes) return undefined;
   const needs = Object.entries(needsOf(config, models, size, machine))
+    .map(([service, { own, bases }]) => [service, own + sumOf([...bases.values()])] as const)
     .filter(([service, bytes]) => bytes > 0 && machine.services.includes(service))
     .map(([service, bytes]) => `${service} ${bytesText(bytes)}`);
   const largest = models.reduce((a, b) => (parametersOf(b) > parametersOf(a) ? b : a));
   return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
 }
 
-/** Bytes that each service needs, by its name. */
+interface Need {
+  /** Bytes of the service alone. */
+  readonly own: number;
+  /** Bytes of weights that lie in files, by whose they are: services of one process share them. */
+  readonly bases: ReadonlyMap<string, number>;
+}
+
+const NOTHING: Need = { own: 0, bases: new Map() };
+const sumOf = (bytes: readonly number[]): number => bytes.reduce((sum, some) => sum + some, 0);
+const own = (bytes: number): Need => ({ own: bytes, bases: new Map() });
+const sharing = (bytes: number, model: FoundModel): Need => {
+  const base = baseBytes(model.shape!);
+  return { own: bytes - base, bases: new Map([[baseOf(model), base]]) };
+};
+const together = (needs: readonly Need[]): Need => ({
+  own: sumOf(needs.map(({ own }) => own)),
+  bases: new Map(needs.flatMap(({ bases }) => [...bases])),
+});
+
+/** Names the weights of a model, or of the base of its adapter. */
+const baseOf = ({ base, name }: FoundModel): string => base ?? name;
+
+/** What each service needs, by its name. */
 function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],
   { longest, mostSequences }: Size,
   { policyThreads, policySlots, optimizerWorkers }: Machine,
-): Readonly<Record<string, number>> {
+): Readonly<Record<string, Need>> {
   const spec = specOf(config);
-  const shapeOf = (name: ModelRole['name']) => models.find(({ role }) => role.name === name)?.shape;
-  const main = models[0]!.shape!;
-  const length = Math.min(longest, main.contextLength);
-  const scorers = models.flatMap(({ role, shape }) => (role.name === 'scorer' && shape ? [shape] : []));
+  const policy = models[0]!;
+  const length = Math.min(longest, policy.shape!.contextLength);
+  const scorers = models.filter(({ role, shape }) => role.name === 'scorer' && shape);
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
-  const peft = peftOf(config);
-  const sampled = peft ? trainedModel(main, { head: 'language', peft, isPublished: true }) : main;
-  const samples = {
-    threads: policyThreads,
-    slots: policySlots,
-    length,
-    versions: spec.onPolicy ? 2 : 1,
-  };
+  const reference = modelOf(models, 'reference');
   return {
-    coordinator: Math.max(0, ...made),
-    policy: spec.data.kind === 'prompts' ? generationBytes(sampled, samples) : 0,
+    coordinator: own(Math.max(0, ...made)),
+    policy:
+      spec.data.kind === 'prompts'
+        ? policyNeed(config, policy, { threads: policyThreads, slots: policySlots, length })
+        : NOTHING,
     reference: spec.joins.includes('reference-logprobs')
-      ? scoringBytes(shapeOf('reference') ?? main, { length })
-      : 0,
-    reward: scorers.reduce((sum, shape) => sum + scoringBytes(shape, { length }), 0),
-    optimizer: optimizerBytes(config, (name) => shapeOf(name) ?? main, optimizerWorkers, {
-      length,
-      mostSequences,
-    }),
+      ? sharing(scoringBytes(reference.shape!, { length }), reference)
+      : NOTHING,
+    reward: together(scorers.map((scorer) => sharing(scoringBytes(scorer.shape!, { length }), scorer))),
+    optimizer: optimizerNeed(config, models, optimizerWorkers, { length, mostSequences }),
   };
 }
 
-function optimizerBytes(
+function policyNeed(
   config: RunConfig,
-  shapeOf: (name: ModelRole['name']) => ModelConfig,
+  policy: FoundModel,
+  load: { readonly threads: number; readonly slots: number; readonly length: number },
+): Need {
+  const frozen = !trainsWhole(config);
+  const peft = peftOf(config);
+  // A run that trains no adapter may sample from one.
+  const shape = peft
+    ? trainedModel(policy.shape!, { head: 'language', peft, isPublished: true })
+    : policy.shape!;
+  const bytes = generationBytes(shape, { ...load, frozen, versions: specOf(config).onPolicy ? 2 : 1 });
+  return frozen ? sharing(bytes, { ...policy, shape }) : own(bytes);
+}
+
+function optimizerNeed(
+  config: RunConfig,
+  models: readonly FoundModel[],
   workers: number,
   { length, mostSequences }: { readonly length: number; readonly mostSequences: number },
-): number {
+): Need {
   const { trains, streams, sequencesPerItem } = specOf(config);
-  if (trains.length === 0) return 0;
-  const trained = trains.map(({ from, head, trunk, movedBy }, i) => ({
-    model: trainedModel(shapeOf(from), { head, peft: peftOf(config), isPublished: i === 0 }),
-    onTrunk: trunk !== undefined,
-    byLineSearch: movedBy === 'line search',
-  }));
+  if (trains.length === 0) return NOTHING;
+  const trained = trains.map(({ from, head, trunk, movedBy }, index) => {
+    const start = modelOf(models, from);
+    return {
+      model: trainedModel(start.shape!, { head, peft: peftOf(config), isPublished: index === 0 }),
+      base: baseOf(start),
+      onTrunk: trunk !== undefined,
+      byLineSearch: movedBy === 'line search',
+    };
+  });
   const items = Math.max(
     ...streams.map(({ draws, samples = 1 }) => ('batch' in draws ? draws.batch * samples : 0)),
   );
@@ -128,7 +164,11 @@ function optimizerBytes(
     'microBatchTokens' in config || 'gradientCheckpointing' in config ? config : {};
   const most = Math.min(config.microBatchSize, Math.floor(microBatchTokens / length));
   const rows = Math.max(together, Math.min(most, together * items));
-  return trainingBytes(trained, { workers, rows, length, recomputes });
+  const bytes = trainingBytes(trained, { workers, rows, length, recomputes });
+  const bases = new Map(
+    trained.flatMap(({ model, base }) => (model.adapter ? [[base, baseBytes(model)] as const] : [])),
+  );
+  return { own: bytes - sumOf([...bases.values()]), bases };
 }
 
 /** The adapters that a run trains, if it does. */

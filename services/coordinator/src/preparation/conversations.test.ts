@@ -3,7 +3,7 @@ import { loadTokenizer, type Tokenizer, trainByteLevelBpe } from '@rlhf-streams/
 import { type DemonstrationItem, itemSchemas, parseRunConfig, type RunItem } from '@rlhf-streams/runs';
 import { describe, expect, it } from 'vitest';
 import { encoderOf } from './encoder.js';
-import { itemsOf } from './items.js';
+import { feedbackItems, itemsOf } from './items.js';
 
 /** Turns that end with the end of text and a line; with it, what was thought before the last question is left out. */
 const chatTemplate = ({ forgets = false, marks = false, ends = '{{ eos_token }}' } = {}) =>
@@ -233,4 +233,59 @@ describe('transcripts of Human and Assistant', () => {
 it('labels that are no thumbs are named', () => {
   const rows = ['yes', 'no'].map((label) => ({ prompt: 'a', completion: 'b', label }));
   expect(() => prepared(kto, undefined, ...rows)).toThrow(/got completion rows: .*row 1: label: .*got "yes"/);
+});
+
+describe('texts of a run with chat', () => {
+  const asked = `[user]Hi${END}\n[assistant]`;
+  const encoder = encoderOf(tokenizerWith(chatTemplate()), { contextLength: 256 });
+
+  it.each([
+    ['a pair', 'dpo', { prompt: 'Hi', chosen: ' Yes', rejected: 'No' }],
+    ['a ranking', 'pro', { prompt: 'Hi', completions: ['Yes', 'No'], ranks: [1, 2] }],
+  ])('are messages of a user and an assistant: %s', (_, method, row) => {
+    const run = parseRunConfig({ ...common, method, chat: true });
+    expect(itemsOf(run, detectFormat([row]), encoder).items).toMatchObject([
+      { promptText: asked, messages: [hi], completions: [{ text: 'Yes' }, { text: 'No' }] },
+    ]);
+  });
+
+  it('are so in prompts, completions and feedback', () => {
+    const sample = parseRunConfig({
+      run: 'r',
+      steps: 1,
+      model: 'm',
+      prompts: 'd',
+      method: 'sample',
+      chat: true,
+      testFraction: 0,
+    });
+    expect(itemsOf(sample, detectFormat([{ prompt: 'Hi' }]), encoder).items).toMatchObject([
+      { text: asked, messages: [hi] },
+    ]);
+    const demonstrated = parseRunConfig({ ...common, method: 'sft', chat: true });
+    const { items } = itemsOf(demonstrated, detectFormat([{ prompt: 'Hi', completion: 'Yes' }]), encoder);
+    expect(items).toMatchObject([
+      { promptTokens: encoder.encode(asked), tokens: encoder.encode(`Yes${END}`) },
+    ]);
+    const feedback = {
+      feedback: 'f',
+      collection: 'c',
+      completions: ['Yes', 'No'],
+      ranks: [1, 2],
+      labeler: 'l',
+    };
+    for (const [prompt, change] of [
+      ['Hi', { chat: true }],
+      [[hi], {}],
+    ] as const)
+      expect(
+        feedbackItems(
+          parseRunConfig({ ...common, method: 'dpo', data: 'feedback:c', ...change }),
+          [{ ...feedback, prompt: prompt as string }],
+          encoder,
+        ).items,
+      ).toMatchObject([
+        { promptText: asked, messages: [hi], completions: [{ text: 'Yes' }, { text: 'No' }] },
+      ]);
+  });
 });

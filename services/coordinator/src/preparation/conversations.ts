@@ -4,7 +4,6 @@ import {
   type AssistantTurns,
   assistantTurns,
   type CharacterSpan,
-  encodeAfter,
   type Message,
   type Tokenizer,
 } from '@rlhf-streams/model';
@@ -28,6 +27,7 @@ export interface EncodedAnswers {
   readonly notes?: readonly string[];
 }
 
+const CONTINUES = { continues: true };
 const REWRITTEN =
   'the chat template is not prefix-preserving: it renders a turn, or what comes before it, otherwise in a longer conversation; turns were found by rendering again';
 const END_ADDED = "the chat template ends no turn with one of the model's end tokens; one was added";
@@ -62,7 +62,7 @@ export function encodeAnswers(
           others.length === 0 && !only!.tool_calls
             ? only!.content
             : said.slice(0, said.length - each.ending.length),
-        tokens: ended(reader, each, encodeAfter(reader, promptText, said)),
+        tokens: ended(reader, each, reader.encode(said, CONTINUES)),
       };
     }),
     ...notesOf(whole),
@@ -127,8 +127,8 @@ function tokensOf(
   const learned: { from: number; count: number }[] = [];
   let place = turns[0]!.from;
   for (const { from, to } of turns) {
-    tokens.push(...encodeAfter(reader, text.slice(0, place), text.slice(place, from)));
-    const said = encodeAfter(reader, text.slice(0, from), text.slice(from, to));
+    tokens.push(...reader.encode(text.slice(place, from), CONTINUES));
+    const said = reader.encode(text.slice(from, to), CONTINUES);
     learned.push({ from: tokens.length, count: said.length });
     tokens.push(...said);
     place = to;

@@ -27,7 +27,7 @@ export interface Encoder {
   readonly contextLength: number;
   /** Tokens that the tokenizer puts before a text; may be empty. */
   readonly begin: readonly number[];
-  encode(text: string): number[];
+  encode: Tokenizer['encode'];
   /** Token that ends a completion. */
   readonly end: number;
   /** Whether the model has a chat template. */
@@ -56,9 +56,8 @@ export function encoderOf(
   config: Pick<ModelConfig, 'contextLength' | 'bosTokenId'>,
   endTokens: readonly number[] = [tokenizer.eosId],
 ): Encoder {
-  const { begin, eosId: end } = tokenizer;
+  const { begin, encode, eosId: end } = tokenizer;
   const reader = { ...tokenizer, endTokens };
-  const encode = (text: string) => tokenizer.encode(text);
   return {
     contextLength: config.contextLength,
     begin,
@@ -74,7 +73,8 @@ export function encoderOf(
         promptTokens: [...begin, ...encode(prompt)],
         completions: completions.map((said) => {
           const text = said as string;
-          return { text, tokens: [...encode(text), ...(ends ? [end] : [])] };
+          const tokens = encode(text, { continues: prompt !== '' });
+          return { text, tokens: [...tokens, ...(ends ? [end] : [])] };
         }),
       };
     },

@@ -1,5 +1,5 @@
 /** Datasets as items of a run: tokenised for its model, cut to its lengths, split into training and test. */
-import { type Dataset, textsAsMessages, transcriptsAsMessages } from '@rlhf-streams/data';
+import { type Dataset, type Said, textsAsMessages, transcriptsAsMessages } from '@rlhf-streams/data';
 import {
   type ComparisonItem,
   type DatasetSpec,
@@ -83,25 +83,40 @@ export function feedbackItems(
     const judged = feedback.map(({ feedback, prompt, completion, label, labeler }) =>
       completion === undefined || label === undefined
         ? { dropped: NO_THUMB }
-        : { prompt, completion, label, labeler, metadata: { feedback } },
+        : {
+            prompt: asked(prompt, data.chat),
+            completion: said(prompt, completion, data.chat),
+            label,
+            labeler,
+            metadata: { feedback },
+          },
     );
     return thumbItems(of, judged, encoder, limitOf(data, encoder));
   }
-  const limit = limitOf(comparingIn(of, 'feedback:COLLECTION, which is comparisons and thumbs'), encoder);
+  const comparing = comparingIn(of, 'feedback:COLLECTION, which is comparisons and thumbs');
+  const { chat } = comparing;
   const ranked = feedback.map(({ feedback, prompt, completions, ranks, margin, labeler }) =>
     completions === undefined || ranks === undefined
       ? { dropped: NO_RANKING }
       : {
-          prompt,
-          completions: completions.map((text) => ({ text })),
+          prompt: asked(prompt, chat),
+          completions: completions.map((text) => ({ text: said(prompt, text, chat) })),
           ranks,
           margin,
           labeler,
           metadata: { feedback },
         },
   );
-  return accountFor(of, comparisons(ranked, encoder, limit));
+  return accountFor(of, comparisons(ranked, encoder, limitOf(comparing, encoder)));
 }
+
+/** The prompt of feedback: messages, or a text that is a message of the user where texts are (`chat`). */
+const asked = (prompt: Feedback['prompt'], chat = false): Said =>
+  typeof prompt === 'string' && chat ? [{ role: 'user', content: prompt }] : prompt;
+
+/** What feedback is about: to messages, it is the assistant's answer. */
+const said = (prompt: Feedback['prompt'], text: string, chat = false): Said =>
+  typeof asked(prompt, chat) === 'string' ? text : [{ role: 'assistant', content: text }];
 
 /** A collection may hold both; what a method does not take is not lost, another takes it. */
 const NO_THUMB: Reason = {

@@ -50,6 +50,8 @@ function textsIn(
   return {
     promptText,
     promptTokens: asked.tokens,
-    completions: completions.map(({ text }) => ({ tokens: [...encode(text), end] })),
+    completions: completions.map(({ text }) => ({
+      tokens: [...encode(text, { continues: promptText !== '' }), end],
+    })),
   };
 }

@@ -24,6 +24,7 @@ import {
   ITEMS_FILE,
   ITEMS_FORMAT_FILE,
   type NewModel,
+  type PromptItem,
   type RunItem,
   sourceText,
   specOf,
@@ -34,7 +35,7 @@ import { longestSequence, mostSequences, shortestPrompt } from '../admission/len
 import type { Lengths } from '../admission/rules.js';
 import { CoordinatorError } from '../errors.js';
 import type { OfDataset, PreparedItems } from './account.js';
-import { encoderOf } from './encoder.js';
+import { type Encoder, encoderOf } from './encoder.js';
 import type { Feedback } from './feedback.js';
 import { feedbackItems, itemsOf, recordedItems } from './items.js';
 import { encodedAnew, type RecordedComparisons } from './recorded.js';
@@ -86,7 +87,7 @@ const api = {
       const scorer = await readerAt(folders);
       const encode = isSameTokenizer(scorer.tokenizer, model.tokenizer)
         ? ({ tokens }: { tokens: readonly number[] }) => tokens
-        : ({ text }: { text: string }) => [...scorer.tokenizer.begin, ...scorer.tokenizer.encode(text)];
+        : readsPrompts(encoderOf(scorer.tokenizer, scorer.config, scorer.endTokens));
       return [role, shortestPrompt(items, encode)] as const;
     });
     return {
@@ -107,6 +108,14 @@ const api = {
     await writeFile(join(out, 'gold-reward.json'), JSON.stringify(trainGoldReward(rows)));
   },
 };
+
+/** Prompts as a scorer with another tokenizer reads them: conversations by its own chat template, where it has one. */
+const readsPrompts =
+  (encoder: Encoder) =>
+  ({ text, messages, tools }: Pick<PromptItem, 'text' | 'messages' | 'tools'>): readonly number[] => {
+    const read = messages && encoder.readsConversations ? encoder.prompt(messages, tools) : undefined;
+    return read && 'tokens' in read ? read.tokens : [...encoder.begin, ...encoder.encode(text)];
+  };
 
 const countOf = (items: readonly RunItem[], wanted: RunItem['split']): number =>
   items.filter(({ split }) => split === wanted).length;
@@ -148,6 +157,8 @@ async function datasetOf(source: DataOrigin, keep: readonly string[] = []): Prom
         : loadDataset(bundledSet(source.set), { keep });
     case 'path':
       return loadDataset(source.path, { keep });
+    case 'files':
+      return loadDataset(source.paths, { keep });
     default:
       throw new CoordinatorError(
         'RUN_SOURCE_UNFIT',

@@ -99,6 +99,21 @@ describe('a configuration over HTTP', () => {
     });
   });
 
+  it('may name lists and patterns of files within the roots', async () => {
+    const data = join(folder, 'data');
+    await start(data);
+    const prompts = ['*.jsonl', 'later/*.parquet', 'rows.jsonl'];
+    expect(await allowed({ prompts })).toMatchObject({ prompts: prompts.map((name) => join(data, name)) });
+    for (const pattern of [
+      '{..,x}/secret/*.jsonl',
+      '../secret/*.jsonl',
+      'ou?/*.jsonl',
+      '*/rows.jsonl',
+      'out/*.jsonl',
+    ])
+      expect(await refused({ prompts: ['rows.jsonl', pattern] })).toEqual(['prompts[1]']);
+  });
+
   it.each([
     '../secret/rows.jsonl',
     'out/rows.jsonl',

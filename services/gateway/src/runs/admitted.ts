@@ -6,6 +6,7 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { RuntimeError } from '@rlhf-streams/bus';
+import { exists, filesMatching, isPattern } from '@rlhf-streams/files';
 import {
   type NamedSource,
   namedSources,
@@ -113,9 +114,19 @@ async function withinRoots(path: string, roots: Roots): Promise<string | undefin
   const [first] = roots;
   if (first === undefined || path.includes('\0')) return undefined;
   const absolute = resolve(first, path);
-  const real = await realOf(absolute);
-  return real !== undefined && roots.some((root) => isWithin(root, real)) ? absolute : undefined;
+  const files = isPattern(path) && !(await exists(absolute)) ? await matchesOf(absolute) : [];
+  if (!files) return undefined;
+  // Of a pattern, the folder that its first part names and every file that it matches.
+  for (const each of [absolute, ...files]) {
+    const real = await realOf(each);
+    if (real === undefined || !roots.some((root) => isWithin(root, real))) return undefined;
+  }
+  return absolute;
 }
+
+/** The files that a pattern matches; undefined for one that may lead up and out of a root, as `{..,a}/b` does. */
+const matchesOf = async (pattern: string): Promise<string[] | undefined> =>
+  pattern.includes('..') ? undefined : filesMatching(pattern);
 
 function isWithin(root: string, path: string): boolean {
   const way = relative(root, path);
