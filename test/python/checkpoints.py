@@ -12,6 +12,7 @@ import json
 import sys
 
 import torch
+from peft import PeftConfig, PeftModel
 from told import Told
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -40,12 +41,13 @@ def load(request):
     folder, adapter = request["folder"], request.get("adapter")
     with Told() as told:
         kind = class_of(folder)
-        by_default = kind.from_pretrained(folder).dtype
-        model, info = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        options = {}
+        if adapter and PeftConfig.from_pretrained(adapter).task_type == "SEQ_CLS":
+            kind, options = AutoModelForSequenceClassification, {"num_labels": 1}
+        by_default = kind.from_pretrained(folder, **options).dtype
+        model, info = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **options)
         problems = [f"{what}: {name}" for what, names in info.items() for name in names]
         if adapter:
-            from peft import PeftModel
-
             model = PeftModel.from_pretrained(model, adapter)
         tokenizer = AutoTokenizer.from_pretrained(adapter or folder)
         model.eval()

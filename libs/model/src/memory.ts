@@ -28,9 +28,9 @@ export const scoringRows = (T: number): readonly number[] => (T > 512 ? [1] : T 
  * were read, or lie in the checkpoint's file.
  */
 export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
+  const { working } = architectureOf(config).activations(config, length);
   const tokens = Math.max(...scoringRows(length)) * length;
-  const activations = tokens * architectureOf(config).activations(config, length).working;
-  return weightBytes(config) + (headNumbers(config, tokens) + activations) * FLOAT_BYTES + THREAD_BYTES;
+  return weightBytes(config) + (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES + THREAD_BYTES;
 }
 
 /** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */

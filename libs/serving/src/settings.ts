@@ -35,7 +35,9 @@ export const generationSettings = z.object({
     .max(64)
     .default(Math.min(4, availableParallelism()))
     .meta({ defaultInWords: 'the cores, at most 4' })
-    .describe('compute threads of the policy service; each holds its own copy of the weights, and slots'),
+    .describe(
+      'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base',
+    ),
   RLHF_POLICY_SLOTS: z.coerce
     .number()
     .int()

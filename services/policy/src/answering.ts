@@ -8,7 +8,7 @@ import type { LoadedPolicy } from './follower.js';
 import { openAIError } from './openai-errors.js';
 import type { Asked } from './openai-parameters.js';
 import type { Policies } from './policies.js';
-import { requirePolicy } from './served-models.js';
+import { parseModelName, requirePolicy } from './served-models.js';
 import type { Prompt } from './thread.js';
 
 /** The problems that generating ends in, for the documentation of a route. */
@@ -32,7 +32,8 @@ export type Answer = (
 export const createAnswer =
   ({ streams, signal: stopping }: Pick<ServiceContext, 'streams' | 'signal'>, policies: Policies): Answer =>
   (c, request, prompts, wording) => {
-    requirePolicy(policies, request.model);
+    const { run, version } = parseModelName(request.model);
+    requirePolicy(policies, run);
     const left = c.req.raw.signal;
     const explained = (error: unknown) => asProblem(error, left, stopping);
     return new Promise<Response>((resolve, reject) => {
@@ -46,9 +47,11 @@ export const createAnswer =
           );
         });
       };
-      policies
-        .useNewest(request.model, { timeoutMs: TIMEOUT_MS, signal: left }, answer)
-        .catch((error) => reject(explained(error)));
+      const answered =
+        version === undefined
+          ? policies.useNewest(run, { timeoutMs: TIMEOUT_MS, signal: left }, answer)
+          : policies.useVersion(run, version, left, answer);
+      answered.catch((error) => reject(explained(error)));
     });
   };
 
@@ -91,6 +94,10 @@ function asProblem(error: unknown, left: AbortSignal, stopping: AbortSignal): un
   switch (code) {
     case 'MODEL_GENERATION_REQUEST':
       return problem(400, code, 'The request cannot be generated', message);
+    case 'POLICY_VERSION_UNKNOWN':
+      return problem(404, 'MODEL_NOT_FOUND', 'No such version', message, {
+        errors: [{ path: 'model', message, code: 'model_not_found' }],
+      });
     case 'MODEL_NOT_A_POLICY':
       return problem(400, code, 'The run is of no policy', message);
     case 'MODEL_CHAT_TEMPLATE_MISSING':

@@ -35,7 +35,7 @@ const Stops = z.union([Stop.transform((stop) => [stop]), z.array(Stop).max(4)], 
 
 /** What decides how completions are sampled, and how they are told. */
 export const samplingParameters = {
-  model: z.string().min(1).describe('a run'),
+  model: z.string().min(1).describe('a run, or RUN@VERSION; RUN@0 is what it started from'),
   temperature: optionalOr(z.number().min(0).max(10), 1),
   top_p: optionalOr(z.number().min(0).max(1), 1),
   top_k: optionalOr(z.int().min(0), 0),

@@ -14,6 +14,7 @@ import type { ModelHost } from '@rlhf-streams/serving';
 import { type Follower, followVersions, type LoadedPolicy, type Trouble } from './follower.js';
 import type { PolicyHosts, PolicyModel } from './models.js';
 import { createReports, projectReplicas } from './replicas.js';
+import { findVersions } from './versions.js';
 import { createWatch } from './watch.js';
 
 export interface Policies {
@@ -33,6 +34,11 @@ export interface Policies {
    * @throws as `use` does; for a run that has ended, as `ModelHost.use` does.
    */
   useNewest<T>(run: string, options: UseOptions, work: Use<T>): Promise<T>;
+  /**
+   * Works with a version that a run published, 0 being what it started from.
+   * @throws POLICY_VERSION_UNKNOWN where it has published none of this number; as `ModelHost.use` does.
+   */
+  useVersion<T>(run: string, version: number, signal: AbortSignal, work: Use<T>): Promise<T>;
   /** Works with a model that no version replaces. @throws as `ModelHost.use` does. */
   useFixed<T>(model: ModelRef, work: (policy: PolicyModel) => Promise<T>): Promise<T>;
   /** Why runs are behind, one entry for each run whose newest version could not be applied. */
@@ -84,6 +90,8 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
     const config = runs.state.get(run)?.config;
     return config && !trainsWhole(config) ? hosts.frozen : hosts.versions;
   };
+
+  const publishedBy = findVersions(context, runs, versions);
 
   const follow = (run: string): Follower => {
     const known = followers.get(run);
@@ -144,6 +152,10 @@ export function createPolicies(context: ServiceContext, options: PoliciesOptions
       }
       const last = versions.state.get(run)!;
       return hostOf(run).use(last.model, (model) => work({ ...model, version: last.version }));
+    },
+    async useVersion(run, version, signal, work) {
+      const model = await publishedBy.find(run, version, signal);
+      return hostOf(run).use(model, (policy) => work({ ...policy, version }));
     },
     useFixed: hosts.frozen.use,
     troubles,

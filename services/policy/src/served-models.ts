@@ -93,6 +93,12 @@ export function requirePolicy(policies: Policies, run: string): PublishedVersion
   );
 }
 
+/** A run by its name, its newest version; or RUN@VERSION, a version of it. */
+export function parseModelName(name: string): { readonly run: string; readonly version?: number } {
+  const [, run, version] = /^([^@]+)@(\d+)$/.exec(name) ?? [];
+  return run === undefined ? { run: name } : { run, version: Number(version) };
+}
+
 /** A run whose configuration cannot be read counts as a policy: loading its files shows whether it is one. */
 const isPolicy = ({ runs }: Policies, run: string): boolean => {
   const config: RunView['config'] = runs.state.get(run)?.config;

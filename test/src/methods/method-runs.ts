@@ -6,6 +6,7 @@ import { bundledCorpus } from '@rlhf-streams/sentiment';
 import {
   tinyComparisons,
   tinyDpo,
+  tinyModel,
   tinyPpo,
   tinyReward,
   tinySft,
@@ -34,6 +35,7 @@ export async function writeData(directory: string): Promise<MethodData> {
 /** What the runs of the methods start from and learn of. */
 export const sourceRuns = ({ reviews }: MethodData): RunConfigInput[] => [
   tinySft(reviews),
+  { ...tinySft(reviews), run: 'sft-llama', model: { ...tinyModel, architecture: 'llama', kvHeads: 1 } },
   { ...tinyComparisons(reviews), samplesPerPrompt: 3 },
 ];
 
@@ -67,6 +69,7 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
       value: 'shared',
       ppo: { numPpoEpochs: 3, targetKl: 0.001, entropyCoef: 0.01, cliprangeHigh: 0.28, dualClip: 3 },
     },
+    'ppo-llama': { ...rewarded, model: 'run:sft-llama', ppo: { numPpoEpochs: 2 } },
     trpo: { ...rewarded, method: 'trpo', trpo: { cgIterations: 3, fisherFraction: 0.5, numValueEpochs: 2 } },
     reinforce: { ...sampled, method: 'reinforce', reinforce: { baseline: 'leave_one_out' } },
     'reinforce-value': {
@@ -92,6 +95,7 @@ export function methodRuns({ reviews, thumbs }: MethodData): Record<string, RunC
     },
     dpo: compared,
     'dpo-lora': { ...compared, peft: {} },
+    'dpo-llama-lora': { ...compared, model: 'run:sft-llama', peft: {} },
     'dpo-simpo': { ...compared, dpo: { lossType: 'simpo', beta: 2 } },
     'online-dpo': { ...sampled, method: 'onlineDpo', onlineDpo: { labels: 'sampled', alpha: 0.05 } },
     pro: { ...compared, method: 'pro', pro: { temperatures: 'reward_gaps' } },

@@ -98,6 +98,16 @@ it('answers over HTTP by each adapter', async () => {
     expect(response.status).toBe(200);
     return response.json();
   };
+  const expectUnknown = async (model: string) => {
+    const { request: ask } = platform.services.find(({ name }) => name === 'policy')!;
+    const response = await ask('/v1/completions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model, prompt: 'The film' }),
+    });
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain('of which there are 0, 1, 2; got 9');
+  };
   const complete = async (model: string) => {
     const { choices } = (await send('policy', '/v1/completions', {
       model,
@@ -108,11 +118,15 @@ it('answers over HTTP by each adapter', async () => {
     })) as { choices: { logprobs: { token_logprobs: number[] } }[] };
     return choices[0]!.logprobs.token_logprobs;
   };
-  const models = ['base', 'sft', 'ppo', 'dpo', 'anew'];
+  // A version by its number; 0 is what a run started from, of a new adapter the base alone.
+  const models = ['base', 'sft', 'ppo@1', 'ppo', 'dpo', 'anew'];
   const alone: number[][] = [];
   for (const model of models) alone.push(await complete(model));
   expect(new Set(alone.map(String)).size).toBe(models.length);
   expect(await Promise.all(models.map(complete))).toEqual(alone);
+  expect(await complete('ppo@2')).toEqual(alone[3]);
+  expect(await complete('sft@0')).toEqual(await complete('anew@0'));
+  await expectUnknown('ppo@9');
   const judged = (await send('reference', '/v1/logprobs', { run: 'dpo', texts: ['The film'] })) as object;
   const { base, adapter } = versions.get('sft')!;
   expect(judged).toMatchObject({ reference: base, adapter });

@@ -39,7 +39,10 @@ const ADAPTERS = [
   ['gpt2-lora', 'gpt2'],
   ['llama-lora-qv', 'llama-tied'],
   ['llama-lora-all-rslora', 'llama-untied'],
+  ['gpt2-reward', 'gpt2'],
 ] as const;
+/** The head that a reward model's adapter brings along, which its base is told to be without. */
+const HEAD = 'score.weight';
 const SHARD = 60_000;
 const sequences = [7, 19, 33].map((length) =>
   Array.from({ length }, (_, i) => (i * i * 31 + 17 * length) % 380),
@@ -172,7 +175,8 @@ describe.skipIf(missing)(missing ? `Python (skipped: it ${missing})` : 'transfor
         const warnings = theirs.warnings.filter(
           (text) => !text.startsWith('`is_gradient_checkpointing` is deprecated'),
         );
-        expect([...theirs.problems, ...warnings]).toEqual([]);
+        const ofHead = (text: string) => how === 'adapter' && name === 'gpt2-reward' && text.includes(HEAD);
+        expect([...theirs.problems, ...warnings].filter((text) => !ofHead(text))).toEqual([]);
         expectSame(theirs.values, values);
       }
       expect(loaded.get(`merged ${name}`)!.dtype).toBe('float32');

@@ -14,9 +14,6 @@ export const OWN_FILES: readonly string[] = [
   'adapter_model.safetensors',
 ];
 
-/** Files that a folder has for what it is, and not for the model's text and settings. */
-const NOT_EXTRA = [...OWN_FILES, 'adapter_config.json'];
-
 /** Weights in this and other formats, and the indexes of their shards: a trained model has weights of its own. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|onnx|onnx_data|gguf)$|\.index\.json$/i;
 const MAX_EXTRA_BYTES = 2 ** 24;
@@ -43,7 +40,7 @@ export async function checkpointFiles(dir: string): Promise<string[]> {
  * settings of generation, files of other programs.
  */
 export async function readExtraFiles(dir: string): Promise<Map<string, Uint8Array>> {
-  const isExtra = (name: string) => !NOT_EXTRA.includes(name) && !WEIGHTS.test(name);
+  const isExtra = (name: string) => !OWN_FILES.includes(name) && !WEIGHTS.test(name);
   const extra = (await checkpointFiles(dir)).filter(isExtra);
   return new Map(
     await Promise.all(extra.map(async (name) => [name, await readFile(join(dir, name))] as const)),

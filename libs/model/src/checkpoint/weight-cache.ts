@@ -44,6 +44,8 @@ const MARK_MS = 10 * 60 * 1000;
 const ALIVE_MS = 1000;
 const DEAD_MS = 5000;
 const LOOK_MS = 20;
+/** Nobody waits for one that wrote nothing for so long, as to a disk that hangs; syncing a large file may take minutes. */
+const MOST_SILENT_MS = 10 * 60 * 1000;
 
 const SUFFIX = '.weights';
 /** CRC-32 of the contents, which it follows. */
@@ -59,10 +61,10 @@ export async function cachedFile(cache: WeightCache, wanted: CachedFile): Promis
   const path = join(cache.directory, `${sha256Of(JSON.stringify(wanted.identity))}${SUFFIX}`);
   await mkdir(cache.directory, { recursive: true });
   while (!(await isWhole(path, wanted.size))) {
-    const made = await claimed(`${path}.claim`, async () => {
+    const made = await claimed(`${path}.claim`, async (progress) => {
       // Whoever had the claim before may have made it in between.
       if (await isWhole(path, wanted.size)) return;
-      await make(path, wanted);
+      await make(path, wanted, progress);
       await trim(cache, path);
     });
     if (made) break;
@@ -97,7 +99,7 @@ async function endsInItsChecksum(file: FileHandle, wanted: number | undefined): 
  * Works while nobody else does who has this claim; false where another one has it. Two may have it at once where one was
  * held up for long: then both make the same file, each under a name of its own.
  */
-async function claimed(claim: string, work: () => Promise<void>): Promise<boolean> {
+async function claimed(claim: string, work: (progress: () => void) => Promise<void>): Promise<boolean> {
   try {
     await writeNewFile(claim, '', { sync: false });
   } catch (error) {
@@ -106,9 +108,12 @@ async function claimed(claim: string, work: () => Promise<void>): Promise<boolea
     if (found && isOlder(found.mtimeMs, DEAD_MS)) await rm(claim, { force: true });
     return false;
   }
-  const stopMarking = markEvery(ALIVE_MS, claim);
+  let last = Date.now();
+  const stopMarking = markEvery(ALIVE_MS, claim, () => Date.now() - last < MOST_SILENT_MS);
   try {
-    await work();
+    await work(() => {
+      last = Date.now();
+    });
     return true;
   } finally {
     stopMarking();
@@ -116,12 +121,13 @@ async function claimed(claim: string, work: () => Promise<void>): Promise<boolea
   }
 }
 
-async function make(path: string, { contents }: CachedFile): Promise<void> {
+async function make(path: string, { contents }: CachedFile, progress: () => void): Promise<void> {
   async function* pieces() {
     let checksum = 0;
     for await (const piece of contents()) {
       checksum = crc32(piece, checksum);
       yield piece;
+      progress();
     }
     const end = Buffer.alloc(CHECKSUM_BYTES);
     end.writeUInt32LE(checksum);
@@ -160,10 +166,11 @@ function keepUsed(path: string): void {
   inUse.add(path);
 }
 
-/** Marks a file until the function that comes back is called, or the thread ends. */
-function markEvery(ms: number, path: string): () => void {
+/** Marks a file, as long as `isAlive`, until the function that comes back is called, or the thread ends. */
+function markEvery(ms: number, path: string, isAlive = () => true): () => void {
   // A mark that fails is missing: the file counts as unused, and is made again where somebody needs it.
-  const timer = setInterval(() => void markUsed(path).catch(() => false), ms).unref();
+  const mark = () => void (isAlive() && markUsed(path).catch(() => false));
+  const timer = setInterval(mark, ms).unref();
   return () => clearInterval(timer);
 }
 

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { FileContents } from '@rlhf-streams/files';
-import { ADAPTER_CONFIG } from '../adapters/files.js';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../adapters/files.js';
 import { changeOf } from '../adapters/merge.js';
 import { describeModel, type ModelFolders, readAdapter } from '../adapters/read.js';
 import { architectureOf } from '../architectures/index.js';
@@ -42,7 +42,7 @@ export async function exportedFiles(
   ]);
   const files = new Map<string, FileContents>();
   for (const folder of [folders.base, ...(folders.adapter === undefined ? [] : [folders.adapter])]) {
-    const others = [...(await storedFiles(folder)), 'config.json', ADAPTER_CONFIG];
+    const others = [...(await storedFiles(folder)), 'config.json', ADAPTER_CONFIG, ADAPTER_WEIGHTS];
     for (const name of await checkpointFiles(folder))
       if (!others.includes(name)) files.set(name, fileContents(join(folder, name)));
   }

@@ -11,14 +11,8 @@ import { isModelError, ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
 import { slotsWithin } from '../memory.js';
 import type { ModelConfig } from '../model-config.js';
-import { uniform } from '../sampling/rollout-draws.js';
-import {
-  givenToken,
-  type NextToken,
-  type SampledToken,
-  sampleToken,
-  softmaxTemperature,
-} from '../sampling/sampler.js';
+import { type NextToken, softmaxTemperature } from '../sampling/sampler.js';
+import { needsLogits, nextToken } from './next-token.js';
 import {
   COPIED_ROWS,
   cacheSpecs,
@@ -383,21 +377,6 @@ export function createBatch(
       await (await opened)?.dispose();
     },
   };
-}
-
-/** Whether what becomes of the next token depends on more than its probabilities. */
-const needsLogits = ({ sampling, given, onToken }: GenerationRequest): boolean =>
-  sampling.temperature === 0 || given !== undefined || onToken !== undefined;
-
-function nextToken(
-  { given, sampling, key }: GenerationRequest,
-  position: number,
-  next: NextToken,
-): SampledToken {
-  const token = given?.[position];
-  return token === undefined
-    ? sampleToken(next, sampling, uniform(key, position))
-    : givenToken(next, token, sampling);
 }
 
 const timedOut = ({ request }: Pending) =>

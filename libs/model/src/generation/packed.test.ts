@@ -2,15 +2,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Frozen, onnxEngine } from '@rlhf-streams/tensor';
+import { type Frozen, onnxEngine, packedContents, packedTensors } from '@rlhf-streams/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseModelConfig } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { keyFor } from '../sampling/rollout-draws.js';
 import { logprobScorer } from '../scoring.js';
-import { initialiseWeights } from '../weights.js';
+import { initialiseWeights, parameterSpecs } from '../weights.js';
 import { createGenerator } from './generator.js';
-import { packedWeights } from './packed.js';
+import { generationProducts } from './programs.js';
 import type { GenerationRequest } from './request.js';
 
 const llama = {
@@ -53,11 +53,10 @@ async function packed(name: string, config: ModelConfig): Promise<Frozen> {
     return new Uint8Array(data.map((x) => x * 4).buffer);
   });
   await writeFile(file, Buffer.concat(parts));
-  return packedWeights(
-    config,
-    { hash: name, stored: { file, offsets } },
-    { directory: folder, bytes: 2 ** 30 },
-  );
+  const laidOut = `${file} laid out`;
+  const products = generationProducts(config);
+  await writeFile(laidOut, packedContents({ file, offsets }, parameterSpecs(config), products));
+  return { hash: name, stored: await packedTensors(laidOut) };
 }
 
 describe.each(Object.entries(configs))('%s', (name, config) => {

@@ -22,7 +22,7 @@ export const packedForGeneration = async (
  * That takes twice the size of the model on the disk, and of memory what is used of it: generating from weights as they
  * are takes a copy of them for each session, or twice the time for a few sequences.
  */
-export async function packedWeights(
+async function packedWeights(
   config: ModelConfig,
   { hash, stored }: FrozenFile,
   cache: WeightCache = userCache(),

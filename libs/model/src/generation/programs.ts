@@ -29,7 +29,7 @@ export interface GenerationShape {
 }
 
 /** ONNX Runtime multiplies a matrix of one row by another algorithm, whose last bits differ: programs have two rows. */
-export const MIN_ROWS = 2;
+const MIN_ROWS = 2;
 
 /** Prompts of one prefill: the smaller program serves where it suffices. A row's numbers do not depend on the others. */
 const PREFILL_ROWS = [MIN_ROWS, 8] as const;

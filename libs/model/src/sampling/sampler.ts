@@ -139,8 +139,8 @@ function restrict(probabilities: Float32Array, topK: number, topP: number): numb
   const size = probabilities.length;
   if (weights.length < size) weights = new Float32Array(size);
   weights.fill(0, 0, size);
-  const ranked = rank(probabilities);
   const candidates = topK > 0 ? Math.min(topK, size) : size;
+  const ranked = rank(probabilities, candidates);
   let mass = 0;
   for (let rank = 0; rank < candidates; rank++) mass += probabilities[ranked[rank]!]!;
   let keptMass = 0;
@@ -157,10 +157,11 @@ const DIGIT = 11;
 const DIGITS = [0, DIGIT, 2 * DIGIT] as const;
 
 /**
- * Tokens from the likeliest to the least likely, lowest ids first among equals. The bits of a float that is not negative,
- * read as an integer, grow with it: they are sorted digit by digit, which keeps the order of equals.
+ * Tokens from the likeliest to less likely ones, `least` of them at least, lowest ids first among equals. The bits of a
+ * float that is not negative, read as an integer, grow with it: they are sorted digit by digit, which keeps the order of
+ * equals. Tokens whose greatest digit is behind that of the last one asked for are left out.
  */
-function rank(probabilities: Float32Array): Int32Array {
+function rank(probabilities: Float32Array, least: number): Int32Array {
   const size = probabilities.length;
   if (keys.length < size) {
     keys = new Int32Array(size);
@@ -169,12 +170,19 @@ function rank(probabilities: Float32Array): Int32Array {
   const bits = new Int32Array(probabilities.buffer, probabilities.byteOffset, size);
   for (let token = 0; token < size; token++) keys[token] = 0x7f_ff_ff_ff - bits[token]!;
   let [from, to] = ranking;
-  for (let token = 0; token < size; token++) from[token] = token;
+  const greatest = DIGITS.at(-1)!;
+  places.fill(0);
+  for (let token = 0; token < size; token++) places[digitOf(keys[token]!, greatest)]!++;
+  let last = 0;
+  for (let count = places[0]!; count < least; count += places[last]!) last++;
+  let kept = 0;
+  for (let token = 0; token < size; token++)
+    if (digitOf(keys[token]!, greatest) <= last) from[kept++] = token;
   for (const shift of DIGITS) {
     places.fill(0);
-    for (let token = 0; token < size; token++) places[digitOf(keys[token]!, shift) + 1]!++;
+    for (let i = 0; i < kept; i++) places[digitOf(keys[from[i]!]!, shift) + 1]!++;
     for (let digit = 1; digit < places.length; digit++) places[digit]! += places[digit - 1]!;
-    for (let i = 0; i < size; i++) {
+    for (let i = 0; i < kept; i++) {
       const token = from[i]!;
       const digit = digitOf(keys[token]!, shift);
       to[places[digit]!] = token;

@@ -31,10 +31,10 @@ export const checkpoint: Measurement = {
       throw new Error('expected --model DIR, or the folder of a checkpoint in RLHF_TEST_SMOLLM2');
     const missing = missingLibraries(['torch', 'transformers']);
     const competitors = [
-      startCompetitor('this build', process.execPath, [pathOf('./generating-process.js')]),
+      startCompetitor('this build', process.execPath, [generatingProcess]),
       ...(missing === undefined
         ? ['float32', 'bfloat16'].map((type) =>
-            startCompetitor(`transformers, ${type}`, python, [pathOf('../../../python/generation.py'), type]),
+            startCompetitor(`transformers, ${type}`, python, [pythonScript, type]),
           )
         : []),
     ];
@@ -68,7 +68,8 @@ export const checkpoint: Measurement = {
   },
 };
 
-const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const generatingProcess = fileURLToPath(new URL('./generating-process.js', import.meta.url));
+const pythonScript = fileURLToPath(new URL('../../../python/generation.py', import.meta.url));
 
 /** Milliseconds of each competitor at each workload, round by round, in an order that reverses from round to round. */
 async function timesOf(

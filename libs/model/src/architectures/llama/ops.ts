@@ -1,12 +1,13 @@
 /**
  * The operators whose automatic gradients would cost the most passes over the widest activations, with their
- * closed-form ones. Engines may have kernels for them.
+ * closed-form ones.
  */
 import { kernel } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 
 type Save = tf.GradSaveFunc;
 
+/** A kernel because it rounds a row the same wherever it lies, which the mean of a row does not. */
 const rootMeanSquareNorm = kernel(
   'SimplifiedLayerNormalization',
   (
@@ -40,8 +41,6 @@ export function rmsNorm(x: tf.Tensor, weight: tf.Tensor, epsilon: number): tf.Te
   return normalise(x, weight);
 }
 
-const silu = kernel('Silu', ({ x }: { readonly x: tf.Tensor }) => ({ y: tf.mul(x, tf.sigmoid(x)) }));
-
 /**
  * silu(gate) * up, silu(x) = x s(x), s = sigmoid (SwiGLU, Shazeer 2020);
  * silu'(x) = s + x s (1 - s). Only `gate` and `up` are kept for the gradient.
@@ -56,5 +55,5 @@ export const gated: (gate: tf.Tensor, up: tf.Tensor) => tf.Tensor = tf.customGra
     const slope = tf.add(s, tf.sub(activated, tf.mul(activated, s)));
     return [tf.mul(tf.mul(dy, up), slope), tf.mul(dy, activated)];
   };
-  return { value: tf.mul(silu({ x: gate }, {}).y, up), gradFunc };
+  return { value: tf.mul(tf.mul(gate, tf.sigmoid(gate)), up), gradFunc };
 });

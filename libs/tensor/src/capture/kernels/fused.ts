@@ -39,13 +39,6 @@ recordKernel('SimplifiedLayerNormalization', ({ x, weight }, { epsilon }) => {
   return { y: asTensor(y!, 'float32'), inverseRoot: asTensor(inverseRoot!, 'float32') };
 });
 
-/** x sigmoid(x), of any shape */
-recordKernel('Silu', ({ x }) => {
-  const attributes = { alpha: { float: 1 } };
-  const y = emit('QuickGelu', [x!], x!.shape, 'float32', { domain: 'com.microsoft', attributes });
-  return { y: asTensor(graphValue(y), 'float32') };
-});
-
 /** x [B, R, heads * K], cos and sin [R, K / 2] -> y like x, every head of row r turned by rotation r */
 recordKernel('RotaryEmbedding', ({ x, cos, sin }) => {
   const first = currentGraph().int64s([0]);

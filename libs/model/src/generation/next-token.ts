@@ -1,0 +1,20 @@
+/** What a request makes of the distribution of its next token. */
+import { uniform } from '../sampling/rollout-draws.js';
+import { givenToken, type NextToken, type SampledToken, sampleToken } from '../sampling/sampler.js';
+import type { GenerationRequest } from './request.js';
+
+/** Whether what becomes of the next token depends on more than its probabilities. */
+export const needsLogits = ({ sampling, given, onToken }: GenerationRequest): boolean =>
+  sampling.temperature === 0 || given !== undefined || onToken !== undefined;
+
+/** The token of a completion at a position: the given one, or one that is drawn. */
+export function nextToken(
+  { given, sampling, key }: GenerationRequest,
+  position: number,
+  next: NextToken,
+): SampledToken {
+  const token = given?.[position];
+  return token === undefined
+    ? sampleToken(next, sampling, uniform(key, position))
+    : givenToken(next, token, sampling);
+}
