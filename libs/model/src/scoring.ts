@@ -78,7 +78,7 @@ export function logprobScorer(
         ids: tf.reshape(next!, [rows * T]),
         temperature: tf.reshape(temperature!, [rows * T]),
         // A row has the same bits in every number of rows.
-        tokens: MOST_ROWS * T,
+        tokens: Math.max(...scoringRows(T)) * T,
       }),
     pick: (scores, row, T, length) => scores.slice(row * T, row * T + length - 1),
   });

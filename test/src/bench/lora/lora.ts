@@ -40,10 +40,10 @@ export const lora: Measurement = {
       };
       // Processes of their own for each case: their peak of memory is that of the case.
       const competitors = [
-        startCompetitor('this build', process.execPath, [pathOf('./training-process.js')]),
-        ...(missing === undefined
-          ? [startCompetitor('PyTorch with PEFT', python, [pathOf('../../../python/lora.py')])]
-          : []),
+        startCompetitor('this build', process.execPath, [
+          fileURLToPath(new URL('./training-process.js', import.meta.url)),
+        ]),
+        ...(missing === undefined ? [startCompetitor('PyTorch with PEFT', python, [pytorchScript])] : []),
       ];
       try {
         const times = competitors.map((): number[] => []);
@@ -93,4 +93,4 @@ export const lora: Measurement = {
   },
 };
 
-const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const pytorchScript = fileURLToPath(new URL('../../../python/lora.py', import.meta.url));
