@@ -265,7 +265,7 @@ describe('a rollout', () => {
     });
     await begin(run, { 'gold:d': huge });
     await events.publish([rollout(run, 0, [70, 71], 'fine dull')]);
-    const message = 'expected gold to be a finite score, got Infinity';
+    const message = 'expected gold to be a finite score in float32, got Infinity';
     expect(await answers(run, 1)).toMatchObject([{ cause: { code: 'REWARD_NOT_FINITE', message } }]);
   });
 
@@ -423,7 +423,7 @@ describe('POST /v1/scores', () => {
 
   it('scores by rules, in tokens of the policy too, and says why a text has no score', async () => {
     const huge = await store.putFiles({
-      'gold-reward.json': JSON.stringify({ ...gold, bias: 1e308, weights: { fine: 1e308 } }),
+      'gold-reward.json': JSON.stringify({ ...gold, bias: 3e38, weights: { fine: 3e38 } }),
     });
     await beginWith(run, [{ rule: { length: {} } }, 'gold:d'], { 'scorer.1': huge });
     await vi.waitFor(async () => {
@@ -431,7 +431,7 @@ describe('POST /v1/scores', () => {
       expect(response.status).toBe(200);
       expect(await response.json()).toMatchObject({
         scores: [
-          { score: cases[0]!.input_ids.length, parts: { length: cases[0]!.input_ids.length, gold: 1e308 } },
+          { score: cases[0]!.input_ids.length, parts: { length: cases[0]!.input_ids.length, gold: 3e38 } },
           { score: null, parts: {}, cause: { code: 'REWARD_NOT_FINITE' } },
         ],
       });
