@@ -116,6 +116,7 @@ export interface Sessions {
 /**
  * Sessions of a thread that map a file. One of the gradient of a model of 30 layers takes some 35 MB and a mapping for each
  * of 270 tensors, of which a process has 65,530 on Linux; opening it again takes a tenth of the time of a run.
+ * @internal
  */
 export const MOST_MAPPING = 12;
 

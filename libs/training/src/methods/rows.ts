@@ -47,6 +47,7 @@ export interface Limits {
  * Cuts groups of sequences into micro-batches within the limits, sorted by length for less padding. A group is never split,
  * and a larger one is a micro-batch by itself. The order depends on the groups alone.
  * @param of the sequences of a group
+ * @internal
  */
 export function microBatchesOf<T>(
   groups: readonly T[],
@@ -140,7 +141,7 @@ function paddedTokens(tokens: number, rows: number, length: number): number {
 const paddedLengthOf = (sequences: readonly Sequence[], { contextLength }: Limits): number =>
   paddedLength(Math.max(2, ...sequences.map(lengthOf)), contextLength);
 
-/** The shape that sequences of one micro-batch are padded to. */
+/** The shape that sequences of one micro-batch are padded to. @internal */
 export function shapeOf(sequences: readonly Sequence[], limits: Limits): BatchShape {
   const length = paddedLengthOf(sequences, limits);
   const rows = paddedRows(sequences.length, length, limits);
