@@ -111,8 +111,8 @@ export interface TrainedShape {
  * two copies of every trained parameter and of its two moments, the values that all three started from, and a gradient;
  * each worker holds a gradient, copies of the parameters on their way to a worker and back, and the activations. For a line
  * search a snapshot and a direction take the place of the moments; beside them are the vectors of conjugate gradient, and in
- * each worker the direction and the activations of a Fisher-vector product, which are those of a gradient and of its
- * derivative.
+ * each worker the direction and the activations of a Fisher-vector product: it keeps those of a gradient, and as many again
+ * twice for the derivative of that (measured).
  */
 export function trainingBytes(
   trained: readonly TrainedShape[],
@@ -131,7 +131,7 @@ export function trainingBytes(
     const tokens = rows * length;
     const ofLayers = recomputes ? model.layers * model.width + kept : model.layers * kept;
     const ofHead = byLineSearch ? 5 * tokens * outputs(model) : 5 * headNumbers(model, tokens);
-    const times = byLineSearch ? 2 : 1;
+    const times = byLineSearch ? 3 : 1;
     return times * ((onTrunk ? 0 : tokens * ofLayers) + ofHead) * FLOAT_BYTES;
   });
   return (
