@@ -122,6 +122,6 @@ function promptOf(text: string, conversations: readonly (readonly Message[])[]):
     isDeepStrictEqual(messages.slice(0, prompt.length), prompt) && messages.length > prompt.length;
   if (prompt.length > 0 && conversations.every(begins)) return prompt;
   const [first, ...others] = conversations as [readonly Message[], ...(readonly Message[])[]];
-  // Of conversations that are all alike nothing but the last answer is the completion.
+  // Where all conversations are the same, the last answer is the completion, and the rest is the prompt.
   return others.every((other) => isDeepStrictEqual(other, first)) ? unanswered(first) : undefined;
 }

@@ -36,7 +36,7 @@ export const PolicyVersion = z
   .min(0)
   .describe('version s is the policy that step s starts from; 0 is the initial one');
 export const Tokens = z.array(z.int().min(0)).describe('token ids');
-/** Of a conversation, the turns that are learned. */
+/** Tokens that a loss counts, as stretches: the assistant's turns of a conversation. */
 export const Learned = z
   .array(z.object({ from: z.int().min(0), count: z.int().min(1) }))
   .min(1)

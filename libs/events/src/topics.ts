@@ -42,7 +42,7 @@ const Config = z.record(z.string(), z.unknown());
 
 const DAY = 24 * 60 * 60 * 1000;
 const Conversation = z.array(Message).min(1);
-/** Of a prompt that was made of a conversation. */
+/** Fields that a prompt has beside its text where it was made of a conversation. */
 const conversation = {
   messages: Conversation.optional().describe(
     'the conversation that the prompt was made of, if it was made of one',

@@ -19,7 +19,7 @@ export interface ScoredTokens {
   readonly output: tf.Tensor2D;
   /** [N] int32, each in [0, V). */
   readonly ids: tf.Tensor;
-  /** Of the sampling, which divides logits: one for all, or [N]. Default 1. */
+  /** The temperature of the sampling, which divides logits: one for all tokens, or [N]. Default 1. */
   readonly temperature?: number | tf.Tensor;
   /** The number of tokens by which it is decided to chunk: for programs that differ in N, and not in bits. Default N. */
   readonly tokens?: number;
@@ -153,7 +153,7 @@ function softmaxOf(x: tf.Tensor2D, W: tf.Tensor2D) {
   return { shifted, exps, sum };
 }
 
-/** Of a chunk the log-probs and entropies [C], and the slopes of both in x, [C, D]. */
+/** What is computed of a chunk: log-probs and entropies [C], and the derivatives of both in x, [C, D]. */
 interface ScoredChunk {
   readonly logprobs: tf.Tensor1D;
   readonly slope: tf.Tensor;

@@ -16,7 +16,7 @@ export const formatOf = (items: readonly RunItem[]): number =>
   items.some((item) => 'learned' in item) ? ITEMS_FORMAT : 1;
 
 const common = { split: Split };
-/** Of a prompt that was made of a conversation. */
+/** Fields that a prompt has beside its text where it was made of a conversation. */
 const conversation = { messages: z.array(Message).min(1).optional(), tools: Tools.optional() };
 
 export const DemonstrationItem = z.object({

@@ -25,7 +25,7 @@ export interface DescribedModel {
   readonly base: ModelConfig;
   /** Those beside the adapter, else the base's. */
   readonly tokenizer?: TokenizerFiles;
-  /** Of a model with an adapter, what its files say that PEFT finds the base by. */
+  /** `base_model_name_or_path` of an adapter's files: what PEFT finds the base by. */
   readonly baseName?: string;
 }
 

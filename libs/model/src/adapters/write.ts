@@ -11,7 +11,7 @@ import { peftJson } from './peft-config.js';
 import { adapterTensors } from './tensors.js';
 
 export interface AdapterToWrite {
-  /** Of the model with the adapter. */
+  /** The config of the base with the adapter. */
   readonly config: ModelConfig;
   /** Those of the adapter, by their names in `tensorsOf(config)`; others are left out. */
   readonly tensors: ReadonlyMap<string, WeightTensor>;

@@ -33,19 +33,43 @@ export function recomputingLayers<T>(parameters: readonly tf.Tensor[], work: () 
 }
 
 /**
+ * Goes through the layers of a model.
+ * @param layers each with what the names of its parameters begin with
+ * @param at tokens that the last layer is given among its constants: behind its attention nothing is computed for others
+ * @returns the last one's output, and what each attends to, for a cache: nothing where layers will be computed again
+ */
+export function throughLayers(
+  layers: readonly { readonly layer: Layer; readonly prefix: string }[],
+  x: tf.Tensor,
+  p: Parameters,
+  constants: Tensors,
+  at?: tf.Tensor,
+): { readonly output: tf.Tensor; readonly cache: LayerCache[] } {
+  let output = x;
+  const cache: LayerCache[] = [];
+  layers.forEach(({ layer, prefix }, index) => {
+    const given = at && index === layers.length - 1 ? { ...constants, at } : constants;
+    const through = throughLayer(layer, output, parametersUnder(p, prefix), given);
+    output = through.output;
+    if (through.own) cache.push(through.own);
+  });
+  return { output, cache };
+}
+
+/**
  * Goes through a layer.
  * @param p of the layer alone; those of them that are learned must be used by it
  * @returns its output, and what is cached: nothing where the layer will be computed again
  */
-export function throughLayer(
+function throughLayer(
   layer: Layer,
   x: tf.Tensor,
   p: Parameters,
   constants: Tensors,
 ): { readonly output: tf.Tensor; readonly own?: LayerCache } {
-  const names = Object.keys(p).filter((name) => learned?.has(p[name]!));
   if (!learned) return layer(x, p, constants);
-
+  const isLearned = learned;
+  const names = Object.keys(p).filter((name) => isLearned.has(p[name]!));
   const others = Object.entries(constants);
   const run = (constants: readonly tf.Tensor[], [x, ...tensors]: readonly tf.Tensor[]) =>
     layer(
@@ -89,5 +113,5 @@ function keepingTape<T>(work: () => T): T {
 }
 
 /** The parameters whose names begin so: those of a layer. */
-export const parametersUnder = (p: Parameters, prefix: string): Parameters =>
+const parametersUnder = (p: Parameters, prefix: string): Parameters =>
   Object.fromEntries(Object.entries(p).filter(([name]) => name.startsWith(prefix)));

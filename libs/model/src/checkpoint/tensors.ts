@@ -81,7 +81,7 @@ export async function checkCopies({ tensors, copies }: StoredWeights): Promise<v
   }
 }
 
-/** Of two tensors of the same shape. */
+/** Whether two tensors of the same shape hold the same numbers; both are read in chunks. */
 async function haveEqualNumbers(a: StoredTensor, b: StoredTensor): Promise<boolean> {
   const others = decodedChunks(b);
   try {

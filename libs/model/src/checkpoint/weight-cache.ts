@@ -44,7 +44,7 @@ const MARK_MS = 10 * 60 * 1000;
 const ALIVE_MS = 1000;
 const DEAD_MS = 5000;
 const LOOK_MS = 20;
-/** Nobody waits for one that wrote nothing for so long, as to a disk that hangs; syncing a large file may take minutes. */
+/** Time limit for whoever waits: a maker that has written nothing for so long has a disk that hangs. Syncing a large file may take minutes. */
 const MOST_SILENT_MS = 10 * 60 * 1000;
 
 const SUFFIX = '.weights';

@@ -43,8 +43,8 @@ export const isLaidOut = (frozen: Frozen | undefined): boolean =>
   frozen !== undefined && 'stored' in frozen && frozen.stored.packed !== undefined;
 
 /**
- * Prompts of a model that is laid out are read in parts of this many tokens, which take no more memory for a long one
- * than for a short one, and of so many prompts at a time.
+ * Prefill of a model that is laid out: prompts are read in parts of `PART` tokens, so that a long prompt takes no more memory
+ * than a short one. A program reads a part of one prompt, or of four.
  */
 export const PART = 32;
 export const PART_ROWS = [1, 4] as const;

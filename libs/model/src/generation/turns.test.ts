@@ -25,7 +25,7 @@ describe('versions side by side', () => {
         const chosen = shared(waiting, underWay, free);
         expect(new Set(chosen).size).toBe(Math.min(free, waiting.length));
         expect(waiting).toEqual(expect.arrayContaining(chosen));
-        // Of each version, those that came first.
+        // The requests chosen of a version are those that came first.
         for (const version of ['a', 'b', 'c']) {
           const of = (some: string[]) => some.filter((request) => versionOf(request) === version);
           expect(of(chosen)).toEqual(of(waiting).slice(0, of(chosen).length));

@@ -38,14 +38,17 @@ export const nextTokens = (
   config: ModelConfig,
   p: Parameters,
   batch: Tensors,
-  { temperature, learnsEntropy = false }: Distributions,
+  distributions: Distributions,
 ): { logprobs: tf.Tensor; entropy: tf.Tensor } =>
-  headLogprobsAndEntropy({
-    ...headOf(config, p, hiddenOf(config, p, batch)),
-    ids: batch.next!,
-    temperature,
-    learnsEntropy,
-  });
+  distributionsOf(config, p, hiddenOf(config, p, batch), batch, distributions);
+
+const distributionsOf = (
+  config: ModelConfig,
+  p: Parameters,
+  hidden: tf.Tensor2D,
+  { next }: Tensors,
+  { temperature, learnsEntropy = false }: Distributions,
+) => headLogprobsAndEntropy({ ...headOf(config, p, hidden), ids: next!, temperature, learnsEntropy });
 
 const hiddenOf = (config: ModelConfig, p: Parameters, { ids, at }: Tensors): tf.Tensor2D =>
   architectureOf(config).forward(config, p, ids!, at!).hidden;
@@ -84,14 +87,8 @@ export function nextTokensAndValues(
       values: scalarsAt(ofValue, value, batch),
     };
   const hidden = hiddenOf(ofPolicy, policy, batch);
-  const { temperature, learnsEntropy = false } = distributions;
   return {
-    ...headLogprobsAndEntropy({
-      ...headOf(ofPolicy, policy, hidden),
-      ids: batch.next!,
-      temperature,
-      learnsEntropy,
-    }),
+    ...distributionsOf(ofPolicy, policy, hidden, batch, distributions),
     values: architectureOf(ofPolicy).scalarHead(ofValue, value, hidden),
   };
 }

@@ -10,7 +10,7 @@ import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
 import { causalMask, pastMask } from '../masks.js';
-import { type Layer, parametersUnder, throughLayer } from '../recomputation.js';
+import { type Layer, throughLayers } from '../recomputation.js';
 import type { Gpt2Config } from './config.js';
 import { gelu, layerNorm } from './ops.js';
 
@@ -34,7 +34,7 @@ export function forward(
   const mask = causalMask(T);
   const tokens = tf.reshape(tf.gather(p['wte.weight']!, tf.reshape(ids, [B * T])), [B, T, D]);
   const positions = tf.slice(p['wpe.weight']!, [0, 0], [T, D]);
-  let x: tf.Tensor = tf.reshape(tf.add(tokens, positions), [B * T, D]);
+  const x = tf.reshape(tf.add(tokens, positions), [B * T, D]);
 
   const layer =
     (index: number): Layer =>
@@ -45,14 +45,9 @@ export function forward(
       };
       return block(config, p, x, index, { shape: [B, T], attend, at });
     };
-  const cache: LayerCache[] = [];
-  for (let index = 0; index < layers; index++) {
-    const constants = { mask, ...(at && index === layers - 1 && { at }) };
-    const { output, own } = throughLayer(layer(index), x, parametersUnder(p, nameOf(index)), constants);
-    x = output;
-    if (own) cache.push(own);
-  }
-  return { hidden: finalNorm(config, p, x), cache };
+  const all = Array.from({ length: layers }, (_, index) => ({ layer: layer(index), prefix: nameOf(index) }));
+  const { output, cache } = throughLayers(all, x, p, { mask }, at);
+  return { hidden: finalNorm(config, p, output), cache };
 }
 
 /**

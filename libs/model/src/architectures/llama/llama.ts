@@ -11,7 +11,7 @@ import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
 import { causalMask, pastMask, pastMasks } from '../masks.js';
-import { type Layer, parametersUnder, throughLayer } from '../recomputation.js';
+import { type Layer, throughLayers } from '../recomputation.js';
 import type { LlamaConfig } from './config.js';
 import { gated, rmsNorm } from './ops.js';
 import { type Rotation, rotate, rotations, rotationsAt } from './rope.js';
@@ -62,17 +62,13 @@ export function forward(
       };
       return layerOf(config, p, [B, T], here, attend)(x, index, at);
     };
-  let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, tf.reshape(ids, [B * T]));
-  const cache: LayerCache[] = [];
-  for (let index = 0; index < layers; index++) {
-    const { output, own } = throughLayer(layer(index), x, parametersUnder(p, `layers.${index}.`), {
-      ...constants,
-      ...(at && index === layers - 1 && { at }),
-    });
-    x = output;
-    if (own) cache.push(own);
-  }
-  return { hidden: finalNorm(config, p, x), cache };
+  const x = tf.gather(p['embed_tokens.weight']!, tf.reshape(ids, [B * T]));
+  const all = Array.from({ length: layers }, (_, index) => ({
+    layer: layer(index),
+    prefix: `layers.${index}.`,
+  }));
+  const { output, cache } = throughLayers(all, x, p, constants, at);
+  return { hidden: finalNorm(config, p, output), cache };
 }
 
 /**
