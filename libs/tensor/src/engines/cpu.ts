@@ -67,6 +67,7 @@ export function cpuEngine(): Engine {
   return {
     name: 'cpu',
     fidelity: 'bits',
+    place: 'host',
     open: async (state, options) => open(state, options),
     close: async () => {},
   };
