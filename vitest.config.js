@@ -6,6 +6,7 @@ const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
 const methods = '**/*.methods.test.js';
+const tensorflow = '**/*.tensorflow.test.js';
 const life = '**/*.life.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
 
@@ -46,7 +47,7 @@ export default defineConfig({
           /** Files of a worker share its modules, which take longer to load than most tests: what a file changes of them, it restores. */
           isolate: false,
           include: everywhere('**/*.test.js'),
-          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods, life],
+          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods, life, tensorflow],
         },
       },
       {
@@ -69,6 +70,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'life', include: everywhere(life) } },
       { extends: true, test: { name: 'methods', include: everywhere(methods) } },
+      { extends: true, test: { name: 'tensorflow', include: everywhere(tensorflow) } },
       { extends: true, test: { name: 'python', include: everywhere(python) } },
       { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
     ],

@@ -46,6 +46,9 @@ const BACKEND = 'tensorflow';
 /** The same code: whichever `npm run install:tensorflow`, or an image, has put there. */
 const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
+/** Unless it is set: warnings alone, and of a GPU's memory what is needed. In a thread it has to be there before the thread begins. */
+export const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
+
 let loading: Promise<Binding> | undefined;
 
 /** TensorFlow, loaded once a thread. @throws TensorError TENSOR_ENGINE_UNAVAILABLE where it is not installed, or cannot be loaded */
@@ -58,6 +61,7 @@ async function load(): Promise<Binding> {
   // The backend in use stays what it was: tfjs-node makes itself the one that every operation runs on.
   tf.backend();
   const before = tf.getBackend();
+  for (const [name, value] of Object.entries(ENVIRONMENT)) process.env[name] ??= value;
   await importFirst(PACKAGES);
   await tf.setBackend(before);
   const backend = tf.findBackend(BACKEND) as unknown as NodeBackend;

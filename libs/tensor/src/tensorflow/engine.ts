@@ -1,5 +1,5 @@
-import type { Engine, Frozen, Program, Specs } from '../engine.js';
-import { checkFrozen, namesOf } from '../engines/frozen.js';
+import type { Engine, Frozen, Specs } from '../engine.js';
+import { frozenSpecs } from '../engines/frozen.js';
 import { TensorError } from '../errors.js';
 import { checkedWorkspace } from '../workspace/checked.js';
 import type { Precision } from './backend.js';
@@ -29,18 +29,16 @@ export interface TensorflowOptions {
 export function tensorflowEngine({ precision = 'float32', xla = false }: TensorflowOptions = {}): Engine {
   const shared = new Map<string, SharedSession>();
   const open = async (state: Specs, frozen: Frozen | undefined) => {
-    const frozenNames = new Set(frozen && namesOf(frozen));
-    if (frozen) checkFrozen(state, frozen);
+    const frozenNames = new Set(frozen && Object.keys(frozenSpecs(state, frozen)));
     const binding = await loadTensorflow();
     const create = () => createSharedSession(binding, frozen, frozenNames, { precision, xla });
     const session = (frozen && shared.get(frozen.hash)) ?? create();
     if (frozen) shared.set(frozen.hash, session);
     const part = session.join(state);
-    const programs = new Map<string, Program>();
+    const programs = new Map<string, ReturnType<typeof part.add>>();
     return checkedWorkspace(state, frozenNames, {
       async add(added) {
-        for (const [name, program] of Object.entries(added)) programs.set(name, program);
-        part.add(Object.values(added));
+        for (const [name, program] of Object.entries(added)) programs.set(name, part.add(program));
       },
       load: async (values) => part.load(values),
       async read(names, into) {
@@ -48,7 +46,7 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
         for (const name of names) into[name]?.set(values[name]!);
         return { ...values, ...into };
       },
-      run: async (name, feeds, only) => part.run(programs.get(name)!, feeds, only),
+      run: async (name, feeds, only) => programs.get(name)!(feeds, only),
       async dispose() {
         part.leave();
         if (frozen && !session.used) shared.delete(frozen.hash);
@@ -58,6 +56,7 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
   return {
     name: 'tensorflow',
     fidelity: 'close',
+    place: 'device',
     open: (state, { frozen } = {}) => open(state, frozen),
     close: async () => {},
   };

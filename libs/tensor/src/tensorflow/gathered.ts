@@ -14,6 +14,12 @@ export interface Member {
   key(tensor: string): string;
 }
 
+/** A program of a member: two may have the same one, each over a state of its own. */
+export interface Gatherable {
+  readonly member: Member;
+  readonly program: Program;
+}
+
 /** A program as it is run. */
 export interface Runnable {
   readonly feeds: Readonly<Record<string, Placeholder>>;
@@ -28,7 +34,7 @@ export interface Runnable {
 
 export interface Gathered {
   readonly variables: ReadonlyMap<string, Access>;
-  readonly programs: ReadonlyMap<Program, Runnable>;
+  readonly programs: ReadonlyMap<Gatherable, Runnable>;
   /** A `saved_model.pb`. */
   readonly bytes: Uint8Array;
 }
@@ -42,8 +48,8 @@ export interface GatherOptions {
 /** @param programs in the order in which they are recorded: until there are `MOST_NODES`, but all of `needed` */
 export function gather(
   members: Iterable<Member>,
-  programs: Iterable<readonly [Member, Program]>,
-  needed: ReadonlySet<Program>,
+  programs: Iterable<Gatherable>,
+  needed: ReadonlySet<Gatherable>,
   { precision, xla }: GatherOptions,
 ): Gathered {
   const graph = createGraph();
@@ -58,49 +64,49 @@ export function gather(
     }
 
   /** Of what is read many times between changes a rounded copy is kept: rounding it takes longer than a product of one row. */
-  const copyOf = (member: Member, program: Program, name: string) => {
+  const copyOf = ({ member, program }: Gatherable, name: string) => {
     if (!member.frozen.has(name) && !program.constants?.includes(name)) return undefined;
     const key = member.key(name);
     const copy = copies.get(key) ?? roundedCopy(graph, variables.get(key)!);
     copies.set(key, copy);
     return copy.variable;
   };
-  const recorded: [Member, Program, GraphProgram, string | undefined][] = [];
-  for (const [member, program] of programs) {
-    if (graph.size > MOST_NODES && !needed.has(program)) continue;
-    const cluster = xla ? `p${recorded.length}` : undefined;
-    graph.cluster(cluster);
+  const recorded: { readonly of: Gatherable; readonly recorded: GraphProgram }[] = [];
+  for (const of of programs) {
+    if (graph.size > MOST_NODES && !needed.has(of)) continue;
+    const { member, program } = of;
+    if (xla) graph.cluster(`p${recorded.length}`);
+    const variablesOf = Object.fromEntries(
+      Object.keys(member.state).map((name) => [name, variables.get(member.key(name))!]),
+    );
     const added = addProgram(graph, program, {
       state: member.state,
       frozen: member.frozen,
-      variables: Object.fromEntries(
-        Object.keys(member.state).map((name) => [name, variables.get(member.key(name))!]),
-      ),
+      variables: variablesOf,
       precision,
-      roundedCopy: (name) => copyOf(member, program, name),
+      roundedCopy: (name) => copyOf(of, name),
     });
-    recorded.push([member, program, added, cluster]);
+    recorded.push({ of, recorded: added });
   }
   graph.cluster(undefined);
 
-  const runnable = ([member, program, { feeds, outputs, effects, keepsFeeds }]: (typeof recorded)[number]) => {
+  const runnables = recorded.map(({ of, recorded: { feeds, outputs, effects, keepsFeeds } }) => {
     const made = Object.entries(effects).map(
-      ([name, effect]) => copies.get(member.key(name))?.refreshed([effect]) ?? effect,
+      ([name, effect]) => copies.get(of.member.key(name))?.refreshed([effect]) ?? effect,
     );
-    const run: Runnable = {
+    const runnable: Runnable = {
       feeds,
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, value.name])),
       done: made.length > 0 ? doneAfter(graph, made).name : undefined,
       writes: Object.keys(effects),
       keepsFeeds,
     };
-    return [program, run] as const;
-  };
-  const runnables = new Map(recorded.map(runnable));
+    return [of, runnable] as const;
+  });
   const accesses = [...variables].map(
     ([key, variable]) => [key, accessTo(graph, variable, copies.get(key))] as const,
   );
-  return { variables: new Map(accesses), programs: runnables, bytes: graph.encode() };
+  return { variables: new Map(accesses), programs: new Map(runnables), bytes: graph.encode() };
 }
 
 /**

@@ -5,15 +5,15 @@ import { join } from 'node:path';
 import { allocate, type Buffers, type Frozen, type Program, type Specs, type TypedBuffer } from '../engine.js';
 import { readStored } from '../engines/frozen.js';
 import type { Binding, Session } from './binding.js';
-import { type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
+import { type Gatherable, type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
 import { feed } from './variables.js';
 
 /** What a workspace does with its part of a session. */
 export interface Part {
-  add(programs: readonly Program[]): void;
+  /** @returns what runs the program */
+  add(program: Program): (feeds: Buffers, only?: readonly string[]) => Buffers;
   load(values: Buffers): void;
   read(names: readonly string[]): Buffers;
-  run(program: Program, feeds: Buffers, only?: readonly string[]): Buffers;
   leave(): void;
 }
 
@@ -30,9 +30,9 @@ export function createSharedSession(
   frozenNames: ReadonlySet<string>,
   options: GatherOptions,
 ): SharedSession {
-  const members = new Map<Member, Set<Program>>();
+  const members = new Map<Member, Set<Gatherable>>();
   /** Programs that have run, or are about to: a new session has them at once. */
-  const needed = new Set<Program>();
+  const needed = new Set<Gatherable>();
   let open: { readonly session: Session; readonly gathered: Gathered } | undefined;
   /** Values of variables while no session has them. Those that are neither here nor written are 0. */
   const held = new Map<string, TypedBuffer>();
@@ -57,10 +57,8 @@ export function createSharedSession(
     return open;
   };
   const start = () => {
-    const programs = [...members].flatMap(([member, programs]) =>
-      [...programs].map((program) => [member, program] as const),
-    );
-    programs.sort(([, a], [, b]) => Number(needed.has(b)) - Number(needed.has(a)));
+    const programs = [...members.values()].flatMap((programs) => [...programs]);
+    programs.sort((a, b) => Number(needed.has(b)) - Number(needed.has(a)));
     const gathered = gather(members.keys(), programs, needed, options);
     const session = openGraph(binding, gathered.bytes);
     try {
@@ -81,6 +79,22 @@ export function createSharedSession(
     return { session, gathered };
   };
 
+  const run = (of: Gatherable, feeds: Buffers, only?: readonly string[]): Buffers => {
+    needed.add(of);
+    if (!open?.gathered.programs.has(of)) suspend();
+    const { session, gathered } = opened();
+    const runnable = gathered.programs.get(of)!;
+    const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
+    const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
+    if (fetches.length === 0) return {};
+    const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
+      feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
+    );
+    const results = session.run(fed, fetches);
+    for (const name of runnable.writes) written.add(of.member.key(name));
+    return Object.fromEntries(outputs.map(([name], i) => [name, results[i]!]));
+  };
+
   return {
     get used() {
       return members.size > 0;
@@ -92,11 +106,13 @@ export function createSharedSession(
         frozen: frozenNames,
         key: (name) => (frozenNames.has(name) ? FROZEN : `${id}/`) + name,
       };
-      const programs = new Set<Program>();
+      const programs = new Set<Gatherable>();
       members.set(member, programs);
       return {
-        add(added) {
-          for (const program of added) programs.add(program);
+        add(program) {
+          const of = { member, program };
+          programs.add(of);
+          return (feeds, only) => run(of, feeds, only);
         },
         load(values) {
           for (const [name, buffer] of Object.entries(values)) {
@@ -116,24 +132,9 @@ export function createSharedSession(
               if (access) return [name, fetch(access.read)[0]!];
               if (frozenNames.has(name))
                 return [name, frozenValues(frozen!, name, { [name]: state[name]! })[name]!];
-              return [name, held.get(key) ?? allocate(state[name]!)];
+              return [name, held.get(key)?.slice() ?? allocate(state[name]!)];
             }),
           );
-        },
-        run(program, feeds, only) {
-          needed.add(program);
-          if (!open?.gathered.programs.has(program)) suspend();
-          const { session, gathered } = opened();
-          const runnable = gathered.programs.get(program)!;
-          const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
-          const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
-          if (fetches.length === 0) return {};
-          const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
-            feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
-          );
-          const results = session.run(fed, fetches);
-          for (const name of runnable.writes) written.add(member.key(name));
-          return Object.fromEntries(outputs.map(([name], i) => [name, results[i]!]));
         },
         leave() {
           members.delete(member);
