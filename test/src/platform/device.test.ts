@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { requireTensorflow } from '@rlhf-streams/tensor';
+import { startPlatform } from 'rlhf-streams';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-
-const child = fileURLToPath(new URL('./device.child.js', import.meta.url));
 
 let directory: string;
 beforeEach(async () => {
@@ -14,10 +11,40 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
+const others = { policy: 0, reward: 0, reference: 0, optimizer: 0, coordinator: 0, gateway: 0 };
+const starting = (service: keyof typeof others, environment: Record<string, string>) =>
+  startPlatform({
+    directory,
+    environment: { RLHF_POLICY_THREADS: '1', ...environment },
+    replicas: { ...others, [service]: 1 },
+    logLevel: 'silent',
+  });
+const services = ['policy', 'reward', 'reference', 'optimizer'] as const;
+
 it('no service that computes becomes ready on a device that is not there', async (context) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [child, directory]);
-  const { hasGpu, failures } = JSON.parse(stdout) as { hasGpu: boolean; failures: object };
-  context.skip(hasGpu, 'there is a GPU');
-  const refused = { code: 'THREAD_EXITED', message: expect.stringContaining('expected to compute on cuda') };
-  expect(failures).toEqual({ policy: refused, reward: refused, reference: refused, optimizer: refused });
+  const missing = await requireTensorflow('cuda').then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  context.skip(missing === undefined, 'there is a GPU');
+  for (const service of services)
+    await expect(starting(service, { RLHF_DEVICE: 'cuda' })).rejects.toMatchObject({
+      code: 'THREAD_EXITED',
+      message: expect.stringContaining(missing!),
+    });
 });
+
+it.each([
+  ['RLHF_DEVICE', 'cuda'],
+  ['RLHF_PRECISION', 'bf16'],
+  ['RLHF_XLA', 'true'],
+] as const)(
+  'the onnx engine is not given what the tensorflow engine takes: %s=%s',
+  async (name, value) => {
+    for (const service of services)
+      await expect(starting(service, { RLHF_ENGINE: 'onnx', [name]: value })).rejects.toMatchObject({
+        code: 'RUNTIME_SETTINGS',
+        message: expect.stringContaining(`${name}=${value}`),
+      });
+  },
+);
