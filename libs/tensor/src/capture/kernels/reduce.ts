@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
-import { currentGraph } from '../backend.js';
+import { currentGraph, graphValue, onnxType, recorded } from '../backend.js';
 import { axisOf, emit, emitValue, type KernelCall, mapKernel } from './register.js';
 
 function reduction({ inputs: { x }, attrs: { axis, reductionIndices, keepDims } }: KernelCall) {
@@ -38,6 +38,21 @@ mapKernel('ArgMax', ({ inputs: { x }, attrs: { axis } }) => {
     attributes: { axis: { int: along }, keepdims: { int: 0 } },
   });
   return emit('Cast', [index], shape, 'int32', { attributes: { to: { int: dataType.int32 } } });
+});
+
+/** Lowest indices come first among equals. */
+mapKernel('TopK', ({ inputs: { x }, attrs: { k, sorted } }) => {
+  const graph = currentGraph();
+  const shape = x!.shape.with(-1, k);
+  const [values, indices] = graph.nodes(
+    'TopK',
+    [graphValue(x!), graph.int64s([k])],
+    [onnxType(x!.dtype), 'int64'],
+    [shape, shape],
+    { attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: sorted ? 1 : 0 } } },
+  );
+  const attributes = { to: { int: dataType[onnxType('int32')] } };
+  return [recorded(values!, x!.dtype), emit('Cast', [indices!], shape, 'int32', { attributes })];
 });
 
 mapKernel('Cumsum', ({ inputs: { x }, attrs: { axis, exclusive, reverse } }) => {
