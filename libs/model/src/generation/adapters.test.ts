@@ -65,9 +65,9 @@ describe('adapters on one base', () => {
       for (const id of ids.filter((id) => id % 4 === turn))
         alone.set(id, await generator.generate(request(id)));
     }
-    const onDevice: Engine = { ...onnxEngine(), place: 'device' };
-    const mixed = await Promise.all(ids.map((id) => generatorOn(onDevice, 6).generate(request(id))));
-    expect(mixed.map(({ tokens }) => tokens)).toEqual(ids.map((id) => alone.get(id)!.tokens));
+    const onDevice = generatorOn({ ...onnxEngine(), place: 'device' }, 6);
+    const drawn = await Promise.all(ids.map((id) => onDevice.generate(request(id))));
+    expect(drawn.map(({ tokens }) => tokens)).toEqual(ids.map((id) => alone.get(id)!.tokens));
     for (const slots of [4, 7]) {
       const generator = generatorOn(onnxEngine(), slots);
       const mixed = await Promise.all(ids.map((id) => generator.generate(request(id))));

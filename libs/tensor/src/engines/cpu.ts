@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { onBackend } from '../capture/backend.js';
+import { onBackend } from '../capture/recording.js';
 import {
   allocate,
   type Buffers,

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
-import { currentGraph, graphValue, onnxType, recorded } from '../backend.js';
-import { axisOf, emit, emitValue, type KernelCall, mapKernel } from './register.js';
+import { currentGraph, graphValue } from '../backend.js';
+import { axisOf, type KernelCall, recorded, recordedType } from '../recording.js';
+import { emit, emitValue, mapKernel } from './register.js';
 
 function reduction({ inputs: { x }, attrs: { axis, reductionIndices, keepDims } }: KernelCall) {
   const axes = tf.util.parseAxisParam(axis ?? reductionIndices, x!.shape);
@@ -47,11 +48,11 @@ mapKernel('TopK', ({ inputs: { x }, attrs: { k, sorted } }) => {
   const [values, indices] = graph.nodes(
     'TopK',
     [graphValue(x!), graph.int64s([k])],
-    [onnxType(x!.dtype), 'int64'],
+    [recordedType(x!.dtype), 'int64'],
     [shape, shape],
     { attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: sorted ? 1 : 0 } } },
   );
-  const attributes = { to: { int: dataType[onnxType('int32')] } };
+  const attributes = { to: { int: dataType[recordedType('int32')] } };
   return [recorded(values!, x!.dtype), emit('Cast', [indices!], shape, 'int32', { attributes })];
 });
 
