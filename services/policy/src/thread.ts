@@ -21,7 +21,7 @@ import {
   readEndTokens,
   readWeights,
   requireMemory,
-  SAMPLER,
+  SAMPLERS,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
@@ -185,7 +185,7 @@ const api = {
     const { generator, weights, tokenizer } = models.of(key);
     const completion = await generator.generate(requestOf(weights, work));
     const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true, continues: true });
-    return { ...completion, text, sampler: SAMPLER };
+    return { ...completion, text, sampler: SAMPLERS[engine.place] };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {
