@@ -26,3 +26,4 @@ export { type AdamW, type AdamWOptions, type AdamWTensors, adamWKernel } from '.
 export { kernel } from './kernels/kernel.js';
 export { sumOfSquares } from './kernels/sum-of-squares.js';
 export { onnxPool } from './pool/pool.js';
+export { requireGpu, type TensorflowOptions, tensorflowEngine } from './tensorflow/engine.js';

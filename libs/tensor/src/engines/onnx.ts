@@ -52,6 +52,7 @@ export function onnxEngine(options: SessionOptions = {}): Engine {
   return {
     name: 'onnx',
     fidelity: 'bits',
+    place: 'host',
     open: async (state, options) => open(state, options),
     close: async () => {},
   };

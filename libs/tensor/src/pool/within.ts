@@ -35,6 +35,7 @@ export function poolWithin(most: number, { workers: count, ...data }: PoolOption
   return {
     name: 'onnx-pool',
     fidelity: 'bits',
+    place: 'host',
     open: async (state, options) => open(state, options),
     close: () => workers.close(),
   };

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
 import { currentGraph } from '../backend.js';
-import { axisOf, emit, emitValue, type KernelCall, mapKernel } from './register.js';
+import { axisOf, type KernelCall } from '../recording.js';
+import { emit, emitValue, mapKernel } from './register.js';
 
 function reduction({ inputs: { x }, attrs: { axis, reductionIndices, keepDims } }: KernelCall) {
   const axes = tf.util.parseAxisParam(axis ?? reductionIndices, x!.shape);
