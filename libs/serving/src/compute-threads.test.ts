@@ -13,7 +13,12 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
   startComputeThreads<ChildThread>(
     {
       name: 'test',
-      settings: { RLHF_DEVICE: 'cpu', RLHF_PRECISION: 'float32', RLHF_XLA: false, RLHF_MEMORY_LIMIT_BYTES: 900 },
+      settings: {
+        RLHF_DEVICE: 'cpu',
+        RLHF_PRECISION: 'float32',
+        RLHF_XLA: false,
+        RLHF_MEMORY_LIMIT_BYTES: 900,
+      },
       weightCache,
       fail,
       onStop: (stop) => void stops.push(stop),
@@ -57,7 +62,12 @@ it('fails the service when a module cannot be loaded', async () => {
   const missing = new URL('./nowhere.js', import.meta.url);
   const context = {
     name: 'test',
-    settings: { RLHF_DEVICE: 'cpu', RLHF_PRECISION: 'float32', RLHF_XLA: false, RLHF_MEMORY_LIMIT_BYTES: 0 } as const,
+    settings: {
+      RLHF_DEVICE: 'cpu',
+      RLHF_PRECISION: 'float32',
+      RLHF_XLA: false,
+      RLHF_MEMORY_LIMIT_BYTES: 0,
+    } as const,
     weightCache,
     fail,
     onStop: (stop: () => void | Promise<void>) => void stops.push(stop),

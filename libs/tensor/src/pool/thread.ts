@@ -1,12 +1,6 @@
 import { serve } from '@rlhf-streams/threads';
 import { type Buffers, type DType, type Specs, sizeOf, type TypedBuffer } from '../engine.js';
-import {
-  createSessions,
-  type Feed,
-  feed,
-  inputFeeds,
-  type Session,
-} from '../engines/session.js';
+import { createSessions, type Feed, feed, inputFeeds, type Session } from '../engines/session.js';
 import { type Block, blocksOf, doBlocks, type HostPlan } from '../kernels/plan.js';
 import { type AdamWScalars, type Loops, plainLoops } from '../loops/loops.js';
 import { simdLoops } from '../loops/simd.js';

@@ -33,18 +33,3 @@ it('no service that computes becomes ready on a device that is not there', async
       message: expect.stringContaining(missing!),
     });
 });
-
-it.each([
-  ['RLHF_DEVICE', 'cuda'],
-  ['RLHF_PRECISION', 'bf16'],
-  ['RLHF_XLA', 'true'],
-] as const)(
-  'the onnx engine is not given what the tensorflow engine takes: %s=%s',
-  async (name, value) => {
-    for (const service of services)
-      await expect(starting(service, { RLHF_ENGINE: 'onnx', [name]: value })).rejects.toMatchObject({
-        code: 'RUNTIME_SETTINGS',
-        message: expect.stringContaining(`${name}=${value}`),
-      });
-  },
-);
