@@ -54,4 +54,10 @@ function flatten(indices: GraphValue, dimensions: readonly number[]): GraphValue
 }
 
 const reshaped = (value: GraphValue, shape: readonly number[]): GraphValue =>
-  emitValue('Reshape', [value, current().graph.ints(shape)], shape, value.type, typed(value, { Tshape: typeOf('int32') }));
+  emitValue(
+    'Reshape',
+    [value, current().graph.ints(shape)],
+    shape,
+    value.type,
+    typed(value, { Tshape: typeOf('int32') }),
+  );
