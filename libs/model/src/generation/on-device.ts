@@ -105,8 +105,11 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
       const steps = isTold ? 1 : Math.min(QUEUED, Math.max(...going.map(({ sequence }) => leftOf(sequence))));
       await workspace.load({ [TABLE]: table });
       const program = stepName(count, limited);
-      for (let i = 1; i < steps; i++) await workspace.run(program, {}, []);
-      const { drawn, logits } = await workspace.run(program, {}, ['drawn', ...(isTold ? ['logits'] : [])]);
+      // Each set of outputs is prepared for itself: the tokens are read from the table.
+      let logits: Float32Array | undefined;
+      for (let i = 0; i < steps; i++)
+        logits = (await workspace.run(program, {}, isTold ? ['logits'] : [])).logits as typeof logits;
+      const { [TABLE]: drawn } = await workspace.read([TABLE]);
       return going.flatMap(({ slot, sequence }) =>
         Array.from({ length: steps }, (_, i): Drawn => {
           const pair = (slot + 1) * tableWidth - 2 * (steps - i);
@@ -115,7 +118,7 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
           return {
             slot,
             sequence,
-            logits: (logits as Float32Array | undefined)?.subarray(slot * V, (slot + 1) * V),
+            logits: logits?.subarray(slot * V, (slot + 1) * V),
             draw: () => ({ token: token!, logprob: finite(logprob!) }),
           };
         }),

@@ -8,6 +8,7 @@ import './kernels/gather.js';
 import './kernels/matmul.js';
 import './kernels/reduce.js';
 import './kernels/shape.js';
+import './kernels/updated-rows.js';
 import { assign, fedValue, type Placeholder, readVariable } from './variables.js';
 
 /** A program in a graph. */
