@@ -5,6 +5,7 @@ import { BaseSequencer } from 'vitest/node';
 const kafka = '**/*.kafka.test.js';
 const docker = '**/*.docker.test.js';
 const python = '**/*.python.test.js';
+const tensorflow = '**/*.tensorflow.test.js';
 const methods = '**/*.methods.test.js';
 const life = '**/*.life.test.js';
 const containers = 'test/dist/containers/**/*.test.js';
@@ -13,7 +14,10 @@ const containers = 'test/dist/containers/**/*.test.js';
 const everywhere = (files) => [`{libs,services}/*/dist/${files}`, `test/{broker/,}dist/${files}`];
 
 /** Files one after another, for each keeps a small machine busy; its setup only runs when some of them do. */
-const shared = (setup) => ({ fileParallelism: false, globalSetup: `test/broker/dist/vitest/${setup}.js` });
+const shared = (...setups) => ({
+  fileParallelism: false,
+  globalSetup: setups.map((setup) => `test/broker/dist/vitest/${setup}.js`),
+});
 
 /** Runs of the whole platform take the longest, and begin first: at the end every core has work. */
 class LongestFirst extends BaseSequencer {
@@ -47,7 +51,7 @@ export default defineConfig({
           /** Files of a worker share its modules, which take longer to load than most tests: what a file changes of them, it restores. */
           isolate: false,
           include: everywhere('**/*.test.js'),
-          exclude: ['**/node_modules/**', kafka, docker, python, containers, methods, life],
+          exclude: ['**/node_modules/**', kafka, docker, python, tensorflow, containers, methods, life],
         },
       },
       {
@@ -71,7 +75,14 @@ export default defineConfig({
       { extends: true, test: { name: 'life', include: everywhere(life) } },
       { extends: true, test: { name: 'methods', include: everywhere(methods) } },
       { extends: true, test: { name: 'python', include: everywhere(python) } },
-      { extends: true, test: { name: 'containers', include: [containers], ...shared('docker') } },
+      {
+        extends: true,
+        test: { name: 'containers', include: [containers], exclude: [tensorflow], ...shared('docker') },
+      },
+      {
+        extends: true,
+        test: { name: 'tensorflow', include: everywhere(tensorflow), ...shared('docker', 'tensorflow') },
+      },
     ],
   },
 });

@@ -113,6 +113,11 @@ export interface Engine {
   readonly name: string;
   /** `bits`: the same program, state and feeds give the same bits in every process; `close`: within rounding. */
   readonly fidelity: 'bits' | 'close';
+  /**
+   * Where the state lies: in memory of the `host`, where what is read is a copy at most, or on a `device` that computes
+   * beside the caller: then reading waits for all that was asked of it, and little should come back.
+   */
+  readonly place: 'host' | 'device';
   /** @param options.frozen values of some of the state, never loaded or written afterwards */
   open(state: Specs, options?: { readonly frozen?: Frozen }): Promise<Workspace>;
   close(): Promise<void>;

@@ -6,6 +6,7 @@ export type TensorErrorCode =
   | 'TENSOR_BAD_OUTPUT'
   | 'TENSOR_UNKNOWN_PROGRAM'
   | 'TENSOR_ENGINE_CLOSED'
+  | 'TENSOR_ENGINE_UNAVAILABLE'
   | 'TENSOR_DEVICE_UNAVAILABLE';
 
 /** A program cannot be captured, its buffers do not fit, or there is no device to run it on. */

@@ -1,15 +1,14 @@
-import * as tf from '@tensorflow/tfjs';
-import { type Program, readSpecs, type Specs, type TensorSpec } from '../engine.js';
-import { TensorError } from '../errors.js';
+import type { Program, Specs } from '../engine.js';
 import type { Graph, GraphValue } from '../onnx/graph.js';
-import { type Effect, listEffects } from '../workspace/effects.js';
-import { graphValue, onnxType, recorded, recording } from './backend.js';
+import type { Effect } from '../workspace/effects.js';
+import { recording } from './backend.js';
 import './kernels/elementwise.js';
 import './kernels/fused.js';
 import './kernels/gather.js';
 import './kernels/matmul.js';
 import './kernels/reduce.js';
 import './kernels/shape.js';
+import { recordedType, recordProgram } from './recording.js';
 
 /** A program as a graph. */
 export interface Trace {
@@ -32,66 +31,27 @@ export interface TraceOptions {
   readonly hostKernels?: boolean;
 }
 
-/**
- * Records a program for inputs and state of given shapes.
- * @throws TensorError TENSOR_UNSUPPORTED_OP naming the op that has no mapping; TENSOR_VALUE_DURING_CAPTURE when
- *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE, TENSOR_BAD_OUTPUT when an effect is none the state can have.
- */
+/** Records a program for inputs and state of given shapes. @throws as `recordProgram` */
 export function trace(
-  { inputs, reads, first, run }: Pick<Program, 'inputs' | 'reads' | 'first' | 'run'>,
+  program: Pick<Program, 'inputs' | 'reads' | 'first' | 'run'>,
   state: Specs,
   { frozen = new Set(), hostKernels = false }: TraceOptions = {},
 ): Trace {
-  return recording({ hostKernels }, (graph) =>
-    scoped(() => {
-      const values: Record<'state' | 'inputs', Record<string, GraphValue>> = { state: {}, inputs: {} };
-      const tensor = (kind: 'state' | 'inputs', name: string, { dtype, shape }: TensorSpec) => {
-        const value = graph.input(onnxType(dtype), shape);
-        values[kind][name] = value;
-        return [name, tf.engine().makeTensorFromTensorInfo(recorded(value, dtype))] as const;
-      };
-      const given = readSpecs({ reads, ...(first && { first }) }, state);
-      const stateTensors = Object.fromEntries(reads.map((name) => tensor('state', name, given[name]!)));
-      const inputTensors = Object.fromEntries(
-        Object.entries(inputs).map(([name, spec]) => tensor('inputs', name, spec)),
-      );
-      const listed = listEffects(
-        namingMissingOps(() => run(stateTensors, inputTensors)),
-        state,
-        frozen,
-      );
-      const indices = new Map<GraphValue, number>();
-      const effects = listed.map(({ tensor, ...effect }): TracedEffect => {
-        const value = graphValue(tensor);
-        const known = effect.kind === 'indices' ? indices.get(value) : undefined;
-        const output = known ?? graph.output(value);
-        if (effect.kind === 'indices') indices.set(value, output);
-        return { ...effect, value, output };
-      });
-      return { graph, ...values, effects };
-    }),
-  );
-}
-
-/** Runs `work` and disposes of every tensor that it made. */
-function scoped<T>(work: () => T): T {
-  let result: T;
-  tf.tidy(() => {
-    result = work();
+  return recording({ hostKernels }, (graph) => {
+    const values: Record<'state' | 'inputs', Record<string, GraphValue>> = { state: {}, inputs: {} };
+    const listed = recordProgram(program, state, frozen, (kind, name, { dtype, shape }) => {
+      const value = graph.input(recordedType(dtype), shape);
+      values[kind][name] = value;
+      return value;
+    });
+    const indices = new Map<GraphValue, number>();
+    const effects = listed.map((effect): TracedEffect => {
+      const { value } = effect;
+      const known = effect.kind === 'indices' ? indices.get(value) : undefined;
+      const output = known ?? graph.output(value);
+      if (effect.kind === 'indices') indices.set(value, output);
+      return { ...effect, output };
+    });
+    return { graph, ...values, effects };
   });
-  return result!;
-}
-
-function namingMissingOps<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    const missing = /Kernel '(\w+)' not registered/.exec(cause instanceof Error ? cause.message : '');
-    if (!missing) throw cause;
-    throw new TensorError(
-      'TENSOR_UNSUPPORTED_OP',
-      `the op ${missing[1]} has no ONNX mapping: add one in libs/tensor/src/capture/kernels`,
-      { cause },
-    );
-  }
 }

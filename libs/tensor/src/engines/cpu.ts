@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { onBackend } from '../capture/backend.js';
+import { onBackend } from '../capture/recording.js';
 import {
   allocate,
   type Buffers,
@@ -67,6 +67,7 @@ export function cpuEngine(): Engine {
   return {
     name: 'cpu',
     fidelity: 'bits',
+    place: 'host',
     open: async (state, options) => open(state, options),
     close: async () => {},
   };

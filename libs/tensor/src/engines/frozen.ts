@@ -26,8 +26,7 @@ export function createFrozenStore(keep: (buffer: TypedBuffer) => TypedBuffer): F
     use(state, frozen) {
       const { hash } = frozen;
       const names = namesOf(frozen);
-      const specs = Object.fromEntries(names.map((name) => [name, specOf(state, name)]));
-      if ('values' in frozen) checkInputs(specs, frozen.values);
+      const specs = frozenSpecs(state, frozen);
       const known = kept.get(hash) ?? { buffers: {}, users: 0 };
       const missing = Object.fromEntries(
         names.filter((name) => !known.buffers[name]).map((name) => [name, specs[name]!]),
@@ -48,6 +47,13 @@ export function createFrozenStore(keep: (buffer: TypedBuffer) => TypedBuffer): F
 
 export const namesOf = (frozen: Frozen): string[] =>
   Object.keys('values' in frozen ? frozen.values : frozen.stored.offsets);
+
+/** The frozen tensors of a state. @throws TensorError TENSOR_BAD_INPUT when it has none of a name, or the values are of another shape */
+export function frozenSpecs(state: Specs, frozen: Frozen): Specs {
+  const specs = Object.fromEntries(namesOf(frozen).map((name) => [name, specOf(state, name)]));
+  if ('values' in frozen) checkInputs(specs, frozen.values);
+  return specs;
+}
 
 /** @throws TensorError TENSOR_BAD_INPUT when the file ends before a tensor does; errors of the file system as they are */
 export function readStored({ file, offsets }: StoredTensors, specs: Specs): Buffers {

@@ -2,7 +2,7 @@
 
 import { currentGraph, graphValue, recordsHostKernels } from '../capture/backend.js';
 import type { Trace } from '../capture/capture.js';
-import { asTensor } from '../capture/kernels/register.js';
+import { asTensor } from '../capture/recording.js';
 import type { GraphNode, GraphValue } from '../onnx/graph.js';
 import { ADAMW } from './adamw.js';
 import { recordKernel } from './kernel.js';

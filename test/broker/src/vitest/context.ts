@@ -1,4 +1,4 @@
-/** What the global setups of `vitest.config.js` provide: `inject('kafka')`, `inject('docker')`. */
+/** What the global setups of `vitest.config.js` provide: `inject('kafka')`, `inject('docker')`, `inject('tensorflow')`. */
 import type {} from 'vitest';
 
 /** The one broker of a test run, shared by its files. */
@@ -14,5 +14,7 @@ declare module 'vitest' {
     kafka: ProvidedKafka | undefined;
     /** In `*.docker.test.ts`: whether a Docker engine answers. */
     docker: boolean;
+    /** In `*.tensorflow.test.ts`: whether `npm run install:tensorflow` has brought TensorFlow to this checkout. */
+    tensorflow: boolean;
   }
 }

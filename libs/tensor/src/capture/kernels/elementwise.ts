@@ -1,7 +1,8 @@
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
-import { currentGraph, graphValue, onnxType, recorded } from '../backend.js';
-import { broadcast, emit, mapKernel } from './register.js';
+import { currentGraph, graphValue } from '../backend.js';
+import { broadcast, recorded, recordedType } from '../recording.js';
+import { emit, mapKernel } from './register.js';
 
 const arithmetic: Readonly<Record<string, string>> = {
   Add: 'Add',
@@ -87,7 +88,7 @@ mapKernel('Select', ({ inputs: { condition, t, e } }) =>
 mapKernel('Cast', ({ inputs: { x }, attrs: { dtype } }) =>
   x!.dtype === dtype
     ? recorded(graphValue(x!), dtype)
-    : emit('Cast', [x!], x!.shape, dtype, { attributes: { to: { int: dataType[onnxType(dtype)] } } }),
+    : emit('Cast', [x!], x!.shape, dtype, { attributes: { to: { int: dataType[recordedType(dtype)] } } }),
 );
 
 mapKernel('Identity', ({ inputs: { x } }) => recorded(graphValue(x!), x!.dtype));

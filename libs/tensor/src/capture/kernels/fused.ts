@@ -1,7 +1,8 @@
 /** Kernels of our own name that ONNX Runtime has an operator for. */
 import { recordKernel } from '../../kernels/kernel.js';
 import { currentGraph, graphValue } from '../backend.js';
-import { asTensor, emit } from './register.js';
+import { asTensor } from '../recording.js';
+import { emit } from './register.js';
 
 /** x [..., D], weight and bias [D] -> y like x; mean and inverseDeviation [..., 1] */
 recordKernel('LayerNormalization', ({ x, weight, bias }, { epsilon }) => {

@@ -1,7 +1,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
 import { currentGraph } from '../backend.js';
-import { axisOf, emit, emitValue, mapKernel } from './register.js';
+import { axisOf } from '../recording.js';
+import { emit, emitValue, mapKernel } from './register.js';
 
 const toInt64 = (x: tf.TensorInfo) =>
   emitValue('Cast', [x], x.shape, 'int64', { attributes: { to: { int: dataType.int64 } } });

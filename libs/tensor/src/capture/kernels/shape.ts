@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import { currentGraph, graphValue, onnxType, recorded } from '../backend.js';
-import { axisOf, emit, mapKernel } from './register.js';
+import { currentGraph, graphValue } from '../backend.js';
+import { axisOf, recorded, recordedType } from '../recording.js';
+import { emit, mapKernel } from './register.js';
 
 const reshape = (x: tf.TensorInfo, shape: readonly number[]) =>
   shape.length === x.shape.length && shape.every((dim, i) => dim === x.shape[i])
@@ -45,7 +46,7 @@ mapKernel('SplitV', ({ inputs: { x }, attrs: { numOrSizeSplits, axis } }) => {
   const shapes = sizes.map((size) => x!.shape.with(along, size));
   const attributes = { axis: { int: along } };
   return graph
-    .nodes('Split', [graphValue(x!), graph.int64s(sizes)], onnxType(x!.dtype), shapes, { attributes })
+    .nodes('Split', [graphValue(x!), graph.int64s(sizes)], recordedType(x!.dtype), shapes, { attributes })
     .map((part) => recorded(part, x!.dtype));
 });
 

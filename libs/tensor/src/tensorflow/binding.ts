@@ -1,0 +1,109 @@
+import * as tf from '@tensorflow/tfjs';
+import { onBackend } from '../capture/recording.js';
+import type { TypedBuffer } from '../engine.js';
+import { TensorError } from '../errors.js';
+import { TAG } from './graph.js';
+
+/** Numbers that a session is fed, through a placeholder of int32. */
+export interface Fed {
+  readonly placeholder: string;
+  readonly shape: readonly number[];
+  readonly numbers: Int32Array;
+}
+
+/** A graph that is open, with the variables in it. */
+export interface Session {
+  /**
+   * Blocks its thread for as long as the graph takes. On the CPU a fed buffer that happens to be aligned is used where
+   * it lies as long as something in the session has its value: what becomes of a variable must not be changed afterwards.
+   * @returns what was asked for, in new buffers
+   */
+  run(feeds: readonly Fed[], fetches: readonly string[]): TypedBuffer[];
+  close(): void;
+}
+
+export interface Binding {
+  /** Whether TensorFlow found a GPU. */
+  readonly usesGpu: boolean;
+  /** @param folder with a `saved_model.pb` */
+  open(folder: string): Session;
+}
+
+/** The backend of tfjs-node. Its `loadSavedModel` calls these, but fetches all results of a signature at each run. */
+interface NodeBackend {
+  readonly isUsingGpuDevice: boolean;
+  loadSavedModelMetaGraph(folder: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(
+    id: number,
+    inputs: readonly tf.Tensor[],
+    infos: readonly { readonly name: string; readonly tfDtype: string }[],
+    fetches: readonly string[],
+  ): tf.Tensor[];
+}
+
+const BACKEND = 'tensorflow';
+/** The same code: whichever `npm run install:tensorflow`, or an image, has put there. */
+const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+
+/** Unless it is set: warnings alone, and of a GPU's memory what is needed. In a thread it has to be there before the thread begins. */
+export const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
+
+let loading: Promise<Binding> | undefined;
+
+/** TensorFlow, loaded once a thread. @throws TensorError TENSOR_ENGINE_UNAVAILABLE where it is not installed, or cannot be loaded */
+export function loadTensorflow(): Promise<Binding> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<Binding> {
+  // The backend in use stays what it was: tfjs-node makes itself the one that every operation runs on.
+  tf.backend();
+  const before = tf.getBackend();
+  for (const [name, value] of Object.entries(ENVIRONMENT)) process.env[name] ??= value;
+  await importFirst(PACKAGES);
+  await tf.setBackend(before);
+  const backend = tf.findBackend(BACKEND) as unknown as NodeBackend;
+  return {
+    usesGpu: backend.isUsingGpuDevice,
+    open(folder) {
+      const id = backend.loadSavedModelMetaGraph(folder, TAG);
+      return {
+        run: (feeds, fetches) => onBackend(BACKEND, () => run(backend, id, feeds, fetches)),
+        close: () => backend.deleteSavedModel(id),
+      };
+    },
+  };
+}
+
+async function importFirst([name, ...others]: readonly string[]): Promise<void> {
+  try {
+    await import(name!);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ERR_MODULE_NOT_FOUND' && others.length > 0) return importFirst(others);
+    throw new TensorError(
+      'TENSOR_ENGINE_UNAVAILABLE',
+      `expected TensorFlow for Node, got: ${(cause as Error).message.split('\n')[0]}. Install it by npm run install:tensorflow, or use an image that has it.`,
+      { cause },
+    );
+  }
+}
+
+function run(
+  backend: NodeBackend,
+  id: number,
+  feeds: readonly Fed[],
+  fetches: readonly string[],
+): TypedBuffer[] {
+  const inputs = feeds.map(({ numbers, shape }) => tf.tensor(numbers, [...shape], 'int32'));
+  let results: tf.Tensor[] = [];
+  try {
+    const infos = feeds.map(({ placeholder }) => ({ name: placeholder, tfDtype: 'DT_INT32' }));
+    results = backend.runSavedModel(id, inputs, infos, fetches);
+    return results.map((result) => result.dataSync() as TypedBuffer);
+  } finally {
+    for (const tensor of [...inputs, ...results]) tensor.dispose();
+  }
+}

@@ -1,0 +1,79 @@
+import type { Engine, Frozen, Specs } from '../engine.js';
+import { frozenSpecs } from '../engines/frozen.js';
+import { TensorError } from '../errors.js';
+import { checkedWorkspace } from '../workspace/checked.js';
+import type { Precision } from './backend.js';
+import { loadTensorflow } from './binding.js';
+import { createSharedSession, type SharedSession } from './shared-session.js';
+
+/** What TensorFlow has to find. */
+export type Device = 'cpu' | 'cuda';
+
+export interface TensorflowOptions {
+  /**
+   * `bf16`: operands of matrix products are rounded to bfloat16, and products are added up in float32; everything else,
+   * weights and the optimizer's state among it, is float32. Default `float32`.
+   */
+  readonly precision?: Precision;
+  /** Whether XLA compiles programs: the first run of each takes seconds to minutes. Default false. */
+  readonly xla?: boolean;
+}
+
+/**
+ * Captures programs to a TensorFlow graph of which the state is resource variables, on the GPU where there is one. It runs
+ * in the calling thread, which blocks during a run: for threads made for computing. Sums on a GPU are added up in no fixed
+ * order: its numbers are close to those of other engines, and not the same in their last bits from run to run.
+ *
+ * Programs of workspaces with the same frozen tensors are gathered into one session, which has these once. For a program
+ * that comes later a new session is opened, to which the state is carried through the host.
+ *
+ * TensorFlow is not installed with this package: `npm run install:tensorflow`, or an image, brings it.
+ */
+export function tensorflowEngine({ precision = 'float32', xla = false }: TensorflowOptions = {}): Engine {
+  const shared = new Map<string, SharedSession>();
+  const open = async (state: Specs, frozen: Frozen | undefined) => {
+    const frozenNames = new Set(frozen && Object.keys(frozenSpecs(state, frozen)));
+    const binding = await loadTensorflow();
+    const create = () => createSharedSession(binding, frozen, frozenNames, { precision, xla });
+    const session = (frozen && shared.get(frozen.hash)) ?? create();
+    if (frozen) shared.set(frozen.hash, session);
+    const part = session.join(state);
+    const programs = new Map<string, ReturnType<typeof part.add>>();
+    return checkedWorkspace(state, frozenNames, {
+      async add(added) {
+        for (const [name, program] of Object.entries(added)) programs.set(name, part.add(program));
+      },
+      load: async (values) => part.load(values),
+      async read(names, into) {
+        const values = part.read(names);
+        for (const name of names) into[name]?.set(values[name]!);
+        return { ...values, ...into };
+      },
+      run: async (name, feeds, only) => programs.get(name)!(feeds, only),
+      async dispose() {
+        part.leave();
+        if (frozen && !session.used) shared.delete(frozen.hash);
+      },
+    });
+  };
+  return {
+    name: 'tensorflow',
+    fidelity: 'close',
+    place: 'device',
+    open: (state, { frozen } = {}) => open(state, frozen),
+    close: async () => {},
+  };
+}
+
+/**
+ * Resolves where TensorFlow is installed and finds the device that is asked for.
+ * @throws TensorError TENSOR_ENGINE_UNAVAILABLE, TENSOR_DEVICE_UNAVAILABLE
+ */
+export async function requireTensorflow(device: Device): Promise<void> {
+  const { usesGpu } = await loadTensorflow();
+  if (device === 'cpu' || usesGpu) return;
+  throw new TensorError(
+    'TENSOR_DEVICE_UNAVAILABLE',
+    'expected a GPU, got none that TensorFlow can use: it takes an NVIDIA GPU, its driver, and an image built with DEVICE=cuda, or npm run install:tensorflow -- --cuda',
+  );
+}

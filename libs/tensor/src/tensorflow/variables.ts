@@ -1,0 +1,113 @@
+/** The state as variables of a graph: how they are loaded, read and set to 0. */
+import type { DType, TensorSpec, TypedBuffer } from '../engine.js';
+import type { Fed } from './binding.js';
+import { type Graph, type GraphValue, shapeProto, typeOf, type Variable } from './graph.js';
+
+/** Where numbers of a tensor are fed. */
+export interface Placeholder {
+  readonly placeholder: string;
+  readonly shape: readonly number[];
+}
+
+/**
+ * A placeholder, and its value. Floats are fed as the integers of the same bits: tfjs-node would take other types to the
+ * GPU, back to the host and to the GPU again.
+ */
+export function fedValue(
+  graph: Graph,
+  { dtype, shape }: TensorSpec,
+): { readonly fed: Placeholder; readonly value: GraphValue } {
+  const integers = graph.node('Placeholder', [], 'int32', shape, {
+    dtype: typeOf('int32'),
+    shape: { shape: shapeProto(shape) },
+  });
+  const value =
+    dtype === 'int32'
+      ? integers
+      : graph.node('Bitcast', [integers], dtype, shape, { T: typeOf('int32'), type: typeOf(dtype) });
+  return { fed: { placeholder: integers.name, shape }, value };
+}
+
+/** @param options.copy the buffer may be changed while TensorFlow has it, or is shared between threads, which tfjs-node refuses */
+export function feed(
+  { placeholder, shape }: Placeholder,
+  buffer: TypedBuffer,
+  { copy }: { readonly copy: boolean },
+): Fed {
+  const own = copy || buffer.buffer instanceof SharedArrayBuffer ? buffer.slice() : buffer;
+  return { placeholder, shape, numbers: new Int32Array(own.buffer, own.byteOffset, own.length) };
+}
+
+export const readVariable = (
+  graph: Graph,
+  { handle, spec }: Variable,
+  after: readonly GraphValue[] = [],
+): GraphValue =>
+  graph.node('ReadVariableOp', [handle], spec.dtype, spec.shape, { dtype: typeOf(spec.dtype) }, after);
+
+/** What changes a variable, which has no result: to be waited for. */
+export const assign = (
+  graph: Graph,
+  { handle, spec }: Variable,
+  value: GraphValue,
+  after: readonly GraphValue[] = [],
+): GraphValue =>
+  graph.node('AssignVariableOp', [handle, value], spec.dtype, [], { dtype: typeOf(spec.dtype) }, after);
+
+/** What is fetched to have nodes run that have no results. */
+export const doneAfter = (graph: Graph, after: readonly GraphValue[]): GraphValue =>
+  graph.node('Identity', [graph.int(1)], 'int32', [], { T: typeOf('int32') }, after);
+
+/** A tensor of the state rounded to bfloat16, beside it. */
+export interface RoundedCopy {
+  readonly variable: Variable;
+  /** Makes it that of the tensor as it is after some nodes. */
+  refreshed(after: readonly GraphValue[]): GraphValue;
+}
+
+export function roundedCopy(graph: Graph, of: Variable): RoundedCopy {
+  const variable = graph.variable({ ...of.spec, dtype: 'bfloat16' });
+  return {
+    variable,
+    refreshed(after) {
+      const attributes = { SrcT: typeOf('float32'), DstT: typeOf('bfloat16') };
+      const value = readVariable(graph, of, after);
+      return assign(graph, variable, graph.node('Cast', [value], 'bfloat16', of.spec.shape, attributes));
+    },
+  };
+}
+
+/** How the host gets at a variable. */
+export interface Access {
+  readonly spec: TensorSpec;
+  readonly load: Placeholder & { readonly done: string };
+  readonly read: string;
+  readonly setZero: string;
+  /** Frees its memory. */
+  readonly destroy: string;
+}
+
+export function accessTo(graph: Graph, variable: Variable<DType>, copy: RoundedCopy | undefined): Access {
+  const { spec, handle } = variable;
+  const { fed, value } = fedValue(graph, spec);
+  const assigned = (value: GraphValue) => {
+    const node = assign(graph, variable, value);
+    return doneAfter(graph, copy ? [copy.refreshed([node])] : [node]).name;
+  };
+  const zero = spec.dtype === 'int32' ? graph.int(0) : graph.scalar(0);
+  const zeros = graph.node('Fill', [graph.ints(spec.shape), zero], spec.dtype, spec.shape, {
+    T: typeOf(spec.dtype),
+    index_type: typeOf('int32'),
+  });
+  const handles = [handle, ...(copy ? [copy.variable.handle] : [])];
+  const destroyed = handles.map((each) =>
+    graph.node('DestroyResourceOp', [each], 'resource', [], { ignore_lookup_error: { b: true } }),
+  );
+  return {
+    spec,
+    load: { ...fed, done: assigned(value) },
+    read: readVariable(graph, variable).name,
+    setZero: assigned(zeros),
+    destroy: doneAfter(graph, destroyed).name,
+  };
+}
