@@ -35,6 +35,7 @@ describe('workers', () => {
     const config = runOf(method, {
       microBatchSize: 2,
       ...(method === 'ppo' && { ppo: { numPpoEpochs: 2 } }),
+      ...(method === 'trpo' && { trpo: { cgIterations: 3 } }),
     });
     const batches = [1, 2, 1].map((seed) => itemsFor(method, 7, seed));
     const ends = [];
