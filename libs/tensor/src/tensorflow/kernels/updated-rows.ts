@@ -11,6 +11,8 @@ import { emitValue, typed } from './register.js';
  * copied. `ResourceScatterNdUpdate` would have TensorFlow copy the variable whenever it is read from then on.
  */
 recordKernel(CAPTURE, 'UpdatedRows', ({ tensor, indices, updates }) => {
+  // XLA has no InplaceUpdate, and writes rows of what it may overwrite where they lie.
+  if (current().xla) return undefined;
   const { shape, dtype } = tensor!;
   const depth = indices!.shape[1]!;
   const rows = [sizeOf(shape.slice(0, depth)), sizeOf(shape.slice(depth))];
