@@ -7,6 +7,7 @@ import './kernels/elementwise.js';
 import './kernels/gather.js';
 import './kernels/matmul.js';
 import './kernels/reduce.js';
+import './kernels/rotary-embedding.js';
 import './kernels/shape.js';
 import './kernels/updated-rows.js';
 import { assign, fedValue, type Placeholder, readVariable } from './variables.js';
