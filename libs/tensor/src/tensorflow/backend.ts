@@ -10,11 +10,13 @@ export type Precision = 'float32' | 'bf16';
 export interface Recording {
   readonly graph: Graph;
   readonly precision: Precision;
+  /** Whether XLA compiles the program. */
+  readonly xla: boolean;
   /** A value rounded to bfloat16 that lies in the graph already, of what is a tensor of the state. */
   readonly rounded: (value: GraphValue) => GraphValue | undefined;
 }
 
-const idle: Recording = { graph: createGraph(), precision: 'float32', rounded: () => undefined };
+const idle: Recording = { graph: createGraph(), precision: 'float32', xla: false, rounded: () => undefined };
 
 /** Kernels of this backend append nodes of TensorFlow. */
 class CaptureBackend extends RecordingBackend<GraphValue> {

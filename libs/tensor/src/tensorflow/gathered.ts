@@ -88,6 +88,7 @@ export function gather(
       frozen: member.frozen,
       variables: variablesOf,
       precision,
+      xla,
       roundedCopy: (name) => copyOf(of, name),
     });
     recorded.push({ of, recorded: added });

@@ -4,13 +4,15 @@ import { recordKernel } from '../../kernels/kernel.js';
 import { CAPTURE, current, graphValue } from '../backend.js';
 import { type GraphValue, typeOf } from '../graph.js';
 import type { NodeType } from '../schema.js';
-import { emitValue, typed } from './register.js';
+import { emitValue, reshaped, typed } from './register.js';
 
 /**
  * `InplaceUpdate` writes to the memory of its operand, a variable that was read, and its result is that memory: nothing is
  * copied. `ResourceScatterNdUpdate` would have TensorFlow copy the variable whenever it is read from then on.
  */
 recordKernel(CAPTURE, 'UpdatedRows', ({ tensor, indices, updates }) => {
+  // XLA has no InplaceUpdate, and writes rows of what it may overwrite where they lie.
+  if (current().xla) return undefined;
   const { shape, dtype } = tensor!;
   const depth = indices!.shape[1]!;
   const rows = [sizeOf(shape.slice(0, depth)), sizeOf(shape.slice(depth))];
@@ -52,12 +54,3 @@ function flatten(indices: GraphValue, dimensions: readonly number[]): GraphValue
   });
   return emitValue('Cast', [reshaped(flat, [N])], [N], 'int32', { SrcT: double, DstT: typeOf('int32') });
 }
-
-const reshaped = (value: GraphValue, shape: readonly number[]): GraphValue =>
-  emitValue(
-    'Reshape',
-    [value, current().graph.ints(shape)],
-    shape,
-    value.type,
-    typed(value, { Tshape: typeOf('int32') }),
-  );
