@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -104,6 +104,8 @@ async function bringLibraries(to) {
     await rm(join(wheels, wheel));
   }
   await rm(wheels, { recursive: true });
+  // In the wheel only its owner may run it.
+  if (cuda) await chmod(join(to, 'nvidia/cuda_nvcc/bin/ptxas'), 0o755);
 }
 
 /** The files of a wheel that are needed: libraries that are opened, headers to compile with, and licences. */
