@@ -27,7 +27,11 @@ const device = cuda ? 'cuda' : 'cpu';
 const name = cuda ? 'tfjs-node-gpu' : 'tfjs-node';
 /** What differs from it has other libraries. */
 const wanted = createHash('sha256')
-  .update(['package-lock.json', `${device}.txt`].map((file) => readFileSync(join(here, file))).join())
+  .update(
+    ['package-lock.json', `${device}.txt`, 'install.mjs']
+      .map((file) => readFileSync(join(here, file)))
+      .join(),
+  )
   .digest('hex');
 
 const say = (line) => process.stderr.write(`${line}\n`);
@@ -138,7 +142,8 @@ async function compile(to) {
     ...['-I', join(to, 'node_modules/node-api-headers/include'), '-I', join(libraries, 'include')],
     ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((source) => join(tfjs, 'binding', source)),
     ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', binding],
+    // Node closes a library with the last thread that uses it, and TensorFlow's would crash the process at its end.
+    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-Wl,-z,nodelete', '-o', binding],
   ]);
   await rm(join(libraries, 'include'), { recursive: true });
 }
