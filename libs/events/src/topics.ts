@@ -303,7 +303,7 @@ const rollouts = defineTopic({
           .min(1)
           .optional()
           .describe(
-            'version of the sampler that drew the tokens: 2 by the softmax in float32 of the program of the model; 1, or absent, by weights in float64',
+            'version of the sampler that drew the tokens: 3 by the program of the model itself, in float32; 2 by the softmax in float32 of the program of the model; 1, or absent, by weights in float64',
           ),
       }).refine((r) => r.logprobs.length === r.tokens.length, 'expected one log-prob a token'),
     ),

@@ -50,7 +50,7 @@ export {
 } from './model-config.js';
 export { tokenLogprobs } from './sampling/likeliest.js';
 export { keyFor, uniform } from './sampling/rollout-draws.js';
-export { SAMPLER } from './sampling/sampler.js';
+export { SAMPLERS } from './sampling/sampler.js';
 export {
   type LogprobItem,
   logprobScorer,

@@ -64,6 +64,11 @@ const MOST_CACHE_BYTES = 2 ** 28;
 export const slotsWithin = (config: ModelConfig, slots: number, capacity: number): number =>
   Math.max(2, Math.min(slots, Math.floor(MOST_CACHE_BYTES / cacheBytes(config, 1, capacity))));
 
+/** The same on a device, whose memory is its own: what is asked for, up to the cache of the largest one. */
+const MOST_DEVICE_CACHE_BYTES = 2 ** 35;
+export const slotsOnDevice = (config: ModelConfig, slots: number, capacity: number): number =>
+  Math.max(2, Math.min(slots, Math.floor(MOST_DEVICE_CACHE_BYTES / cacheBytes(config, 1, capacity))));
+
 /**
  * Bytes to generate completions. Beside the versions as they were read, each thread has the weights as state of its
  * workspace, laid out for products in the program of the decode step, and once more while that is opened. Weights that

@@ -13,7 +13,12 @@ const start = (): Promise<ComputeThreads<ChildThread>> =>
   startComputeThreads<ChildThread>(
     {
       name: 'test',
-      settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 900 },
+      settings: {
+        RLHF_DEVICE: 'cpu',
+        RLHF_PRECISION: 'float32',
+        RLHF_XLA: false,
+        RLHF_MEMORY_LIMIT_BYTES: 900,
+      },
       weightCache,
       fail,
       onStop: (stop) => void stops.push(stop),
@@ -30,7 +35,7 @@ const states = (threads: ComputeThreads<ChildThread>) =>
 
 it('tells its threads what memory the service has, and how many share it', async () => {
   const threads = await start();
-  const data = { device: 'cpu', threads: 3, memoryBytes: 900, weightCache, slots: 7 };
+  const data = { compute: { engine: 'onnx' }, threads: 3, memoryBytes: 900, weightCache, slots: 7 };
   expect((await states(threads)).map(({ workerData }) => workerData)).toEqual([data, data, data]);
 });
 
@@ -57,7 +62,12 @@ it('fails the service when a module cannot be loaded', async () => {
   const missing = new URL('./nowhere.js', import.meta.url);
   const context = {
     name: 'test',
-    settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 } as const,
+    settings: {
+      RLHF_DEVICE: 'cpu',
+      RLHF_PRECISION: 'float32',
+      RLHF_XLA: false,
+      RLHF_MEMORY_LIMIT_BYTES: 0,
+    } as const,
     weightCache,
     fail,
     onStop: (stop: () => void | Promise<void>) => void stops.push(stop),

@@ -1,7 +1,7 @@
 /** Compute threads of a service: a model is loaded into each of them, and each takes its share of the work. */
 import type { ServiceContext } from '@rlhf-streams/service';
 import { type Api, spawn } from '@rlhf-streams/threads';
-import { type ComputeSettings, memoryLimit } from './settings.js';
+import { type ComputeSettings, engineChoice, memoryLimit } from './settings.js';
 import type { ModelThread, StoredModel, ThreadOptions } from './thread/models.js';
 
 /**
@@ -45,7 +45,7 @@ export async function startComputeThreads<T extends ModelThread>(
 ): Promise<ComputeThreads<T>> {
   const { name, settings, weightCache } = context;
   const shared: ThreadOptions = {
-    device: settings.RLHF_DEVICE,
+    compute: engineChoice(settings),
     threads: count,
     memoryBytes: memoryLimit(settings),
     weightCache,

@@ -7,6 +7,8 @@ export { type SequenceScorer, startScoring } from './scoring.js';
 export {
   type ComputeSettings,
   computeSettings,
+  type EngineChoice,
+  engineChoice,
   generationSettings,
   memoryLimit,
   memorySettings,

@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
-import type { Device } from '@rlhf-streams/tensor';
+import { RuntimeError } from '@rlhf-streams/bus';
+import type { TensorflowOptions } from '@rlhf-streams/tensor';
 import { z } from 'zod';
 
 /** Settings of services that have models in memory, or decide whether a model fits. */
@@ -17,14 +18,64 @@ export const memorySettings = z.object({
 
 /** Settings of services that compute. */
 export const computeSettings = memorySettings.extend({
+  RLHF_ENGINE: z
+    .enum(['onnx', 'tensorflow'])
+    .optional()
+    .meta({ defaultInWords: 'onnx; tensorflow where RLHF_DEVICE is cuda' })
+    .describe(
+      'what computes models: onnx (ONNX Runtime), by which weights are the same to the bit on every machine, or tensorflow (npm run install:tensorflow, or images built with ENGINE=tensorflow), whose numbers are close to those and may differ from run to run',
+    ),
   RLHF_DEVICE: z
-    .enum(['cpu', 'cuda'] satisfies Device[])
+    .enum(['cpu', 'cuda'])
     .default('cpu')
     .describe(
-      'what models run on: cpu, where weights are the same to the bit on every machine, or cuda, in the images for GPUs, where they may differ from one run to the next',
+      'cuda: a service starts only where TensorFlow finds a GPU, as in images built with DEVICE=cuda. cpu: it asks for none; the tensorflow engine takes a GPU all the same where it finds one',
+    ),
+  RLHF_PRECISION: z
+    .enum(['float32', 'bf16'])
+    .default('float32')
+    .describe(
+      'of matrix products on the tensorflow engine; bf16 rounds their operands to bfloat16 and adds up in float32. Weights and the state of the optimizer are float32 either way',
+    ),
+  RLHF_XLA: z
+    .stringbool()
+    .default(false)
+    .meta({ defaultInWords: 'false' })
+    .describe(
+      'whether XLA compiles programs on the tensorflow engine: they take less time and memory on a GPU, and seconds to minutes more before each of their shapes first runs',
     ),
 });
 export type ComputeSettings = z.output<typeof computeSettings>;
+
+/** Which engine computes, and how. */
+export type EngineChoice =
+  | { readonly engine: 'onnx' }
+  | {
+      readonly engine: 'tensorflow';
+      readonly device: ComputeSettings['RLHF_DEVICE'];
+      readonly options: TensorflowOptions;
+    };
+
+/** @throws RuntimeError RUNTIME_SETTINGS when settings of one engine are given for the other */
+export function engineChoice({
+  RLHF_ENGINE,
+  RLHF_DEVICE: device,
+  RLHF_PRECISION: precision,
+  RLHF_XLA: xla,
+}: ComputeSettings): EngineChoice {
+  const engine = RLHF_ENGINE ?? (device === 'cuda' ? 'tensorflow' : 'onnx');
+  if (engine === 'tensorflow') return { engine, device, options: { precision, xla } };
+  const other = [
+    ...(device === 'cuda' ? ['RLHF_DEVICE=cuda'] : []),
+    ...(precision === 'bf16' ? ['RLHF_PRECISION=bf16'] : []),
+    ...(xla ? ['RLHF_XLA=true'] : []),
+  ];
+  if (other.length === 0) return { engine };
+  throw new RuntimeError(
+    'RUNTIME_SETTINGS',
+    `expected RLHF_ENGINE=tensorflow with ${other.join(' and ')}, got the onnx engine, which computes in float32 on the CPU`,
+  );
+}
 
 /** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
 export const generationSettings = z.object({

@@ -16,14 +16,12 @@ export {
   type Workspace,
 } from './engine.js';
 export { cpuEngine } from './engines/cpu.js';
-export { requireDevice } from './engines/device.js';
 export { namesOf } from './engines/frozen.js';
 export { onnxEngine } from './engines/onnx.js';
 export { PACKING, type Products, packedContents, packedTensors, productsOf } from './engines/packed.js';
-export type { Device } from './engines/session.js';
 export { TensorError } from './errors.js';
 export { type AdamW, type AdamWOptions, type AdamWTensors, adamWKernel } from './kernels/adamw.js';
 export { kernel } from './kernels/kernel.js';
 export { sumOfSquares } from './kernels/sum-of-squares.js';
 export { onnxPool } from './pool/pool.js';
-export { requireGpu, type TensorflowOptions, tensorflowEngine } from './tensorflow/engine.js';
+export { requireTensorflow, type TensorflowOptions, tensorflowEngine } from './tensorflow/engine.js';

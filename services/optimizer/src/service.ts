@@ -2,7 +2,13 @@ import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
 import { defineService } from '@rlhf-streams/service';
 import { thisBuild } from '@rlhf-streams/service/build';
-import { computeSettings, memoryLimit, startThread, trainingSettings } from '@rlhf-streams/serving';
+import {
+  computeSettings,
+  engineChoice,
+  memoryLimit,
+  startThread,
+  trainingSettings,
+} from '@rlhf-streams/serving';
 import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import type { OptimizerThread, ThreadOptions } from './thread.js';
 import { train } from './train.js';
@@ -18,7 +24,7 @@ export const optimizer = defineService({
       name: 'optimizer',
       data: {
         workers: context.settings.RLHF_OPTIMIZER_WORKERS,
-        device: context.settings.RLHF_DEVICE,
+        compute: engineChoice(context.settings),
         build,
         memoryBytes: memoryLimit(context.settings),
         weightCache: context.weightCache,

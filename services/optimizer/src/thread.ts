@@ -2,7 +2,9 @@
 import { workerData } from 'node:worker_threads';
 import type { Build } from '@rlhf-streams/events';
 import type { Item, RunConfig } from '@rlhf-streams/runs';
-import { type Device, onnxPool, requireDevice } from '@rlhf-streams/tensor';
+import type { EngineChoice } from '@rlhf-streams/serving';
+import { openEngine } from '@rlhf-streams/serving/thread';
+import { onnxPool } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 import {
   type Beside,
@@ -19,7 +21,7 @@ import {
 export interface ThreadOptions {
   /** One-thread workers that compute micro-batches. */
   readonly workers: number;
-  readonly device: Device;
+  readonly compute: EngineChoice;
   /** Stamped into checkpoints. */
   readonly build: Build;
   /** Memory at hand; a run that needs more is not opened. */
@@ -39,9 +41,8 @@ export interface OpenRun {
 
 type Positions = Readonly<Record<string, readonly number[]>>;
 
-const { workers, device, build, memoryBytes, weightCache } = workerData as ThreadOptions;
-await requireDevice(device);
-const engine = onnxPool({ workers, device });
+const { workers, compute, build, memoryBytes, weightCache } = workerData as ThreadOptions;
+const engine = await openEngine(compute, () => onnxPool({ workers }));
 const sessions = new Map<string, Session>();
 
 const api = {

@@ -61,7 +61,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'models-'));
   const context = {
     name: 'policy',
-    settings: { RLHF_DEVICE: 'cpu', RLHF_MEMORY_LIMIT_BYTES: 0 },
+    settings: { RLHF_DEVICE: 'cpu', RLHF_PRECISION: 'float32', RLHF_XLA: false, RLHF_MEMORY_LIMIT_BYTES: 0 },
     weightCache: { directory: join(folder, 'weights'), bytes: 0 },
     artifacts: { fetch: async ({ uri }: { uri: string }) => uri },
     readiness: { check: () => {} },

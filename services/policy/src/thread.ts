@@ -21,7 +21,7 @@ import {
   readEndTokens,
   readWeights,
   requireMemory,
-  SAMPLER,
+  SAMPLERS,
   type Tokenizer,
   tokenLogprobs,
   tokenText,
@@ -36,6 +36,7 @@ import {
   type ThreadOptions,
   threadModels,
 } from '@rlhf-streams/serving/thread';
+import { onnxEngine } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
 import {
   createCompletionText,
@@ -116,8 +117,8 @@ interface Model {
   readonly leave: () => Promise<void>;
 }
 
-const { slots, threads, weightCache } = workerData as PolicyOptions & ThreadOptions;
-const engine = await openEngine();
+const { slots, threads, weightCache, compute } = workerData as PolicyOptions & ThreadOptions;
+const engine = await openEngine(compute, onnxEngine);
 /** Versions of whole models of one shape share programs, caches and slots, */
 const versionsOf = perShape((config) => createGenerator(engine, config, { slots }));
 /** and so do models whose adapters have one shape, with the base that they are on. */
@@ -125,7 +126,8 @@ const onBase = perBase(
   async (config, frozen) =>
     createGenerator(engine, config, {
       slots,
-      frozen: await packedForGeneration(config, frozen, weightCache),
+      // Laid out for the products of ONNX Runtime: a device takes weights as they are.
+      frozen: engine.place === 'host' ? await packedForGeneration(config, frozen, weightCache) : frozen,
     }),
   async (generator) => generator.close(),
 );
@@ -183,7 +185,7 @@ const api = {
     const { generator, weights, tokenizer } = models.of(key);
     const completion = await generator.generate(requestOf(weights, work));
     const text = tokenizer.decode(completion.tokens, { skipSpecialTokens: true, continues: true });
-    return { ...completion, text, sampler: SAMPLER };
+    return { ...completion, text, sampler: SAMPLERS[engine.place] };
   },
   /** Sends the text through the port, piece by piece, as soon as each is certain; stops when the port is closed. */
   async complete(key: string, work: CompletionWork, port: MessagePort): Promise<Completed> {

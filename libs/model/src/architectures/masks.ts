@@ -32,10 +32,10 @@ export function pastMasks(positions: tf.Tensor, T: number, C: number, window?: n
 /** [B, 1, 1, C]: 0 at those of the first `positions[b]` entries of a cache that the token at `positions[b]` may see. */
 export function pastMask(positions: tf.Tensor, C: number, window = C + 1): tf.Tensor {
   const B = positions.shape[0]!;
-  const entries = tf.range(0, C, 1, 'int32');
-  const each = tf.reshape(positions, [B, 1]);
+  // As float32, in which positions are as exact: a device may have no arithmetic of int32.
+  const entries = tf.range(0, C, 1, 'float32');
+  const each = tf.reshape(tf.cast(positions, 'float32'), [B, 1]);
   const empty = tf.greaterEqual(entries, each);
-  const unseen =
-    window > C ? empty : tf.logicalOr(empty, tf.lessEqual(entries, tf.sub(each, tf.scalar(window, 'int32'))));
+  const unseen = window > C ? empty : tf.logicalOr(empty, tf.lessEqual(entries, tf.sub(each, window)));
   return tf.reshape(tf.mul(tf.cast(unseen, 'float32'), MASKED), [B, 1, 1, C]);
 }

@@ -8,8 +8,9 @@ import { parseModelConfig } from '../architectures/index.js';
 import { keyFor } from '../sampling/rollout-draws.js';
 import { logprobScorer } from '../scoring.js';
 import { initialiseWeights, type WeightTensor } from '../weights.js';
+import { generationState } from './cache.js';
 import { createGenerator } from './generator.js';
-import { decodeName, generationPrograms, generationState } from './programs.js';
+import { decodeName, generationPrograms } from './programs.js';
 import type { Completion, GenerationRequest, Weights } from './request.js';
 
 const base = parseModelConfig({
@@ -64,6 +65,9 @@ describe('adapters on one base', () => {
       for (const id of ids.filter((id) => id % 4 === turn))
         alone.set(id, await generator.generate(request(id)));
     }
+    const onDevice = generatorOn({ ...onnxEngine(), place: 'device' }, 6);
+    const drawn = await Promise.all(ids.map((id) => onDevice.generate(request(id))));
+    expect(drawn.map(({ tokens }) => tokens)).toEqual(ids.map((id) => alone.get(id)!.tokens));
     for (const slots of [4, 7]) {
       const generator = generatorOn(onnxEngine(), slots);
       const mixed = await Promise.all(ids.map((id) => generator.generate(request(id))));

@@ -1,6 +1,7 @@
 /** What a request makes of the distribution of its next token. */
 import { uniform } from '../sampling/rollout-draws.js';
-import { givenToken, type NextToken, type SampledToken, sampleToken } from '../sampling/sampler.js';
+import { givenToken, type NextToken, sampleToken } from '../sampling/sampler.js';
+import type { Draw } from './decoding.js';
 import type { GenerationRequest } from './request.js';
 
 /** Whether what becomes of the next token depends on more than its probabilities. */
@@ -8,13 +9,16 @@ export const needsLogits = ({ sampling, given, onToken }: GenerationRequest): bo
   sampling.temperature === 0 || given !== undefined || onToken !== undefined;
 
 /** The token of a completion at a position: the given one, or one that is drawn. */
-export function nextToken(
+export const nextToken = (
   { given, sampling, key }: GenerationRequest,
   position: number,
   next: NextToken,
-): SampledToken {
-  const token = given?.[position];
-  return token === undefined
-    ? sampleToken(next, sampling, uniform(key, position))
-    : givenToken(next, token, sampling);
-}
+): Draw => ({
+  logits: next.logits,
+  draw() {
+    const token = given?.[position];
+    return token === undefined
+      ? sampleToken(next, sampling, uniform(key, position))
+      : givenToken(next, token, sampling);
+  },
+});

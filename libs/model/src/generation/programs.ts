@@ -1,8 +1,7 @@
 /**
- * The state of generation and its programs, for fixed shapes. The engine keeps the parameters, and keys and values of
- * the sequences that are generated side by side: a row of this cache is a slot of the batch.
+ * The programs of generation where the host draws the tokens, for fixed shapes: they give it distributions.
  *
- * Shapes: S slots, C capacity, N rows of a prefill, T tokens of its prompts, H heads, K width of a head, V vocabulary.
+ * Shapes: S slots, N rows of a prefill, T tokens of its prompts, V vocabulary.
  */
 import {
   type Frozen,
@@ -12,21 +11,24 @@ import {
   type Products,
   type Program,
   productsOf,
-  type Specs,
-  type Tensors,
 } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { parameterSpecs } from '../weights.js';
+import {
+  cacheNames,
+  cachePrograms,
+  doubledLengths,
+  firstSlots,
+  type GenerationShape,
+  generationState,
+  layerOf,
+  stored,
+  whereStepping,
+} from './cache.js';
 import { BUCKET, buckets } from './request.js';
-
-export interface GenerationShape {
-  readonly slots: number;
-  /** Tokens that a slot's sequence can have. */
-  readonly capacity: number;
-}
 
 /** ONNX Runtime multiplies a matrix of one row by another algorithm, whose last bits differ: programs have two rows. */
 const MIN_ROWS = 2;
@@ -55,34 +57,11 @@ export const lastRows = (rows: number): number => Math.max(rows, MIN_ROWS);
 export const decodeRows = (slots: number, frozen: Frozen | undefined): readonly number[] =>
   isLaidOut(frozen) ? [...[MIN_ROWS, 4, 16].filter((rows) => rows < slots), slots] : [slots];
 
-/** Slots that one copy fills: the other samples of a prompt get the keys and values of the first. */
-export const COPIED_ROWS = 8;
-
 export const prefillName = (rows: number, length: number): string => `prefill ${rows} x ${length}`;
-export const copyName = (length: number): string => `copy ${length}`;
 export const decodeName = (rows: number): string => `decode ${rows}`;
-/** Lengths of copies, the first of which that suffices is taken. */
+/** Lengths of copies. */
 export const copyLengths = (capacity: number, frozen: Frozen | undefined): readonly number[] =>
-  isLaidOut(frozen)
-    ? buckets(capacity).filter(
-        (length) => Number.isInteger(Math.log2(length / BUCKET)) || length === capacity,
-      )
-    : buckets(capacity);
-
-const KINDS = ['keys', 'values'] as const;
-const cacheNames = ({ layers }: ModelConfig): string[] =>
-  Array.from({ length: layers }, (_, layer) => KINDS.map((kind) => `${kind}.${layer}`)).flat();
-
-/** For each layer i `keys.i` and `values.i` [S, H, C, K]. */
-export function cacheSpecs(config: ModelConfig, { slots, capacity }: GenerationShape): Specs {
-  const spec = float32(...architectureOf(config).cacheShape(config, slots, capacity));
-  return Object.fromEntries(cacheNames(config).map((name) => [name, spec]));
-}
-
-export const generationState = (config: ModelConfig, shape: GenerationShape): Specs => ({
-  ...parameterSpecs(config),
-  ...cacheSpecs(config, shape),
-});
+  isLaidOut(frozen) ? doubledLengths(capacity) : buckets(capacity);
 
 /**
  * Every program that a batch of this shape may need.
@@ -94,10 +73,11 @@ export function generationPrograms(
   frozen?: Frozen,
 ): Readonly<Record<string, Program>> {
   const { slots, capacity } = shape;
-  const programs: Record<string, Program> = {};
+  const programs: Record<string, Program> = {
+    ...cachePrograms(config, shape, copyLengths(capacity, frozen)),
+  };
   for (const rows of decodeRows(slots, frozen))
     programs[decodeName(rows)] = decode(config, shape, rows, frozen);
-  for (const length of copyLengths(capacity, frozen)) programs[copyName(length)] = copy(config, length);
   if (frozen && isLaidOut(frozen))
     for (const rows of PART_ROWS) programs[prefillName(rows, PART)] = prefillPart(config, rows, frozen);
   else
@@ -194,78 +174,18 @@ function decode(config: ModelConfig, shape: GenerationShape, slots: number, froz
       ...(config.adapter && { stepping: int32(slots) }),
     },
     reads: [...parameters, ...cacheNames(config)],
-    ...(slots < shape.slots && {
-      first: Object.fromEntries(cacheNames(config).map((name) => [name, slots])),
-    }),
+    ...(slots < shape.slots && firstSlots(config, slots)),
     // A version decodes at least as many steps as a completion has tokens: it is worth compiling its weights in.
     constants: frozen ? namesOf(frozen) : parameters,
     run: (state, { ids, positions, temperature, stepping }) => {
       const cache = Array.from({ length: config.layers }, (_, layer) => layerOf(state, layer));
       const { hidden, added } = step(config, state, ids!, positions!, cache);
-      const kept = stepping ? added.map((layer) => whereStepping(stepping, layer)) : added;
+      const isStepping = stepping && tf.cast(stepping, 'bool');
+      const kept = isStepping ? added.map((layer) => whereStepping(isStepping, layer)) : added;
       return {
         outputs: distribution(languageHead(config, state, hidden), temperature!),
         rows: stored(kept, tf.range(0, slots, 1, 'int32'), tf.reshape(positions!, [slots, 1])),
       };
     },
   };
-}
-
-function whereStepping(stepping: tf.Tensor, { keys, values }: LayerCache): LayerCache {
-  const isStepping = tf.cast(tf.reshape(stepping, [-1, 1, 1, 1]), 'bool');
-  const only = (x: tf.Tensor) => tf.where(isStepping, x, tf.zerosLike(x));
-  return { keys: only(keys), values: only(values) };
-}
-
-/** Copies the first `length` positions of slots to other slots: from and to, [COPIED_ROWS] each. */
-function copy(config: ModelConfig, length: number): Program {
-  const names = cacheNames(config);
-  return {
-    inputs: { from: int32(COPIED_ROWS), to: int32(COPIED_ROWS) },
-    reads: names,
-    run: (state, { from, to }) => {
-      const positions = tf.reshape(tf.range(0, length, 1, 'int32'), [1, length]);
-      const heads = state[names[0]!]!.shape[1]!;
-      const [sources, indices] = [from!, to!].map((slots) => places(slots, heads, positions));
-      return {
-        rows: Object.fromEntries(
-          names.map((name) => [name, { indices: indices!, updates: tf.gatherND(state[name]!, sources!) }]),
-        ),
-      };
-    },
-  };
-}
-
-const layerOf = (state: Tensors, layer: number): LayerCache => ({
-  keys: state[`keys.${layer}`]!,
-  values: state[`values.${layer}`]!,
-});
-
-/** Keys and values [N, H, T, K] of each layer as rows of the cache; for slots [N] and positions [N or 1, T]. */
-function stored(added: readonly LayerCache[], slots: tf.Tensor, positions: tf.Tensor) {
-  const [, heads, , width] = added[0]!.keys.shape as [number, number, number, number];
-  const indices = places(slots, heads, positions);
-  return Object.fromEntries(
-    added.flatMap((layer, i) =>
-      KINDS.map((kind) => [
-        `${kind}.${i}`,
-        { indices, updates: tf.reshape(layer[kind], [indices.shape[0]!, width]) },
-      ]),
-    ),
-  );
-}
-
-/** Indices (slot, head, position) into a cache, [N * H * T, 3] int32; for slots [N] and positions [N or 1, T]. */
-function places(slots: tf.Tensor, heads: number, positions: tf.Tensor): tf.Tensor2D {
-  const [N, T] = [slots.size, positions.shape[1]!];
-  const each = [
-    tf.reshape(slots, [N, 1, 1]),
-    tf.reshape(tf.range(0, heads, 1, 'int32'), [1, heads, 1]),
-    tf.reshape(positions, [positions.shape[0]!, 1, T]),
-  ];
-  const grid = tf.stack(
-    each.map((part) => tf.broadcastTo(part, [N, heads, T])),
-    -1,
-  );
-  return tf.reshape(grid, [N * heads * T, each.length]);
 }

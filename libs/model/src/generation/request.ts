@@ -2,7 +2,7 @@ import type { Buffers } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
-import type { SamplingOptions } from '../sampling/sampler.js';
+import { checkSampling, type SamplingOptions } from '../sampling/sampler.js';
 
 /** One version of a model's parameters. Requests for the same version are generated side by side. */
 export interface Weights {
@@ -29,7 +29,7 @@ export interface GenerationRequest {
    * call. Returning true ends the completion with this token, as a stop token does.
    */
   readonly onToken?: (token: number, logits: Float32Array) => boolean;
-  /** Abandons the request: it rejects with the signal's reason, and its slot is free before the next decode step. */
+  /** Abandons the request: it rejects with the signal's reason, and its slot is free before the next decode steps. */
   readonly signal?: AbortSignal;
 }
 
@@ -40,9 +40,9 @@ export interface Completion {
   readonly finishReason: 'stop' | 'length';
 }
 
-/** @throws ModelError MODEL_GENERATION_REQUEST */
+/** @throws ModelError MODEL_GENERATION_REQUEST, MODEL_SAMPLING_OPTIONS */
 export function checkRequest(config: ModelConfig, request: GenerationRequest): void {
-  const { promptTokens, maxNewTokens, given = [] } = request;
+  const { promptTokens, maxNewTokens, sampling, given = [] } = request;
   const fail = (message: string): never => {
     throw new ModelError('MODEL_GENERATION_REQUEST', message);
   };
@@ -54,6 +54,7 @@ export function checkRequest(config: ModelConfig, request: GenerationRequest): v
     );
   }
   checkTokenIds(config, [...promptTokens, ...given]);
+  checkSampling(sampling);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     fail(`expected maxNewTokens of at least 1, got ${maxNewTokens}`);
 }
@@ -70,6 +71,12 @@ export function checkTokenIds(
     `expected token ids below ${vocabSize}, got ${alien}: is this the model's tokenizer?`,
   );
 }
+
+/** The most tokens of a completion: the context may end before it has as many as asked for. */
+export const mostTokens = (
+  { contextLength }: Pick<ModelConfig, 'contextLength'>,
+  { promptTokens, maxNewTokens }: GenerationRequest,
+): number => Math.min(maxNewTokens, contextLength - promptTokens.length);
 
 /** Lengths are rounded up to multiples of this, so that few programs serve all lengths. */
 export const BUCKET = 16;

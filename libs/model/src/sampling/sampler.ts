@@ -3,13 +3,14 @@ import { ModelError } from '../errors.js';
 import { tokenLogprobs } from './likeliest.js';
 
 /**
- * The version of the sampler, which `rollout.generated` names: the same logits and draw may give another token, where
- * rounding decides, in another version.
+ * The versions of the samplers, which `rollout.generated` names, by the `place` of the engine: the same logits and draw may
+ * give another token, where rounding decides, in another version.
  *
  * 1. Weights exp((logit - max) / temperature) in float64.
  * 2. Weights are the softmax in float32 that the program of the model computes.
+ * 3. The program of the model draws, in float32 throughout (`on-device.ts`).
  */
-export const SAMPLER = 2;
+export const SAMPLERS = { host: 2, device: 3 } as const;
 
 export interface SamplingOptions {
   /** Logits are divided by it. 0 takes the most likely token, the lowest id among equals. */
@@ -62,7 +63,8 @@ export const softmaxTemperature = ({ temperature }: SamplingOptions): number =>
  */
 export function sampleToken(next: NextToken, options: SamplingOptions, u: number): SampledToken {
   const { temperature, topK = 0, topP = 1 } = options;
-  checkOptions(temperature, topK, topP, u);
+  checkSampling(options);
+  if (!(u >= 0 && u < 1)) throw invalid('a draw must be at least 0 and less than 1', u);
   const { probabilities } = next;
   const total = totalOf(next);
   const limited = (topK > 0 && topK < probabilities.length) || topP < 1;
@@ -93,13 +95,13 @@ function logprobOf(
   return tokenLogprobs(logits, token, 0, softmaxTemperature(options)).logprob;
 }
 
-function checkOptions(temperature: number, topK: number, topP: number, u: number): void {
+/** @throws ModelError MODEL_SAMPLING_OPTIONS */
+export function checkSampling({ temperature, topK = 0, topP = 1 }: SamplingOptions): void {
   if (!(temperature >= 0 && temperature < Infinity)) {
     throw invalid('temperature must be a finite number, 0 or more', temperature);
   }
   if (!Number.isSafeInteger(topK) || topK < 0) throw invalid('topK must be a non-negative integer', topK);
   if (!(topP > 0 && topP <= 1)) throw invalid('topP must be more than 0 and at most 1', topP);
-  if (!(u >= 0 && u < 1)) throw invalid('a draw must be at least 0 and less than 1', u);
 }
 
 function invalid(expected: string, got: number): ModelError {

@@ -1,8 +1,8 @@
 /** What compute threads are made of. It loads the engine: never imported by the thread that serves. */
+export { openEngine } from './engine.js';
 export {
   type ModelThread,
   type ModelToOpen,
-  openEngine,
   perBase,
   perShape,
   type StoredModel,

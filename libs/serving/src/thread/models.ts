@@ -12,12 +12,12 @@ import {
   type WeightCache,
   type Weights,
 } from '@rlhf-streams/model';
-import { type Device, type Engine, onnxEngine, requireDevice } from '@rlhf-streams/tensor';
 import type { Api } from '@rlhf-streams/threads';
+import type { EngineChoice } from '../settings.js';
 
 /** The `workerData` of a compute thread. */
 export interface ThreadOptions {
-  readonly device: Device;
+  readonly compute: EngineChoice;
   /** Threads of the service, this one among them: each has every model. */
   readonly threads: number;
   /** Memory at hand for all of them: a model that needs more is not loaded. */
@@ -54,13 +54,6 @@ export interface ThreadModels<Model> {
   readonly calls: Pick<ModelThread, 'load' | 'unload'>;
   /** @throws Error when no model is loaded under this key. */
   of(key: string): Model;
-}
-
-/** The engine of the device that the thread's `ThreadOptions` name. @throws TensorError when there is no such device. */
-export async function openEngine(): Promise<Engine> {
-  const { device } = workerData as ThreadOptions;
-  await requireDevice(device);
-  return onnxEngine({ device });
 }
 
 export interface ThreadModelsOptions<Model> {

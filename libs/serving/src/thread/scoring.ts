@@ -1,4 +1,5 @@
 /** A compute thread that scores whole sequences with frozen models. */
+import { workerData } from 'node:worker_threads';
 import {
   expectKind,
   type ModelConfig,
@@ -8,9 +9,10 @@ import {
   type SequenceItem,
   scoringBytes,
 } from '@rlhf-streams/model';
-import type { Engine, Frozen } from '@rlhf-streams/tensor';
+import { type Engine, type Frozen, onnxEngine } from '@rlhf-streams/tensor';
 import { serve } from '@rlhf-streams/threads';
-import { type ModelThread, openEngine, perBase, threadModels } from './models.js';
+import { openEngine } from './engine.js';
+import { type ModelThread, perBase, type ThreadOptions, threadModels } from './models.js';
 
 export interface ScoringThread<Item extends SequenceItem, Result> extends ModelThread {
   /** One result an item, in their order. @throws ModelError MODEL_SEQUENCE_LENGTH when one of them does not fit. */
@@ -31,7 +33,7 @@ export async function serveScoring<Item extends SequenceItem, Result>({
   kind,
   create,
 }: ScoringOptions<Item, Result>): Promise<void> {
-  const engine = await openEngine();
+  const engine = await openEngine((workerData as ThreadOptions).compute, onnxEngine);
   const open = perBase(
     (config, frozen) => create(engine, config, frozen),
     (scorer) => scorer.dispose(),

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { createGraph, type Graph, type GraphValue } from '../onnx/graph.js';
-import { onBackend, RecordingBackend, type RecordedType, recordedValue } from './recording.js';
+import { onBackend, type RecordedType, RecordingBackend, recordedValue } from './recording.js';
 
 export const CAPTURE = 'onnx-capture';
 

@@ -156,6 +156,15 @@ const cases: Record<string, Case> = {
   min: { op: (x) => tf.min(x!, 0, true), inputs: [a] },
   prod: { op: (x) => tf.prod(x!, 1), inputs: [a], differentiable: false },
   argMax: { op: (x) => tf.argMax(x!, -1), inputs: [a], differentiable: false },
+  topK: {
+    // Whole numbers, some of which are equal: of those the first come first.
+    op: (x) => {
+      const { values, indices } = tf.topk(tf.floor(tf.mul(x!, 4)), 4);
+      return [values, tf.cast(indices, 'float32')];
+    },
+    inputs: [[3, 7]],
+    differentiable: false,
+  },
   cumsum: { op: (x) => tf.cumsum(x!, 1, false, true), inputs: [a] },
   cumsumExclusive: { op: (x) => tf.cumsum(x!, 0, true), inputs: [a], differentiable: false },
   softmax: { op: (x) => tf.softmax(x!), inputs: [a] },

@@ -125,7 +125,7 @@ export const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis +
 
 /**
  * Runs a program on values of a graph: what it does to the state, with the values of that.
- * @param valueOf makes the value of a tensor of the state, or of an input
+ * @param makeValue makes the value of a tensor of the state, or of an input
  * @throws TensorError TENSOR_UNSUPPORTED_OP naming the op that has no mapping; TENSOR_VALUE_DURING_CAPTURE when
  *   the program reads a value; TENSOR_UNSUPPORTED_DTYPE, TENSOR_BAD_OUTPUT when an effect is none the state can have.
  */
@@ -133,11 +133,11 @@ export function recordProgram<Value extends Shaped>(
   { inputs, reads, first, run }: Pick<Program, 'inputs' | 'reads' | 'first' | 'run'>,
   state: Specs,
   frozen: ReadonlySet<string>,
-  valueOf: (kind: 'state' | 'inputs', name: string, spec: TensorSpec) => Value,
+  makeValue: (kind: 'state' | 'inputs', name: string, spec: TensorSpec) => Value,
 ): (Effect & { readonly value: Value })[] {
   return scoped(() => {
     const tensor = (kind: 'state' | 'inputs', name: string, spec: TensorSpec) =>
-      [name, asTensor(valueOf(kind, name, spec), spec.dtype)] as const;
+      [name, asTensor(makeValue(kind, name, spec), spec.dtype)] as const;
     const given = readSpecs({ reads, ...(first && { first }) }, state);
     const stateTensors = Object.fromEntries(reads.map((name) => tensor('state', name, given[name]!)));
     const inputTensors = Object.fromEntries(

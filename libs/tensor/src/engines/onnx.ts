@@ -46,9 +46,8 @@ export function onnxEngine(options: SessionOptions = {}): Engine {
   const sessions = createSessions(options);
   const store = createFrozenStore(privateBuffer);
   let workspaces = 0;
-  const maps = (options.device ?? 'cpu') === 'cpu';
   const open = (state: Specs, { frozen }: { readonly frozen?: Frozen } = {}) =>
-    openWorkspace(createMachine({ state, frozen, store, maps, sessions, id: workspaces++ }));
+    openWorkspace(createMachine({ state, frozen, store, sessions, id: workspaces++ }));
   return {
     name: 'onnx',
     fidelity: 'bits',
@@ -62,15 +61,13 @@ interface MachineOptions {
   readonly state: Specs;
   readonly frozen: Frozen | undefined;
   readonly store: FrozenStore;
-  /** Whether sessions can use frozen tensors where they lie in a file. */
-  readonly maps: boolean;
   readonly sessions: Sessions;
   /** Number of the workspace among those of its engine. */
   readonly id: number;
 }
 
-function createMachine({ state, frozen, store, maps, sessions, id }: MachineOptions): Machine {
-  const mapped = maps && frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
+function createMachine({ state, frozen, store, sessions, id }: MachineOptions): Machine {
+  const mapped = frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
   const kept = frozen && !mapped ? store.use(state, frozen) : {};
   const frozenNames = new Set(frozen && namesOf(frozen));
   const memoryOf = (name: string, spec: TensorSpec): Span =>

@@ -93,11 +93,18 @@ it('gives the numbers of matrices that each session lays out, of a row beside an
 
 it.runIf(process.platform === 'linux')('takes no memory of a session for the matrices', async () => {
   const megabytes = (4 * (V * D + 2 * D * F)) / 1e6;
-  const before = await privateMegabytes();
-  const { run, dispose } = await opened({ hash: 'again', stored: packed });
-  for (const rows of [1, 2, 9, 32]) await run(rows);
-  expect((await privateMegabytes()) - before).toBeLessThan(megabytes);
-  await dispose();
+  const taken: number[] = [];
+  const spaces = [];
+  // What else the process allocates meanwhile is not in all of them; copies of matrices would be.
+  for (let time = 0; time < 3; time++) {
+    const before = await privateMegabytes();
+    const space = await opened({ hash: 'again', stored: packed });
+    for (const rows of [1, 2, 9, 32]) await space.run(rows);
+    taken.push((await privateMegabytes()) - before);
+    spaces.push(space);
+  }
+  expect(Math.min(...taken)).toBeLessThan(megabytes);
+  for (const { dispose } of spaces) await dispose();
 });
 
 it('refuses a file of something else', async () => {

@@ -3,14 +3,9 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Buffers, Specs, TensorSpec, TypedBuffer } from '../engine.js';
 import type { Model } from '../onnx/model.js';
 
-/** What ONNX Runtime computes on. Only the CPU gives the same bits on every machine. */
-export type Device = 'cpu' | 'cuda';
-
 export interface SessionOptions {
   /** Threads of ONNX Runtime itself, within an operator. Default 1. */
   readonly threads?: number;
-  /** Default `cpu`. */
-  readonly device?: Device;
 }
 
 /** Numbers as ONNX Runtime takes them, which it does not copy. */
@@ -66,11 +61,10 @@ const QUIET = { logSeverityLevel: 4 } as const;
 
 async function openSession(
   { bytes, folder, packs = true, keepsMemory = true }: Openable,
-  { threads = 1, device = 'cpu' }: SessionOptions,
+  { threads = 1 }: SessionOptions,
 ): Promise<Session> {
   const session = await InferenceSession.create(bytes, {
-    // The CPU computes what the device has no kernel for.
-    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+    executionProviders: ['cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',

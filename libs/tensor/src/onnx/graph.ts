@@ -50,11 +50,11 @@ export interface Graph {
     shape: readonly number[],
     options?: NodeOptions,
   ): GraphValue;
-  /** A node with several results. */
+  /** A node with several results, of one type or of one each. */
   nodes(
     op: string,
     inputs: readonly GraphValue[],
-    type: OnnxType,
+    type: OnnxType | readonly OnnxType[],
     shapes: readonly (readonly number[])[],
     options?: NodeOptions,
   ): GraphValue[];
@@ -101,7 +101,11 @@ export function createGraph(): Graph {
   };
 
   const nodes: Graph['nodes'] = (op, inputs, type, shapes, options = {}) => {
-    const values = shapes.map((shape) => ({ name: `t${names++}`, shape, type }));
+    const values = shapes.map((shape, i) => ({
+      name: `t${names++}`,
+      shape,
+      type: typeof type === 'string' ? type : type[i]!,
+    }));
     recorded.push({ op, inputs, outputs: values, options });
     return values;
   };

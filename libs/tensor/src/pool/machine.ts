@@ -17,8 +17,6 @@ export interface MachineOptions {
   readonly state: Specs;
   readonly frozen: Frozen | undefined;
   readonly store: FrozenStore;
-  /** Whether sessions can use frozen tensors where they lie in a file. */
-  readonly maps: boolean;
   readonly workers: Workers;
   /** Number of the workspace among those of its pool. */
   readonly id: number;
@@ -29,8 +27,8 @@ export interface MachineOptions {
 /** Fewer blocks than this are computed here: handing them to threads would take longer. */
 const FEW_BLOCKS = 4;
 
-export function createMachine({ state, frozen, store, maps, workers, id, most }: MachineOptions): Machine {
-  const mapped = maps && frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
+export function createMachine({ state, frozen, store, workers, id, most }: MachineOptions): Machine {
+  const mapped = frozen && 'stored' in frozen ? mapFile(frozen.stored) : undefined;
   const kept = frozen && !mapped ? store.use(state, frozen) : {};
   const frozenNames = new Set(frozen && namesOf(frozen));
   for (const name of frozenNames) specOf(state, name);

@@ -1,22 +1,11 @@
-import { workerData } from 'node:worker_threads';
 import { serve } from '@rlhf-streams/threads';
 import { type Buffers, type DType, type Specs, sizeOf, type TypedBuffer } from '../engine.js';
-import {
-  createSessions,
-  type Feed,
-  feed,
-  inputFeeds,
-  type Session,
-  type SessionOptions,
-} from '../engines/session.js';
+import { createSessions, type Feed, feed, inputFeeds, type Session } from '../engines/session.js';
 import { type Block, blocksOf, doBlocks, type HostPlan } from '../kernels/plan.js';
 import { type AdamWScalars, type Loops, plainLoops } from '../loops/loops.js';
 import { simdLoops } from '../loops/simd.js';
 import type { Model } from '../onnx/model.js';
 import { layOut, type Region, spanIn, type ThreadMemory } from './memory.js';
-
-/** Options of every session in the thread. */
-export type ThreadOptions = Pick<SessionOptions, 'device'>;
 
 /** The state of a workspace, as threads know it. */
 export interface ThreadState {
@@ -43,7 +32,7 @@ interface Opened extends ModelProgram {
   readonly offsets: readonly number[];
 }
 
-const sessions = createSessions(workerData as ThreadOptions);
+const sessions = createSessions({});
 const states = new Map<number, ThreadState & { readonly loops: Loops }>();
 const programs = new Map<string, Opened>();
 const plans = new Map<

@@ -1,6 +1,6 @@
 import { spawn, type Thread } from '@rlhf-streams/threads';
 import { TensorError } from '../errors.js';
-import type { PoolApi, ThreadOptions } from './thread.js';
+import type { PoolApi } from './thread.js';
 
 type Calls = Thread<PoolApi>['call'];
 
@@ -24,9 +24,9 @@ export interface Workers {
   close(): Promise<void>;
 }
 
-export function createWorkers(count: number, data: ThreadOptions): Workers {
+export function createWorkers(count: number): Workers {
   const all = Array.from({ length: count }, (_, i) => {
-    const thread = spawn<PoolApi>(new URL('./thread.js', import.meta.url), { name: `onnx-${i}`, data });
+    const thread = spawn<PoolApi>(new URL('./thread.js', import.meta.url), { name: `onnx-${i}` });
     const done = new Map<string, Promise<void>>();
     const worker: Worker = {
       call: thread.call,

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { onBackend, RecordingBackend, type RecordedType, recordedValue } from '../capture/recording.js';
+import { onBackend, type RecordedType, RecordingBackend, recordedValue } from '../capture/recording.js';
 import { createGraph, type Graph, type GraphValue } from './graph.js';
 
 export const CAPTURE = 'tensorflow-capture';

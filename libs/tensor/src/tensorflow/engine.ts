@@ -6,6 +6,9 @@ import type { Precision } from './backend.js';
 import { loadTensorflow } from './binding.js';
 import { createSharedSession, type SharedSession } from './shared-session.js';
 
+/** What TensorFlow has to find. */
+export type Device = 'cpu' | 'cuda';
+
 export interface TensorflowOptions {
   /**
    * `bf16`: operands of matrix products are rounded to bfloat16, and products are added up in float32; everything else,
@@ -62,12 +65,15 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
   };
 }
 
-/** @throws TensorError TENSOR_ENGINE_UNAVAILABLE, TENSOR_DEVICE_UNAVAILABLE when TensorFlow is not there, or finds no GPU. */
-export async function requireGpu(): Promise<void> {
+/**
+ * Resolves where TensorFlow is installed and finds the device that is asked for.
+ * @throws TensorError TENSOR_ENGINE_UNAVAILABLE, TENSOR_DEVICE_UNAVAILABLE
+ */
+export async function requireTensorflow(device: Device): Promise<void> {
   const { usesGpu } = await loadTensorflow();
-  if (usesGpu) return;
+  if (device === 'cpu' || usesGpu) return;
   throw new TensorError(
     'TENSOR_DEVICE_UNAVAILABLE',
-    'expected a GPU, got none that TensorFlow can use: it takes an NVIDIA GPU, its driver, and the libraries of an image built with DEVICE=cuda, or of npm run install:tensorflow -- --cuda',
+    'expected a GPU, got none that TensorFlow can use: it takes an NVIDIA GPU, its driver, and an image built with DEVICE=cuda, or npm run install:tensorflow -- --cuda',
   );
 }

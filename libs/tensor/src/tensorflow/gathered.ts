@@ -3,7 +3,14 @@ import type { DType, Program, Specs, TensorSpec } from '../engine.js';
 import type { Precision } from './backend.js';
 import { createGraph, type Variable } from './graph.js';
 import { addProgram, type GraphProgram } from './program.js';
-import { type Access, accessTo, doneAfter, type Placeholder, type RoundedCopy, roundedCopy } from './variables.js';
+import {
+  type Access,
+  accessTo,
+  doneAfter,
+  type Placeholder,
+  type RoundedCopy,
+  roundedCopy,
+} from './variables.js';
 
 /** Whose programs are gathered. */
 export interface Member {

@@ -96,8 +96,7 @@ export function createGraph(): Graph {
   const constant: Graph['constant'] = (type, shape, data) => {
     const given = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     // A constant belongs to the part that it is in.
-    const key =
-      given.length <= SMALL ? `${cluster} ${type}[${shape}]${given.toString('latin1')}` : undefined;
+    const key = given.length <= SMALL ? `${cluster} ${type}[${shape}]${given.toString('latin1')}` : undefined;
     const known = key === undefined ? undefined : smallConstants.get(key);
     if (known) return known;
     // The caller may reuse its buffer before the graph is encoded.

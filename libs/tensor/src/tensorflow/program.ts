@@ -1,6 +1,6 @@
 /** Programs as parts of a graph: they read variables, and what they do to the state is done to those. */
 import { recordProgram } from '../capture/recording.js';
-import { type DType, type Program, sizeOf, type Specs } from '../engine.js';
+import { type DType, type Program, type Specs, sizeOf } from '../engine.js';
 import { type Precision, recordingTo } from './backend.js';
 import { type Graph, type GraphValue, typeOf, type Variable } from './graph.js';
 import './kernels/elementwise.js';
@@ -66,7 +66,9 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
   const computed = graph.node('NoOp', [], 'resource', [], {}, [...used, ...values]);
   // What depends on its own place alone need not wait for the rest, so that it is not all in memory at a time.
   const read = graph.node('NoOp', [], 'resource', [], {}, used);
-  const updates = new Map(effects.flatMap(({ kind, name, value }) => (kind === 'updates' ? [[name, value]] : [])));
+  const updates = new Map(
+    effects.flatMap(({ kind, name, value }) => (kind === 'updates' ? [[name, value]] : [])),
+  );
   const written: Record<string, GraphValue> = {};
   for (const { kind, name, value } of effects) {
     const variable = variables[name]!;

@@ -2,7 +2,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { allocate, type Buffers, type Frozen, type Program, type Specs, type TypedBuffer } from '../engine.js';
+import {
+  allocate,
+  type Buffers,
+  type Frozen,
+  type Program,
+  type Specs,
+  type TypedBuffer,
+} from '../engine.js';
 import { readStored } from '../engines/frozen.js';
 import type { Binding, Session } from './binding.js';
 import { type Gatherable, type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
@@ -68,7 +75,8 @@ export function createSharedSession(
           name === undefined ? held.get(key) : frozenValues(frozen!, name, { [name]: spec })[name]!;
         if (!values) session.run([], [setZero]);
         // What came from the host here belongs to nobody else, but for frozen values that were given.
-        else session.run([feed(load, values, { copy: name !== undefined && 'values' in frozen! })], [load.done]);
+        else
+          session.run([feed(load, values, { copy: name !== undefined && 'values' in frozen! })], [load.done]);
       }
     } catch (error) {
       session.close();

@@ -87,11 +87,7 @@ export interface Access {
   readonly destroy: string;
 }
 
-export function accessTo(
-  graph: Graph,
-  variable: Variable<DType>,
-  copy: RoundedCopy | undefined,
-): Access {
+export function accessTo(graph: Graph, variable: Variable<DType>, copy: RoundedCopy | undefined): Access {
   const { spec, handle } = variable;
   const { fed, value } = fedValue(graph, spec);
   const assigned = (value: GraphValue) => {
@@ -115,4 +111,3 @@ export function accessTo(
     destroy: doneAfter(graph, destroyed).name,
   };
 }
-

@@ -11,11 +11,7 @@ export interface Unchecked extends Omit<Workspace, 'read'> {
 }
 
 /** Refuses what does not fit the state or the programs, before it reaches a workspace. */
-export function checkedWorkspace(
-  state: Specs,
-  frozen: ReadonlySet<string>,
-  workspace: Unchecked,
-): Workspace {
+export function checkedWorkspace(state: Specs, frozen: ReadonlySet<string>, workspace: Unchecked): Workspace {
   const programs = new Map<string, Program>();
   const programOf = (name: string): Program => {
     const found = programs.get(name);

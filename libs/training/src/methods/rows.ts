@@ -57,7 +57,7 @@ export function microBatchesOf<T>(
   const longest = (group: T) => Math.max(...of(group).map(lengthOf));
   const sorted = groups.toSorted((a, b) => longest(a) - longest(b));
   const { microBatchSize: rows, microBatchTokens } = limits;
-  if (microBatchTokens !== undefined) return leastPadded(sorted, { ...limits, microBatchTokens }, of);
+  if (microBatchTokens !== undefined) return leastPadded(sorted, limits, of);
   const batches: T[][] = [];
   let taken = rows;
   for (const group of sorted) {
@@ -72,15 +72,11 @@ export function microBatchesOf<T>(
   return batches;
 }
 
-/** What a micro-batch costs beside its tokens, as a part of the tokens that it may have: else many small ones would be best. */
-const OVERHEAD = 1 / 32;
+/** What a micro-batch costs beside its tokens, in tokens, however many it may have: else many small ones would be best. */
+const OVERHEAD_TOKENS = 32;
 
 /** The cuts between groups, sorted by length, for which tokens, with their padding, and micro-batches are fewest together. */
-function leastPadded<T>(
-  sorted: readonly T[],
-  limits: Limits & { readonly microBatchTokens: number },
-  of: (group: T) => readonly Sequence[],
-): T[][] {
+function leastPadded<T>(sorted: readonly T[], limits: Limits, of: (group: T) => readonly Sequence[]): T[][] {
   const sizes = sorted.map((group) => of(group).length);
   const lengths = sorted.map((group) => paddedLengthOf(of(group), limits));
   /** Of the first n groups: the least cost, and where their last micro-batch begins. */
@@ -93,7 +89,7 @@ function leastPadded<T>(
       sequences += sizes[from]!;
       if (from < end - 1 && sequences > mostRows(length, limits)) break;
       const tokens = paddedRows(sequences, length, limits) * length;
-      const cost = best[from]!.cost + tokens + OVERHEAD * limits.microBatchTokens;
+      const cost = best[from]!.cost + tokens + OVERHEAD_TOKENS;
       if (cost < found.cost) found = { cost, from };
     }
     best.push(found);

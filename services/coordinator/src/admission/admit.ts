@@ -25,13 +25,7 @@ import {
 export function admitModels(config: RunConfig, models: readonly FoundModel[], machine: Machine): void {
   refuse('RUN_MODEL_UNFIT', models.map(isOfKind));
   const [policy] = models as [FoundModel, ...FoundModel[]];
-  refuse(
-    'RUN_MODEL_UNFIT',
-    specOf(config).trains.map(({ from, head }, i) => {
-      const model = models.find(({ role }) => role.name === from) ?? policy;
-      return takesPeft(model, { head, isPublished: i === 0 }, peftOf(config));
-    }),
-  );
+  admitPeft(config, models);
   refuse(
     'RUN_MODEL_UNFIT',
     models.flatMap((model) => [
@@ -43,6 +37,21 @@ export function admitModels(config: RunConfig, models: readonly FoundModel[], ma
     ]),
   );
   refuse('RUN_MEMORY', [fitsMemory(config, models, SMALLEST, machine)]);
+}
+
+/**
+ * Checks that the models which a run trains take its `peft`.
+ * @param models the run's `model` first
+ * @throws CoordinatorError RUN_MODEL_UNFIT
+ */
+export function admitPeft(config: RunConfig, models: readonly FoundModel[]): void {
+  refuse(
+    'RUN_MODEL_UNFIT',
+    specOf(config).trains.map(({ from, head }, i) => {
+      const model = models.find(({ role }) => role.name === from) ?? models[0]!;
+      return takesPeft(model, { head, isPublished: i === 0 }, peftOf(config));
+    }),
+  );
 }
 
 /**

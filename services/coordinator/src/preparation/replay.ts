@@ -1,6 +1,8 @@
 /** Prepares a replay: it takes the models and artifacts of the run that it replays, and where that run's events begin. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ArtifactRef, ModelRef } from '@rlhf-streams/events';
 import {
+  namedModels,
   type ReplayExtent,
   type RunConfig,
   replayExtent,
@@ -8,6 +10,9 @@ import {
   specOf,
   stepsCompleted,
 } from '@rlhf-streams/runs';
+import { admitPeft } from '../admission/admit.js';
+import { describeAt, type Found, madeFrom } from '../admission/find.js';
+import { peftOf } from '../admission/memory.js';
 import { CoordinatorError } from '../errors.js';
 import { ended, type SourceDependencies } from './sources.js';
 
@@ -18,7 +23,10 @@ export interface ReplayPreparation extends ReplayExtent {
   readonly from: Record<string, number[]>;
 }
 
-/** @throws CoordinatorError, or RunError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so. */
+/**
+ * @throws CoordinatorError, or RunError TRAINING_REPLAY_UNFIT, when the run it names cannot be replayed so: RUN_MODEL_UNFIT where
+ *   its models do not take another `peft`.
+ */
 export async function prepareReplay(
   dependencies: SourceDependencies,
   config: RunConfig,
@@ -46,9 +54,30 @@ export async function prepareReplay(
     testItems,
     completed,
   });
+  if (!isDeepStrictEqual(peftOf(config), peftOf(view.config)))
+    admitPeft(config, await startingModels(dependencies, view.config, view.models, signal));
   const topics = ['steps' as const, ...specOf(config).joins];
   const from = Object.fromEntries(topics.map((topic) => [topic, [...(view.from[topic] ?? [])]]));
   return { ...extent, models: { ...view.models }, artifacts: { ...view.artifacts }, from };
+}
+
+/** The models that a run names, as it started from them, its own first; gold rewards, which are not trained, are left out. */
+async function startingModels(
+  { context: { artifacts } }: SourceDependencies,
+  config: RunConfig,
+  models: Readonly<Record<string, ModelRef>>,
+  signal: AbortSignal,
+): Promise<Found[]> {
+  const fetched = async (ref: ArtifactRef) => ({ directory: await artifacts.fetch(ref, { signal }), ref });
+  const found: Found[] = [];
+  for (const named of namedModels(config)) {
+    const model = models[named.name];
+    if (!model) continue;
+    const { base, adapter } = model;
+    const place = { base: await fetched(base), ...(adapter && { adapter: await fetched(adapter) }) };
+    found.push(await describeAt(place, named, madeFrom));
+  }
+  return found;
 }
 
 const unfit = (message: string) => new CoordinatorError('RUN_SOURCE_UNFIT', message);

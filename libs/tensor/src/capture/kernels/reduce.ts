@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { dataType } from '../../onnx/schema.js';
-import { currentGraph } from '../backend.js';
-import { axisOf, type KernelCall } from '../recording.js';
+import { currentGraph, graphValue } from '../backend.js';
+import { axisOf, type KernelCall, recorded, recordedType } from '../recording.js';
 import { emit, emitValue, mapKernel } from './register.js';
 
 function reduction({ inputs: { x }, attrs: { axis, reductionIndices, keepDims } }: KernelCall) {
@@ -39,6 +39,21 @@ mapKernel('ArgMax', ({ inputs: { x }, attrs: { axis } }) => {
     attributes: { axis: { int: along }, keepdims: { int: 0 } },
   });
   return emit('Cast', [index], shape, 'int32', { attributes: { to: { int: dataType.int32 } } });
+});
+
+/** Lowest indices come first among equals. */
+mapKernel('TopK', ({ inputs: { x }, attrs: { k, sorted } }) => {
+  const graph = currentGraph();
+  const shape = x!.shape.with(-1, k);
+  const [values, indices] = graph.nodes(
+    'TopK',
+    [graphValue(x!), graph.int64s([k])],
+    [recordedType(x!.dtype), 'int64'],
+    [shape, shape],
+    { attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: sorted ? 1 : 0 } } },
+  );
+  const attributes = { to: { int: dataType[recordedType('int32')] } };
+  return [recorded(values!, x!.dtype), emit('Cast', [indices!], shape, 'int32', { attributes })];
 });
 
 mapKernel('Cumsum', ({ inputs: { x }, attrs: { axis, exclusive, reverse } }) => {

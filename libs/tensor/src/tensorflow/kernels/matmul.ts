@@ -31,8 +31,7 @@ function product(
     : emitValue('BatchMatMulV2', [a, b], shape, a.type, { T, adj_x: first, adj_y: second });
 }
 
-const rounded = (value: GraphValue): GraphValue =>
-  current().rounded(value) ?? castValue(value, 'bfloat16');
+const rounded = (value: GraphValue): GraphValue => current().rounded(value) ?? castValue(value, 'bfloat16');
 
 const castValue = (value: GraphValue, type: 'float32' | 'bfloat16'): GraphValue =>
   emitValue('Cast', [value], value.shape, type, { SrcT: typeOf(value.type), DstT: typeOf(type) });

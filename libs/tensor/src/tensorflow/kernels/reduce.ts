@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { axisOf } from '../../capture/recording.js';
-import { current } from '../backend.js';
+import { axisOf, recorded, recordedType } from '../../capture/recording.js';
+import { current, graphValue } from '../backend.js';
 import { typeOf } from '../graph.js';
 import { emit, mapKernel, typed } from './register.js';
 
@@ -19,13 +19,17 @@ for (const op of ['Sum', 'Max', 'Min', 'Mean', 'Prod'])
 mapKernel('ArgMax', ({ inputs: { x }, attrs: { axis } }) => {
   const along = axisOf(axis, x!.shape.length);
   const attributes = typed(x!, { Tidx, output_type: Tidx });
-  return emit(
-    'ArgMax',
-    [x!, current().graph.int(along)],
-    x!.shape.toSpliced(along, 1),
-    'int32',
-    attributes,
-  );
+  return emit('ArgMax', [x!, current().graph.int(along)], x!.shape.toSpliced(along, 1), 'int32', attributes);
+});
+
+/** Lowest indices come first among equals. */
+mapKernel('TopK', ({ inputs: { x }, attrs: { k, sorted } }) => {
+  const { graph } = current();
+  const shape = x!.shape.with(-1, k);
+  const attributes = typed(x!, { sorted: { b: Boolean(sorted) }, Tk: Tidx, index_type: Tidx });
+  const inputs = [graphValue(x!), graph.int(k)];
+  const [values, indices] = graph.nodes('TopKV2', inputs, recordedType(x!.dtype), [shape, shape], attributes);
+  return [recorded(values!, x!.dtype), recorded({ ...indices!, type: 'int32' }, 'int32')];
 });
 
 mapKernel('Cumsum', ({ inputs: { x }, attrs: { axis, exclusive, reverse } }) => {

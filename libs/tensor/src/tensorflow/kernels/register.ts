@@ -9,7 +9,7 @@ export const mapKernel = mapKernelOf(CAPTURE);
 
 type Operand = tf.TensorInfo | GraphValue;
 
-const valueOf = (operand: Operand): GraphValue => ('dataId' in operand ? graphValue(operand) : operand);
+const operandValue = (operand: Operand): GraphValue => ('dataId' in operand ? graphValue(operand) : operand);
 
 /** Appends a node and returns its result as a tensor of `dtype`. */
 export const emit = (
@@ -18,8 +18,7 @@ export const emit = (
   shape: readonly number[],
   dtype: tf.DataType,
   attributes: Attributes = {},
-): Recorded<GraphValue> =>
-  recorded(emitValue(op, inputs, shape, recordedType(dtype), attributes), dtype);
+): Recorded<GraphValue> => recorded(emitValue(op, inputs, shape, recordedType(dtype), attributes), dtype);
 
 /** Appends a node whose result may have a type that tfjs does not know (bfloat16), for use by another node. */
 export const emitValue = (
@@ -28,11 +27,11 @@ export const emitValue = (
   shape: readonly number[],
   type: NodeType,
   attributes: Attributes = {},
-): GraphValue => current().graph.node(op, inputs.map(valueOf), type, shape, attributes);
+): GraphValue => current().graph.node(op, inputs.map(operandValue), type, shape, attributes);
 
 /** The attribute `T` of an operator whose operands are of the type of `x`. */
 export const typed = (x: Operand, more: Attributes = {}): Attributes => ({
-  T: typeOf(valueOf(x).type),
+  T: typeOf(operandValue(x).type),
   ...more,
 });
 

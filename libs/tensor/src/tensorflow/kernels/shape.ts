@@ -22,13 +22,7 @@ mapKernel('ExpandDims', ({ inputs: { input }, attrs: { dim } }) =>
 mapKernel('Transpose', ({ inputs: { x }, attrs: { perm } }) => {
   const axes = perm as number[];
   const shape = axes.map((axis) => x!.shape[axis]!);
-  return emit(
-    'Transpose',
-    [x!, current().graph.ints(axes)],
-    shape,
-    x!.dtype,
-    typed(x!, { Tperm: int32 }),
-  );
+  return emit('Transpose', [x!, current().graph.ints(axes)], shape, x!.dtype, typed(x!, { Tperm: int32 }));
 });
 
 mapKernel('Slice', ({ inputs: { x }, attrs: { begin, size } }) => {
