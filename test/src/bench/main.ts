@@ -73,7 +73,8 @@ for (const { name, about, run } of measurements) {
   const report = await run({ big, minutes, against, model, device, brokers: kafka.brokers });
   const seconds = (performance.now() - begun) / 1000;
   results.push({ name, about, seconds, ...report });
-  print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)\n\n${formatTable(report.rows)}`);
+  print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)`);
+  if (report.rows.length > 0) print(`\n${formatTable(report.rows)}`);
   if (report.figures) print(`\n${formatTable([report.figures])}`);
   if (report.notes.length > 0) print(`\n${report.notes.map((note) => `  ${note}`).join('\n')}`);
 }

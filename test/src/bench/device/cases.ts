@@ -166,7 +166,7 @@ const PLAN: readonly Plan[] = [
 ];
 
 /** Compilation takes its time, of XLA as of PyTorch. */
-const LIMIT_SECONDS = { plain: 90, xla: 150, eager: 60, compile: 150, graph: 60 };
+const LIMIT_SECONDS = { plain: 120, xla: 150, eager: 60, compile: 150, graph: 60 };
 const SECONDS = 3;
 
 /** All of them, as a GPU computes them. */

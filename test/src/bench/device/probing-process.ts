@@ -1,10 +1,10 @@
 /** The process that tells whether TensorFlow computes here: `node probing-process.js cuda|cpu`; it fails by what is missing. */
-import { float32, requireGpu, tensorflowEngine } from '@rlhf-streams/tensor';
+import { float32, requireTensorflow, tensorflowEngine } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 
 const SIZE = 1024;
 
-if (process.argv[2] === 'cuda') await requireGpu();
+await requireTensorflow(process.argv[2] === 'cuda' ? 'cuda' : 'cpu');
 const engine = tensorflowEngine();
 const space = await engine.open({});
 await space.add({
