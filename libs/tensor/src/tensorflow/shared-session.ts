@@ -56,7 +56,7 @@ export function createSharedSession(
     [...keys].flatMap((key) => open?.gathered.variables.get(key) ?? []);
   /** What is fetched together for the first time takes TensorFlow long, in a large graph: all of it is one run. */
   const fetch = (fetches: readonly string[]): TypedBuffer[] =>
-    fetches.length === 0 ? [] : open!.session.run([], fetches);
+    open?.session.run([], fetches) ?? [];
 
   /** Takes the state back to the host, and closes the session. */
   const suspend = () => {
@@ -111,7 +111,6 @@ export function createSharedSession(
     const runnable = gathered.programs.get(of)!;
     const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
     const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
-    if (fetches.length === 0) return {};
     const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
       feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
     );
@@ -154,11 +153,10 @@ export function createSharedSession(
             held.set(key, buffer.slice());
             return [];
           });
-          if (loads.length > 0)
-            open!.session.run(
-              loads.map(({ fed }) => fed),
-              loads.map(({ done }) => done),
-            );
+          open?.session.run(
+            loads.map(({ fed }) => fed),
+            loads.map(({ done }) => done),
+          );
         },
         read(names) {
           const known = names.filter((name) => open?.gathered.variables.has(member.key(name)));
