@@ -101,7 +101,7 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
       });
       const requests = going.map(({ sequence }) => sequence.pending.request);
       const limited = requests.some(({ sampling }) => isLimited(deviceSettings(sampling)));
-      const isTold = requests.some(({ onToken }) => onToken);
+      const isTold = requests.some(({ logits }) => logits);
       const steps = isTold ? 1 : Math.min(QUEUED, Math.max(...going.map(({ sequence }) => leftOf(sequence))));
       await workspace.load({ [TABLE]: table });
       const program = stepName(count, limited);

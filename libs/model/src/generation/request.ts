@@ -25,10 +25,13 @@ export interface GenerationRequest {
   /** Milliseconds after which the request fails with MODEL_GENERATION_TIMEOUT. Default: none. */
   readonly timeoutMs?: number;
   /**
-   * Called for every token but a stop token, with the logits [V] it was drawn from, whose buffer is reused after the
-   * call. Returning true ends the completion with this token, as a stop token does.
+   * Called for every token but a stop token, as soon as the host has it: that may be several tokens later. Returning true
+   * ends the completion with this token, as a stop token does.
+   * @param logits [V], those it was drawn from, where `logits` is asked for; the buffer is reused after the call
    */
-  readonly onToken?: (token: number, logits: Float32Array) => boolean;
+  readonly onToken?: (token: number, logits?: Float32Array) => boolean;
+  /** Whether `onToken` is given logits, which takes a device one reading a token. Default: no. */
+  readonly logits?: boolean;
   /** Abandons the request: it rejects with the signal's reason, and its slot is free before the next decode steps. */
   readonly signal?: AbortSignal;
 }
