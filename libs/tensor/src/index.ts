@@ -25,4 +25,5 @@ export { kernel } from './kernels/kernel.js';
 export { sumOfSquares } from './kernels/sum-of-squares.js';
 export { updatedRows } from './kernels/updated-rows.js';
 export { onnxPool } from './pool/pool.js';
+export { capturedFor } from './tensorflow/backend.js';
 export { requireTensorflow, type TensorflowOptions, tensorflowEngine } from './tensorflow/engine.js';

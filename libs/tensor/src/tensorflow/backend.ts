@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { onBackend, type RecordedType, RecordingBackend, recordedValue } from '../capture/recording.js';
+import type { Engine } from '../engine.js';
 import { createGraph, type Graph, type GraphValue } from './graph.js';
 
 export const CAPTURE = 'tensorflow-capture';
@@ -30,6 +31,9 @@ class CaptureBackend extends RecordingBackend<GraphValue> {
 const backend = new CaptureBackend();
 // With priority 0 tfjs never chooses this backend by itself.
 tf.registerBackend(CAPTURE, () => backend, 0);
+
+/** Where the program being captured will be computed: what is cut for a processor's memory need not be on a device. */
+export const capturedFor = (): Engine['place'] => (tf.getBackend() === CAPTURE ? 'device' : 'host');
 
 /** What the program being captured is recorded to. */
 export const current = (): Recording => backend.recording;

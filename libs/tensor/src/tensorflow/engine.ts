@@ -42,8 +42,11 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
     // Calls that are made in one turn come after it, in their order: the session that one of them opens has the programs of all.
     const turn = () => Promise.resolve();
     return checkedWorkspace(state, frozenNames, {
-      async add(added) {
-        for (const [name, program] of Object.entries(added)) programs.set(name, program);
+      async add(added, { soon } = {}) {
+        for (const [name, program] of Object.entries(added)) {
+          programs.set(name, program);
+          if (soon) part.ask(program);
+        }
       },
       async load(values) {
         await turn();
