@@ -1,4 +1,4 @@
-import type { Buffers } from '@rlhf-streams/tensor';
+import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
@@ -98,6 +98,16 @@ export const cacheCapacity = (
   length: number,
 ): number => Math.min(contextLength, BUCKET * 2 ** Math.ceil(Math.log2(Math.max(1, length / BUCKET))));
 
+/** A device takes about as long for a short cache as for a longer one, and each capacity takes seconds to prepare. */
+const LEAST_DEVICE_CAPACITY = 128;
+
 /** Capacity for a request: a function of the request alone, so that its bits do not depend on others. */
-export const capacityOf = (config: ModelConfig, { promptTokens, maxNewTokens }: GenerationRequest): number =>
-  cacheCapacity(config, promptTokens.length + maxNewTokens);
+export const capacityOf = (
+  config: ModelConfig,
+  { promptTokens, maxNewTokens }: GenerationRequest,
+  place: Engine['place'],
+): number =>
+  cacheCapacity(
+    config,
+    Math.max(place === 'device' ? LEAST_DEVICE_CAPACITY : 1, promptTokens.length + maxNewTokens),
+  );

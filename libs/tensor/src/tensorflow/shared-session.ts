@@ -12,7 +12,7 @@ import {
   type TypedBuffer,
 } from '../engine.js';
 import { readStored } from '../engines/frozen.js';
-import type { Binding, Fed, Session } from './binding.js';
+import type { Binding, Session } from './binding.js';
 import { type Gatherable, type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
 import { type Access, feed } from './variables.js';
 
@@ -79,22 +79,17 @@ export function createSharedSession(
     const gathered = gather(members.keys(), needed, options);
     const session = openGraph(binding, gathered.bytes);
     try {
-      const zeros: string[] = [];
-      const loads: { readonly fed: Fed; readonly done: string }[] = [];
-      const load = (access: Access, values: TypedBuffer, copy: boolean) =>
-        loads.push({ fed: feed(access.load, values, { copy }), done: access.load.done });
-      for (const [key, access] of gathered.variables) {
+      const loads = [...gathered.variables].map(([key, { load, setZero, spec }]) => {
         const name = frozenName(key);
-        const values = held.get(key);
-        if (name !== undefined)
-          load(access, frozenValue(frozen!, name, access.spec), 'values' in frozen! && !binding.usesGpu);
-        // What is held here belongs to nobody else.
-        else if (values) load(access, values, false);
-        else zeros.push(access.setZero);
-      }
+        const values = name === undefined ? held.get(key) : frozenValue(frozen!, name, spec);
+        const [to, numbers] = values ? [load, values] : [setZero, allocate({ ...spec, shape: [] })];
+        // What is held here belongs to nobody else; frozen values that were given do.
+        const copy = name !== undefined && 'values' in frozen! && !binding.usesGpu;
+        return { fed: feed(to, numbers, { copy }), done: to.done };
+      });
       session.run(
         loads.map(({ fed }) => fed),
-        [...loads.map(({ done }) => done), ...zeros],
+        loads.map(({ done }) => done),
       );
     } catch (error) {
       session.close();

@@ -50,11 +50,11 @@ export function rowsOf(results: readonly Result[]): Row[] {
     const together = done.filter((result) => keyOf(result.case) === key);
     const reference = together.find((result) => isReference(result.case));
     return together.map((result): Row => {
-      const { case: one, ms, firstMs, gpuMb = Number.NaN } = result;
+      const { case: one, ms, firstMs, note, gpuMb = Number.NaN } = result;
       return {
         work: workOf(one),
         precision: PRECISIONS[one.precision],
-        with: nameOf(one),
+        with: note === undefined ? nameOf(one) : `${nameOf(one)} (${note})`,
         'tokens/s': Math.round(speedOf(result)),
         'median ms': median(ms),
         'best ms': Math.min(...ms),

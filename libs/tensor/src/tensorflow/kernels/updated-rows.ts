@@ -11,7 +11,7 @@ import { emitValue, reshaped, typed } from './register.js';
  * copied. `ResourceScatterNdUpdate` would have TensorFlow copy the variable whenever it is read from then on.
  */
 recordKernel(CAPTURE, 'UpdatedRows', ({ tensor, indices, updates }) => {
-  // XLA has no InplaceUpdate, and writes rows of what it may overwrite where they lie.
+  // XLA has no InplaceUpdate: it would compile a program in pieces, which takes longer than to copy the tensor.
   if (current().xla) return undefined;
   const { shape, dtype } = tensor!;
   const depth = indices!.shape[1]!;
