@@ -5,7 +5,15 @@
  *
  * Shapes: S slots, N rows, T tokens of prompts, n steps at most between two readings.
  */
-import { float32, int32, type Program, type Specs, updatedRows } from '@rlhf-streams/tensor';
+import {
+  type Frozen,
+  float32,
+  int32,
+  namesOf,
+  type Program,
+  type Specs,
+  updatedRows,
+} from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
@@ -63,16 +71,19 @@ export const prefillName = (rows: number, length: number): string => `read ${row
 export function devicePrograms(
   config: ModelConfig,
   shape: GenerationShape,
+  frozen?: Frozen,
 ): Readonly<Record<string, Program>> {
+  // A version decodes at least as many steps as a completion has tokens.
+  const constants = frozen ? namesOf(frozen) : Object.keys(parameterSpecs(config));
   const programs: Record<string, Program> = {
     ...cachePrograms(config, shape, doubledLengths(shape.capacity), writeInPlace),
   };
   for (const rows of stepRows(shape.slots))
     for (const limited of [false, true])
-      programs[stepName(rows, limited)] = step(config, shape, rows, limited);
+      programs[stepName(rows, limited)] = { ...step(config, shape, rows, limited), constants };
   for (const length of prefillLengths(shape.capacity))
     for (const rows of prefillRows(length))
-      programs[prefillName(rows, length)] = prefill(config, rows, length);
+      programs[prefillName(rows, length)] = { ...prefill(config, rows, length), constants };
   return programs;
 }
 

@@ -4,7 +4,7 @@
  * depend on the request and the position alone. A sequence that ends within such steps goes on to the last of them, and the
  * host drops what comes after its end: a request gets the same tokens, however many steps are made together.
  */
-import type { Workspace } from '@rlhf-streams/tensor';
+import type { Frozen, Workspace } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
 import { slotsOnDevice } from '../memory.js';
@@ -36,7 +36,10 @@ import {
 } from './device-programs.js';
 import { mostTokens } from './request.js';
 
-export function deviceDecoding(config: ModelConfig, options: { slots: number; capacity: number }): Decoding {
+export function deviceDecoding(
+  config: ModelConfig,
+  options: { slots: number; capacity: number; frozen?: Frozen | undefined },
+): Decoding {
   const { capacity } = options;
   const shape = { slots: slotsOnDevice(config, options.slots, capacity), capacity };
   const rows = stepRows(shape.slots);
@@ -74,7 +77,7 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
   return {
     shape,
     state: deviceState(config, shape),
-    programs: devicePrograms(config, shape),
+    programs: devicePrograms(config, shape, options.frozen),
     rows,
     copyLengths: doubledLengths(capacity),
     async read(workspace, admitted) {
