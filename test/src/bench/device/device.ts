@@ -49,6 +49,7 @@ function missingForUs(where: Case['device']): string | undefined {
     timeout: PROBE_LIMIT_MS,
   });
   if (status === 0) return undefined;
+  console.error(stderr);
   const said = /^.*Error: (.*)$/m.exec(stderr)?.[1];
   return said ?? `the product of two matrices ended with ${signal ?? status}: ${stderr.slice(-500)}`;
 }
