@@ -92,10 +92,7 @@ export interface Workspace {
    * capture a program when it first runs, so that what never runs costs nothing.
    * @param options.soon they run whatever else does: a session that is begun for another program has them too. Default false.
    */
-  add(
-    programs: Readonly<Record<string, Program>>,
-    options?: { readonly soon?: boolean },
-  ): Promise<void>;
+  add(programs: Readonly<Record<string, Program>>, options?: { readonly soon?: boolean }): Promise<void>;
   /**
    * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
    * Calls made before it see what was there before, those made after it what was loaded.

@@ -55,8 +55,7 @@ export function createSharedSession(
   const accesses = (keys: Iterable<string>): Access[] =>
     [...keys].flatMap((key) => open?.gathered.variables.get(key) ?? []);
   /** What is fetched together for the first time takes TensorFlow long, in a large graph: all of it is one run. */
-  const fetch = (fetches: readonly string[]): TypedBuffer[] =>
-    open?.session.run([], fetches) ?? [];
+  const fetch = (fetches: readonly string[]): TypedBuffer[] => open?.session.run([], fetches) ?? [];
 
   /** Takes the state back to the host, and closes the session. */
   const suspend = () => {
@@ -141,9 +140,7 @@ export function createSharedSession(
             const access = open?.gathered.variables.get(key);
             if (access) {
               written.add(key);
-              return [
-                { fed: feed(access.load, buffer, { copy: !binding.usesGpu }), done: access.load.done },
-              ];
+              return [{ fed: feed(access.load, buffer, { copy: !binding.usesGpu }), done: access.load.done }];
             }
             held.set(key, buffer.slice());
             return [];
