@@ -40,6 +40,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    setupFiles: ['test/broker/dist/vitest/equality.js'],
     /** Programs a test starts print plain text, wherever the tests run (a CI has `CI` or `FORCE_COLOR` set). */
     env: { NO_COLOR: '1', FORCE_COLOR: '' },
     projects: [

@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -27,7 +27,11 @@ const device = cuda ? 'cuda' : 'cpu';
 const name = cuda ? 'tfjs-node-gpu' : 'tfjs-node';
 /** What differs from it has other libraries. */
 const wanted = createHash('sha256')
-  .update(['package-lock.json', `${device}.txt`].map((file) => readFileSync(join(here, file))).join())
+  .update(
+    ['package-lock.json', `${device}.txt`, 'install.mjs']
+      .map((file) => readFileSync(join(here, file)))
+      .join(),
+  )
   .digest('hex');
 
 const say = (line) => process.stderr.write(`${line}\n`);
@@ -104,6 +108,8 @@ async function bringLibraries(to) {
     await rm(join(wheels, wheel));
   }
   await rm(wheels, { recursive: true });
+  // In the wheel only its owner may run it.
+  if (cuda) await chmod(join(to, 'nvidia/cuda_nvcc/bin/ptxas'), 0o755);
 }
 
 /** The files of a wheel that are needed: libraries that are opened, headers to compile with, and licences. */
@@ -136,7 +142,8 @@ async function compile(to) {
     ...['-I', join(to, 'node_modules/node-api-headers/include'), '-I', join(libraries, 'include')],
     ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((source) => join(tfjs, 'binding', source)),
     ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', binding],
+    // Node closes a library with the last thread that uses it, and TensorFlow's would crash the process at its end.
+    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-Wl,-z,nodelete', '-o', binding],
   ]);
   await rm(join(libraries, 'include'), { recursive: true });
 }

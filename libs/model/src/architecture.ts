@@ -93,6 +93,20 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
     cache: readonly LayerCache[],
   ): { hidden: tf.Tensor2D; added: LayerCache[] };
   /**
+   * The same where a cache can be written while a program runs: a layer attends to its cache alone, which has the token's
+   * own keys and values by then.
+   * @param store puts keys and values [B, H, 1, K] of a layer at `positions`, and gives its cache [B, H, C, K]
+   * @returns hidden [B, D]
+   */
+  stepInto(
+    config: Config,
+    p: Parameters,
+    ids: tf.Tensor,
+    positions: tf.Tensor,
+    capacity: number,
+    store: (layer: number, own: LayerCache) => LayerCache,
+  ): tf.Tensor2D;
+  /**
    * Some tokens further, as a prompt is read in parts: T tokens a row, which follow the row's cache.
    * @param ids [B, T] int32, padded on the right
    * @param positions [B] int32: the tokens already in the row's cache

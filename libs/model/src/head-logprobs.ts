@@ -3,12 +3,14 @@
  * tokens together would be large they are computed chunk by chunk, forward and backward, and never exist as a whole.
  */
 import { entropyFromLogits, selectiveLogSoftmax } from '@rlhf-streams/alignment';
-import { after } from '@rlhf-streams/tensor';
+import { after, capturedFor } from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { logits } from './architectures/heads.js';
 
 /** Logits that are computed at once: more are cut into chunks. 32 MiB, of which a few are in memory at a time. */
 export const MOST_LOGITS = 2 ** 23;
+/** On a device, where each chunk is some launches: 256 MiB. */
+const MOST_LOGITS_ON_DEVICE = 2 ** 26;
 /** Tokens of a chunk come in multiples of this, for the products. */
 const TOKENS = 32;
 
@@ -76,10 +78,11 @@ interface Chunk {
   readonly size: number;
 }
 
-/** Tokens in chunks of at most `MOST_LOGITS` logits; one where all have no more. */
+/** Tokens in chunks of at most as many logits; one where all have no more. */
 function chunksOf(tokens: number, vocabulary: number): Chunk[] {
-  const some = Math.max(1, Math.floor(MOST_LOGITS / vocabulary / TOKENS)) * TOKENS;
-  const most = tokens * vocabulary <= MOST_LOGITS ? tokens : some;
+  const limit = capturedFor() === 'device' ? MOST_LOGITS_ON_DEVICE : MOST_LOGITS;
+  const some = Math.max(1, Math.floor(limit / vocabulary / TOKENS)) * TOKENS;
+  const most = tokens * vocabulary <= limit ? tokens : some;
   return Array.from({ length: Math.ceil(tokens / most) }, (_, i) => ({
     begin: i * most,
     size: Math.min(most, tokens - i * most),

@@ -15,8 +15,8 @@ import {
 import type { ModelConfig } from './model-config.js';
 import { withScalarHead } from './model-config.js';
 
-const shapeOf = (layers: number, width: number, vocabSize = 1024, contextLength = 64): ModelConfig =>
-  newModelConfig({ architecture: 'gpt2', vocabSize, contextLength, width, layers, heads: 4 });
+const shapeOf = (layers: number, width: number): ModelConfig =>
+  newModelConfig({ architecture: 'gpt2', vocabSize: 1024, contextLength: 64, width, layers, heads: 4 });
 const llama = newModelConfig({
   ...{ architecture: 'llama', vocabSize: 2048, contextLength: 128 },
   ...{ layers: 2, width: 384, heads: 4, kvHeads: 2 },
@@ -35,14 +35,8 @@ describe('what a model needs', () => {
     return Math.max(...peaks);
   };
   const length = quickstart.contextLength;
-  const wide = shapeOf(2, 384, 2048, 128);
   const estimates: [role: string, model: ModelConfig, bytes: number][] = [
     ['reward', quickstart, scoringBytes(withScalarHead(quickstart), { length })],
-    [
-      'policy',
-      wide,
-      generationBytes(wide, { threads: 1, slots: 32, length: 128, versions: 1, frozen: false }),
-    ],
     [
       'policy',
       llama,

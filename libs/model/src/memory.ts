@@ -64,8 +64,8 @@ const MOST_CACHE_BYTES = 2 ** 28;
 export const slotsWithin = (config: ModelConfig, slots: number, capacity: number): number =>
   Math.max(2, Math.min(slots, Math.floor(MOST_CACHE_BYTES / cacheBytes(config, 1, capacity))));
 
-/** The same on a device, whose memory is its own: what is asked for, up to the cache of the largest one. */
-const MOST_DEVICE_CACHE_BYTES = 2 ** 35;
+/** The same on a device, which has memory of its own, and needs many sequences side by side to be used. */
+const MOST_DEVICE_CACHE_BYTES = 2 ** 33;
 export const slotsOnDevice = (config: ModelConfig, slots: number, capacity: number): number =>
   Math.max(2, Math.min(slots, Math.floor(MOST_DEVICE_CACHE_BYTES / cacheBytes(config, 1, capacity))));
 

@@ -341,19 +341,27 @@ describe('a mistake', () => {
   });
 
   it.each(names)('of writing any setting of %s in snake case is explained', (name) => {
+    const wrong: Record<string, unknown> = {};
+    const explained: string[] = [];
     for (const { path } of settingsByMethod()[name]) {
       const keys = path.split('.');
       const key = keys.pop()!;
       const snake = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       if (snake === key) continue;
-      const value = keys.reduceRight<object>(
-        (inner, parent) => (parent.endsWith('[]') ? { [parent.slice(0, -2)]: [inner] } : { [parent]: inner }),
-        { [snake]: 1 },
-      );
-      expect(said({ ...least[name], ...value })).toContain(
+      let at = wrong;
+      for (const parent of keys) {
+        const isList = parent.endsWith('[]');
+        const field = isList ? parent.slice(0, -2) : parent;
+        at[field] ??= isList ? [{}] : {};
+        at = (isList ? (at[field] as object[])[0] : at[field]) as Record<string, unknown>;
+      }
+      at[snake] = 1;
+      explained.push(
         `${[...keys, snake].join('.').replaceAll('[]', '[0]')}: no such setting; did you mean ${key}?`,
       );
     }
+    const all = said({ ...least[name], ...wrong });
+    for (const each of explained) expect(all).toContain(each);
   });
 
   it('is told the same to those who ask for a list', () => {

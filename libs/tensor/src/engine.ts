@@ -90,8 +90,9 @@ export interface Workspace {
    * Makes programs known, with their shapes; names that are there already are kept as they are. One call with all that
    * will be asked for beats several: an engine may have to begin a new session for what comes later, and another may
    * capture a program when it first runs, so that what never runs costs nothing.
+   * @param options.soon they run whatever else does: a session that is begun for another program has them too. Default false.
    */
-  add(programs: Readonly<Record<string, Program>>): Promise<void>;
+  add(programs: Readonly<Record<string, Program>>, options?: { readonly soon?: boolean }): Promise<void>;
   /**
    * Host to device: tensors of the state, by name; the values are copied by the time it ends. What was never loaded is 0.
    * Calls made before it see what was there before, those made after it what was loaded.

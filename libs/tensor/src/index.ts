@@ -23,5 +23,7 @@ export { TensorError } from './errors.js';
 export { type AdamW, type AdamWOptions, type AdamWTensors, adamWKernel } from './kernels/adamw.js';
 export { kernel } from './kernels/kernel.js';
 export { sumOfSquares } from './kernels/sum-of-squares.js';
+export { updatedRows } from './kernels/updated-rows.js';
 export { onnxPool } from './pool/pool.js';
+export { capturedFor } from './tensorflow/backend.js';
 export { requireTensorflow, type TensorflowOptions, tensorflowEngine } from './tensorflow/engine.js';

@@ -196,8 +196,9 @@ const api = {
     const completion = await generator.generate({
       ...requestOf(weights, work),
       signal: abortedWith(port),
+      logits: logprobs !== undefined,
       onToken: (token, logits) => {
-        const report = logprobs === undefined ? undefined : reportOf(tokenizer, logits, token, logprobs);
+        const report = logprobs === undefined ? undefined : reportOf(tokenizer, logits!, token, logprobs);
         const ended = text.add(token, report);
         const piece = text.take();
         if (piece) port.postMessage(piece);
@@ -227,8 +228,9 @@ const api = {
       key: keyFor(0, 'nothing is drawn'),
       timeoutMs,
       signal: abortedWith(port),
+      logits: true,
       onToken: (token, logits) => {
-        if (position++ >= prompt.begin) text.add(token, reportOf(tokenizer, logits, token, logprobs));
+        if (position++ >= prompt.begin) text.add(token, reportOf(tokenizer, logits!, token, logprobs));
         return false;
       },
     });

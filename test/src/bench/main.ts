@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { against } from './against/against.js';
 import { capture } from './capture/capture.js';
 import { checkpoint } from './checkpoint/checkpoint.js';
+import { device } from './device/device.js';
 import { generation } from './generation.js';
 import { sharedKafka } from './kafka.js';
 import { log } from './log/log.js';
@@ -27,6 +28,7 @@ const measurements: readonly Measurement[] = [
   against,
   checkpoint,
   lora,
+  device,
 ];
 const names = measurements.map(({ name }) => name);
 const byDefault = measurements.filter(({ onlyByName }) => !onlyByName).map(({ name }) => name);
@@ -39,6 +41,10 @@ const USAGE = `usage: npm run bench -- [--only NAME]... [--against REV] [--big] 
   --minutes N    soak: how long; only measured when named (default 10)
   --model DIR    checkpoint, lora: the folder of a model to generate by, or to train, beside transformers and PEFT where
                  RLHF_PYTHON has them (default: RLHF_TEST_SMOLLM2); only measured when named
+  --device-filter WORDS   device: cases with all of these words in their names alone, as "train gpt2 bf16 xla"; may be given
+                 several times; device is only measured when named, where there is a GPU
+  --seconds N    device: how long, the most important first (default 3600)
+  --tiny         device: tiny models on the processor, to see that everything runs
   --json FILE    write the results as JSON; - writes them to stdout, and the tables to stderr
 Without --only and --against: ${byDefault.join(', ')}.`;
 
@@ -63,11 +69,12 @@ const kafka = sharedKafka();
 for (const { name, about, run } of measurements) {
   if (!options.only.includes(name)) continue;
   const begun = performance.now();
-  const { big, minutes, against, model } = options;
-  const report = await run({ big, minutes, against, model, brokers: kafka.brokers });
+  const { big, minutes, against, model, device } = options;
+  const report = await run({ big, minutes, against, model, device, brokers: kafka.brokers });
   const seconds = (performance.now() - begun) / 1000;
   results.push({ name, about, seconds, ...report });
-  print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)\n\n${formatTable(report.rows)}`);
+  print(`\n${name}: ${about} (took ${seconds.toFixed(0)} s)`);
+  if (report.rows.length > 0) print(`\n${formatTable(report.rows)}`);
   if (report.figures) print(`\n${formatTable([report.figures])}`);
   if (report.notes.length > 0) print(`\n${report.notes.map((note) => `  ${note}`).join('\n')}`);
 }
@@ -91,6 +98,9 @@ function readOptions() {
         help: { type: 'boolean', default: false },
         big: { type: 'boolean', default: false },
         minutes: { type: 'string', default: '10' },
+        'device-filter': { type: 'string', multiple: true, default: [] },
+        seconds: { type: 'string', default: '3600' },
+        tiny: { type: 'boolean', default: false },
         json: { type: 'string' },
       },
     });
@@ -102,10 +112,13 @@ function readOptions() {
     if (unknown !== undefined) throw new Error(`there is no measurement ${unknown}`);
     const minutes = Number(values.minutes);
     if (!(minutes > 0)) throw new Error(`expected --minutes to be positive, got ${values.minutes}`);
-    const { against, big, json } = values;
+    const seconds = Number(values.seconds);
+    if (!(seconds > 0)) throw new Error(`expected --seconds to be positive, got ${values.seconds}`);
+    const { against, big, json, tiny } = values;
+    const device = { filters: values['device-filter'], seconds, tiny };
     const only = values.only ?? (against === undefined ? byDefault : ['against']);
     const model = values.model ?? process.env.RLHF_TEST_SMOLLM2;
-    return { only, against, model, big, json, minutes };
+    return { only, against, model, big, json, minutes, device };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);

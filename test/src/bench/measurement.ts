@@ -1,4 +1,5 @@
 /** What a measurement is, and what it comes to. */
+import type { DeviceOptions } from './device/options.js';
 
 export interface BenchOptions {
   /** Larger models too. */
@@ -9,6 +10,8 @@ export interface BenchOptions {
   readonly model: string | undefined;
   /** A revision to measure beside this build. */
   readonly against: string | undefined;
+  /** What is measured on a GPU, and how long. */
+  readonly device: DeviceOptions;
   /** Brokers to measure Kafka at; undefined where none can be had. */
   readonly brokers: () => Promise<string | undefined>;
 }

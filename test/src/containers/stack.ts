@@ -23,8 +23,8 @@ const remover = fileURLToPath(new URL('./remove.child.js', import.meta.url));
 const COMMAND_TIMEOUT_MS = 900_000;
 const OUTPUT_BYTES = 64 << 20;
 
-/** Nothing is built, nor runs, yet. `files` is a folder that runs see as /files. */
-export function createStack(files: string): Stack {
+/** Nothing is built, nor runs, yet. `files` is a folder that runs see as /files; `settings` are of docker-compose.yml. */
+export function createStack(files: string, settings: Readonly<Record<string, string>> = {}): Stack {
   const name = `rlhf-streams-test-${randomBytes(4).toString('hex')}`;
   const env = {
     ...process.env,
@@ -32,6 +32,7 @@ export function createStack(files: string): Stack {
     RLHF_TAG: name,
     RLHF_FILES: files,
     GATEWAY_ADDRESS: '127.0.0.1:0',
+    ...settings,
   };
   const docker = async (...args: string[]) => {
     const options = { cwd: root, env, timeout: COMMAND_TIMEOUT_MS, maxBuffer: OUTPUT_BYTES };

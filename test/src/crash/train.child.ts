@@ -8,6 +8,7 @@ import type { Received } from '@rlhf-streams/bus';
 import { modelKey, type TopicName, topics } from '@rlhf-streams/events';
 import type { ExperimentInput, RunConfigInput } from '@rlhf-streams/runs';
 import { extendRun, followRun, requestExperiment, requestRun, startPlatform } from 'rlhf-streams';
+import { oneThread } from '../platform/tiny-runs.js';
 import type { Extension, Fact, StepOfRun } from './life.js';
 
 const [directory, written, extensions, deadly] = process.argv.slice(2) as [string, string, string, string?];
@@ -18,7 +19,7 @@ process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
 
 const platform = await startPlatform({
   directory,
-  environment: { RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1' },
+  environment: oneThread,
 });
 const every = Object.keys(topics) as TopicName[];
 const telling = (async () => {

@@ -1,12 +1,11 @@
-/** What is decided before a run starts: whether its models fit, and that nobody waits for another's preparation. */
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+/** What is decided before a run starts: whether its models fit. */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataFor } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   oneThread,
   tinyComparisons,
@@ -166,49 +165,5 @@ describe('a run whose models have other tokenizers where that is right', () => {
       return tokensOf(comparison) !== tokensOf(source);
     });
     expect(changed.length).toBe(anew.length);
-  });
-});
-
-describe('a preparation that takes long', () => {
-  /** Writes enough words that training a tokenizer on them takes minutes. */
-  const manyWords = async (): Promise<string> => {
-    const path = join(folder, 'words.jsonl');
-    const wordsOf = (row: number) =>
-      Array.from({ length: 500 }, (_, i) => createHash('sha1').update(`${row} ${i}`).digest('base64'));
-    const rows = Array.from(
-      { length: 600 },
-      (_, row) => `${JSON.stringify({ text: wordsOf(row).join(' ') })}\n`,
-    );
-    await writeFile(path, rows.join(''));
-    return path;
-  };
-  const working = () => readdir(join(folder, 'log', 'tmp')).catch(() => []);
-  const long = (run: string, words: string): RunConfigInput => ({
-    ...tinySft(words),
-    run,
-    model: { ...tinyModel, vocabSize: 60_000 },
-  });
-
-  it('holds up no other run, ends when its run is cancelled, and when the service stops', async () => {
-    const words = await manyWords();
-    for (const run of ['long-1', 'long-2']) await requestRun(platform, long(run, words));
-    await vi.waitFor(async () => expect(await working()).toHaveLength(2), { timeout: 20_000 });
-
-    await complete({ ...tinySft(data), run: 'quick', steps: 1 });
-    expect(await working()).toHaveLength(2);
-
-    const gateway = platform.services.find(({ name }) => name === 'gateway')!;
-    const { status } = await gateway.request('/v1/runs/long-1/cancel', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"reason": "enough"}',
-    });
-    expect(status).toBe(202);
-    await vi.waitFor(async () => expect(await working()).toHaveLength(1), { timeout: 20_000 });
-
-    const coordinator = platform.services.find(({ name }) => name === 'coordinator')!;
-    await coordinator.stop();
-    expect(coordinator.state).toBe('stopped');
-    expect(await working()).toEqual([]);
   });
 });

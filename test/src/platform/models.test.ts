@@ -24,7 +24,7 @@ beforeAll(async () => {
     environment: oneThread,
   });
   const ppo = { ...tinyPpo(data, 'run:sft'), scorers: ['run:reward', `gold:${data}`], steps: 2 };
-  for (const config of [{ ...tinySft(data), steps: 200 }, tinyComparisons(data), tinyReward(), ppo]) {
+  for (const config of [{ ...tinySft(data), steps: 80 }, tinyComparisons(data), tinyReward(), ppo]) {
     await requestRun(platform, config);
     await followRun(platform, config.run, {});
   }

@@ -39,3 +39,7 @@ export function pastMask(positions: tf.Tensor, C: number, window = C + 1): tf.Te
   const unseen = window > C ? empty : tf.logicalOr(empty, tf.lessEqual(entries, tf.sub(each, window)));
   return tf.reshape(tf.mul(tf.cast(unseen, 'float32'), MASKED), [B, 1, 1, C]);
 }
+
+/** [B, 1, 1, C]: 0 at those entries of a cache that the token at `positions[b]` may see, its own among them. */
+export const cacheMask = (positions: tf.Tensor, C: number, window?: number): tf.Tensor =>
+  pastMask(tf.add(tf.cast(positions, 'float32'), 1), C, window === undefined ? undefined : window + 1);

@@ -49,8 +49,9 @@ describe.skipIf(!folder)('SmolLM2-135M-Instruct of RLHF_TEST_SMOLLM2', { timeout
           maxNewTokens: greedy_ids.length,
           stopTokens: config.eosTokenIds!.slice(),
           key: keyFor(0, `${i}`),
+          logits: true,
           onToken: (_, logits) => {
-            first ??= last_logits_top5.ids.map((id) => logits[id]!);
+            first ??= last_logits_top5.ids.map((id) => logits![id]!);
             return false;
           },
         });

@@ -85,9 +85,12 @@ export function createBatch(
       const { token, logprob } = draw();
       // It has ended with an earlier token of the same steps.
       if (sequences[slot] !== sequence) return;
+      request.signal?.throwIfAborted();
       sequence.tokens.push(token);
       sequence.logprobs.push(logprob);
-      const stopped = request.stopTokens.includes(token) || request.onToken?.(token, logits!) === true;
+      const stopped =
+        request.stopTokens.includes(token) ||
+        request.onToken?.(token, request.logits ? logits : undefined) === true;
       if (stopped || sequence.tokens.length === mostTokens(config, request)) {
         sequences[slot] = undefined;
         resolve({

@@ -4,7 +4,16 @@
  *
  * Shapes: S slots, C capacity, N rows, T tokens, H heads, K width of a head.
  */
-import { float32, int32, type Program, type Specs, type Tensors } from '@rlhf-streams/tensor';
+import {
+  type Effects,
+  float32,
+  int32,
+  type Program,
+  type RowUpdates,
+  type Specs,
+  type Tensors,
+  updatedRows,
+} from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
@@ -44,14 +53,27 @@ export const COPIED_ROWS = 8;
 export const copyName = (length: number): string => `copy ${length}`;
 export const CLEAR = 'clear';
 
+/** How programs write to the cache: `writeRows`, or `writeInPlace` where they may go on with what they wrote. */
+export type Write = (state: Tensors, rows: Readonly<Record<string, RowUpdates>>) => Effects;
+export const writeRows: Write = (_, rows) => ({ rows });
+export const writeInPlace: Write = (state, rows) => ({
+  next: Object.fromEntries(
+    Object.entries(rows).map(([name, { indices, updates }]) => [
+      name,
+      updatedRows({ tensor: state[name]!, indices, updates }, {}).updated,
+    ]),
+  ),
+});
+
 /** Programs that change what slots have, for copies of these lengths. */
 export const cachePrograms = (
   config: ModelConfig,
   { capacity }: GenerationShape,
   lengths: readonly number[],
+  write: Write,
 ): Readonly<Record<string, Program>> => ({
-  ...Object.fromEntries(lengths.map((length) => [copyName(length), copy(config, length)])),
-  [CLEAR]: clear(config, capacity),
+  ...Object.fromEntries(lengths.map((length) => [copyName(length), copy(config, length, write)])),
+  [CLEAR]: clear(config, capacity, write),
 });
 
 /** Lengths of which each is twice the one before, up to `capacity`. */
@@ -59,7 +81,7 @@ export const doubledLengths = (capacity: number): number[] =>
   buckets(capacity).filter((length) => Number.isInteger(Math.log2(length / BUCKET)) || length === capacity);
 
 /** Copies the first `length` positions of slots to other slots: from and to, [COPIED_ROWS] each. */
-function copy(config: ModelConfig, length: number): Program {
+function copy(config: ModelConfig, length: number, write: Write): Program {
   const names = cacheNames(config);
   return {
     inputs: { from: int32(COPIED_ROWS), to: int32(COPIED_ROWS) },
@@ -68,24 +90,24 @@ function copy(config: ModelConfig, length: number): Program {
       const positions = tf.reshape(tf.range(0, length, 1, 'int32'), [1, length]);
       const heads = state[names[0]!]!.shape[1]!;
       const [sources, indices] = [from!, to!].map((slots) => places(slots, heads, positions));
-      return {
-        rows: Object.fromEntries(
-          names.map((name) => [name, { indices: indices!, updates: tf.gatherND(state[name]!, sources!) }]),
-        ),
-      };
+      const rowsOf = (name: string) => ({
+        indices: indices!,
+        updates: tf.gatherND(state[name]!, sources!),
+      });
+      return write(state, Object.fromEntries(names.map((name) => [name, rowsOf(name)])));
     },
   };
 }
 
 /** Puts zeros at all positions of a slot [1]. */
-function clear(config: ModelConfig, capacity: number): Program {
+function clear(config: ModelConfig, capacity: number, write: Write): Program {
   const shape = architectureOf(config).cacheShape(config, 1, capacity);
   return {
     inputs: { slot: int32(1) },
-    reads: [],
-    run: (_, { slot }) => {
+    reads: write === writeInPlace ? cacheNames(config) : [],
+    run: (state, { slot }) => {
       const written = { indices: tf.reshape(slot!, [1, 1]), updates: tf.zeros([...shape]) };
-      return { rows: Object.fromEntries(cacheNames(config).map((name) => [name, written])) };
+      return write(state, Object.fromEntries(cacheNames(config).map((name) => [name, written])));
     },
   };
 }
@@ -114,7 +136,7 @@ export function stored(added: readonly LayerCache[], slots: tf.Tensor, positions
  * Indices (slot, head, position) into a cache, [N * H * T, 3] int32; for slots [N] and positions [N or 1, T]. They are
  * computed as float32, where they are as exact: a device may have no arithmetic of int32 (TensorFlow's has none).
  */
-function places(slots: tf.Tensor, heads: number, positions: tf.Tensor): tf.Tensor2D {
+export function places(slots: tf.Tensor, heads: number, positions: tf.Tensor): tf.Tensor2D {
   const [N, T] = [slots.size, positions.shape[1]!];
   const each = [
     tf.reshape(tf.cast(slots, 'float32'), [N, 1, 1]),

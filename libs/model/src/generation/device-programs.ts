@@ -5,8 +5,17 @@
  *
  * Shapes: S slots, N rows, T tokens of prompts, n steps at most between two readings.
  */
-import { float32, int32, type Program, type Specs } from '@rlhf-streams/tensor';
+import {
+  type Frozen,
+  float32,
+  int32,
+  namesOf,
+  type Program,
+  type Specs,
+  updatedRows,
+} from '@rlhf-streams/tensor';
 import * as tf from '@tensorflow/tfjs';
+import type { LayerCache } from '../architecture.js';
 import { architectureOf } from '../architectures/index.js';
 import type { ModelConfig } from '../model-config.js';
 import { SETTINGS, sampleOnDevice } from '../sampling/on-device.js';
@@ -15,12 +24,12 @@ import {
   cacheNames,
   cachePrograms,
   doubledLengths,
-  firstSlots,
   type GenerationShape,
   generationState,
-  layerOf,
+  places,
   stored,
   whereStepping,
+  writeInPlace,
 } from './cache.js';
 
 /**
@@ -38,11 +47,12 @@ export const deviceState = (config: ModelConfig, shape: GenerationShape): Specs 
   [TABLE]: float32(shape.slots, tableWidth),
 });
 
-/** Steps are over the first slots: a few sequences do not cost as much as all of them. */
+/**
+ * Steps are over the first slots: a few sequences do not cost as much as all of them. Few rows take a device about as long
+ * as one, and an engine longer to prepare the more sizes there are.
+ */
 export const stepRows = (slots: number): readonly number[] => [
-  ...Array.from({ length: Math.ceil(Math.log2(slots)) }, (_, i) => 2 ** (i + 1)).filter(
-    (rows) => rows < slots,
-  ),
+  ...[2, 8, 32, 64, 128].filter((rows) => rows < slots),
   slots,
 ];
 export const stepName = (rows: number, limited: boolean): string =>
@@ -50,7 +60,7 @@ export const stepName = (rows: number, limited: boolean): string =>
 
 export const prefillLengths = doubledLengths;
 /** Prompts of one prefill: the smallest that suffices is taken. */
-const PREFILL_ROWS = [2, 8, 32] as const;
+const PREFILL_ROWS = [2, 16] as const;
 /** Tokens of a prefill with more rows than the fewest. */
 const PREFILL_TOKENS = 2 ** 13;
 export const prefillRows = (length: number): readonly number[] =>
@@ -61,16 +71,19 @@ export const prefillName = (rows: number, length: number): string => `read ${row
 export function devicePrograms(
   config: ModelConfig,
   shape: GenerationShape,
+  frozen?: Frozen,
 ): Readonly<Record<string, Program>> {
+  // A version decodes at least as many steps as a completion has tokens.
+  const constants = frozen ? namesOf(frozen) : Object.keys(parameterSpecs(config));
   const programs: Record<string, Program> = {
-    ...cachePrograms(config, shape, doubledLengths(shape.capacity)),
+    ...cachePrograms(config, shape, doubledLengths(shape.capacity), writeInPlace),
   };
   for (const rows of stepRows(shape.slots))
     for (const limited of [false, true])
-      programs[stepName(rows, limited)] = step(config, shape, rows, limited);
+      programs[stepName(rows, limited)] = { ...step(config, shape, rows, limited), constants };
   for (const length of prefillLengths(shape.capacity))
     for (const rows of prefillRows(length))
-      programs[prefillName(rows, length)] = prefill(config, rows, length);
+      programs[prefillName(rows, length)] = { ...prefill(config, rows, length), constants };
   return programs;
 }
 
@@ -81,27 +94,27 @@ export function devicePrograms(
 function prefill(config: ModelConfig, rows: number, length: number): Program {
   return {
     inputs: { ids: int32(rows, length), slot: int32(rows) },
-    reads: Object.keys(parameterSpecs(config)),
-    run: (p, { ids, slot }) => {
+    reads: [...Object.keys(parameterSpecs(config)), ...cacheNames(config)],
+    run: (state, { ids, slot }) => {
       const one = tf.range(0, rows * length, length, 'int32');
-      const { cache } = architectureOf(config).forward(config, p, ids!, one);
+      const { cache } = architectureOf(config).forward(config, state, ids!, one);
       const positions = tf.reshape(tf.range(0, length, 1, 'float32'), [1, length]);
-      return { rows: stored(cache, slot!, positions) };
+      return writeInPlace(state, stored(cache, slot!, positions));
     },
   };
 }
 
 /**
  * One token further in each of the first N slots.
- * @returns outputs `drawn`: the rows of the table [N, ...]; and the logits [N, V] that its newest tokens are drawn from
+ * @returns the logits [N, V] that its tokens are drawn from
  */
 function step(config: ModelConfig, shape: GenerationShape, rows: number, limited: boolean): Program {
-  const { step, languageHead } = architectureOf(config);
-  const { first } = firstSlots(config, rows);
+  const { stepInto, languageHead, cacheShape } = architectureOf(config);
+  const [, cacheHeads] = cacheShape(config, rows, shape.capacity);
   return {
     inputs: {},
     reads: [...Object.keys(parameterSpecs(config)), ...cacheNames(config), TABLE],
-    ...(rows < shape.slots && { first: { ...first, [TABLE]: rows } }),
+    ...(rows < shape.slots && { first: { [TABLE]: rows } }),
     run: (state) => {
       const ones = COLUMNS.map(() => 1);
       const parts = tf.split(state[TABLE]! as tf.Tensor2D, [...ones, 1, 1, 2 * QUEUED - 2], 1);
@@ -111,25 +124,34 @@ function step(config: ModelConfig, shape: GenerationShape, rows: number, limited
       const [temperature, least, topK, topP] = settings as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 
       const ids = (x: tf.Tensor) => tf.cast(tf.reshape(x, [rows]), 'int32');
-      const cache = Array.from({ length: config.layers }, (_, layer) => layerOf(state, layer));
-      const { hidden, added } = step(config, state, ids(token), ids(position), cache);
+      const slots = tf.range(0, rows, 1, 'float32');
       // What an adapter makes of another one's sequence may not be finite.
       const isLive = config.adapter && tf.greater(live, 0);
-      const kept = isLive ? added.map((layer) => whereStepping(isLive, layer)) : added;
+      const indices = places(slots, cacheHeads, position);
+      const next: Record<string, tf.Tensor> = {};
+      const store = (layer: number, own: LayerCache) => {
+        const kept = isLive ? whereStepping(isLive, own) : own;
+        const write = (kind: keyof LayerCache) => {
+          const name = `${kind}.${layer}`;
+          const updates = tf.reshape(kept[kind], [indices.shape[0], -1]);
+          const { updated } = updatedRows({ tensor: state[name]!, indices, updates }, {});
+          next[name] = updated;
+          return rows < shape.slots ? tf.slice(updated, 0, rows) : updated;
+        };
+        return { keys: write('keys'), values: write('values') };
+      };
+      const hidden = stepInto(config, state, ids(token), ids(position), shape.capacity, store);
 
       const logits = languageHead(config, state, hidden);
       const sampler = sampleOnDevice(logits, { temperature, least, topK, topP }, draw, limited);
-      const next = tf.where(tf.greaterEqual(given, 0), given, sampler.tokens) as tf.Tensor2D;
-      const logprob = sampler.logprobsOf(next);
+      const drawnToken = tf.where(tf.greaterEqual(given, 0), given, sampler.tokens) as tf.Tensor2D;
+      const logprob = sampler.logprobsOf(drawnToken);
       const further = tf.minimum(tf.add(position, 1), last);
-      const drawn = tf.concat([next, further, last, live, ...settings, queue, next, logprob], 1);
-      const slots = tf.range(0, rows, 1, 'float32');
+      const drawn = tf.concat([drawnToken, further, last, live, ...settings, queue, drawnToken, logprob], 1);
       return {
-        outputs: { drawn, logits },
-        rows: {
-          ...stored(kept, slots, position),
-          [TABLE]: { indices: tf.reshape(tf.range(0, rows, 1, 'int32'), [rows, 1]), updates: drawn },
-        },
+        outputs: { logits },
+        next,
+        rows: { [TABLE]: { indices: tf.reshape(tf.range(0, rows, 1, 'int32'), [rows, 1]), updates: drawn } },
       };
     },
   };

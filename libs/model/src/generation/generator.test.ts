@@ -238,8 +238,9 @@ describe.each(['drawn by the host', 'drawn by programs'] as const)('a generator,
     const ended = await generator.generate(
       request(3, {
         ...greedy,
+        logits: true,
         onToken: (token, logits) => {
-          expect(logits.indexOf(Math.max(...logits))).toBe(token);
+          expect(logits!.indexOf(Math.max(...logits!))).toBe(token);
           return told.push(token) === 4;
         },
       }),

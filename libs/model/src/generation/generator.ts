@@ -81,7 +81,7 @@ export function createGenerator(
       try {
         return await new Promise<Completion>((resolve, reject) => {
           const deadline = performance.now() + (request.timeoutMs ?? Number.POSITIVE_INFINITY);
-          batchFor(capacityOf(config, request)).enqueue({ request, deadline, resolve, reject });
+          batchFor(capacityOf(config, request, engine.place)).enqueue({ request, deadline, resolve, reject });
           void run();
         });
       } finally {

@@ -5,8 +5,8 @@ import type { Draw } from './decoding.js';
 import type { GenerationRequest } from './request.js';
 
 /** Whether what becomes of the next token depends on more than its probabilities. */
-export const needsLogits = ({ sampling, given, onToken }: GenerationRequest): boolean =>
-  sampling.temperature === 0 || given !== undefined || onToken !== undefined;
+export const needsLogits = ({ sampling, given, logits }: GenerationRequest): boolean =>
+  sampling.temperature === 0 || given !== undefined || logits === true;
 
 /** The token of a completion at a position: the given one, or one that is drawn. */
 export const nextToken = (

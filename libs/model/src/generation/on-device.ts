@@ -4,7 +4,7 @@
  * depend on the request and the position alone. A sequence that ends within such steps goes on to the last of them, and the
  * host drops what comes after its end: a request gets the same tokens, however many steps are made together.
  */
-import type { Workspace } from '@rlhf-streams/tensor';
+import type { Frozen, Workspace } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import { groupBy } from '../group-by.js';
 import { slotsOnDevice } from '../memory.js';
@@ -36,7 +36,10 @@ import {
 } from './device-programs.js';
 import { mostTokens } from './request.js';
 
-export function deviceDecoding(config: ModelConfig, options: { slots: number; capacity: number }): Decoding {
+export function deviceDecoding(
+  config: ModelConfig,
+  options: { slots: number; capacity: number; frozen?: Frozen | undefined },
+): Decoding {
   const { capacity } = options;
   const shape = { slots: slotsOnDevice(config, options.slots, capacity), capacity };
   const rows = stepRows(shape.slots);
@@ -74,7 +77,7 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
   return {
     shape,
     state: deviceState(config, shape),
-    programs: devicePrograms(config, shape),
+    programs: devicePrograms(config, shape, options.frozen),
     rows,
     copyLengths: doubledLengths(capacity),
     async read(workspace, admitted) {
@@ -101,12 +104,15 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
       });
       const requests = going.map(({ sequence }) => sequence.pending.request);
       const limited = requests.some(({ sampling }) => isLimited(deviceSettings(sampling)));
-      const isTold = requests.some(({ onToken }) => onToken);
+      const isTold = requests.some(({ logits }) => logits);
       const steps = isTold ? 1 : Math.min(QUEUED, Math.max(...going.map(({ sequence }) => leftOf(sequence))));
       await workspace.load({ [TABLE]: table });
       const program = stepName(count, limited);
-      for (let i = 1; i < steps; i++) await workspace.run(program, {}, []);
-      const { drawn, logits } = await workspace.run(program, {}, ['drawn', ...(isTold ? ['logits'] : [])]);
+      // Each set of outputs is prepared for itself: the tokens are read from the table.
+      let logits: Float32Array | undefined;
+      for (let i = 0; i < steps; i++)
+        logits = (await workspace.run(program, {}, isTold ? ['logits'] : [])).logits as typeof logits;
+      const { [TABLE]: drawn } = await workspace.read([TABLE]);
       return going.flatMap(({ slot, sequence }) =>
         Array.from({ length: steps }, (_, i): Drawn => {
           const pair = (slot + 1) * tableWidth - 2 * (steps - i);
@@ -115,7 +121,7 @@ export function deviceDecoding(config: ModelConfig, options: { slots: number; ca
           return {
             slot,
             sequence,
-            logits: (logits as Float32Array | undefined)?.subarray(slot * V, (slot + 1) * V),
+            logits: logits?.subarray(slot * V, (slot + 1) * V),
             draw: () => ({ token: token!, logprob: finite(logprob!) }),
           };
         }),

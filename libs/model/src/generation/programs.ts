@@ -27,6 +27,7 @@ import {
   layerOf,
   stored,
   whereStepping,
+  writeRows,
 } from './cache.js';
 import { BUCKET, buckets } from './request.js';
 
@@ -74,7 +75,7 @@ export function generationPrograms(
 ): Readonly<Record<string, Program>> {
   const { slots, capacity } = shape;
   const programs: Record<string, Program> = {
-    ...cachePrograms(config, shape, copyLengths(capacity, frozen)),
+    ...cachePrograms(config, shape, copyLengths(capacity, frozen), writeRows),
   };
   for (const rows of decodeRows(slots, frozen))
     programs[decodeName(rows)] = decode(config, shape, rows, frozen);

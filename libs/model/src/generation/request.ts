@@ -1,4 +1,4 @@
-import type { Buffers } from '@rlhf-streams/tensor';
+import type { Buffers, Engine } from '@rlhf-streams/tensor';
 import { ModelError } from '../errors.js';
 import type { ModelConfig } from '../model-config.js';
 import type { PhiloxKey } from '../sampling/rollout-draws.js';
@@ -25,10 +25,13 @@ export interface GenerationRequest {
   /** Milliseconds after which the request fails with MODEL_GENERATION_TIMEOUT. Default: none. */
   readonly timeoutMs?: number;
   /**
-   * Called for every token but a stop token, with the logits [V] it was drawn from, whose buffer is reused after the
-   * call. Returning true ends the completion with this token, as a stop token does.
+   * Called for every token but a stop token, as soon as the host has it: that may be several tokens later. Returning true
+   * ends the completion with this token, as a stop token does.
+   * @param logits [V], those it was drawn from, where `logits` is asked for; the buffer is reused after the call
    */
-  readonly onToken?: (token: number, logits: Float32Array) => boolean;
+  readonly onToken?: (token: number, logits?: Float32Array) => boolean;
+  /** Whether `onToken` is given logits, which takes a device one reading a token. Default: no. */
+  readonly logits?: boolean;
   /** Abandons the request: it rejects with the signal's reason, and its slot is free before the next decode steps. */
   readonly signal?: AbortSignal;
 }
@@ -95,6 +98,16 @@ export const cacheCapacity = (
   length: number,
 ): number => Math.min(contextLength, BUCKET * 2 ** Math.ceil(Math.log2(Math.max(1, length / BUCKET))));
 
+/** A device takes about as long for a short cache as for a longer one, and each capacity takes seconds to prepare. */
+const LEAST_DEVICE_CAPACITY = 128;
+
 /** Capacity for a request: a function of the request alone, so that its bits do not depend on others. */
-export const capacityOf = (config: ModelConfig, { promptTokens, maxNewTokens }: GenerationRequest): number =>
-  cacheCapacity(config, promptTokens.length + maxNewTokens);
+export const capacityOf = (
+  config: ModelConfig,
+  { promptTokens, maxNewTokens }: GenerationRequest,
+  place: Engine['place'],
+): number =>
+  cacheCapacity(
+    config,
+    Math.max(place === 'device' ? LEAST_DEVICE_CAPACITY : 1, promptTokens.length + maxNewTokens),
+  );

@@ -197,6 +197,15 @@ const cases: Record<string, Case> = {
     ids: { shape: [4], below: 5 },
     differentiable: false,
   },
+  tensorScatterUpdate: {
+    op: (x, y, ids) => tf.tensorScatterUpdate(x!, tf.reshape(ids!, [2, 1]), y!),
+    inputs: [
+      [5, 3],
+      [2, 3],
+    ],
+    ids: { shape: [2], below: 5 },
+    differentiable: false,
+  },
   segmentSum: {
     op: (x, ids) => tf.unsortedSegmentSum(x!, ids as tf.Tensor1D, 3),
     inputs: [[4, 2]],

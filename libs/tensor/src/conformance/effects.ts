@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { float32, int32, type Program } from '../engine.js';
+import { updatedRows } from '../kernels/updated-rows.js';
 import { floats, type Harness, ints, numbersOf, read } from './harness.js';
 
 const pair = float32(2);
@@ -256,6 +257,37 @@ export function effectTests(harness: Harness): void {
           expect(await read(space, 'cache')).toEqual({ cache: [1, 2, 1, 2, 3, 4] });
         },
       ));
+  });
+
+  describe('rows that a program goes on with', () => {
+    const [rows, cache] = [2, float32(3, 2, 2)];
+    const store = (depth: number) =>
+      program(
+        ['cache'],
+        ({ cache }, { at, more }) => {
+          const shape = [rows, ...cache!.shape.slice(depth)];
+          // The updates may be computed of the tensor itself.
+          const updates = tf.add(tf.gatherND(cache!, at!), tf.reshape(more!, shape));
+          const { updated } = updatedRows({ tensor: cache!, indices: at!, updates }, {});
+          return {
+            outputs: { sum: tf.sum(updated), first: tf.slice(updated, 0, 1) },
+            next: { cache: updated },
+          };
+        },
+        { at: int32(rows, depth), more: float32(rows * 2 ** (3 - depth)) },
+      );
+
+    it('are in the tensor for the rest of the program, and for the next one', () =>
+      harness.within({ state: { cache }, programs: { one: store(1), three: store(3) } }, async (space) => {
+        await space.load({ cache: floats(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) });
+        const three = { at: ints(2, 1, 0, 0, 0, 1), more: floats(100, 20) };
+        expect(numbersOf(await space.run('three', three))).toEqual({ sum: [198], first: [1, 22, 3, 4] });
+        const again = { at: ints(0, 0, 0, 2, 0, 0), more: floats(1, -9) };
+        expect(numbersOf(await space.run('three', again))).toEqual({ sum: [190], first: [2, 22, 3, 4] });
+        const one = { at: ints(1, 0), more: floats(0, 0, 0, 1, -2, -22, -3, -4) };
+        expect(numbersOf(await space.run('one', one))).toEqual({ sum: [160], first: [0, 0, 0, 0] });
+        expect(await read(space, 'cache')).toEqual({ cache: [0, 0, 0, 0, 5, 6, 7, 9, 0, 10, 111, 12] });
+      }));
   });
 
   describe('a program whose effects the state cannot have', () => {

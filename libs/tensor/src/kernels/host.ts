@@ -1,6 +1,6 @@
 /** Programs that are nothing but kernels the host has loops for are recorded as plans. */
 
-import { currentGraph, graphValue, recordsHostKernels } from '../capture/backend.js';
+import { CAPTURE, currentGraph, graphValue, recordsHostKernels } from '../capture/backend.js';
 import type { Trace } from '../capture/capture.js';
 import { asTensor } from '../capture/recording.js';
 import type { GraphNode, GraphValue } from '../onnx/graph.js';
@@ -11,7 +11,7 @@ import { SUM_OF_SQUARES } from './sum-of-squares.js';
 
 const HOST = 'rlhf-streams';
 
-recordKernel(ADAMW, (inputs, attributes) => {
+recordKernel(CAPTURE, ADAMW, (inputs, attributes) => {
   if (!recordsHostKernels()) return undefined;
   const { shape } = inputs.p!;
   const values = currentGraph().nodes(
@@ -27,7 +27,7 @@ recordKernel(ADAMW, (inputs, attributes) => {
   return Object.fromEntries(UPDATED.map((name, i) => [name, asTensor(values[i]!, 'float32')]));
 });
 
-recordKernel(SUM_OF_SQUARES, (inputs) => {
+recordKernel(CAPTURE, SUM_OF_SQUARES, (inputs) => {
   if (!recordsHostKernels()) return undefined;
   const values = Object.values(inputs).map(graphValue);
   return {

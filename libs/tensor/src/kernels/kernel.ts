@@ -1,5 +1,4 @@
 import * as tf from '@tensorflow/tfjs';
-import { CAPTURE } from '../capture/backend.js';
 import type { Tensors } from '../engine.js';
 
 /** Numbers that are fixed when a program is captured. */
@@ -15,10 +14,11 @@ export type Kernel<I extends Tensors, A extends Attributes, O extends Tensors> =
 export type Recorder = (inputs: Tensors, attributes: Attributes) => Tensors | undefined;
 
 const recorders = new Map<string, Recorder>();
+const keyOf = (capture: string, name: string) => `${capture} ${name}`;
 
-/** Registers how a kernel is recorded by its name. */
-export function recordKernel(name: string, recorder: Recorder): void {
-  recorders.set(name, recorder);
+/** Registers how a kernel is recorded by its name, by the capture that is this backend of tfjs. */
+export function recordKernel(capture: string, name: string, recorder: Recorder): void {
+  recorders.set(keyOf(capture, name), recorder);
 }
 
 /**
@@ -35,7 +35,7 @@ export function kernel<I extends Tensors, O extends Tensors, A extends Attribute
   compose: Kernel<I, A, O>,
 ): Kernel<I, A, O> {
   return (inputs, attributes) => {
-    const recorded = tf.getBackend() === CAPTURE ? recorders.get(name)?.(inputs, attributes) : undefined;
+    const recorded = recorders.get(keyOf(tf.getBackend(), name))?.(inputs, attributes);
     return (recorded as O | undefined) ?? compose(inputs, attributes);
   };
 }

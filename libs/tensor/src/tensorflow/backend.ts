@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { onBackend, type RecordedType, RecordingBackend, recordedValue } from '../capture/recording.js';
+import type { Engine } from '../engine.js';
 import { createGraph, type Graph, type GraphValue } from './graph.js';
 
 export const CAPTURE = 'tensorflow-capture';
@@ -10,11 +11,13 @@ export type Precision = 'float32' | 'bf16';
 export interface Recording {
   readonly graph: Graph;
   readonly precision: Precision;
+  /** Whether XLA compiles the program. */
+  readonly xla: boolean;
   /** A value rounded to bfloat16 that lies in the graph already, of what is a tensor of the state. */
   readonly rounded: (value: GraphValue) => GraphValue | undefined;
 }
 
-const idle: Recording = { graph: createGraph(), precision: 'float32', rounded: () => undefined };
+const idle: Recording = { graph: createGraph(), precision: 'float32', xla: false, rounded: () => undefined };
 
 /** Kernels of this backend append nodes of TensorFlow. */
 class CaptureBackend extends RecordingBackend<GraphValue> {
@@ -28,6 +31,9 @@ class CaptureBackend extends RecordingBackend<GraphValue> {
 const backend = new CaptureBackend();
 // With priority 0 tfjs never chooses this backend by itself.
 tf.registerBackend(CAPTURE, () => backend, 0);
+
+/** Where the program being captured will be computed: what is cut for a processor's memory need not be on a device. */
+export const capturedFor = (): Engine['place'] => (tf.getBackend() === CAPTURE ? 'device' : 'host');
 
 /** What the program being captured is recorded to. */
 export const current = (): Recording => backend.recording;

@@ -16,7 +16,7 @@ export interface Session {
   /**
    * Blocks its thread for as long as the graph takes. On the CPU a fed buffer that happens to be aligned is used where
    * it lies as long as something in the session has its value: what becomes of a variable must not be changed afterwards.
-   * @returns what was asked for, in new buffers
+   * @returns what was asked for, in new buffers; nothing runs for what is fetched of nothing
    */
   run(feeds: readonly Fed[], fetches: readonly string[]): TypedBuffer[];
   close(): void;
@@ -46,8 +46,8 @@ const BACKEND = 'tensorflow';
 /** The same code: whichever `npm run install:tensorflow`, or an image, has put there. */
 const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
-/** Unless it is set: warnings alone, and of a GPU's memory what is needed. In a thread it has to be there before the thread begins. */
-export const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
+/** Unless they are set: warnings alone, and of a GPU's memory what is needed. In a thread it has to be there before the thread begins. */
+const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
 
 let loading: Promise<Binding> | undefined;
 
@@ -70,7 +70,8 @@ async function load(): Promise<Binding> {
     open(folder) {
       const id = backend.loadSavedModelMetaGraph(folder, TAG);
       return {
-        run: (feeds, fetches) => onBackend(BACKEND, () => run(backend, id, feeds, fetches)),
+        run: (feeds, fetches) =>
+          fetches.length === 0 ? [] : onBackend(BACKEND, () => run(backend, id, feeds, fetches)),
         close: () => backend.deleteSavedModel(id),
       };
     },

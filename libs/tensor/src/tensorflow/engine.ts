@@ -1,4 +1,4 @@
-import type { Engine, Frozen, Specs } from '../engine.js';
+import type { Engine, Frozen, Program, Specs } from '../engine.js';
 import { frozenSpecs } from '../engines/frozen.js';
 import { TensorError } from '../errors.js';
 import { checkedWorkspace } from '../workspace/checked.js';
@@ -38,19 +38,33 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
     const session = (frozen && shared.get(frozen.hash)) ?? create();
     if (frozen) shared.set(frozen.hash, session);
     const part = session.join(state);
-    const programs = new Map<string, ReturnType<typeof part.add>>();
+    const programs = new Map<string, Program>();
+    // Calls that are made in one turn come after it, in their order: the session that one of them opens has the programs of all.
+    const turn = () => Promise.resolve();
     return checkedWorkspace(state, frozenNames, {
-      async add(added) {
-        for (const [name, program] of Object.entries(added)) programs.set(name, part.add(program));
+      async add(added, { soon } = {}) {
+        for (const [name, program] of Object.entries(added)) {
+          programs.set(name, program);
+          if (soon) part.ask(program);
+        }
       },
-      load: async (values) => part.load(values),
+      async load(values) {
+        await turn();
+        part.load(values);
+      },
       async read(names, into) {
+        await turn();
         const values = part.read(names);
         for (const name of names) into[name]?.set(values[name]!);
-        return { ...values, ...into };
+        return Object.fromEntries(names.map((name) => [name, into[name] ?? values[name]!]));
       },
-      run: async (name, feeds, only) => programs.get(name)!(feeds, only),
+      async run(name, feeds, only) {
+        const asked = part.ask(programs.get(name)!);
+        await turn();
+        return part.run(asked, feeds, only);
+      },
       async dispose() {
+        await turn();
         part.leave();
         if (frozen && !session.used) shared.delete(frozen.hash);
       },

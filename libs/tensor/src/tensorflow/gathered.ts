@@ -52,11 +52,9 @@ export interface GatherOptions {
   readonly xla: boolean;
 }
 
-/** @param programs in the order in which they are recorded: until there are `MOST_NODES`, but all of `needed` */
 export function gather(
   members: Iterable<Member>,
   programs: Iterable<Gatherable>,
-  needed: ReadonlySet<Gatherable>,
   { precision, xla }: GatherOptions,
 ): Gathered {
   const graph = createGraph();
@@ -80,7 +78,6 @@ export function gather(
   };
   const recorded: { readonly of: Gatherable; readonly recorded: GraphProgram }[] = [];
   for (const of of programs) {
-    if (graph.size > MOST_NODES && !needed.has(of)) continue;
     const { member, program } = of;
     if (xla) graph.cluster(`p${recorded.length}`);
     const variablesOf = Object.fromEntries(
@@ -91,6 +88,7 @@ export function gather(
       frozen: member.frozen,
       variables: variablesOf,
       precision,
+      xla,
       roundedCopy: (name) => copyOf(of, name),
     });
     recorded.push({ of, recorded: added });
@@ -115,9 +113,3 @@ export function gather(
   );
   return { variables: new Map(accesses), programs: new Map(runnables), bytes: graph.encode() };
 }
-
-/**
- * Programs beyond these are gathered when they first run: recording takes time, and of all shapes that a run may need
- * few come.
- */
-const MOST_NODES = 50_000;

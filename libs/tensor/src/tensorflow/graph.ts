@@ -57,8 +57,6 @@ export interface Graph {
   variable<Type extends NodeType>(spec: Variable<Type>['spec']): Variable<Type>;
   /** Begins a part whose nodes XLA may compile together; undefined: those that follow run one by one. */
   cluster(name: string | undefined): void;
-  /** Nodes recorded so far. */
-  readonly size: number;
   /** Whether a node takes this value. */
   takes(value: GraphValue): boolean;
   /** The graph as the bytes of a `saved_model.pb`. */
@@ -132,9 +130,6 @@ export function createGraph(): Graph {
     },
     cluster(name) {
       cluster = name;
-    },
-    get size() {
-      return recorded.length;
     },
     takes: ({ name }) => taken.has(name),
     encode: () =>

@@ -7,7 +7,9 @@ import './kernels/elementwise.js';
 import './kernels/gather.js';
 import './kernels/matmul.js';
 import './kernels/reduce.js';
+import './kernels/rotary-embedding.js';
 import './kernels/shape.js';
+import './kernels/updated-rows.js';
 import { assign, fedValue, type Placeholder, readVariable } from './variables.js';
 
 /** A program in a graph. */
@@ -25,12 +27,13 @@ export interface ProgramOptions {
   readonly frozen: ReadonlySet<string>;
   readonly variables: Readonly<Record<string, Variable<DType>>>;
   readonly precision: Precision;
+  readonly xla: boolean;
   /** The rounded copy of a tensor of the state that the program may read in its place. */
   readonly roundedCopy: (name: string) => Variable | undefined;
 }
 
 export function addProgram(graph: Graph, program: Program, options: ProgramOptions): GraphProgram {
-  const { state, frozen, variables, precision } = options;
+  const { state, frozen, variables, precision, xla } = options;
   const feeds: Record<string, Placeholder> = {};
   const reads = new Map<GraphValue, string>();
   const rounded = new Map<string, GraphValue>();
@@ -43,7 +46,7 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
     rounded.set(name, read);
     return read;
   };
-  const recording = { graph, precision, rounded: roundedOf };
+  const recording = { graph, precision, xla, rounded: roundedOf };
   const effects = recordingTo(recording, () =>
     recordProgram(program, state, frozen, (kind, name, spec) => {
       if (kind === 'inputs') {

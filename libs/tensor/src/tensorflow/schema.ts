@@ -1,11 +1,12 @@
 import protobuf from 'protobufjs';
 
 /** Types of values in a TensorFlow graph. */
-export type NodeType = 'float32' | 'int32' | 'bool' | 'bfloat16' | 'resource';
+export type NodeType = 'float32' | 'float64' | 'int32' | 'bool' | 'bfloat16' | 'resource';
 
 /** `tensorflow.DataType`. */
 export const dataType: Readonly<Record<NodeType, number>> = {
   float32: 1,
+  float64: 2,
   int32: 3,
   bool: 10,
   bfloat16: 14,

@@ -8,17 +8,19 @@ import {
   type Frozen,
   type Program,
   type Specs,
+  type TensorSpec,
   type TypedBuffer,
 } from '../engine.js';
 import { readStored } from '../engines/frozen.js';
 import type { Binding, Session } from './binding.js';
 import { type Gatherable, type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
-import { feed } from './variables.js';
+import { type Access, feed } from './variables.js';
 
 /** What a workspace does with its part of a session. */
 export interface Part {
-  /** @returns what runs the program */
-  add(program: Program): (feeds: Buffers, only?: readonly string[]) => Buffers;
+  /** Says that a program is about to run: a session that is opened by then has it from the beginning. */
+  ask(program: Program): Gatherable;
+  run(asked: Gatherable, feeds: Buffers, only?: readonly string[]): Buffers;
   load(values: Buffers): void;
   read(names: readonly string[]): Buffers;
   leave(): void;
@@ -37,8 +39,11 @@ export function createSharedSession(
   frozenNames: ReadonlySet<string>,
   options: GatherOptions,
 ): SharedSession {
-  const members = new Map<Member, Set<Gatherable>>();
-  /** Programs that have run, or are about to: a new session has them at once. */
+  const members = new Map<Member, Map<Program, Gatherable>>();
+  /**
+   * Programs that have run, or are about to: a session has these. Of all shapes that may come few do, and recording one
+   * takes time.
+   */
   const needed = new Set<Gatherable>();
   let open: { readonly session: Session; readonly gathered: Gathered } | undefined;
   /** Values of variables while no session has them. Those that are neither here nor written are 0. */
@@ -47,13 +52,19 @@ export function createSharedSession(
   const written = new Set<string>();
   let ids = 0;
 
-  const fetch = (...fetches: string[]): TypedBuffer[] => open!.session.run([], fetches);
+  const accesses = (keys: Iterable<string>): Access[] =>
+    [...keys].flatMap((key) => open?.gathered.variables.get(key) ?? []);
+  /** What is fetched together for the first time takes TensorFlow long, in a large graph: all of it is one run. */
+  const fetch = (fetches: readonly string[]): TypedBuffer[] => open?.session.run([], fetches) ?? [];
 
   /** Takes the state back to the host, and closes the session. */
   const suspend = () => {
     if (!open) return;
-    const { variables } = open.gathered;
-    for (const key of written) held.set(key, fetch(variables.get(key)!.read)[0]!);
+    const keys = [...written];
+    const values = fetch(accesses(keys).map(({ read }) => read));
+    keys.forEach((key, i) => {
+      held.set(key, values[i]!);
+    });
     open.session.close();
     open = undefined;
     written.clear();
@@ -64,20 +75,21 @@ export function createSharedSession(
     return open;
   };
   const start = () => {
-    const programs = [...members.values()].flatMap((programs) => [...programs]);
-    programs.sort((a, b) => Number(needed.has(b)) - Number(needed.has(a)));
-    const gathered = gather(members.keys(), programs, needed, options);
+    const gathered = gather(members.keys(), needed, options);
     const session = openGraph(binding, gathered.bytes);
     try {
-      for (const [key, { load, setZero, spec }] of gathered.variables) {
+      const loads = [...gathered.variables].map(([key, { load, setZero, spec }]) => {
         const name = frozenName(key);
-        const values =
-          name === undefined ? held.get(key) : frozenValues(frozen!, name, { [name]: spec })[name]!;
-        if (!values) session.run([], [setZero]);
-        // What came from the host here belongs to nobody else, but for frozen values that were given.
-        else
-          session.run([feed(load, values, { copy: name !== undefined && 'values' in frozen! })], [load.done]);
-      }
+        const values = name === undefined ? held.get(key) : frozenValue(frozen!, name, spec);
+        const [to, numbers] = values ? [load, values] : [setZero, allocate({ ...spec, shape: [] })];
+        // What is held here belongs to nobody else; frozen values that were given do.
+        const copy = name !== undefined && 'values' in frozen! && !binding.usesGpu;
+        return { fed: feed(to, numbers, { copy }), done: to.done };
+      });
+      session.run(
+        loads.map(({ fed }) => fed),
+        loads.map(({ done }) => done),
+      );
     } catch (error) {
       session.close();
       throw error;
@@ -88,13 +100,11 @@ export function createSharedSession(
   };
 
   const run = (of: Gatherable, feeds: Buffers, only?: readonly string[]): Buffers => {
-    needed.add(of);
     if (!open?.gathered.programs.has(of)) suspend();
     const { session, gathered } = opened();
     const runnable = gathered.programs.get(of)!;
     const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
     const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
-    if (fetches.length === 0) return {};
     const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
       feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
     );
@@ -114,47 +124,49 @@ export function createSharedSession(
         frozen: frozenNames,
         key: (name) => (frozenNames.has(name) ? FROZEN : `${id}/`) + name,
       };
-      const programs = new Set<Gatherable>();
+      const programs = new Map<Program, Gatherable>();
       members.set(member, programs);
       return {
-        add(program) {
-          const of = { member, program };
-          programs.add(of);
-          return (feeds, only) => run(of, feeds, only);
+        ask(program) {
+          const asked = programs.get(program) ?? { member, program };
+          programs.set(program, asked);
+          needed.add(asked);
+          return asked;
         },
+        run,
         load(values) {
-          for (const [name, buffer] of Object.entries(values)) {
+          const loads = Object.entries(values).flatMap(([name, buffer]) => {
             const key = member.key(name);
             const access = open?.gathered.variables.get(key);
             if (access) {
-              open!.session.run([feed(access.load, buffer, { copy: !binding.usesGpu })], [access.load.done]);
               written.add(key);
-            } else held.set(key, buffer.slice());
-          }
+              return [{ fed: feed(access.load, buffer, { copy: !binding.usesGpu }), done: access.load.done }];
+            }
+            held.set(key, buffer.slice());
+            return [];
+          });
+          open?.session.run(
+            loads.map(({ fed }) => fed),
+            loads.map(({ done }) => done),
+          );
         },
         read(names) {
-          return Object.fromEntries(
-            names.map((name) => {
-              const key = member.key(name);
-              const access = open?.gathered.variables.get(key);
-              if (access) return [name, fetch(access.read)[0]!];
-              if (frozenNames.has(name))
-                return [name, frozenValues(frozen!, name, { [name]: state[name]! })[name]!];
-              return [name, held.get(key)?.slice() ?? allocate(state[name]!)];
-            }),
-          );
+          const known = names.filter((name) => open?.gathered.variables.has(member.key(name)));
+          const values = fetch(accesses(known.map(member.key)).map(({ read }) => read));
+          const read = new Map(known.map((name, i) => [name, values[i]!]));
+          const elsewhere = (name: string): TypedBuffer =>
+            frozenNames.has(name)
+              ? frozenValue(frozen!, name, state[name]!)
+              : (held.get(member.key(name))?.slice() ?? allocate(state[name]!));
+          return Object.fromEntries(names.map((name) => [name, read.get(name) ?? elsewhere(name)]));
         },
         leave() {
           members.delete(member);
-          for (const program of programs) needed.delete(program);
+          for (const asked of programs.values()) needed.delete(asked);
           const own = Object.keys(state)
             .filter((name) => !frozenNames.has(name))
             .map(member.key);
-          if (open && members.size > 0)
-            for (const key of own) {
-              const access = open.gathered.variables.get(key);
-              if (access) fetch(access.destroy);
-            }
+          if (members.size > 0) fetch(accesses(own).map(({ destroy }) => destroy));
           for (const key of own) {
             held.delete(key);
             written.delete(key);
@@ -172,8 +184,8 @@ const FROZEN = 'frozen/';
 const frozenName = (key: string): string | undefined =>
   key.startsWith(FROZEN) ? key.slice(FROZEN.length) : undefined;
 
-const frozenValues = (frozen: Frozen, name: string, specs: Specs): Buffers =>
-  'values' in frozen ? { [name]: frozen.values[name]! } : readStored(frozen.stored, specs);
+const frozenValue = (frozen: Frozen, name: string, spec: TensorSpec): TypedBuffer =>
+  ('values' in frozen ? frozen.values : readStored(frozen.stored, { [name]: spec }))[name]!;
 
 /** A graph is opened from a file, which is not needed afterwards. */
 function openGraph(binding: Binding, bytes: Uint8Array): Session {

@@ -82,7 +82,8 @@ export interface Access {
   readonly spec: TensorSpec;
   readonly load: Placeholder & { readonly done: string };
   readonly read: string;
-  readonly setZero: string;
+  /** It takes a 0. */
+  readonly setZero: Placeholder & { readonly done: string };
   /** Frees its memory. */
   readonly destroy: string;
 }
@@ -94,8 +95,9 @@ export function accessTo(graph: Graph, variable: Variable<DType>, copy: RoundedC
     const node = assign(graph, variable, value);
     return doneAfter(graph, copy ? [copy.refreshed([node])] : [node]).name;
   };
-  const zero = spec.dtype === 'int32' ? graph.int(0) : graph.scalar(0);
-  const zeros = graph.node('Fill', [graph.ints(spec.shape), zero], spec.dtype, spec.shape, {
+  // Zeros that TensorFlow knows to be equal would be one tensor, of which variables are not to be parts.
+  const zero = fedValue(graph, { dtype: spec.dtype, shape: [] });
+  const zeros = graph.node('Fill', [graph.ints(spec.shape), zero.value], spec.dtype, spec.shape, {
     T: typeOf(spec.dtype),
     index_type: typeOf('int32'),
   });
@@ -107,7 +109,7 @@ export function accessTo(graph: Graph, variable: Variable<DType>, copy: RoundedC
     spec,
     load: { ...fed, done: assigned(value) },
     read: readVariable(graph, variable).name,
-    setZero: assigned(zeros),
+    setZero: { ...zero.fed, done: assigned(zeros) },
     destroy: doneAfter(graph, destroyed).name,
   };
 }

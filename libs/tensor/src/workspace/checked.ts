@@ -3,8 +3,6 @@ import { TensorError } from '../errors.js';
 
 /** A workspace that is called with what fits alone. */
 export interface Unchecked extends Omit<Workspace, 'read'> {
-  /** Programs that are new. */
-  add(programs: Readonly<Record<string, Program>>): Promise<void>;
   read(names: readonly string[], into: Buffers): Promise<Buffers>;
   /** @throws TensorError TENSOR_ENGINE_CLOSED */
   checkOpen?(): void;
@@ -25,12 +23,13 @@ export function checkedWorkspace(state: Specs, frozen: ReadonlySet<string>, work
     Object.fromEntries(names.map((name) => [name, specOf(state, name)]));
 
   return {
-    async add(added) {
+    /** Hands on the programs that are new. */
+    async add(added, options) {
       workspace.checkOpen?.();
       const fresh = Object.entries(added).filter(([name]) => !programs.has(name));
       for (const [, { reads }] of fresh) pick(reads);
       for (const [name, program] of fresh) programs.set(name, program);
-      await workspace.add(Object.fromEntries(fresh));
+      await workspace.add(Object.fromEntries(fresh), options);
     },
     async load(values) {
       workspace.checkOpen?.();

@@ -17,7 +17,7 @@ const cases: readonly (readonly [string, TrainingMethod, object])[] = [
   ['reward with centering', 'reward', { reward: { centerRewardsCoefficient: 0.01 } }],
   ['reward by the best of all', 'reward', { reward: { objective: 'best_of_n' }, steps: 3 }],
   ['pro with temperatures', 'pro', { pro: { temperatures: 'reward_gaps' }, steps: 3 }],
-  ['ppo with mini-batches', 'ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 2 }, steps: 5 }],
+  ['ppo with mini-batches', 'ppo', { ppo: { numPpoEpochs: 2, numMiniBatches: 2 }, steps: 3 }],
   ['dpo with ipo', 'dpo', { dpo: { lossType: 'ipo' }, steps: 3 }],
   ['dpo with hinge', 'dpo', { dpo: { lossType: 'hinge' }, steps: 3 }],
   [
@@ -31,7 +31,7 @@ const cases: readonly (readonly [string, TrainingMethod, object])[] = [
 ];
 
 it.each(cases)('%s: every metric of a run is the same on both engines', async (_, method, change) => {
-  const config = runOf(method, { steps: 10, ...change });
+  const config = runOf(method, { steps: 5, ...change });
   const batches = [itemsFor(method, 4, 1), itemsFor(method, 4, 2)];
   const heldOut = itemsFor(method, 3, 3);
   const measured = [];

@@ -191,18 +191,18 @@ it('Fisher-vector products over part of the responses: other ones each step, the
     oldLogprobs: bySequence(expected.oldLogprobs),
     advantages: bySequence(fixture.advantages),
   };
-  const sizes = async (fisherFraction: number) => {
+  const sizes = async (fisherFraction: number, steps: readonly number[]) => {
     const taken: number[] = [];
-    for (const number of [0, 0, 1, 2]) {
-      const { trainer, step } = await begun(pools[1]!, { trpo: { fisherFraction } });
+    for (const number of steps) {
+      const { trainer, step } = await begun(pools[1]!, { trpo: { fisherFraction, cgIterations: 3 } });
       const { metrics } = await policyStep({ ...step, step: number }, sequences, numbers);
       taken.push(metrics['policy/step_size']);
       await trainer.close();
     }
     return taken;
   };
-  expect(new Set(await sizes(1)).size).toBe(1);
-  const [first, again, ...later] = await sizes(0.4);
+  expect(new Set(await sizes(1, [0, 1])).size).toBe(1);
+  const [first, again, ...later] = await sizes(0.4, [0, 0, 1, 2]);
   expect(again).toBe(first);
   expect(later).not.toEqual([first, first]);
 });

@@ -39,7 +39,6 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 it.runIf(process.platform === 'linux').each([
-  ['quickstart', 16, 2, 'sft'],
   ['wide', 2, 1, 'sft'],
   ['llama', 16, 2, 'sft'],
   ['quickstart', 16, 1, 'trpo'],

@@ -138,11 +138,12 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     ...(frozen && { frozen: asParameters(frozen) }),
   });
   const listed = listedPrograms(options);
-  await workspace.add({
-    ...listed,
+  await workspace.add(listed);
+  const always = {
     ...optimizerPrograms(layout, groups),
     ...(lineSearch.length > 0 && lineSearchPrograms(lineSearch)),
-  });
+  };
+  await workspace.add(always, { soon: true });
   await workspace.load({
     ...renamed(from.p, parameter),
     ...renamed(from.m ?? {}, firstMoment),

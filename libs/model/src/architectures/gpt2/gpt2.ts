@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
-import { causalMask, pastMask } from '../masks.js';
+import { cacheMask, causalMask, pastMask } from '../masks.js';
 import { type Layer, throughLayers } from '../recomputation.js';
 import type { Gpt2Config } from './config.js';
 import { gelu, layerNorm } from './ops.js';
@@ -84,6 +84,35 @@ export function step(
     };
   };
   return blocks(config, p, x, { shape: [B, 1], attend });
+}
+
+/**
+ * One step of generation whose keys and values are in the cache before a layer attends to it.
+ * @param ids [B] int32
+ * @param positions [B] int32
+ * @param store puts keys and values [B, H, 1, K] of a layer at `positions`, and gives its cache [B, H, C, K]
+ * @returns hidden [B, D]
+ */
+export function stepInto(
+  config: Gpt2Config,
+  p: Parameters,
+  ids: tf.Tensor,
+  positions: tf.Tensor,
+  capacity: number,
+  store: (layer: number, own: LayerCache) => LayerCache,
+): tf.Tensor2D {
+  const x = tf.add(
+    tf.gather(p['wte.weight']!, ids as tf.Tensor1D),
+    tf.gather(p['wpe.weight']!, positions as tf.Tensor1D),
+  );
+  const mask = cacheMask(positions, capacity);
+  const attend =
+    (index: number): Attend =>
+    (q, own) => {
+      const { keys, values } = store(index, own);
+      return tf.matMul(tf.softmax(tf.add(tf.matMul(q, keys, false, true), mask)), values);
+    };
+  return blocks(config, p, x, { shape: [ids.shape[0]!, 1], attend }).hidden;
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Architecture } from '../../architecture.js';
 import { scalarHead } from '../heads.js';
 import { configJson, type Gpt2Config, newConfig, parseConfig } from './config.js';
-import { cacheShape, extend, forward, languageHead, outputMatrix, step } from './gpt2.js';
+import { cacheShape, extend, forward, languageHead, outputMatrix, step, stepInto } from './gpt2.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
 export const gpt2: Architecture<Gpt2Config> = {
@@ -17,6 +17,7 @@ export const gpt2: Architecture<Gpt2Config> = {
   copies,
   forward,
   step,
+  stepInto,
   extend,
   cacheShape,
   outputMatrix,

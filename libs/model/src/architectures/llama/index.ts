@@ -2,7 +2,7 @@
 import type { Architecture } from '../../architecture.js';
 import { scalarHead } from '../heads.js';
 import { configJsonOf, type LlamaConfig, type Member, newConfigOf, parseConfigOf } from './config.js';
-import { cacheShape, extend, forward, languageHead, outputMatrix, step } from './llama.js';
+import { cacheShape, extend, forward, languageHead, outputMatrix, step, stepInto } from './llama.js';
 import { llama, mistral, qwen2, qwen3 } from './members.js';
 import { copies, linears, nameOf, storedName, tensors } from './tensors.js';
 
@@ -18,6 +18,7 @@ const architecture = (member: Member): Architecture<LlamaConfig> => ({
   copies,
   forward,
   step,
+  stepInto,
   extend,
   cacheShape,
   outputMatrix,

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
-import { causalMask, pastMask, pastMasks } from '../masks.js';
+import { cacheMask, causalMask, pastMask, pastMasks } from '../masks.js';
 import { type Layer, throughLayers } from '../recomputation.js';
 import type { LlamaConfig } from './config.js';
 import { gated, rmsNorm } from './ops.js';
@@ -99,16 +99,32 @@ export function step(
     const [toPast, toSelf] = tf.split(tf.softmax(scores), [C, 1], -1);
     return tf.add(tf.matMul(toPast!, past.values), tf.mul(toSelf!, own.values));
   };
-  const layer = layerOf(config, p, [B, 1], here, attend);
+  return layers(config, p, ids, layerOf(config, p, [B, 1], here, attend));
+}
 
-  let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, ids as tf.Tensor1D);
-  const added: LayerCache[] = [];
-  for (let index = 0; index < config.layers; index++) {
-    const { output, own } = layer(x, index);
-    x = output;
-    added.push(own);
-  }
-  return { hidden: finalNorm(config, p, x), added };
+/**
+ * One step of generation whose keys and values are in the cache before a layer attends to it.
+ * @param ids [B] int32
+ * @param positions [B] int32
+ * @param store puts keys and values [B, H', 1, K] of a layer at `positions`, and gives its cache [B, H', C, K]
+ * @returns hidden [B, D]
+ */
+export function stepInto(
+  config: LlamaConfig,
+  p: Parameters,
+  ids: tf.Tensor,
+  positions: tf.Tensor,
+  capacity: number,
+  store: (layer: number, own: LayerCache) => LayerCache,
+): tf.Tensor2D {
+  const { queries, keys } = tables(config, capacity);
+  const here = { queries: rotationsAt(queries, positions), keys: rotationsAt(keys, positions) };
+  const mask = cacheMask(positions, capacity, config.slidingWindow);
+  const attend: Attend = (index, q, own) => {
+    const { keys, values } = store(index, own);
+    return tf.matMul(tf.softmax(tf.add(tf.matMul(q, keys, false, true), mask)), values);
+  };
+  return layers(config, p, ids, layerOf(config, p, [ids.shape[0]!, 1], here, attend)).hidden;
 }
 
 /**
@@ -129,7 +145,7 @@ export function extend(
 ): { hidden: tf.Tensor2D; added: LayerCache[] } {
   const [B, T] = ids.shape as [number, number];
   const C = cache[0]!.keys.shape[2]!;
-  const { heads: H, slidingWindow, layers } = config;
+  const { heads: H, slidingWindow } = config;
   const past = pastMasks(positions, T, C, slidingWindow);
   const own = causalMask(T, slidingWindow);
   const places = tf.add(tf.reshape(positions, [B, 1]), tf.range(0, T, 1, 'int32'));
@@ -154,11 +170,21 @@ export function extend(
     );
   };
   const layer = layerOf(config, p, [B, T], { queries: turnQueries!, keys: turnKeys! }, attend);
+  return layers(config, p, tf.reshape(ids, [B * T]), layer, at);
+}
 
-  let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, tf.reshape(ids, [B * T]));
+/** All layers of tokens [B * T] that attend to a cache; behind the last one, of those `at` [N] alone. */
+function layers(
+  config: LlamaConfig,
+  p: Parameters,
+  ids: tf.Tensor,
+  layer: ReturnType<typeof layerOf>,
+  at?: tf.Tensor,
+): { hidden: tf.Tensor2D; added: LayerCache[] } {
+  let x: tf.Tensor = tf.gather(p['embed_tokens.weight']!, ids as tf.Tensor1D);
   const added: LayerCache[] = [];
-  for (let index = 0; index < layers; index++) {
-    const { output, own } = layer(x, index, index === layers - 1 ? at : undefined);
+  for (let index = 0; index < config.layers; index++) {
+    const { output, own } = layer(x, index, index === config.layers - 1 ? at : undefined);
     x = output;
     added.push(own);
   }

@@ -1,11 +1,11 @@
 /** Kernels of our own name that ONNX Runtime has an operator for. */
 import { recordKernel } from '../../kernels/kernel.js';
-import { currentGraph, graphValue } from '../backend.js';
+import { CAPTURE, currentGraph, graphValue } from '../backend.js';
 import { asTensor } from '../recording.js';
 import { emit } from './register.js';
 
 /** x [..., D], weight and bias [D] -> y like x; mean and inverseDeviation [..., 1] */
-recordKernel('LayerNormalization', ({ x, weight, bias }, { epsilon }) => {
+recordKernel(CAPTURE, 'LayerNormalization', ({ x, weight, bias }, { epsilon }) => {
   const each = [...x!.shape.slice(0, -1), 1];
   const [y, mean, inverseDeviation] = currentGraph().nodes(
     'LayerNormalization',
@@ -22,13 +22,13 @@ recordKernel('LayerNormalization', ({ x, weight, bias }, { epsilon }) => {
 });
 
 /** gelu_new of x, of any shape */
-recordKernel('FastGelu', ({ x }) => {
+recordKernel(CAPTURE, 'FastGelu', ({ x }) => {
   const y = emit('FastGelu', [x!], x!.shape, 'float32', { domain: 'com.microsoft' });
   return { y: asTensor(graphValue(y), 'float32') };
 });
 
 /** x [..., D], weight [D] -> y like x; inverseRoot [..., 1] */
-recordKernel('SimplifiedLayerNormalization', ({ x, weight }, { epsilon }) => {
+recordKernel(CAPTURE, 'SimplifiedLayerNormalization', ({ x, weight }, { epsilon }) => {
   const each = [...x!.shape.slice(0, -1), 1];
   const [y, inverseRoot] = currentGraph().nodes(
     'SimplifiedLayerNormalization',
@@ -41,7 +41,7 @@ recordKernel('SimplifiedLayerNormalization', ({ x, weight }, { epsilon }) => {
 });
 
 /** x [B, R, heads * K], cos and sin [R, K / 2] -> y like x, every head of row r turned by rotation r */
-recordKernel('RotaryEmbedding', ({ x, cos, sin }) => {
+recordKernel(CAPTURE, 'RotaryEmbedding', ({ x, cos, sin }) => {
   const first = currentGraph().int64s([0]);
   const inputs = [graphValue(x!), first, graphValue(cos!), graphValue(sin!)];
   const y = emit('RotaryEmbedding', inputs, x!.shape, 'float32', { domain: 'com.microsoft' });

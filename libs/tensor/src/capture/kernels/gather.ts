@@ -34,6 +34,10 @@ mapKernel('ScatterNd', ({ inputs: { indices, updates }, attrs: { shape } }) =>
   scatterAdd(shape, toInt64(indices!), updates!),
 );
 
+mapKernel('TensorScatterUpdate', ({ inputs: { tensor, indices, updates } }) =>
+  emit('ScatterND', [tensor!, toInt64(indices!), updates!], tensor!.shape, tensor!.dtype),
+);
+
 const scatterAdd = (shape: readonly number[], index: ReturnType<typeof toInt64>, updates: tf.TensorInfo) =>
   emit('ScatterND', [zeros(shape), index, updates], shape, updates.dtype, {
     attributes: { reduction: { string: 'add' } },

@@ -1,11 +1,21 @@
 import type * as tf from '@tensorflow/tfjs';
 import { broadcast, recorded, recordedType } from '../../capture/recording.js';
 import { graphValue } from '../backend.js';
-import { typeOf } from '../graph.js';
+import { bytes, typeOf } from '../graph.js';
 import { constantLike, emit, mapKernel, typed } from './register.js';
 
+/**
+ * A vector added to the rows of a matrix is its bias: TensorFlow gathers sums of several tensors into one operator, AddN,
+ * which it does not give to XLA, and then XLA compiles a program in pieces.
+ */
+mapKernel('Add', ({ inputs: { a, b } }) => {
+  const isBias = a!.dtype === 'float32' && a!.shape.length === 2 && b!.shape.length === 1;
+  if (isBias && b!.shape[0] === a!.shape[1])
+    return emit('BiasAdd', [a!, b!], a!.shape, a!.dtype, typed(a!, { data_format: bytes('NHWC') }));
+  return emit('AddV2', [a!, b!], broadcast(a!, b!), a!.dtype, typed(a!));
+});
+
 const arithmetic: Readonly<Record<string, string>> = {
-  Add: 'AddV2',
   Sub: 'Sub',
   Multiply: 'Mul',
   RealDiv: 'RealDiv',

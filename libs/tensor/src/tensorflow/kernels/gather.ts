@@ -49,6 +49,16 @@ mapKernel('ScatterNd', ({ inputs: { indices, updates }, attrs: { shape } }) =>
   ),
 );
 
+mapKernel('TensorScatterUpdate', ({ inputs: { tensor, indices, updates } }) =>
+  emit(
+    'TensorScatterUpdate',
+    [tensor!, indices!, updates!],
+    tensor!.shape,
+    tensor!.dtype,
+    typed(tensor!, { Tindices: int32 }),
+  ),
+);
+
 mapKernel('OneHot', ({ inputs: { indices }, attrs: { depth, onValue, offValue, dtype } }) => {
   const { graph } = current();
   const values = [graph.int(depth), graph.scalar(onValue), graph.scalar(offValue)];
