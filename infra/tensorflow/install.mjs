@@ -108,8 +108,13 @@ async function bringLibraries(to) {
     await rm(join(wheels, wheel));
   }
   await rm(wheels, { recursive: true });
+  if (!cuda) return;
   // In the wheel only its owner may run it.
-  if (cuda) await chmod(join(to, 'nvidia/cuda_nvcc/bin/ptxas'), 0o755);
+  await chmod(join(to, 'nvidia/cuda_nvcc/bin/ptxas'), 0o755);
+  // TensorFlow opens it from the library that does not know its folder (its RUNPATH has those of the others), and without it
+  // takes no GPU.
+  for (const library of await readdir(join(to, 'nvidia/cusolver/lib')))
+    await symlink(`../../cusolver/lib/${library}`, join(to, 'nvidia/cuda_runtime/lib', library));
 }
 
 /** The files of a wheel that are needed: libraries that are opened, headers to compile with, and licences. */

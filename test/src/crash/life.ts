@@ -30,6 +30,8 @@ export interface LifeOptions {
   readonly facts: Map<string, Fact>;
   /** `signal` is sent `delayMs` milliseconds after the number of facts known has reached `facts`. */
   readonly end?: { readonly facts: number; readonly delayMs: number; readonly signal: NodeJS.Signals };
+  /** Settings of the services, beside those that give each a thread. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** The process kills itself as soon as it reads that the run has completed the step. */
   readonly killedAfter?: StepOfRun;
 }
@@ -52,6 +54,7 @@ export async function live({
   extensions = [],
   facts,
   end,
+  environment,
   killedAfter,
 }: LifeOptions): Promise<'completed' | NodeJS.Signals> {
   const child = spawn(
@@ -65,7 +68,7 @@ export async function live({
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR: dirname(directory) },
+      env: { ...process.env, ...environment, TMPDIR: dirname(directory) },
       timeout: TIMEOUT_MS,
       killSignal: 'SIGABRT',
     },

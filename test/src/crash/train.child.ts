@@ -14,12 +14,13 @@ import type { Extension, Fact, StepOfRun } from './life.js';
 const [directory, written, extensions, deadly] = process.argv.slice(2) as [string, string, string, string?];
 const killedAfter = deadly && (JSON.parse(deadly) as StepOfRun);
 const asked = JSON.parse(written) as readonly RunConfigInput[] | ExperimentInput;
+const { RLHF_ENGINE: engine } = process.env;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new Error('asked to stop')));
 
 const platform = await startPlatform({
   directory,
-  environment: oneThread,
+  environment: { ...oneThread, ...(engine !== undefined && { RLHF_ENGINE: engine }) },
 });
 const every = Object.keys(topics) as TopicName[];
 const telling = (async () => {

@@ -1,6 +1,7 @@
 /** A step of LoRA DPO on a real checkpoint beside PyTorch with PEFT, on as many cores. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { requireTensorflow } from '@rlhf-streams/tensor';
 import { missingLibraries, python } from '../../python/python.js';
 import { startCompetitor } from '../against/channel.js';
 import type { LoraStep } from '../against/workload.js';
@@ -8,6 +9,7 @@ import type { Measurement, Row } from '../measurement.js';
 import { memoryOf, processorSeconds } from '../process.js';
 import { median, ratio } from '../timing.js';
 
+const PYTORCH = 'PyTorch with PEFT';
 const ROUNDS = 3;
 /** ONNX Runtime's and PyTorch's threads go on spinning for some milliseconds after a run. */
 const SPINNING_MS = 200;
@@ -25,6 +27,10 @@ export const lora: Measurement = {
     if (model === undefined)
       throw new Error('expected --model DIR, or the folder of a checkpoint in RLHF_TEST_SMOLLM2');
     const missing = missingLibraries(['torch', 'transformers', 'peft']);
+    const hasTensorflow = await requireTensorflow('cpu').then(
+      () => true,
+      () => false,
+    );
     const rows: Row[] = [];
     for (const { pairs, length, gradientCheckpointing } of CASES) {
       const workload: LoraStep = {
@@ -40,10 +46,16 @@ export const lora: Measurement = {
       };
       // Processes of their own for each case: their peak of memory is that of the case.
       const competitors = [
-        startCompetitor('this build', process.execPath, [
-          fileURLToPath(new URL('./training-process.js', import.meta.url)),
-        ]),
-        ...(missing === undefined ? [startCompetitor('PyTorch with PEFT', python, [pytorchScript])] : []),
+        startCompetitor('this build', process.execPath, [trainingProcess]),
+        ...(hasTensorflow
+          ? (['float32', 'bf16'] as const).map((precision) =>
+              startCompetitor(`this build, tensorflow, ${precision}`, process.execPath, [
+                trainingProcess,
+                precision,
+              ]),
+            )
+          : []),
+        ...(missing === undefined ? [startCompetitor(PYTORCH, python, [pytorchScript])] : []),
       ];
       try {
         const times = competitors.map((): number[] => []);
@@ -62,6 +74,7 @@ export const lora: Measurement = {
             processor[index]!.push((await processorSeconds(pid)) - before);
           }
         }
+        const pytorch = times[competitors.findIndex(({ name }) => name === PYTORCH)];
         const memory = await Promise.all(competitors.map(({ pid }) => memoryOf(pid)));
         competitors.forEach(({ name }, i) => {
           rows.push({
@@ -70,7 +83,7 @@ export const lora: Measurement = {
             's a step': median(times[i]!) / 1000,
             'processor s a step': median(processor[i]!),
             'tokens/s': Math.round((2 * pairs * length * 1000) / median(times[i]!)),
-            'speed : PyTorch': times[1] ? ratio(times[1], times[i]!) : Number.NaN,
+            'speed : PyTorch': pytorch ? ratio(pytorch, times[i]!) : Number.NaN,
             'memory, MB': memory[i]!,
           });
         });
@@ -83,6 +96,9 @@ export const lora: Measurement = {
       notes: [
         'Medians over rounds. Log-probs of the reference are given. RSS counts a page of a file for each session that maps',
         'it, PSS counts it once.',
+        ...(hasTensorflow
+          ? []
+          : ['The tensorflow engine was left out: npm run install:tensorflow brings it.']),
         ...(missing === undefined
           ? []
           : [
@@ -93,4 +109,5 @@ export const lora: Measurement = {
   },
 };
 
+const trainingProcess = fileURLToPath(new URL('./training-process.js', import.meta.url));
 const pytorchScript = fileURLToPath(new URL('../../../python/lora.py', import.meta.url));

@@ -1,17 +1,22 @@
-/** The process in which LoRA is measured: a run under training on two workers, and nothing else. */
+/**
+ * The process in which LoRA is measured: a run under training on two workers, or by the tensorflow engine in the precision
+ * that is its argument, and nothing else.
+ */
 import { describeModel } from '@rlhf-streams/model';
 import { type Item, parseRunConfig } from '@rlhf-streams/runs';
-import { onnxPool } from '@rlhf-streams/tensor';
+import { onnxPool, tensorflowEngine } from '@rlhf-streams/tensor';
 import { openSession } from '@rlhf-streams/training';
 import { answerRequests } from '../against/channel.js';
 import type { LoraStep } from '../against/workload.js';
 import { someTokens } from '../models.js';
 import { timed } from '../timing.js';
 
+const [precision] = process.argv.slice(2) as ['float32' | 'bf16' | undefined];
+
 await answerRequests(async (workload) => {
   if (workload.kind !== 'lora') throw new Error(`expected lora, got ${workload.kind}`);
   const { model, rank, threads, gradientCheckpointing, learningRate } = workload;
-  const engine = onnxPool({ workers: threads });
+  const engine = precision === undefined ? onnxPool({ workers: threads }) : tensorflowEngine({ precision });
   const config = parseRunConfig({
     run: 'bench',
     method: 'dpo',
