@@ -83,7 +83,7 @@ export const lora: Measurement = {
             's a step': median(times[i]!) / 1000,
             'processor s a step': median(processor[i]!),
             'tokens/s': Math.round((2 * pairs * length * 1000) / median(times[i]!)),
-            'speed : PyTorch': pytorch ? ratio(pytorch, times[i]!) : Number.NaN,
+            'time : PyTorch': pytorch ? ratio(pytorch, times[i]!) : Number.NaN,
             'memory, MB': memory[i]!,
           });
         });
