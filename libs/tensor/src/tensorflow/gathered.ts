@@ -1,5 +1,5 @@
 /** The programs of workspaces gathered into one graph over their variables. */
-import type { DType, Program, Specs, TensorSpec } from '../engine.js';
+import type { DType, Program, Specs } from '../engine.js';
 import type { Precision } from './backend.js';
 import { createGraph, type Variable } from './graph.js';
 import { addProgram, type GraphProgram } from './program.js';
@@ -60,13 +60,9 @@ export function gather(
   const graph = createGraph();
   const variables = new Map<string, Variable<DType>>();
   const copies = new Map<string, RoundedCopy>();
-  const specs = new Map<string, TensorSpec>();
   for (const { state, key } of members)
-    for (const [name, spec] of Object.entries(state)) {
-      if (variables.has(key(name))) continue;
-      specs.set(key(name), spec);
-      variables.set(key(name), graph.variable(spec));
-    }
+    for (const [name, spec] of Object.entries(state))
+      if (!variables.has(key(name))) variables.set(key(name), graph.variable(spec));
 
   /** Of what is read many times between changes a rounded copy is kept: rounding it takes longer than a product of one row. */
   const copyOf = ({ member, program }: Gatherable, name: string) => {

@@ -82,8 +82,8 @@ export function createSharedSession(
         const name = frozenName(key);
         const values = name === undefined ? held.get(key) : frozenValue(frozen!, name, spec);
         const [to, numbers] = values ? [load, values] : [setZero, allocate({ ...spec, shape: [] })];
-        // What is held here belongs to nobody else; frozen values that were given do.
-        const copy = name !== undefined && 'values' in frozen! && !binding.usesGpu;
+        // What is held here, or was read from a file, belongs to nobody else.
+        const copy = name !== undefined && 'values' in frozen!;
         return { fed: feed(to, numbers, { copy }), done: to.done };
       });
       session.run(
@@ -106,7 +106,7 @@ export function createSharedSession(
     const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
     const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
     const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
-      feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
+      feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds }),
     );
     const results = session.run(fed, fetches);
     for (const name of runnable.writes) written.add(of.member.key(name));
@@ -140,7 +140,7 @@ export function createSharedSession(
             const access = open?.gathered.variables.get(key);
             if (access) {
               written.add(key);
-              return [{ fed: feed(access.load, buffer, { copy: !binding.usesGpu }), done: access.load.done }];
+              return [{ fed: feed(access.load, buffer, { copy: true }), done: access.load.done }];
             }
             held.set(key, buffer.slice());
             return [];
