@@ -22,7 +22,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, '..', '..', 'node_modules');
 const home = join(modules, '.tensorflow');
 
-const { cuda } = parseArgs({ options: { cuda: { type: 'boolean', default: false } } }).values;
+const cuda = isForGpu();
 const device = cuda ? 'cuda' : 'cpu';
 const name = cuda ? 'tfjs-node-gpu' : 'tfjs-node';
 /** What differs from it has other libraries. */
@@ -85,6 +85,17 @@ async function bringPackage(to) {
   // tfjs of its own would be another one than the one that the programs' tensors are of.
   for (const other of await readdir(tensorflow))
     if (other !== name) await rm(join(tensorflow, other), { recursive: true });
+}
+
+/** Whether the libraries for a GPU are asked for. npm takes an option for its own where `--` is forgotten before it. */
+function isForGpu() {
+  try {
+    const { cuda } = parseArgs({ options: { cuda: { type: 'boolean', default: false } } }).values;
+    return cuda || process.env.npm_config_cuda === 'true';
+  } catch (error) {
+    process.stderr.write(`${error.message.split('.')[0]}: expected nothing, or -- --cuda for a GPU\n`);
+    process.exit(2);
+  }
 }
 
 async function bringLibraries(to) {

@@ -92,6 +92,24 @@ export function stateTests(harness: Harness): void {
       await second!.dispose();
     });
 
+    it('may be some of those that another workspace has by the same hash', async () => {
+      const state = { w: pair, sum: pair };
+      const all = { w: floats(2, 3), sum: floats(7, 8) };
+      const some = await harness.engine.open(state, { frozen: { hash: 'a part', values: { w: all.w } } });
+      await some.load({ sum: floats(1, 1) });
+      expect(await read(some, 'sum', 'w')).toEqual({ sum: [1, 1], w: [2, 3] });
+      await harness.within(
+        { state, frozen: { hash: 'a part', values: all }, programs: { scaled } },
+        async (space) => {
+          await space.run('scaled', { x: floats(1, 1) });
+          expect(await read(space, 'sum', 'w')).toEqual({ sum: [7, 8], w: [2, 3] });
+          await some.load({ sum: floats(5, 5) });
+          expect(await read(space, 'sum')).toEqual({ sum: [7, 8] });
+        },
+      );
+      await some.dispose();
+    });
+
     it('of another hash are others', async () => {
       for (const k of [1, 2])
         await harness.within(
@@ -255,6 +273,26 @@ export function stateTests(harness: Harness): void {
         await space.run('accumulate', { x: floats(3, 3) });
         await space.run('scaled', { x: floats(1, 1) });
         expect(await read(space, 'sum', 'w')).toEqual({ sum: [3, 6], w: [1, 2] });
+      }));
+
+    it('that cannot be captured fail alone', () =>
+      harness.within({ state: { w: pair }, programs: { scaled } }, async (space) => {
+        await space.load({ w: floats(1, 2) });
+        await space.add({ bad: { inputs: {}, reads: [], run: () => ({ next: { w: tf.ones([3]) } }) } });
+        for (let time = 0; time < 2; time++) {
+          await expect(space.run('bad', {})).rejects.toMatchObject({ code: 'TENSOR_BAD_OUTPUT' });
+          expect(numbersOf(await space.run('scaled', { x: floats(1, 1) }))).toEqual({ y: [1, 2] });
+        }
+      }));
+
+    it('may give back what they are given', () =>
+      harness.within({ state: {} }, async (space) => {
+        const inputs = { n: int32(2), x: pair };
+        await space.add({
+          same: { inputs, reads: [], run: (_, { n, x }) => ({ outputs: { n: n!, x: x! } }) },
+        });
+        const given = { n: ints(1, -2), x: floats(3, 4) };
+        expect(numbersOf(await space.run('same', given))).toEqual(numbersOf(given));
       }));
 
     it('that are equal in workspaces of their own read the state of each', async () => {

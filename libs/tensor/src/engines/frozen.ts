@@ -7,6 +7,7 @@ import {
   type Specs,
   type StoredTensors,
   specOf,
+  type TensorSpec,
   type TypedBuffer,
 } from '../engine.js';
 import { TensorError } from '../errors.js';
@@ -55,14 +56,21 @@ export function frozenSpecs(state: Specs, frozen: Frozen): Specs {
   return specs;
 }
 
-/** @throws TensorError TENSOR_BAD_INPUT when the file ends before a tensor does; errors of the file system as they are */
-export function readStored({ file, offsets }: StoredTensors, specs: Specs): Buffers {
+/**
+ * @param make memory for a tensor; default: `allocate`
+ * @throws TensorError TENSOR_BAD_INPUT when the file ends before a tensor does; errors of the file system as they are
+ */
+export function readStored(
+  { file, offsets }: StoredTensors,
+  specs: Specs,
+  make: (spec: TensorSpec) => TypedBuffer = allocate,
+): Buffers {
   const descriptor = openSync(file, 'r');
   try {
     return Object.fromEntries(
       Object.entries(specs).map(([name, spec]) => {
-        const buffer = allocate(spec);
-        const bytes = new Uint8Array(buffer.buffer);
+        const buffer = make(spec);
+        const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
         // One call reads at most 2 GiB.
         for (let done = 0; done < bytes.length; ) {
           const length = Math.min(bytes.length - done, 2 ** 30);

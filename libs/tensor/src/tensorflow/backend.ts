@@ -13,7 +13,7 @@ export interface Recording {
   readonly precision: Precision;
   /** Whether XLA compiles the program. */
   readonly xla: boolean;
-  /** A value rounded to bfloat16 that lies in the graph already, of what is a tensor of the state. */
+  /** The rounded copy of a value, where it is a tensor of the state that one is kept of. */
   readonly rounded: (value: GraphValue) => GraphValue | undefined;
 }
 

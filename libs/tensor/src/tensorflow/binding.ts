@@ -4,7 +4,7 @@ import type { TypedBuffer } from '../engine.js';
 import { TensorError } from '../errors.js';
 import { TAG } from './graph.js';
 
-/** Numbers that a session is fed, through a placeholder of int32. */
+/** Numbers that a session is fed, through a placeholder of int32; see `feed`. */
 export interface Fed {
   readonly placeholder: string;
   readonly shape: readonly number[];
@@ -14,9 +14,8 @@ export interface Fed {
 /** A graph that is open, with the variables in it. */
 export interface Session {
   /**
-   * Blocks its thread for as long as the graph takes. On the CPU a fed buffer that happens to be aligned is used where
-   * it lies as long as something in the session has its value: what becomes of a variable must not be changed afterwards.
-   * @returns what was asked for, in new buffers; nothing runs for what is fetched of nothing
+   * Blocks its thread for as long as the graph takes.
+   * @returns what was asked for, in new buffers; without fetches nothing runs
    */
   run(feeds: readonly Fed[], fetches: readonly string[]): TypedBuffer[];
   close(): void;
@@ -46,7 +45,7 @@ const BACKEND = 'tensorflow';
 /** The same code: whichever `npm run install:tensorflow`, or an image, has put there. */
 const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
-/** Unless they are set: warnings alone, and of a GPU's memory what is needed. In a thread it has to be there before the thread begins. */
+/** Unless they are set: warnings alone, and of a GPU's memory what is needed. A thread sets it for the process, whose environment it shares. */
 const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
 
 let loading: Promise<Binding> | undefined;

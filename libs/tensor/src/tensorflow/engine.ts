@@ -27,6 +27,9 @@ export interface TensorflowOptions {
  * Programs of workspaces with the same frozen tensors are gathered into one session, which has these once. For a program
  * that comes later a new session is opened, to which the state is carried through the host.
  *
+ * Indices that lie outside of a tensor are an error on the CPU alone, after which rows before them may be written; a GPU, and
+ * XLA, take others in their place.
+ *
  * TensorFlow is not installed with this package: `npm run install:tensorflow`, or an image, brings it.
  */
 export function tensorflowEngine({ precision = 'float32', xla = false }: TensorflowOptions = {}): Engine {
@@ -35,13 +38,24 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
     const frozenNames = new Set(frozen && Object.keys(frozenSpecs(state, frozen)));
     const binding = await loadTensorflow();
     const create = () => createSharedSession(binding, frozen, frozenNames, { precision, xla });
-    const session = (frozen && shared.get(frozen.hash)) ?? create();
-    if (frozen) shared.set(frozen.hash, session);
+    // Those that have other tensors of the same file, or of the same hash, share nothing.
+    const key = frozen && JSON.stringify([frozen.hash, ...[...frozenNames].sort()]);
+    const session = (key !== undefined && shared.get(key)) || create();
+    if (key !== undefined) shared.set(key, session);
     const part = session.join(state);
     const programs = new Map<string, Program>();
     // Calls that are made in one turn come after it, in their order: the session that one of them opens has the programs of all.
     const turn = () => Promise.resolve();
+    let disposed = false;
+    const checkOpen = () => {
+      if (disposed)
+        throw new TensorError(
+          'TENSOR_ENGINE_CLOSED',
+          'expected a workspace in use, got one that was disposed of',
+        );
+    };
     return checkedWorkspace(state, frozenNames, {
+      checkOpen,
       async add(added, { soon } = {}) {
         for (const [name, program] of Object.entries(added)) {
           programs.set(name, program);
@@ -53,6 +67,7 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
         part.load(values);
       },
       async read(names, into) {
+        checkOpen();
         await turn();
         const values = part.read(names);
         for (const name of names) into[name]?.set(values[name]!);
@@ -64,9 +79,11 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
         return part.run(asked, feeds, only);
       },
       async dispose() {
+        if (disposed) return;
+        disposed = true;
         await turn();
         part.leave();
-        if (frozen && !session.used) shared.delete(frozen.hash);
+        if (key !== undefined && !session.used) shared.delete(key);
       },
     });
   };

@@ -1,5 +1,5 @@
 /** The programs of workspaces gathered into one graph over their variables. */
-import type { DType, Program, Specs, TensorSpec } from '../engine.js';
+import type { DType, Program, Specs } from '../engine.js';
 import type { Precision } from './backend.js';
 import { createGraph, type Variable } from './graph.js';
 import { addProgram, type GraphProgram } from './program.js';
@@ -36,12 +36,13 @@ export interface Runnable {
   readonly done: string | undefined;
   /** Names of the tensors that it changes. */
   readonly writes: readonly string[];
-  readonly keepsFeeds: boolean;
 }
 
 export interface Gathered {
   readonly variables: ReadonlyMap<string, Access>;
   readonly programs: ReadonlyMap<Gatherable, Runnable>;
+  /** Why programs that are not among them could not be recorded. */
+  readonly failed: ReadonlyMap<Gatherable, unknown>;
   /** A `saved_model.pb`. */
   readonly bytes: Uint8Array;
 }
@@ -60,13 +61,9 @@ export function gather(
   const graph = createGraph();
   const variables = new Map<string, Variable<DType>>();
   const copies = new Map<string, RoundedCopy>();
-  const specs = new Map<string, TensorSpec>();
   for (const { state, key } of members)
-    for (const [name, spec] of Object.entries(state)) {
-      if (variables.has(key(name))) continue;
-      specs.set(key(name), spec);
-      variables.set(key(name), graph.variable(spec));
-    }
+    for (const [name, spec] of Object.entries(state))
+      if (!variables.has(key(name))) variables.set(key(name), graph.variable(spec));
 
   /** Of what is read many times between changes a rounded copy is kept: rounding it takes longer than a product of one row. */
   const copyOf = ({ member, program }: Gatherable, name: string) => {
@@ -76,6 +73,7 @@ export function gather(
     copies.set(key, copy);
     return copy.variable;
   };
+  const failed = new Map<Gatherable, unknown>();
   const recorded: { readonly of: Gatherable; readonly recorded: GraphProgram }[] = [];
   for (const of of programs) {
     const { member, program } = of;
@@ -83,19 +81,23 @@ export function gather(
     const variablesOf = Object.fromEntries(
       Object.keys(member.state).map((name) => [name, variables.get(member.key(name))!]),
     );
-    const added = addProgram(graph, program, {
-      state: member.state,
-      frozen: member.frozen,
-      variables: variablesOf,
-      precision,
-      xla,
-      roundedCopy: (name) => copyOf(of, name),
-    });
-    recorded.push({ of, recorded: added });
+    try {
+      const added = addProgram(graph, program, {
+        state: member.state,
+        frozen: member.frozen,
+        variables: variablesOf,
+        precision,
+        xla,
+        roundedCopy: (name) => copyOf(of, name),
+      });
+      recorded.push({ of, recorded: added });
+    } catch (error) {
+      failed.set(of, error);
+    }
   }
   graph.cluster(undefined);
 
-  const runnables = recorded.map(({ of, recorded: { feeds, outputs, effects, keepsFeeds } }) => {
+  const runnables = recorded.map(({ of, recorded: { feeds, outputs, effects } }) => {
     const made = Object.entries(effects).map(
       ([name, effect]) => copies.get(of.member.key(name))?.refreshed([effect]) ?? effect,
     );
@@ -104,12 +106,11 @@ export function gather(
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, value.name])),
       done: made.length > 0 ? doneAfter(graph, made).name : undefined,
       writes: Object.keys(effects),
-      keepsFeeds,
     };
     return [of, runnable] as const;
   });
   const accesses = [...variables].map(
     ([key, variable]) => [key, accessTo(graph, variable, copies.get(key))] as const,
   );
-  return { variables: new Map(accesses), programs: new Map(runnables), bytes: graph.encode() };
+  return { variables: new Map(accesses), programs: new Map(runnables), failed, bytes: graph.encode() };
 }

@@ -1,6 +1,6 @@
 /** Programs as parts of a graph: they read variables, and what they do to the state is done to those. */
 import { recordProgram } from '../capture/recording.js';
-import { type DType, type Program, type Specs, sizeOf } from '../engine.js';
+import type { DType, Program, Specs } from '../engine.js';
 import { type Precision, recordingTo } from './backend.js';
 import { type Graph, type GraphValue, typeOf, type Variable } from './graph.js';
 import './kernels/elementwise.js';
@@ -18,8 +18,6 @@ export interface GraphProgram {
   readonly outputs: Readonly<Record<string, GraphValue>>;
   /** What changes each tensor of the state that it changes. */
   readonly effects: Readonly<Record<string, GraphValue>>;
-  /** Whether an input may become a tensor of the state. */
-  readonly keepsFeeds: boolean;
 }
 
 export interface ProgramOptions {
@@ -56,7 +54,7 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
       }
       const value = readVariable(graph, variables[name]!);
       reads.set(value, name);
-      return sizeOf(spec.shape) === sizeOf(value.shape) ? value : firstRows(graph, value, spec.shape);
+      return spec.shape[0] === value.shape[0] ? value : firstRows(graph, value, spec.shape);
     }),
   );
 
@@ -75,17 +73,6 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
   const written: Record<string, GraphValue> = {};
   for (const { kind, name, value } of effects) {
     const variable = variables[name]!;
-    if (kind === 'next')
-      written[name] = assign(graph, variable, value, [program.inPlace?.includes(name) ? read : computed]);
-    if (kind === 'added')
-      written[name] = graph.node(
-        'AssignAddVariableOp',
-        [variable.handle, value],
-        value.type,
-        [],
-        { dtype: typeOf(value.type) },
-        [computed],
-      );
     if (kind === 'indices')
       written[name] = graph.node(
         'ResourceScatterNdUpdate',
@@ -96,13 +83,30 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
         [computed],
       );
   }
+  // Rows come first: of all that is written they alone can fail, where they lie outside of their tensor.
+  const rows = Object.values(written);
+  for (const { kind, name, value } of effects) {
+    const variable = variables[name]!;
+    if (kind === 'next') {
+      const ready = program.inPlace?.includes(name) ? read : computed;
+      written[name] = assign(graph, variable, value, [ready, ...rows]);
+    }
+    if (kind === 'added')
+      written[name] = graph.node(
+        'AssignAddVariableOp',
+        [variable.handle, value],
+        value.type,
+        [],
+        { dtype: typeOf(value.type) },
+        [computed, ...rows],
+      );
+  }
   return {
     feeds,
     outputs: Object.fromEntries(
       effects.flatMap(({ kind, name, value }) => (kind === 'outputs' ? [[name, value]] : [])),
     ),
     effects: written,
-    keepsFeeds: effects.some(({ kind }) => kind === 'next'),
   };
 }
 

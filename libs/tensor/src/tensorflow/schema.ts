@@ -35,16 +35,14 @@ const root = protobuf.Root.fromJSON({
         name: field(1, 'string'),
         op: field(2, 'string'),
         input: repeated(3, 'string'),
-        device: field(4, 'string'),
         attr: map(5, 'AttrValue'),
       },
     },
     AttrValue: {
-      oneofs: { value: { oneof: ['s', 'i', 'f', 'b', 'type', 'shape', 'tensor'] } },
+      oneofs: { value: { oneof: ['s', 'i', 'b', 'type', 'shape', 'tensor'] } },
       fields: {
         s: field(2, 'bytes'),
         i: field(3, 'int64'),
-        f: field(4, 'float'),
         b: field(5, 'bool'),
         type: field(6, 'int32'),
         shape: field(7, 'TensorShapeProto'),

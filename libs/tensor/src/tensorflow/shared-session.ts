@@ -14,7 +14,7 @@ import {
 import { readStored } from '../engines/frozen.js';
 import type { Binding, Session } from './binding.js';
 import { type Gatherable, type Gathered, type GatherOptions, gather, type Member } from './gathered.js';
-import { type Access, feed } from './variables.js';
+import { type Access, feed, unaligned } from './variables.js';
 
 /** What a workspace does with its part of a session. */
 export interface Part {
@@ -60,7 +60,8 @@ export function createSharedSession(
   /** Takes the state back to the host, and closes the session. */
   const suspend = () => {
     if (!open) return;
-    const keys = [...written];
+    const { variables } = open.gathered;
+    const keys = [...written].filter((key) => variables.has(key));
     const values = fetch(accesses(keys).map(({ read }) => read));
     keys.forEach((key, i) => {
       held.set(key, values[i]!);
@@ -82,9 +83,7 @@ export function createSharedSession(
         const name = frozenName(key);
         const values = name === undefined ? held.get(key) : frozenValue(frozen!, name, spec);
         const [to, numbers] = values ? [load, values] : [setZero, allocate({ ...spec, shape: [] })];
-        // What is held here belongs to nobody else; frozen values that were given do.
-        const copy = name !== undefined && 'values' in frozen! && !binding.usesGpu;
-        return { fed: feed(to, numbers, { copy }), done: to.done };
+        return { fed: feed(to, numbers), done: to.done };
       });
       session.run(
         loads.map(({ fed }) => fed),
@@ -100,14 +99,13 @@ export function createSharedSession(
   };
 
   const run = (of: Gatherable, feeds: Buffers, only?: readonly string[]): Buffers => {
-    if (!open?.gathered.programs.has(of)) suspend();
+    if (!open?.gathered.programs.has(of) && !open?.gathered.failed.has(of)) suspend();
     const { session, gathered } = opened();
-    const runnable = gathered.programs.get(of)!;
+    const runnable = gathered.programs.get(of);
+    if (!runnable) throw gathered.failed.get(of);
     const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
     const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
-    const fed = Object.entries(runnable.feeds).map(([name, placeholder]) =>
-      feed(placeholder, feeds[name]!, { copy: runnable.keepsFeeds && !binding.usesGpu }),
-    );
+    const fed = Object.entries(runnable.feeds).map(([name, placeholder]) => feed(placeholder, feeds[name]!));
     const results = session.run(fed, fetches);
     for (const name of runnable.writes) written.add(of.member.key(name));
     return Object.fromEntries(outputs.map(([name], i) => [name, results[i]!]));
@@ -140,7 +138,7 @@ export function createSharedSession(
             const access = open?.gathered.variables.get(key);
             if (access) {
               written.add(key);
-              return [{ fed: feed(access.load, buffer, { copy: !binding.usesGpu }), done: access.load.done }];
+              return [{ fed: feed(access.load, buffer), done: access.load.done }];
             }
             held.set(key, buffer.slice());
             return [];
@@ -185,7 +183,7 @@ const frozenName = (key: string): string | undefined =>
   key.startsWith(FROZEN) ? key.slice(FROZEN.length) : undefined;
 
 const frozenValue = (frozen: Frozen, name: string, spec: TensorSpec): TypedBuffer =>
-  ('values' in frozen ? frozen.values : readStored(frozen.stored, { [name]: spec }))[name]!;
+  ('values' in frozen ? frozen.values : readStored(frozen.stored, { [name]: spec }, unaligned))[name]!;
 
 /** A graph is opened from a file, which is not needed afterwards. */
 function openGraph(binding: Binding, bytes: Uint8Array): Session {

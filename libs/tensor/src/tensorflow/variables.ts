@@ -1,5 +1,5 @@
 /** The state as variables of a graph: how they are loaded, read and set to 0. */
-import type { DType, TensorSpec, TypedBuffer } from '../engine.js';
+import { type DType, sizeOf, type TensorSpec, type TypedBuffer } from '../engine.js';
 import type { Fed } from './binding.js';
 import { type Graph, type GraphValue, shapeProto, typeOf, type Variable } from './graph.js';
 
@@ -23,19 +23,30 @@ export function fedValue(
   });
   const value =
     dtype === 'int32'
-      ? integers
+      ? // TensorFlow refuses to give back what it is fed.
+        graph.node('Identity', [integers], 'int32', shape, { T: typeOf('int32') })
       : graph.node('Bitcast', [integers], dtype, shape, { T: typeOf('int32'), type: typeOf(dtype) });
   return { fed: { placeholder: integers.name, shape }, value };
 }
 
-/** @param options.copy the buffer may be changed while TensorFlow has it, or is shared between threads, which tfjs-node refuses */
-export function feed(
-  { placeholder, shape }: Placeholder,
-  buffer: TypedBuffer,
-  { copy }: { readonly copy: boolean },
-): Fed {
-  const own = copy || buffer.buffer instanceof SharedArrayBuffer ? buffer.slice() : buffer;
-  return { placeholder, shape, numbers: new Int32Array(own.buffer, own.byteOffset, own.length) };
+/**
+ * Memory that lies at no multiple of 8 bytes, so that TensorFlow copies it when it is fed. What lies at a multiple of 64 it
+ * would use where it is, and let go of in a thread of its own, where no memory of Node's may be touched.
+ */
+export function unaligned({ dtype, shape }: TensorSpec): TypedBuffer {
+  const size = sizeOf(shape);
+  const memory = new ArrayBuffer(4 * (size + 1));
+  return dtype === 'int32' ? new Int32Array(memory, 4, size) : new Float32Array(memory, 4, size);
+}
+
+/** Numbers as they are fed: the buffer may be changed once the run has ended, whatever has become of them. */
+export function feed({ placeholder, shape }: Placeholder, buffer: TypedBuffer): Fed {
+  const isUnaligned = buffer.byteOffset % 8 === 4 && !(buffer.buffer instanceof SharedArrayBuffer);
+  const integers = new Int32Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  if (isUnaligned) return { placeholder, shape, numbers: integers };
+  const numbers = unaligned({ dtype: 'int32', shape }) as Int32Array;
+  numbers.set(integers);
+  return { placeholder, shape, numbers };
 }
 
 export const readVariable = (
@@ -82,7 +93,7 @@ export interface Access {
   readonly spec: TensorSpec;
   readonly load: Placeholder & { readonly done: string };
   readonly read: string;
-  /** It takes a 0. */
+  /** Is fed the scalar 0. */
   readonly setZero: Placeholder & { readonly done: string };
   /** Frees its memory. */
   readonly destroy: string;

@@ -119,7 +119,7 @@ export interface TrainerOptions {
   readonly layout: Layout;
   /** Each trained tensor in one of them at most: what is in none, `apply` leaves as it is. */
   readonly groups: readonly ParameterGroup[];
-  /** All that will be asked for, and every shape that micro-batches may have: made ready before the first step. */
+  /** All that will be asked for, and every shape that micro-batches may have. */
   readonly programs: Programs;
   readonly shapes: readonly BatchShape[];
   /** Where training starts. Moments that are not given are 0. */
@@ -238,16 +238,18 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
       return Object.fromEntries(names.map(([own, name]) => [own, read[parameter(name)]!]));
     },
     async state() {
-      const read = async (names: readonly string[], as: (name: string) => string): Promise<Buffers> => {
-        const buffers = await workspace.read(names.map(as));
-        return Object.fromEntries(names.map((name) => [name, buffers[as(name)]!]));
-      };
+      const trained = Object.keys(layout.trained);
       const updated = groups.flatMap(({ tensors }) => tensors);
+      const names = [...trained.map(parameter), ...updated.map(firstMoment), ...updated.map(secondMoment)];
+      const made = updates;
+      const buffers = await workspace.read(names);
+      const of = (names: readonly string[], as: (name: string) => string): Buffers =>
+        Object.fromEntries(names.map((name) => [name, buffers[as(name)]!]));
       return {
-        p: await read(Object.keys(layout.trained), parameter),
-        m: await read(updated, firstMoment),
-        v: await read(updated, secondMoment),
-        updates,
+        p: of(trained, parameter),
+        m: of(updated, firstMoment),
+        v: of(updated, secondMoment),
+        updates: made,
       };
     },
     close: () => workspace.dispose(),

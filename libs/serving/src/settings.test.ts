@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { computeSettings, engineChoice } from './settings.js';
+
+const chosen = (environment: Record<string, string>) => engineChoice(computeSettings.parse(environment));
+
+describe('the engine', () => {
+  it('is ONNX Runtime, unless TensorFlow or a GPU is asked for', () => {
+    expect(chosen({})).toEqual({ engine: 'onnx' });
+    const options = { precision: 'float32', xla: false };
+    expect(chosen({ RLHF_ENGINE: 'tensorflow' })).toEqual({ engine: 'tensorflow', device: 'cpu', options });
+    expect(chosen({ RLHF_DEVICE: 'cuda', RLHF_PRECISION: 'bf16', RLHF_XLA: 'true' })).toEqual({
+      engine: 'tensorflow',
+      device: 'cuda',
+      options: { precision: 'bf16', xla: true },
+    });
+  });
+
+  it.each([
+    [{ RLHF_ENGINE: 'onnx', RLHF_DEVICE: 'cuda' }, 'RLHF_DEVICE=cuda'],
+    [{ RLHF_PRECISION: 'bf16' }, 'RLHF_PRECISION=bf16'],
+    [{ RLHF_XLA: 'true' }, 'RLHF_XLA=true'],
+  ])('of one kind is not given what the other takes: %o', (environment, named) => {
+    expect(() => chosen(environment as Record<string, string>)).toThrow(
+      expect.objectContaining({ code: 'RUNTIME_SETTINGS', message: expect.stringContaining(named) }),
+    );
+  });
+});
