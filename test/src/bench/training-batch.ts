@@ -15,6 +15,18 @@ import { initialParameters, someTokens } from './models.js';
 
 export const LEARNING_RATE = 1e-3;
 
+/** The optimizer of every training that is measured. */
+export const OPTIMIZER = {
+  learningRate: LEARNING_RATE,
+  schedule: 'constant',
+  warmupSteps: 0,
+  beta1: 0.9,
+  beta2: 0.999,
+  eps: 1e-8,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+} as const;
+
 /** A trainer of a fresh language model, whose micro-batches have one shape. */
 export function languageModelTrainer(
   config: ModelConfig,
@@ -26,16 +38,7 @@ export function languageModelTrainer(
   return createTrainer({
     engine,
     layout,
-    groups: oneGroup(layout, {
-      learningRate: LEARNING_RATE,
-      schedule: 'constant',
-      warmupSteps: 0,
-      beta1: 0.9,
-      beta2: 0.999,
-      eps: 1e-8,
-      weightDecay: 0.01,
-      maxGradNorm: 1,
-    }),
+    groups: oneGroup(layout, OPTIMIZER),
     programs: { gradients: { [NEXT_TOKEN]: nextTokenLoss(config) } },
     shapes: [{ rows, length, tokens: rows * length }],
     from: {

@@ -1,5 +1,6 @@
 /** Which positions a token does not attend to. A window w lets it see itself and the w - 1 tokens before it. */
 import * as tf from '@tensorflow/tfjs';
+import type { LayerCache } from '../architecture.js';
 
 /** Added to the attention score of a position that is not attended to. */
 const MASKED = -1e9;
@@ -43,3 +44,7 @@ export function pastMask(positions: tf.Tensor, C: number, window = C + 1): tf.Te
 /** [B, 1, 1, C]: 0 at those entries of a cache that the token at `positions[b]` may see, its own among them. */
 export const cacheMask = (positions: tf.Tensor, C: number, window?: number): tf.Tensor =>
   pastMask(tf.add(tf.cast(positions, 'float32'), 1), C, window === undefined ? undefined : window + 1);
+
+/** Attention of one token a row, q [B, H, R, K], to all that its cache has: keys and values [B, H, C, K] -> [B, H, R, K]. */
+export const attendToCache = (q: tf.Tensor, { keys, values }: LayerCache, mask: tf.Tensor): tf.Tensor =>
+  tf.matMul(tf.softmax(tf.add(tf.matMul(q, keys, false, true), mask)), values);

@@ -44,7 +44,10 @@ const MARK_MS = 10 * 60 * 1000;
 const ALIVE_MS = 1000;
 const DEAD_MS = 5000;
 const LOOK_MS = 20;
-/** Time limit for whoever waits: a maker that has written nothing for so long has a disk that hangs. Syncing a large file may take minutes. */
+/**
+ * A process that waits for a file gives up when the one that makes it has written nothing for this time: its disk hangs.
+ * Syncing a large file may take minutes.
+ */
 const MOST_SILENT_MS = 10 * 60 * 1000;
 
 const SUFFIX = '.weights';

@@ -65,7 +65,7 @@ export function gather(
     for (const [name, spec] of Object.entries(state))
       if (!variables.has(key(name))) variables.set(key(name), graph.variable(spec));
 
-  /** Of what is read many times between changes a rounded copy is kept: rounding it takes longer than a product of one row. */
+  /** A rounded copy is kept of a tensor that is read many times between its changes: rounding it takes longer than a product of one row. */
   const copyOf = ({ member, program }: Gatherable, name: string) => {
     if (!member.frozen.has(name) && !program.constants?.includes(name)) return undefined;
     const key = member.key(name);

@@ -4,7 +4,7 @@ import { dataType, type NodeType, SavedModel } from './schema.js';
 const PRODUCER = 2474;
 
 export interface GraphValue {
-  /** Of a node's result, as inputs and fetches name it: `NODE:0`. */
+  /** The name of a node's result, `NODE:0`, by which other nodes take it and a run fetches it. */
   readonly name: string;
   readonly node: string;
   readonly type: NodeType;

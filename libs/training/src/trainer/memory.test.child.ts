@@ -46,7 +46,7 @@ async function train(model: string, size: number, tokens: number, workers: numbe
     const rewarded = { rollout, reward: { score: i % 3, parts: {} }, reference: { logprobs: [logprobs] } };
     return { id, ...(samples ? rewarded : { demonstration: sequence }) } as unknown as Item;
   });
-  // Of TRPO, whose step makes several passes, one has all there is.
+  // A step of TRPO makes several passes over its batch: the memory of one pass is that of all.
   for (let step = 0; step < (samples ? 1 : 2); step++) await session.update(items);
   await session.close();
   await engine.close?.();

@@ -13,7 +13,7 @@ export async function openGeneration(engine: Engine, one: Case): Promise<Step> {
   const tokens = someTokens(rows * length, config);
   const generator = createGenerator(engine, config, { slots: rows });
   let draws = 0;
-  /** Milliseconds in which all prompts get so many tokens. */
+  /** The time, in milliseconds, in which every prompt gets this many new tokens. */
   const complete = async (maxNewTokens: number): Promise<number> => {
     const begun = performance.now();
     await Promise.all(

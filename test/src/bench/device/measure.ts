@@ -62,7 +62,7 @@ interface Running {
 /** The number of the pipe on which a process tells its results, a line of JSON each. */
 const CHANNEL = 3;
 
-/** Of one case: what it comes to, or why it does not. */
+/** The result of a case: its numbers, or why it has none. */
 type Said = Measured | { readonly failed: string };
 
 /** Starts a process for these cases. @returns how many there is a result of: the process may have ended before the last */

@@ -12,6 +12,7 @@ import {
 } from '@rlhf-streams/training';
 import * as tf from '@tensorflow/tfjs';
 import { someTokens } from '../models.js';
+import { OPTIMIZER } from '../training-batch.js';
 import type { Case } from './cases.js';
 import { modelOf, randomTensors } from './models.js';
 
@@ -37,16 +38,7 @@ export async function openTraining(engine: Engine, one: Case): Promise<Step> {
   const trainer = await createTrainer({
     engine,
     layout,
-    groups: oneGroup(layout, {
-      learningRate: LEARNING_RATE,
-      schedule: 'constant',
-      warmupSteps: 0,
-      beta1: 0.9,
-      beta2: 0.999,
-      eps: 1e-8,
-      weightDecay: 0.01,
-      maxGradNorm: 1,
-    }),
+    groups: oneGroup(layout, { ...OPTIMIZER, learningRate: LEARNING_RATE }),
     programs: { gradients: { sft: sftProgram(config) } },
     shapes: [shapeOf(one)],
     from: { p: named(false) },

@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
-import { cacheMask, causalMask, pastMask } from '../masks.js';
+import { attendToCache, cacheMask, causalMask, pastMask } from '../masks.js';
 import { type Layer, throughLayers } from '../recomputation.js';
 import type { Gpt2Config } from './config.js';
 import { gelu, layerNorm } from './ops.js';
@@ -108,10 +108,8 @@ export function stepInto(
   const mask = cacheMask(positions, capacity);
   const attend =
     (index: number): Attend =>
-    (q, own) => {
-      const { keys, values } = store(index, own);
-      return tf.matMul(tf.softmax(tf.add(tf.matMul(q, keys, false, true), mask)), values);
-    };
+    (q, own) =>
+      attendToCache(q, store(index, own), mask);
   return blocks(config, p, x, { shape: [ids.shape[0]!, 1], attend }).hidden;
 }
 

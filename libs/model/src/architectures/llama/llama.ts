@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerCache, Parameters } from '../../architecture.js';
 import { logits } from '../heads.js';
 import { linear } from '../linear.js';
-import { cacheMask, causalMask, pastMask, pastMasks } from '../masks.js';
+import { attendToCache, cacheMask, causalMask, pastMask, pastMasks } from '../masks.js';
 import { type Layer, throughLayers } from '../recomputation.js';
 import type { LlamaConfig } from './config.js';
 import { gated, rmsNorm } from './ops.js';
@@ -120,10 +120,7 @@ export function stepInto(
   const { queries, keys } = tables(config, capacity);
   const here = { queries: rotationsAt(queries, positions), keys: rotationsAt(keys, positions) };
   const mask = cacheMask(positions, capacity, config.slidingWindow);
-  const attend: Attend = (index, q, own) => {
-    const { keys, values } = store(index, own);
-    return tf.matMul(tf.softmax(tf.add(tf.matMul(q, keys, false, true), mask)), values);
-  };
+  const attend: Attend = (index, q, own) => attendToCache(q, store(index, own), mask);
   return layers(config, p, ids, layerOf(config, p, [ids.shape[0]!, 1], here, attend)).hidden;
 }
 
