@@ -10,10 +10,16 @@ export interface Ranking {
   readonly ranks: readonly number[];
 }
 
-/** What is kept, so that a small body reads it in minutes. */
-const LONGEST_PROMPT = 240;
-const LONGEST_ANSWER = 240;
-/** Of the training file, added to the test file, which alone is small. */
+/** What is kept of the data, so that they are read in minutes. */
+export interface AlpacaSize {
+  /** The most rankings to learn from, and held out. */
+  readonly rankings: number;
+  readonly heldOut: number;
+  /** Letters of a prompt, which is left out if longer, and of an answer, which is cut. */
+  readonly letters: { readonly prompt: number; readonly answer: number };
+}
+
+/** Rankings of the training file that are held out with those of the test file, which are few. */
 const HELD_OUT = 60;
 
 export interface AlpacaFiles {
@@ -28,16 +34,12 @@ export interface AlpacaFiles {
 }
 
 /** Writes the files that runs read. */
-export async function alpacaFiles(
-  source: string,
-  folder: string,
-  { most }: { most: number },
-): Promise<AlpacaFiles> {
+export async function alpacaFiles(source: string, folder: string, size: AlpacaSize): Promise<AlpacaFiles> {
   const [train, test] = await Promise.all(
-    ['train', 'test'].map((name) => readRankings(join(source, `${name}.jsonl`))),
+    ['train', 'test'].map((name) => readRankings(join(source, `${name}.jsonl`), size)),
   );
-  const heldOut = [...test!, ...train!.slice(-HELD_OUT)].slice(0, most);
-  const rankings = train!.slice(0, -HELD_OUT).slice(0, most);
+  const heldOut = [...test!, ...train!.slice(-HELD_OUT)].slice(0, size.heldOut);
+  const rankings = train!.slice(0, -HELD_OUT).slice(0, size.rankings);
   const pairs = shuffled(rankings.flatMap(pairsOf));
   const demonstrations = rankings.map(({ prompt, completions, ranks }) => ({
     prompt,
@@ -58,16 +60,16 @@ export async function alpacaFiles(
   };
 }
 
-async function readRankings(path: string): Promise<Ranking[]> {
+async function readRankings(path: string, { letters }: AlpacaSize): Promise<Ranking[]> {
   const text = await readFile(path, 'utf8');
   return text
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as Ranking)
-    .filter(({ prompt, ranks }) => prompt.length <= LONGEST_PROMPT && new Set(ranks).size > 1)
+    .filter(({ prompt, ranks }) => prompt.length <= letters.prompt && new Set(ranks).size > 1)
     .map(({ prompt, completions, ranks }) => ({
       prompt,
-      completions: completions.map((answer) => ` ${answer.trim().slice(0, LONGEST_ANSWER)}`),
+      completions: completions.map((answer) => ` ${answer.trim().slice(0, letters.answer)}`),
       ranks,
     }));
 }

@@ -16,15 +16,17 @@ import { optimum } from './parts/optimum.js';
 const parts = [optimum, ...runParts];
 const names = parts.map(({ name }) => name);
 
-const USAGE = `usage: npm run study -- [--short] [--only NAME]... [--alpaca FOLDER] [--directory FOLDER] [--parallel N]
+const USAGE = `usage: npm run study -- [--short] [--only NAME]... [--alpaca FOLDER] [--model FOLDER]
+                           [--directory FOLDER] [--parallel N]
   --short             few steps and one seed: every part runs, in five minutes, and says little
   --only NAME         ${names.join(', ')}; may be given several times
   --alpaca FOLDER     rankings of AlpacaEval, train.jsonl and test.jsonl, for k-wise, which is left out without
+  --model FOLDER      a checkpoint in the Hugging Face layout, such as SmolLM2-135M-Instruct, for k-wise-lora, likewise
   --directory FOLDER  where everything is written (default: runs/study, and with --short runs/study-short)
   --parallel N        runs that are trained at a time (default: one a core, at most 4)
 The same command goes on after an interruption.`;
 
-const { short, only, alpaca, directory, parallel } = readOptions();
+const { short, only, alpaca, model, directory, parallel } = readOptions();
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => interruption.abort(new Error('interrupted; the same command goes on')));
@@ -38,6 +40,7 @@ const study: StudyOptions = {
   seeds: short ? [0] : [0, 1, 2],
   files: resolve(directory, 'data'),
   alpaca,
+  model,
 };
 const begun = performance.now();
 const platform = await startPlatform({ directory, logLevel: 'error' });
@@ -101,6 +104,7 @@ function readOptions() {
         short: { type: 'boolean', default: false },
         only: { type: 'string', multiple: true },
         alpaca: { type: 'string' },
+        model: { type: 'string' },
         directory: { type: 'string' },
         parallel: { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -116,9 +120,9 @@ function readOptions() {
       values.parallel === undefined ? Math.min(4, availableParallelism()) : Number(values.parallel);
     if (!(Number.isInteger(parallel) && parallel > 0))
       throw new Error(`expected --parallel to be a whole number above 0, got ${values.parallel}`);
-    const { short, alpaca, only = names } = values;
+    const { short, alpaca, model, only = names } = values;
     const directory = values.directory ?? (short ? 'runs/study-short' : 'runs/study');
-    return { short, only, alpaca, directory, parallel };
+    return { short, only, alpaca, model, directory, parallel };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);

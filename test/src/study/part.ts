@@ -12,6 +12,8 @@ export interface StudyOptions {
   readonly files: string;
   /** Folder with the rankings of AlpacaEval: train.jsonl and test.jsonl. */
   readonly alpaca: string | undefined;
+  /** Folder of a checkpoint that is trained by adapters. */
+  readonly model: string | undefined;
 }
 
 /** Carries out runs, and reads what they measured. */

@@ -17,9 +17,13 @@ export const textLoss = (run: string, model: string): RunConfig =>
     maxTestItems: 256,
   });
 
-/** `eval/accuracy`: the share of the pairs of rankings that a reward model tells right. */
-export const rewardAccuracy = (run: string, model: string, data: string): RunConfig =>
+/**
+ * `eval/accuracy`: the share of the pairs of rankings that a reward model tells right.
+ * @param settings those of the run that trained the model, of how it reads data and whether it has an adapter
+ */
+export const rewardAccuracy = (run: string, model: string, data: string, settings: object): RunConfig =>
   parseRunConfig({
+    ...settings,
     ...probe,
     run,
     method: 'reward',
@@ -27,5 +31,4 @@ export const rewardAccuracy = (run: string, model: string, data: string): RunCon
     data,
     testFraction: 0.9,
     maxTestItems: 256,
-    allow: { cut: 1, dropped: 1 },
   });

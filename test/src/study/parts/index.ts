@@ -1,10 +1,18 @@
 import type { Part } from '../part.js';
 import { frontier } from './frontier.js';
-import { kWise } from './k-wise.js';
+import { kWise, kWiseLora } from './k-wise.js';
 import { length } from './length.js';
 import { onPolicyMethods } from './on-policy.js';
 import { pretraining } from './pretraining.js';
 import { rankings } from './rankings.js';
 
 /** In the order in which they are done and shown. */
-export const parts: readonly Part[] = [frontier, length, rankings, pretraining, onPolicyMethods, kWise];
+export const parts: readonly Part[] = [
+  frontier,
+  length,
+  rankings,
+  pretraining,
+  onPolicyMethods,
+  kWise,
+  kWiseLora,
+];
