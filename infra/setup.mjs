@@ -24,7 +24,12 @@ function install() {
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   process.stderr.write('Installing dependencies (about 800 MB on disk) …\n');
+  const hadTensorflow = existsSync(join(root, 'node_modules', '.tensorflow'));
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  if (hadTensorflow)
+    process.stderr.write(
+      'TensorFlow is gone with the old dependencies: npm run install:tensorflow brings it back.\n',
+    );
   writeFileSync(stamp, wanted);
 }
 

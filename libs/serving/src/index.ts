@@ -9,6 +9,7 @@ export {
   computeSettings,
   type EngineChoice,
   engineChoice,
+  engineInWords,
   generationSettings,
   memoryLimit,
   memorySettings,

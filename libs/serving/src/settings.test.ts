@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { computeSettings, engineChoice } from './settings.js';
+import { computeSettings, engineChoice, engineInWords } from './settings.js';
 
 const chosen = (environment: Record<string, string>) => engineChoice(computeSettings.parse(environment));
 
@@ -13,6 +13,14 @@ describe('the engine', () => {
       device: 'cuda',
       options: { precision: 'bf16', xla: true },
     });
+  });
+
+  it.each([
+    [{}, 'onnx'],
+    [{ RLHF_ENGINE: 'tensorflow' }, 'tensorflow, float32'],
+    [{ RLHF_ENGINE: 'tensorflow', RLHF_PRECISION: 'bf16', RLHF_XLA: 'true' }, 'tensorflow, bf16, XLA'],
+  ])('%o is called %s', (environment, name) => {
+    expect(engineInWords(chosen(environment as Record<string, string>))).toBe(name);
   });
 
   it.each([

@@ -77,6 +77,12 @@ export function engineChoice({
   );
 }
 
+/** What people know an engine by: `onnx`, `tensorflow, bf16, XLA`. */
+export const engineInWords = (choice: EngineChoice): string =>
+  choice.engine === 'onnx'
+    ? choice.engine
+    : [choice.engine, choice.options.precision, ...(choice.options.xla ? ['XLA'] : [])].join(', ');
+
 /** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
 export const generationSettings = z.object({
   RLHF_POLICY_THREADS: z.coerce

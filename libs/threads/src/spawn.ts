@@ -67,14 +67,14 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
     else caller?.resolve(reply.value);
   });
   const died = new Promise<never>((_, reject) => {
-    worker.on('error', (cause) => {
-      end(new ThreadError('THREAD_EXITED', `thread ${options.name} died: ${cause.message}`, { cause }));
-      reject(ended);
-    });
-    worker.on('exit', (code) => {
-      end(new ThreadError('THREAD_EXITED', `thread ${options.name} exited with code ${code}`));
-      if (!(ended instanceof ThreadError && ended.code === 'THREAD_CLOSED')) reject(ended);
-    });
+    const exit = (how: string, cause?: unknown) => {
+      const error = new ThreadError('THREAD_EXITED', `thread ${options.name} ${how}`, { cause });
+      end(error);
+      // What happens to a thread that is closed already is its end, and no death.
+      if (ended === error) reject(error);
+    };
+    worker.on('error', (cause) => exit(`died: ${cause.message}`, cause));
+    worker.on('exit', (code) => exit(`exited with code ${code}`));
   });
   died.catch(() => {});
   const exited = new Promise<void>((resolve) => {

@@ -25,6 +25,17 @@ it.each<[string, unknown, string, number]>([
   ],
   ['a run that was cancelled', new CliError('CLI_RUN_FAILED', 'cancelled'), 'cancelled (CLI_RUN_FAILED)', 1],
   ['a locked folder', Object.assign(new Error('no'), { code: 'LOG_LOCKED' }), 'no (LOG_LOCKED)', 1],
+  [
+    'a thread without its engine',
+    Object.assign(
+      new Error('thread policy-0 died: no GPU', { cause: { code: 'TENSOR_DEVICE_UNAVAILABLE' } }),
+      {
+        code: 'THREAD_EXITED',
+      },
+    ),
+    'thread policy-0 died: no GPU (TENSOR_DEVICE_UNAVAILABLE)',
+    2,
+  ],
   ['a bug', new TypeError('x is not a function'), 'x is not a function', 1],
   ['an interruption', new CliError('CLI_INTERRUPTED', 'kept'), 'kept', 130],
 ])('%s', (_, error, text, exitCode) => {

@@ -1,10 +1,11 @@
 /** A command's failure for people: one line, and the code that the process exits with. */
 import { isMistake } from '@rlhf-streams/runs';
-import { CliError } from './errors.js';
 
 /** Error codes of commands that were asked for what cannot be. `isMistake` knows those of runs. */
 const REFUSALS =
-  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^(RUN_(ENDED|NOT_(FOUND|EXTENDABLE))|RUNTIME_SETTINGS|CONFIG_TOO_LARGE|BODY_TOO_LARGE)$/;
+  /^CLI_(FILE_|RUN_EXISTS|METHOD_UNKNOWN|EXPORT_REFUSED|REPLAY_REFUSED|GRACE_TOO_SHORT|LOG_PRIVATE|DIRECTORY_FOREIGN|NOTHING_|EXPERIMENT_EXISTS|DATA_UNFIT|CANNOT_LISTEN)|^(TENSOR_(ENGINE|DEVICE)_UNAVAILABLE|RUN_(ENDED|NOT_(FOUND|EXTENDABLE))|RUNTIME_SETTINGS|CONFIG_TOO_LARGE|BODY_TOO_LARGE)$/;
+
+const REPORTED_BY_CAUSE: ReadonlySet<string> = new Set(['CLI_RUN_FAILED', 'THREAD_EXITED']);
 
 export interface Failure {
   /** The message, with the error's code where it does not name it already. */
@@ -12,7 +13,7 @@ export interface Failure {
   readonly exitCode: 1 | 2 | 130;
 }
 
-/** A run that failed is reported under the code of its own cause, which says more than that it failed. */
+/** A run that failed, or a thread that died, is reported under the code of its cause, which says more than that it did. */
 export function failureOf(error: unknown): Failure {
   const { message } = error as { message: string };
   const code = codeOf(error);
@@ -25,7 +26,8 @@ export function failureOf(error: unknown): Failure {
 }
 
 function codeOf(error: unknown): string | undefined {
-  if (error instanceof CliError && error.code === 'CLI_RUN_FAILED' && error.cause) return codeOf(error.cause);
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? code : undefined;
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  if (typeof code !== 'string') return undefined;
+  const ofCause = cause && REPORTED_BY_CAUSE.has(code) ? codeOf(cause) : undefined;
+  return ofCause ?? code;
 }

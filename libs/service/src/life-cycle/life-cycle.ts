@@ -88,7 +88,8 @@ export function createLifeCycle(options: {
   };
   const fail = (error: unknown) => {
     if (stopping) return logger.error({ err: error }, 'failed while stopping');
-    logger.fatal({ err: error }, `failed: ${messageOf(error)}`);
+    // A start that fails is told by whoever asked for it: `startService` throws the error.
+    if (state === 'ready') logger.fatal({ err: error }, `failed: ${messageOf(error)}`);
     void drain({ error });
   };
 

@@ -16,6 +16,7 @@ import {
   topicSpecsFor,
 } from '@rlhf-streams/service';
 import { createTelemetry } from '@rlhf-streams/service/telemetry';
+import { computeSettings, type EngineChoice, engineChoice } from '@rlhf-streams/serving';
 import { type Client, type ClientOptions, openClient } from './client.js';
 import { type FailedService, requestOf } from './in-process-gateway.js';
 import { type ServiceName, type ServicesOptions, serviceNames, troublesOf } from './services.js';
@@ -35,16 +36,19 @@ export interface Platform extends Client {
 
 /**
  * Checks the settings of all services, before anything is started.
+ * @returns the engine that they choose
  * @throws RuntimeError RUNTIME_SETTINGS naming what none of them could be started with.
  */
-export async function checkSettings(environment: Environment): Promise<void> {
-  readSettings(
+export async function checkSettings(environment: Environment): Promise<EngineChoice> {
+  const [compute] = readSettings(
     environment,
+    computeSettings,
     runtimeSettings,
     artifactSettings,
     ...Object.values(services).map(({ settings }) => settings),
   );
   await topicSpecsFor(environment);
+  return engineChoice(compute);
 }
 
 /** @throws LogError LOG_LOCKED when another process has the folder of an embedded log. */

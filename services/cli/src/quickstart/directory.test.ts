@@ -31,7 +31,8 @@ const leave = async () => {
   for (const log of held.splice(0)) await log.close();
 };
 const hold = async (how: { resume?: boolean; force?: boolean } = {}, wanted = options, where = directory) => {
-  held.push(await openDirectory(where, wanted, { resume: false, force: false, ...how }));
+  const log = await openDirectory(where, wanted, { resume: false, force: false, ...how }, async (log) => log);
+  held.push(log);
 };
 /** An experiment that came to its end, or was left before. */
 const done = async ({ finished = true, wanted = options } = {}) => {
@@ -85,6 +86,20 @@ describe('a new experiment', () => {
     await leave();
     await hold({ resume: true }, { ...options, seed: 1 });
   });
+
+  it.each([{}, { force: true }])(
+    'that cannot be opened leaves nothing that keeps it from beginning again: %j',
+    async (how) => {
+      if ('force' in how) await done();
+      const opening = openDirectory(directory, options, { resume: false, force: false, ...how }, async () => {
+        await mkdir(join(directory, 'tmp'));
+        throw new Error('no GPU');
+      });
+      await expect(opening).rejects.toThrow('no GPU');
+      expect(await readdir(directory)).toEqual(['log']);
+      await hold();
+    },
+  );
 
   it('replaces it where a link leads to it, and keeps the link', async () => {
     await done();

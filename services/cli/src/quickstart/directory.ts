@@ -59,14 +59,31 @@ const partsOf = ({ data, seed, architecture = 'gpt2', short, allow = {} }: Recip
 ];
 
 /**
- * Opens the embedded log of the experiment's folder. Its lock keeps every other process from starting, resuming or
- * replacing the experiment, and nothing in the folder is changed before this process holds it.
+ * What `open` opens on the embedded log of the experiment's folder. The lock of the log keeps every other process from
+ * starting, resuming or replacing the experiment, and nothing in the folder is changed before this process holds it.
+ * When opening fails, the log is closed, and a new experiment leaves nothing behind: it may begin again.
  *
- * @throws LogError LOG_LOCKED when another process is at work in the folder. CliError CLI_EXPERIMENT_EXISTS for a
+ * @throws as `open` does; LogError LOG_LOCKED when another process is at work in the folder. CliError CLI_EXPERIMENT_EXISTS for a
  *   folder with an experiment, unless it is to go on or be replaced; CLI_NOTHING_TO_RESUME when there is none to go on
  *   with, or another one; CLI_DIRECTORY_FOREIGN for a folder that is somebody else's, which is never cleared.
  */
-export async function openDirectory(
+export async function openDirectory<T>(
+  directory: string,
+  wanted: RecipeOptions,
+  options: DirectoryOptions,
+  open: (log: EventLog) => Promise<T>,
+): Promise<T> {
+  const log = await lockDirectory(directory, wanted, options);
+  try {
+    return await open(log);
+  } catch (error) {
+    if (!options.resume) await forget(directory);
+    await log.close();
+    throw error;
+  }
+}
+
+async function lockDirectory(
   directory: string,
   wanted: RecipeOptions,
   options: DirectoryOptions,
@@ -148,6 +165,12 @@ async function look(directory: string): Promise<Found> {
   if (!experiment.success) return 'others';
   const finished = await isFile(join(directory, REPORT));
   return { experiment: experiment.data as RecipeOptions, finished };
+}
+
+/** Leaves of an experiment that has not begun its log, which holds no runs. The marker goes last: without it the folder would count as somebody else's. */
+async function forget(directory: string): Promise<void> {
+  const left = (await readdir(directory)).filter((entry) => entry !== LOG && entry !== MARKER);
+  for (const entry of [...left, MARKER]) await rm(join(directory, entry), { recursive: true });
 }
 
 /** Marks the folder, atomically: with a marker cut short the folder would count as somebody else's. */

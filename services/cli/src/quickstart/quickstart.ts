@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Experiment, newestVersions, parseExperiment, type RunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
+import { engineInWords } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
@@ -43,11 +44,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   const experiment: RecipeOptions = { data, seed, architecture, short, ...(allow && { allow }) };
   const where: Where = { ...place, directory: place.directory ?? defaultDirectory(experiment), signal };
   const { directory } = where;
-  await check(experiment, where);
+  const engine = await check(experiment, where);
   const client = await open(where, experiment, { resume, force });
   try {
     console.log(
-      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, ${architecture}, seed ${seed}`,
+      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, ${architecture}, seed ${seed}${engine === undefined || engine === 'onnx' ? '' : `, on the engine ${engine}`}`,
     );
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);
@@ -58,7 +59,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     // What draws the charts takes half a second to load: an experiment that is refused does not wait for it.
     const { quickstartReport } = await import('./report.js');
     const seconds = (performance.now() - begun) / 1000;
-    const facts = { data, seed, seconds, createdAt: new Date(), checkpoints };
+    const facts = { data, seed, engine, seconds, createdAt: new Date(), checkpoints };
     const report = await writeReport(directory, quickstartReport(results, verdict, facts));
     console.log(`\n${policyTable(results.policies)}\n\n${samplesInWords(results.samples)}\n`);
     console.log(verdict.text);
@@ -71,14 +72,18 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
   }
 }
 
-/** Refuses, before anything is written, whatever can be known to be wrong. */
-async function check(experiment: RecipeOptions, where: Where): Promise<void> {
+/**
+ * Refuses, before anything is written, whatever can be known to be wrong.
+ * @returns the engine that computes, where the services are started here
+ */
+async function check(experiment: RecipeOptions, where: Where): Promise<string | undefined> {
   asExperiment(experiment);
   // Services that run elsewhere have settings, and may have files, of their own.
-  if (!where.attach) await checkSettings(environmentOf(where));
+  const engine = where.attach ? undefined : engineInWords(await checkSettings(environmentOf(where)));
   await checkData(experiment.data).catch((error) => {
     if (!where.attach || error.code !== 'DATA_NOT_FOUND') throw error;
   });
+  return engine;
 }
 
 /**
@@ -95,13 +100,7 @@ async function open(where: Where, experiment: RecipeOptions, options: DirectoryO
       );
     return shareDirectory(directory, experiment, () => openPlace(where));
   }
-  const log = await openDirectory(directory, experiment, options);
-  try {
-    return await openPlace({ ...where, log });
-  } catch (error) {
-    await log.close();
-    throw error;
-  }
+  return openDirectory(directory, experiment, options, (log) => openPlace({ ...where, log }));
 }
 
 /** The stages as one experiment, whose runs are on the log at once: each waits for those that it builds on. */

@@ -7,6 +7,8 @@ import type { Results } from './results.js';
 export interface ReportFacts {
   readonly data: string;
   readonly seed: number;
+  /** What computed; unknown of services that were started elsewhere. */
+  readonly engine: string | undefined;
   readonly seconds: number;
   readonly createdAt: Date;
   readonly checkpoints: readonly { readonly name: string; readonly path: string }[];
@@ -76,6 +78,7 @@ export function quickstartReport(results: Results, verdict: Verdict, facts: Repo
     facts: [
       ['Corpus', facts.data === 'bundled' ? 'bundled review sentences' : facts.data],
       ['Seed', String(facts.seed)],
+      ...(facts.engine === undefined ? [] : [['Engine', facts.engine] as const]),
       ['Time', `${facts.seconds.toFixed(0)} s`],
       ['Machine', `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`],
       ['Node', process.version],
