@@ -8,7 +8,6 @@ import { failures, type MeasuredStep, type Part, type RunMetrics, type StudyOpti
 import { rewardAccuracy } from '../probes.js';
 
 const PASSES = 3;
-const RANKINGS_A_STEP = 8;
 const VERSIONS = 6;
 const allow = { cut: 1, dropped: 1 };
 
@@ -164,6 +163,7 @@ function planOf(body: Body, study: StudyOptions, data: AlpacaFiles) {
   const settings = { ...body.settings(study), allow };
   const seeds = body.seedsOf(study);
   const versions = size(study, VERSIONS, 1);
+  const rankingsAStep = size(study, 8, 2);
   // Steps that divide into as many versions.
   const stepsFor = (items: number, batchSize: number) =>
     Math.ceil((items * size(study, PASSES, 1)) / batchSize / versions) * versions;
@@ -186,9 +186,9 @@ function planOf(body: Body, study: StudyOptions, data: AlpacaFiles) {
     }),
   });
   // As many pairs a step as rankings of a step have, so that both take as many steps.
-  const pairsAStep = Math.max(1, Math.round((RANKINGS_A_STEP * counts.pairs) / counts.rankings));
+  const pairsAStep = Math.max(1, Math.round((rankingsAStep * counts.pairs) / counts.rankings));
   const rewards = [
-    rewardOf('rankings', rankings, counts.rankings, RANKINGS_A_STEP),
+    rewardOf('rankings', rankings, counts.rankings, rankingsAStep),
     rewardOf('shuffled-pairs', pairs, counts.pairs, pairsAStep),
   ];
   const policyOf = (name: string, method: string, own: object) => ({
@@ -198,8 +198,8 @@ function planOf(body: Body, study: StudyOptions, data: AlpacaFiles) {
         ...settings,
         ...own,
         ...{ run: `study-${part}.${method}.s${seed}`, seed, method, data: rankings },
-        steps: stepsFor(counts.rankings, RANKINGS_A_STEP),
-        batchSize: RANKINGS_A_STEP,
+        steps: stepsFor(counts.rankings, rankingsAStep),
+        batchSize: rankingsAStep,
         testFraction: 0.15,
         optimizer: { learningRate: learningRates.policy },
       }),
