@@ -50,6 +50,11 @@ attachable(program.command('quickstart'))
     'bundled',
   )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
+  .option(
+    '--lora',
+    'reward model, PPO and DPO learn low-rank adapters on the SFT model, not all weights',
+    false,
+  )
   .addOption(new Option('--architecture <name>', 'of the models').choices(['gpt2', 'llama']).default('gpt2'))
   .option(
     '--directory <folder>',
