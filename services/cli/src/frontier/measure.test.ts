@@ -46,7 +46,7 @@ describe('the cost of a version', () => {
 
 const seeds = [
   point('dpo', { seed: 0, reward: 1, kl: 1 }),
-  point('dpo', { seed: 1, reward: 3, kl: 3 }),
+  point('dpo', { seed: 1, reward: 3, kl: 3, cost: { seconds: 4, tokensTrained: 2, tokensGenerated: 9 } }),
   point('dpo', { seed: 0, step: 20, reward: 0.5, kl: 4 }),
   point('ppo', { reward: 0, kl: 9 }),
 ];
@@ -58,8 +58,17 @@ it('settings are averaged over their seeds, each step by itself', () => {
     step: 10,
     reward: { mean: 2, n: 2, range: [1, 3] },
     kl: { mean: 2 },
+    cost: {
+      seconds: { mean: 2.5, n: 2, range: [1, 4] },
+      tokensTrained: { mean: 2, low: 2, high: 2 },
+      tokensGenerated: { mean: 6, range: [3, 9] },
+    },
   });
-  expect(second).toMatchObject({ step: 20, reward: { mean: 0.5, n: 1, low: -Infinity } });
+  expect(second).toMatchObject({
+    step: 20,
+    reward: { mean: 0.5, n: 1, low: -Infinity },
+    cost: { seconds: { mean: 1, n: 1 } },
+  });
 });
 
 it('a front has the settings that no other beats, and its area is one of each seed', () => {
