@@ -1,6 +1,7 @@
 import { meanEstimate } from '@rlhf-streams/evaluation';
+import { chartSvg } from '@rlhf-streams/evaluation/report';
 import { expect, it } from 'vitest';
-import { frontierPart } from './charts.js';
+import { frontierChart, frontierPart } from './charts.js';
 import type { FrontierResults, SettingPoint } from './measure.js';
 
 const over = (...values: number[]) => ({
@@ -45,4 +46,10 @@ it('tables tell what the best of a method, and each setting, cost over seeds', (
     ['7.3', '900', '30'],
   ]);
   expect(best!.rows[0]!.slice(-3)).toEqual(['7.3', '900', '30']);
+});
+
+it('the legend of fronts names the area under each', () => {
+  const svg = chartSvg(frontierChart(results([setting(10)])));
+  // Of 1 and 3 the mean is 2, and the half of its interval 12.7062.
+  expect(svg).toContain('>dpo: area 2.00 ± 12.71<');
 });

@@ -20,8 +20,8 @@ export function frontierChart({ fronts, points }: FrontierResults): Chart {
     note: 'up and to the left is better; faint: every setting, step and seed; bars: range over seeds',
     x: KL,
     y: REWARD,
-    series: fronts.map(({ member, points: front }) => ({
-      name: member,
+    series: fronts.map(({ member, points: front, area }) => ({
+      name: `${member}: area ${written(area)}`,
       points: front.map(pointOf('kl', 'reward')),
       joined: 'step',
       behind: points
