@@ -57,7 +57,10 @@ export function frontierCsv({ points, fronts }: FrontierResults): string {
   ]);
 }
 
-/** A line for each setting at each step: means over seeds with the ends of their 95 % intervals, which one seed does not give. */
+/**
+ * A line for each setting at each step: means over seeds with the ends of their 95 % intervals, which one seed does not give.
+ * @internal
+ */
 export function settingsCsv({ settings, fronts }: FrontierResults): string {
   const onFront = onFronts(fronts);
   return csvOf([
@@ -76,7 +79,10 @@ export function settingsCsv({ settings, fronts }: FrontierResults): string {
   ]);
 }
 
-/** A line for each member: the area under its front over seeds, measured up to the KL and down to the reward of the corner. */
+/**
+ * A line for each member: the area under its front over seeds, measured up to the KL and down to the reward of the corner.
+ * @internal
+ */
 export const frontsCsv = ({ fronts, corner }: FrontierResults): string =>
   csvOf([
     ['member', 'seeds', ...withEnds('area'), 'corner_kl', 'corner_reward'],
