@@ -38,7 +38,9 @@ describe('labels', () => {
       estimate: { mean: 4, n: 6 },
     });
     expect(await written('l.csv')).toContain('label,overall_quality,policy,ppo,,,6,');
-    expect(await written('l.html')).toContain('Agreement with held-out labelers');
+    expect(await written('l.csv')).toContain('held_out,preference,language,de,reward,held-out labelers,1,');
+    expect(await written('l.csv')).toContain('agreement,preference,language,en,,training labelers,1,');
+    expect(await written('l.html')).toContain('Agreement with held-out labelers, by language');
     // Whoever was held out is not trained on.
     const { kind, rows } = await loadDataset(join(folder, 'out', 'pairs.jsonl'));
     expect(kind).toBe('ranking');

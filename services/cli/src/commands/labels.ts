@@ -50,11 +50,11 @@ export async function labels(path: string, options: LabelsOptions): Promise<void
     measurements: measureLabels(all, { seed, slices }),
     agreements: apart
       ? [
-          ...labelerAgreements(training, 'training labelers', { seed }),
-          ...labelerAgreements(all.filter(isHeldOut), 'held-out labelers', { seed }),
+          ...labelerAgreements(training, 'training labelers', { seed, slices }),
+          ...labelerAgreements(all.filter(isHeldOut), 'held-out labelers', { seed, slices }),
         ]
-      : labelerAgreements(all, 'all labelers', { seed }),
-    heldOutAgreements: apart ? heldOutAgreements(all, { isHeldOut, scores }) : [],
+      : labelerAgreements(all, 'all labelers', { seed, slices }),
+    heldOutAgreements: apart ? heldOutAgreements(all, { isHeldOut, scores, slices }) : [],
   };
   const tables = labelTables(results).map(
     ({ title, head, rows }) => `${title}\n\n${table(rows, { head, right: [] })}`,
