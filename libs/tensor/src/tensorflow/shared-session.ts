@@ -152,10 +152,12 @@ export function createSharedSession(
           const known = names.filter((name) => open?.gathered.variables.has(member.key(name)));
           const values = fetch(accesses(known.map(member.key)).map(({ read }) => read));
           const read = new Map(known.map((name, i) => [name, values[i]!]));
-          const elsewhere = (name: string): TypedBuffer =>
-            frozenNames.has(name)
+          const elsewhere = (name: string): TypedBuffer => {
+            const value = frozenNames.has(name)
               ? frozenValue(frozen!, name, state[name]!)
-              : (held.get(member.key(name))?.slice() ?? allocate(state[name]!));
+              : held.get(member.key(name));
+            return value?.slice() ?? allocate(state[name]!);
+          };
           return Object.fromEntries(names.map((name) => [name, read.get(name) ?? elsewhere(name)]));
         },
         leave() {
