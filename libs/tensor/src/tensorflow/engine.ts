@@ -82,8 +82,11 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
         if (disposed) return;
         disposed = true;
         await turn();
-        part.leave();
-        if (key !== undefined && !session.used) shared.delete(key);
+        try {
+          part.leave();
+        } finally {
+          if (key !== undefined && !session.used) shared.delete(key);
+        }
       },
     });
   };
