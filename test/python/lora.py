@@ -1,4 +1,4 @@
-"""What `npm run bench -- --only lora` compares with: DPO with PEFT in plain PyTorch, eager, float32, on the same number of cores.
+"""What `npm run bench -- --only lora` compares with: DPO with PEFT in plain PyTorch, not compiled, float32, on the same number of cores.
 
 Answers requests over the pipe with number 3, a line of JSON each: see test/src/bench/against/channel.ts.
 """
@@ -19,7 +19,7 @@ def some_tokens(count, vocab):
 class Training:
     def __init__(self, w):
         torch.set_num_threads(w["threads"])
-        model = AutoModelForCausalLM.from_pretrained(w["model"], dtype=torch.float32, attn_implementation="eager")
+        model = AutoModelForCausalLM.from_pretrained(w["model"], dtype=torch.float32)
         model.config.use_cache = False
         if w["gradientCheckpointing"]:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -2,6 +2,7 @@ export { type Agreement, agreement, fleissKappa } from './agreement.js';
 export { type BootstrapOptions, bootstrapMean, type Interval, pairedDifference } from './bootstrap.js';
 export { bundledSet } from './bundled-sets.js';
 export { type ChoiceScores, choicesOf, type JudgedChoices, scoreChoices } from './choices.js';
+export { csvOf } from './csv.js';
 export { type AtReward, compareAtEqualReward, type EqualReward } from './equal-reward.js';
 export { EvaluationError, type EvaluationErrorCode } from './errors.js';
 export { type RolloutLogprobs, type SequenceKl, sequenceKl } from './kl.js';

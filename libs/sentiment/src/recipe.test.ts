@@ -33,6 +33,15 @@ describe.each([
     expect(configs[0]).toMatchObject({ model: { architecture: 'gpt2' } });
   });
 
+  it('trains adapters where they are asked for, on the SFT model alone', () => {
+    const runs = recipe({ data: 'reviews.jsonl', seed: 3, short, lora: true }).flatMap(({ runs }) => runs);
+    const adapted = runs.map(parseRunConfig).filter((run) => 'peft' in run && run.peft !== undefined);
+    expect(adapted.map(({ run, model }) => [run, model])).toEqual(
+      ['reward', 'ppo', 'dpo'].map((run) => [run, 'run:sft']),
+    );
+    for (const config of configs) expect(config).not.toHaveProperty('peft.r');
+  });
+
   it('builds only on runs done before', () => {
     configs.forEach((config, i) => {
       const named = [JSON.stringify(config).matchAll(/"run:([^"]+)"/g)].flatMap((all) =>

@@ -11,6 +11,8 @@ export interface RecipeOptions {
   readonly seed: number;
   /** Of the policy and the reward model. Default: gpt2. */
   readonly architecture?: NewModel['architecture'];
+  /** Whether the reward model, PPO and DPO learn low-rank adapters on the SFT model. Default: they learn all weights. */
+  readonly lora?: boolean;
   /** A twentieth of the steps: enough to test the pipeline, not what it learns. */
   readonly short?: boolean;
   /** Shares of the data that every run may lose; default: what a run may lose by itself. */
@@ -26,11 +28,15 @@ export const EVALUATED = ['sft', 'ppo', 'dpo'] as const;
 export type Evaluated = (typeof EVALUATED)[number];
 export const evaluationOf = (policy: Evaluated): string => `evaluate-${policy}`;
 
-export function recipe({ data, seed, architecture = 'gpt2', short = false, allow }: RecipeOptions): Stage[] {
+export function recipe(options: RecipeOptions): Stage[] {
+  const { data, seed, architecture = 'gpt2', lora = false, short = false, allow } = options;
   const gold = `gold:${data}`;
   const scale = (steps: number) => (short ? Math.max(2, Math.round(steps / 20)) : steps);
   const sampling = { temperature: 1, topP: 1, maxNewTokens: 32 };
   const common = { seed, microBatchSize: 16, ...(allow && { allow }) };
+  /** Adapters want larger rates than whole models. */
+  const learning = (learningRate: number) => ({ learningRate: lora ? 5 * learningRate : learningRate });
+  const adapted = { ...common, ...(lora && { peft: { r: 16 } }) };
 
   const sft: RunConfigInput = {
     ...common,
@@ -58,7 +64,7 @@ export function recipe({ data, seed, architecture = 'gpt2', short = false, allow
     sampling,
   };
   const reward: RunConfigInput = {
-    ...common,
+    ...adapted,
     run: 'reward',
     method: 'reward',
     model: 'run:sft',
@@ -67,11 +73,11 @@ export function recipe({ data, seed, architecture = 'gpt2', short = false, allow
     batchSize: 32,
     testFraction: 0.15,
     checkpointEvery: 40,
-    optimizer: { learningRate: 1e-3, warmupSteps: scale(10), weightDecay: 0.01 },
+    optimizer: { ...learning(1e-3), warmupSteps: scale(10), weightDecay: 0.01 },
     reward: { centerRewardsCoefficient: 0.01 },
   };
   const ppo: RunConfigInput = {
-    ...common,
+    ...adapted,
     run: 'ppo',
     method: 'ppo',
     model: 'run:sft',
@@ -80,11 +86,11 @@ export function recipe({ data, seed, architecture = 'gpt2', short = false, allow
     steps: scale(24),
     batchSize: 64,
     sampling,
-    optimizer: { learningRate: 3e-4 },
+    optimizer: learning(3e-4),
     ppo: { klCoef: 0.05, numPpoEpochs: 4, vfCoef: 0.1, missingEosPenalty: 1 },
   };
   const dpo: RunConfigInput = {
-    ...common,
+    ...adapted,
     run: 'dpo',
     method: 'dpo',
     model: 'run:sft',
@@ -93,7 +99,7 @@ export function recipe({ data, seed, architecture = 'gpt2', short = false, allow
     batchSize: 32,
     testFraction: 0.15,
     checkpointEvery: 40,
-    optimizer: { learningRate: 1e-4, warmupSteps: scale(10) },
+    optimizer: { ...learning(1e-4), warmupSteps: scale(10) },
     dpo: { beta: 0.1 },
   };
   const evaluations = EVALUATED.map(

@@ -50,6 +50,11 @@ attachable(program.command('quickstart'))
     'bundled',
   )
   .option('--seed <number>', 'the same seed gives the same weights', wholeNumber, 0)
+  .option(
+    '--lora',
+    'reward model, PPO and DPO learn low-rank adapters on the SFT model, not all weights',
+    false,
+  )
   .addOption(new Option('--architecture <name>', 'of the models').choices(['gpt2', 'llama']).default('gpt2'))
   .option(
     '--directory <folder>',
@@ -98,7 +103,10 @@ attachable(program.command('evaluate'))
 program
   .command('labels')
   .description('what labelers said of completions: quality, flags, how far they agree, and held-out labelers')
-  .argument('<file>', 'a row a labeler and completion (.jsonl, .csv and other data files)')
+  .argument(
+    '<file>',
+    'a row a labeler and completion (.jsonl, .csv and other data files), or feedback:COLLECTION, what was published on the log',
+  )
   .option(
     '--slices <columns>',
     'tell every number for each value of these too, as language,use_case',
@@ -115,11 +123,14 @@ program
   .option('--json <file>', 'for the numbers', file)
   .option('--csv <file>', 'for the numbers, a line each', file)
   .option('--html <file>', 'for a page', file)
+  .option('--labels <file.jsonl>', 'for all labels, a row each, which is read again as the same', file)
   .option(
     '--comparisons <file.jsonl>',
     'for the rankings of labelers who are not held out, to train on or to publish as feedback',
     file,
   )
+  .option('--brokers <list>', 'a Kafka log, as host:port,host:port')
+  .option('--directory <folder>', 'where the log of the feedback is', folder, 'runs/default')
   .action(async (path, options, command: Command) => {
     if (options.scores.length > 0 && options.heldOut.length === 0)
       command.error('error: expected --held-out beside --scores: whom scorers are compared with');

@@ -23,9 +23,11 @@ it('the example file declares an HTTP service, a module and a judge; the module 
   await rm(directory, { recursive: true });
 });
 
-it('the README shows the prompt of judges', async () => {
+it('the README shows the prompts of judges', async () => {
   const { declaration } = (await readDeclarations(file)).get('helpful')!;
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-  if ('judge' in declaration) expect(readme).toContain(declaration.judge.scoreTemplate);
-  else expect.unreachable();
+  if (!('judge' in declaration)) return expect.unreachable();
+  const { scoreTemplate, pairTemplate } = declaration.judge;
+  expect(readme).toContain(`\n${scoreTemplate}\n`);
+  expect(readme).toContain(`\n${pairTemplate}\n`);
 });

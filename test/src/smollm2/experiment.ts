@@ -35,6 +35,8 @@ export interface Sources {
   /** Files of prompts, of those to learn from and of those held out. */
   readonly prompts: string;
   readonly heldOutPrompts: string;
+  /** File of prompts of another kind. */
+  readonly otherPrompts?: string;
 }
 
 /** The runs as one experiment: PPO waits for its reward model, and DPO for nobody. */
@@ -87,7 +89,7 @@ export const EVALUATION = 'aligned';
 
 /** The file of `rlhf-streams evaluate`: what the policies make of held-out comparisons, and which answers the reward model prefers. */
 export const evaluationOf = (
-  { model, heldOut, heldOutPrompts }: Sources,
+  { model, heldOut, heldOutPrompts, otherPrompts }: Sources,
   { heldOut: size }: Size,
 ): object => ({
   evaluation: EVALUATION,
@@ -104,12 +106,11 @@ export const evaluationOf = (
       allow: { dropped: 0.8, cut: 1 },
       measures: ['accuracy', 'accuracy_norm'],
     },
-    {
-      name: 'answers',
-      kind: 'win_rate',
-      prompts: heldOutPrompts,
-      limit: size.prompts,
-      judges: ['run:reward'],
-    },
+    ...Object.entries({ answers: heldOutPrompts, 'other-answers': otherPrompts }).flatMap(
+      ([name, prompts]) =>
+        prompts === undefined
+          ? []
+          : [{ name, kind: 'win_rate', prompts, limit: size.prompts, judges: ['run:reward'] }],
+    ),
   ],
 });

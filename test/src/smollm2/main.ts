@@ -7,23 +7,28 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeCheckpoint } from '@rlhf-streams/model';
 import { written } from 'rlhf-streams';
+import { sharedData } from '../shared-data.js';
 import { EVALUATION, evaluationOf, FULL, MOST, runsOf, SHORT, type Sources } from './experiment.js';
 import { trainKilled, versionsIn } from './killed.js';
 import { writePrompts } from './prompts.js';
 import { readResults } from './results.js';
 import { environmentOf, type Place } from './services.js';
 
-const USAGE = `usage: npm run example:smollm2 -- --model DIR --data FOLDER [--short] [--brokers LIST] [--directory FOLDER]
+const USAGE = `usage: npm run example:smollm2 -- --model DIR [--data FOLDER] [--other-prompts FILE] [--short] [--brokers LIST]
+                                   [--directory FOLDER]
   --model DIR         a chat model in the Hugging Face layout, such as SmolLM2-135M-Instruct
   --data FOLDER       train.jsonl and test.jsonl of comparisons, as {chosen, rejected} or {prompt, chosen, rejected}: texts,
-                      messages, or transcripts of Human and Assistant
+                      messages, or transcripts of Human and Assistant (default: shared/data/hh-harmless beside the checkout,
+                      where it is)
+  --other-prompts FILE   of another kind than those of the comparisons: what is learned from these is judged on those too
+                      (default: shared/data/alpaca-eval/test.jsonl beside the checkout, where it is)
   --short             a few steps in five minutes, and the same once more, killed on its way: both must end in the same bits
   --brokers LIST      a Kafka log: every service is a process; without it, all are in one, on an embedded log
   --directory FOLDER  where everything is written (default: runs/smollm2, and with --short runs/smollm2-short)
 The same command goes on after an interruption.`;
 
 const cli = fileURLToPath(new URL('../bin/rlhf-streams.js', import.meta.resolve('rlhf-streams')));
-const { model, data, short, brokers, directory } = await readOptions();
+const { model, data, otherPrompts, short, brokers, directory } = await readOptions();
 const size = short ? SHORT : FULL;
 const place: Place = { directory, brokers };
 
@@ -100,14 +105,16 @@ async function sourcesIn(folder: string): Promise<Sources> {
   const [prompts, heldOutPrompts] = ['prompts.jsonl', 'held-out-prompts.jsonl'].map((name) =>
     join(directory, name),
   ) as [string, string];
-  const counts = [
-    await writePrompts(model, pairs, { to: prompts, most: MOST.prompt }),
-    await writePrompts(model, heldOut, { to: heldOutPrompts, most: MOST.prompt }),
-  ];
+  const write = (from: string, to: string) => writePrompts(model, from, { to, most: MOST.prompt });
+  const counts = [await write(pairs, prompts), await write(heldOut, heldOutPrompts)];
   console.log(
     `${counts.join(' and ')} prompts of at most ${MOST.prompt} tokens, to learn from and held out.`,
   );
-  return { model, pairs, heldOut, prompts, heldOutPrompts };
+  const sources = { model, pairs, heldOut, prompts, heldOutPrompts };
+  if (otherPrompts === undefined) return sources;
+  const others = join(directory, 'other-prompts.jsonl');
+  console.log(`${await write(otherPrompts, others)} prompts of another kind.`);
+  return { ...sources, otherPrompts: others };
 }
 
 function oneLine(text: string): string {
@@ -121,6 +128,7 @@ async function readOptions() {
       options: {
         model: { type: 'string' },
         data: { type: 'string' },
+        'other-prompts': { type: 'string' },
         short: { type: 'boolean', default: false },
         brokers: { type: 'string' },
         directory: { type: 'string' },
@@ -131,7 +139,9 @@ async function readOptions() {
       console.log(USAGE);
       process.exit(0);
     }
-    const { model, data, short, brokers } = values;
+    const { model, data = sharedData('hh-harmless'), short, brokers } = values;
+    const alpaca = sharedData('alpaca-eval');
+    const otherPrompts = values['other-prompts'] ?? (alpaca && join(alpaca, 'test.jsonl'));
     if (model === undefined || data === undefined)
       throw new Error(`expected --model and --data, got ${model === undefined ? 'no model' : 'no data'}`);
     for (const name of ['train.jsonl', 'test.jsonl'])
@@ -141,7 +151,8 @@ async function readOptions() {
     if (!(await stat(model)).isDirectory()) throw new Error(`expected a folder, got ${model}`);
     await describeCheckpoint(model);
     const directory = resolve(values.directory ?? (short ? 'runs/smollm2-short' : 'runs/smollm2'));
-    return { model: resolve(model), data, short, brokers, directory };
+    if (otherPrompts !== undefined) await access(otherPrompts);
+    return { model: resolve(model), data, otherPrompts, short, brokers, directory };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);

@@ -8,6 +8,7 @@ import { chartSvg, renderReport } from '@rlhf-streams/evaluation/report';
 import { writeFileAtomically } from '@rlhf-streams/files';
 import * as tf from '@tensorflow/tfjs';
 import { machineFacts, startPlatform } from 'rlhf-streams';
+import { sharedData } from '../shared-data.js';
 import { carrier } from './carrier.js';
 import type { StudyOptions } from './part.js';
 import { parts as runParts } from './parts/index.js';
@@ -18,9 +19,10 @@ const names = parts.map(({ name }) => name);
 
 const USAGE = `usage: npm run study -- [--short] [--only NAME]... [--alpaca FOLDER] [--model FOLDER]
                            [--directory FOLDER] [--parallel N]
-  --short             few steps and one seed: every part runs, in five minutes, and says little
+  --short             few steps and one seed: every part whose data are there runs, in five minutes, and says little
   --only NAME         ${names.join(', ')}; may be given several times
-  --alpaca FOLDER     rankings of AlpacaEval, train.jsonl and test.jsonl, for k-wise, which is left out without
+  --alpaca FOLDER     rankings of AlpacaEval, train.jsonl and test.jsonl, for k-wise, which is left out
+                      without (default: shared/data/alpaca-eval beside the checkout, where it is)
   --model FOLDER      a checkpoint in the Hugging Face layout, such as SmolLM2-135M-Instruct, for k-wise-lora, likewise
   --directory FOLDER  where everything is written (default: runs/study, and with --short runs/study-short)
   --parallel N        runs that are trained at a time (default: one a core, at most 4)
@@ -120,7 +122,7 @@ function readOptions() {
       values.parallel === undefined ? Math.min(4, availableParallelism()) : Number(values.parallel);
     if (!(Number.isInteger(parallel) && parallel > 0))
       throw new Error(`expected --parallel to be a whole number above 0, got ${values.parallel}`);
-    const { short, alpaca, model, only = names } = values;
+    const { short, alpaca = sharedData('alpaca-eval'), model, only = names } = values;
     const directory = values.directory ?? (short ? 'runs/study-short' : 'runs/study');
     return { short, only, alpaca, model, directory, parallel };
   } catch (error) {

@@ -3,7 +3,10 @@ import { type Agreement, agreement, fleissKappa } from '../agreement.js';
 import { bootstrapMean } from '../bootstrap.js';
 import { EvaluationError } from '../errors.js';
 import { mean } from '../statistics.js';
+import type { Slice } from '../suites/evaluation.js';
+import type { MeasureOptions } from '../suites/measure.js';
 import type { Label } from './label.js';
+import { slicedLabels } from './measure-labels.js';
 import { type Opinion, opinionsOf, preferenceOf } from './opinions.js';
 
 /** Agreement of labelers with each other in one measure. */
@@ -11,6 +14,8 @@ export interface LabelerAgreement extends Agreement {
   readonly measure: string;
   /** Who was asked. */
   readonly among: LabelerSet;
+  /** The labels that were compared, where they are not all. */
+  readonly slice?: Slice;
   /** Cohen's of two labelers, Fleiss' of more. */
   readonly statistic: 'Cohen' | 'Fleiss';
   readonly labelers: number;
@@ -21,30 +26,33 @@ export interface LabelerAgreement extends Agreement {
 export type LabelerSet = 'all labelers' | 'training labelers' | 'held-out labelers';
 
 /**
- * Agreement in every measure. The share is that of an item's pairs of labelers who say the same, averaged over items: of two labelers
+ * Agreement in every measure, over all labels and over those of each value of each column to slice by, where a preference is in a slice
+ * that has both of its completions. The share is that of an item's pairs of labelers who say the same, averaged over items: of two labelers
  * with Wilson's interval, of more with the bootstrap's. Where items have different numbers of ratings, those count whose number
  * gives the most ratings: Fleiss' kappa asks for as many of each.
  */
 export function labelerAgreements(
   labels: readonly Label[],
   among: LabelerSet,
-  { seed }: { readonly seed: number },
+  { seed, slices = [] }: MeasureOptions,
 ): LabelerAgreement[] {
-  return [...opinionsOf(labels)].flatMap(([measure, opinions]): LabelerAgreement[] => {
-    const rated = equallyRated(opinions);
-    if (rated.length === 0) return [];
-    const ratings = rated[0]!.length;
-    const labelers = new Set(rated.flat().map(({ labeler }) => labeler)).size;
-    const items = rated.map((said) => said.map(({ says }) => says));
-    const about = { measure, among, labelers, ratings };
-    if (labelers === 2) {
-      const pairs = items.map(([one, other]) => [one!, other!] as const);
-      return [{ ...about, statistic: 'Cohen', ...agreementIn(measure, pairs) }];
-    }
-    const shares = items.map(shareOfPairs);
-    const share = { mean: mean(shares), ...bootstrapMean(shares, { seed }), n: items.length };
-    return [{ ...about, statistic: 'Fleiss', share, kappa: fleissKappa(inBothOrders(measure, items)) }];
-  });
+  return slicedLabels(labels, slices).flatMap(({ slice, labels }) =>
+    [...opinionsOf(labels)].flatMap(([measure, opinions]): LabelerAgreement[] => {
+      const rated = equallyRated(opinions);
+      if (rated.length === 0) return [];
+      const ratings = rated[0]!.length;
+      const labelers = new Set(rated.flat().map(({ labeler }) => labeler)).size;
+      const items = rated.map((said) => said.map(({ says }) => says));
+      const about = { measure, among, ...(slice && { slice }), labelers, ratings };
+      if (labelers === 2) {
+        const pairs = items.map(([one, other]) => [one!, other!] as const);
+        return [{ ...about, statistic: 'Cohen', ...agreementIn(measure, pairs) }];
+      }
+      const shares = items.map(shareOfPairs);
+      const share = { mean: mean(shares), ...bootstrapMean(shares, { seed }), n: items.length };
+      return [{ ...about, statistic: 'Fleiss', share, kappa: fleissKappa(inBothOrders(measure, items)) }];
+    }),
+  );
 }
 
 /** Items of as many opinions, two at least, each in the order of labelers. */
@@ -90,18 +98,23 @@ export interface HeldOutAgreement extends Agreement {
   /** `majority of training labelers`, `policies by quality`, or the column of a scorer's scores. */
   readonly predictor: string;
   readonly with: LabelerSet;
+  /** The labels that were predicted, where they are not all. */
+  readonly slice?: Slice;
 }
 
 export interface HeldOutOptions {
   readonly isHeldOut: (label: Label) => boolean;
   /** Columns with a scorer's number for each completion, read as such: more is better. */
   readonly scores?: readonly string[];
+  /** Columns to slice by. */
+  readonly slices?: readonly string[];
 }
 
 /**
  * How far what is made of the training labelers, and what scorers say, agrees with the people held out: in every measure the
  * majority of the training labelers; in preferences also the ranking of policies by the training labelers' mean quality, and
  * scorers. For comparison, how each training labeler agrees with the majority of the other ones, and scorers with training labelers.
+ * Slices are of the labels that are predicted; what predicts them is made of all training labels.
  *
  * Source: Ouyang et al. 2022, section 4.1: held-out labelers prefer as training labelers do.
  *
@@ -109,7 +122,7 @@ export interface HeldOutOptions {
  */
 export function heldOutAgreements(
   labels: readonly Label[],
-  { isHeldOut, scores = [] }: HeldOutOptions,
+  { isHeldOut, scores = [], slices = [] }: HeldOutOptions,
 ): HeldOutAgreement[] {
   const training = labels.filter((label) => !isHeldOut(label));
   const heldOut = labels.filter(isHeldOut);
@@ -123,43 +136,46 @@ export function heldOutAgreements(
     ['policies by quality', byPolicy(training)],
     ...scores.map((column): [string, PairPredictor] => [column, byScore(column)]),
   ];
-  return (
-    [
-      ['held-out labelers', heldOut],
-      ['training labelers', training],
-    ] as const
-  ).flatMap(([who, people]) =>
-    [...opinionsOf(people)].flatMap(([measure, opinions]) => {
-      const majority = (opinion: Opinion) =>
-        majorityOf(
-          (learned.get(measure)?.get(opinion.item) ?? []).filter(
-            ({ labeler }) => labeler !== opinion.labeler,
-          ),
-        );
-      const predictors: [string, (opinion: Opinion) => string | undefined][] = [
-        ['majority of training labelers', majority],
-        ...(measure === 'preference' ? ofPairs : [])
-          // The training labelers' own opinions made the ranking of policies: they cannot confirm it.
-          .filter(([name]) => who === 'held-out labelers' || scores.includes(name))
-          .map(([name, of]): [string, (opinion: Opinion) => string | undefined] => [name, predictionBy(of)]),
-      ];
-      return predictors.flatMap(([predictor, predict]): HeldOutAgreement[] => {
-        const pairs = opinions.flatMap((opinion) => {
-          const predicted = predict(opinion);
-          return predicted === undefined ? [] : [[predicted, opinion.says] as const];
-        });
-        return pairs.length === 0 ? [] : [{ measure, predictor, with: who, ...agreementIn(measure, pairs) }];
-      });
-    }),
+  const sets: [LabelerSet, readonly Label[]][] = [
+    ['held-out labelers', heldOut],
+    ['training labelers', training],
+  ];
+  const majorityIn = (measure: string) => (opinion: Opinion) =>
+    majorityOf(
+      (learned.get(measure)?.get(opinion.item) ?? []).filter(({ labeler }) => labeler !== opinion.labeler),
+    );
+  const predictorsOf = (measure: string, who: LabelerSet): [string, Predictor][] => [
+    ['majority of training labelers', majorityIn(measure)],
+    ...(measure === 'preference' ? ofPairs : [])
+      // The training labelers' own opinions made the ranking of policies: they cannot confirm it.
+      .filter(([name]) => who === 'held-out labelers' || scores.includes(name))
+      .map(([name, of]): [string, Predictor] => [name, predictionBy(of)]),
+  ];
+  return sets.flatMap(([who, people]) =>
+    slicedLabels(people, slices).flatMap(({ slice, labels }) =>
+      [...opinionsOf(labels)].flatMap(([measure, opinions]) =>
+        predictorsOf(measure, who).flatMap(([predictor, predict]): HeldOutAgreement[] => {
+          const pairs = opinions.flatMap((opinion) => {
+            const predicted = predict(opinion);
+            return predicted === undefined ? [] : [[predicted, opinion.says] as const];
+          });
+          if (pairs.length === 0) return [];
+          return [{ measure, predictor, with: who, ...(slice && { slice }), ...agreementIn(measure, pairs) }];
+        }),
+      ),
+    ),
   );
 }
+
+/** What it takes a labeler to say; undefined where that cannot be told. */
+type Predictor = (opinion: Opinion) => string | undefined;
 
 /** By how much the first completion is better than the second; undefined where that cannot be told. */
 type PairPredictor = (first: Label, second: Label) => number | undefined;
 
 const predictionBy =
-  (differenceOf: PairPredictor) =>
-  ({ pair }: Opinion): string | undefined => {
+  (differenceOf: PairPredictor): Predictor =>
+  ({ pair }) => {
     const difference = differenceOf(...pair!);
     return difference === undefined ? undefined : preferenceOf(difference);
   };

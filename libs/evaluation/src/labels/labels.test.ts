@@ -147,6 +147,57 @@ describe('agreement of labelers', () => {
   });
 });
 
+describe('agreement of slices', () => {
+  const judged = (labeler: string, language: string, good: number, bad: number) => [
+    { labeler, language, prompt: language, completion: 'a', policy: 'ppo', overall_quality: good },
+    { labeler, language, prompt: language, completion: 'b', policy: 'sft', overall_quality: bad },
+  ];
+  const all = labels(
+    ...judged('ann', 'en', 7, 3),
+    ...judged('ben', 'en', 6, 3),
+    ...judged('zoe', 'en', 6, 3),
+    ...judged('ann', 'de', 5, 4),
+    ...judged('ben', 'de', 4, 6),
+    ...judged('zoe', 'de', 4, 6),
+  );
+  const two = all.filter(({ labeler }) => labeler !== 'zoe');
+
+  it('is that of their labels; a preference is in the slice of both of its completions', () => {
+    const found = labelerAgreements(two, 'all labelers', { seed: 0, slices: ['language', 'policy'] });
+    expect(
+      found.map(({ measure, slice, share }) => [measure, slice?.field, slice?.value, share.mean, share.n]),
+    ).toEqual([
+      ['preference', undefined, undefined, 0.5, 2],
+      ['overall_quality', undefined, undefined, 0.25, 4],
+      ['preference', 'language', 'de', 0, 1],
+      ['overall_quality', 'language', 'de', 0, 2],
+      ['preference', 'language', 'en', 1, 1],
+      ['overall_quality', 'language', 'en', 0.5, 2],
+      ['overall_quality', 'policy', 'ppo', 0, 2],
+      ['overall_quality', 'policy', 'sft', 0.5, 2],
+    ]);
+  });
+
+  it('of held-out labelers is with what all training labelers said, by whoever and of whatever', () => {
+    const isHeldOut = ({ labeler }: Label) => labeler === 'zoe';
+    const found = heldOutAgreements(all, { isHeldOut, slices: ['language', 'labeler'] }).filter(
+      ({ measure, with: who, slice }) =>
+        measure === 'preference' && who === 'held-out labelers' && slice !== undefined,
+    );
+    expect(
+      found.map(({ predictor, slice, share }) => [predictor, slice!.value, share.mean, share.n]),
+    ).toEqual([
+      // Of German, training labelers are at odds, which is a tie. There they rate sft higher on average, and ppo over both languages.
+      ['majority of training labelers', 'de', 0, 1],
+      ['policies by quality', 'de', 0, 1],
+      ['majority of training labelers', 'en', 1, 1],
+      ['policies by quality', 'en', 1, 1],
+      ['majority of training labelers', 'zoe', 0.5, 2],
+      ['policies by quality', 'zoe', 0.5, 2],
+    ]);
+  });
+});
+
 describe('kappa of preferences', () => {
   const pairsOf = (labeler: string, ranks: readonly (readonly [number, number])[]) =>
     ranks.flatMap(([one, other], i) => [
@@ -270,25 +321,34 @@ it('labels come back from feedback, whose mistakes are told by completion', () =
 });
 
 it('results are tables, and lines of .csv', () => {
-  const all = said('hallucination', { ann: ['yes', 'no'], zoe: ['yes', 'yes'] });
+  const all = said('hallucination', { ann: ['yes', 'no'], zoe: ['yes', 'yes'] }, { language: 'de' });
   const isHeldOut = ({ labeler }: Label) => labeler === 'zoe';
   const results = {
     ...{ labels: 4, labelers: ['ann', 'zoe'], heldOut: ['zoe'] },
     measurements: measureLabels(all, { seed: 0, slices: ['labeler'] }),
-    agreements: labelerAgreements(all, 'all labelers', { seed: 0 }),
-    heldOutAgreements: heldOutAgreements(all, { isHeldOut }),
+    agreements: labelerAgreements(all, 'all labelers', { seed: 0, slices: ['language'] }),
+    heldOutAgreements: heldOutAgreements(all, { isHeldOut, slices: ['language'] }),
   };
-  expect(labelTables(results).map(({ title, rows }) => [title, rows[0]!.slice(0, 3)])).toEqual([
+  const tables = labelTables(results);
+  for (const { head, rows } of tables) for (const row of rows) expect(row).toHaveLength(head.length);
+  expect(tables.map(({ title, rows }) => [title, rows[0]!.slice(0, 4)])).toEqual([
     ['Labels', ['hallucination', '75 % [30, 95]', '4']],
-    ['Labels, by labeler', ['hallucination', 'ann', '50 % [9, 91]']],
-    ['Agreement of labelers', ['hallucination', 'all labelers', '50 % [9, 91]']],
+    ['Labels, by labeler', ['hallucination', 'ann', '50 % [9, 91]', '2']],
+    ['Agreement of labelers', ['hallucination', 'all labelers', '50 % [9, 91]', '0.00 Cohen']],
+    ['Agreement of labelers, by language', ['hallucination', 'all labelers', 'de', '50 % [9, 91]']],
     [
       'Agreement with held-out labelers',
-      ['hallucination', 'majority of training labelers', 'held-out labelers'],
+      ['hallucination', 'majority of training labelers', 'held-out labelers', '50 % [9, 91]'],
+    ],
+    [
+      'Agreement with held-out labelers, by language',
+      ['hallucination', 'majority of training labelers', 'held-out labelers', 'de'],
     ],
   ]);
   const lines = labelsCsv(results).trimEnd().split('\r\n');
-  expect(lines).toHaveLength(6);
+  expect(lines).toHaveLength(8);
   expect(lines.map((line) => line.split(',').length)).toEqual(lines.map(() => 14));
   expect(lines[2]).toMatch(/^label,hallucination,labeler,ann,,,0\.5,/);
+  expect(lines[5]).toMatch(/^agreement,hallucination,language,de,,all labelers,0\.5,/);
+  expect(lines[7]).toMatch(/^held_out,hallucination,language,de,majority of training labelers,/);
 });

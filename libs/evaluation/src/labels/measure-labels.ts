@@ -22,10 +22,9 @@ export function measureLabels(
   labels: readonly Label[],
   { seed, slices = [] }: MeasureOptions,
 ): LabelMeasurement[] {
-  const rows = labels.map((label) => ({ label, fields: label }));
-  return sliced(rows, slices).flatMap(({ slice, items }): LabelMeasurement[] => {
+  return slicedLabels(labels, slices).flatMap(({ slice, labels }): LabelMeasurement[] => {
     const about = slice && { slice };
-    const qualities = items.flatMap(({ label }) => label.overall_quality ?? []);
+    const qualities = labels.flatMap((label) => label.overall_quality ?? []);
     return [
       ...(qualities.length === 0
         ? []
@@ -38,7 +37,7 @@ export function measureLabels(
             },
           ]),
       ...labelFlags.flatMap((flag) => {
-        const answers = items.flatMap(({ label }) => label[flag] ?? []);
+        const answers = labels.flatMap((label) => label[flag] ?? []);
         const yes = answers.filter((answer) => answer).length;
         return answers.length === 0
           ? []
@@ -46,4 +45,16 @@ export function measureLabels(
       }),
     ];
   });
+}
+
+/** All labels, and those of each value of each column. */
+export function slicedLabels(
+  labels: readonly Label[],
+  columns: readonly string[],
+): { readonly slice?: Slice; readonly labels: readonly Label[] }[] {
+  const rows = labels.map((label) => ({ label, fields: label }));
+  return sliced(rows, columns).map(({ items, ...about }) => ({
+    ...about,
+    labels: items.map(({ label }) => label),
+  }));
 }

@@ -5,27 +5,33 @@ import { itemOf, Label, labelFlags } from './label.js';
 
 const MISTAKES_TOLD = 20;
 
+interface ReadLabelsOptions<Row> {
+  /** Columns with a scorer's number for each completion, where a row may have none. */
+  readonly scores?: readonly string[];
+  /** How messages name a row. Default: by its number, from 1. */
+  readonly placeOf?: (row: Row, index: number) => string;
+}
+
 /**
  * Labels from the rows of a file, or from rankings and thumbs with labels as metadata, as feedback has them. Empty cells count as not
  * asked, but an empty prompt or completion is one.
  *
  * @param source the file's name, for messages
- * @param options.scores columns with a scorer's number for each completion, where a row may have none
- * @throws EvaluationError EVALUATION_EMPTY; EVALUATION_BAD_LABEL, which tells mistakes by row, from 1, and column: what
+ * @throws EvaluationError EVALUATION_EMPTY; EVALUATION_BAD_LABEL, which tells mistakes by row and column: what
  *   was expected and what came; a row without any judgment, and a second one of the same labeler, completion and policy
  * @example readLabels([{ prompt: 'Hi', completion: 'Hello', labeler: 'ann', overall_quality: '6' }], 'labels.csv')
  */
-export function readLabels(
-  rows: readonly unknown[],
+export function readLabels<Row>(
+  rows: readonly Row[],
   source: string,
-  { scores = [] }: { readonly scores?: readonly string[] } = {},
+  { scores = [], placeOf = (_, index) => `row ${index + 1}` }: ReadLabelsOptions<Row> = {},
 ): Label[] {
   if (rows.length === 0)
     throw new EvaluationError('EVALUATION_EMPTY', `${source}: expected at least one row, got none.`);
   const labels: Label[] = [];
   const mistakes: string[] = [];
   const seen = new Map<string, string>();
-  for (const [place, row] of placed(rows, mistakes)) {
+  for (const [place, row] of placed(rows, placeOf, mistakes)) {
     const told = (message: string) => mistakes.push(`  ${place}${message}`);
     const { data, error } = Label.safeParse(withoutEmpty(row));
     for (const { path, message } of error?.issues ?? [])
@@ -62,9 +68,13 @@ export function readLabels(
 }
 
 /** Rows of labels, with where each stands. */
-function placed(rows: readonly unknown[], mistakes: string[]): (readonly [place: string, row: unknown])[] {
+function placed<Row>(
+  rows: readonly Row[],
+  placeOf: (row: Row, index: number) => string,
+  mistakes: string[],
+): (readonly [place: string, row: unknown])[] {
   return rows.flatMap((row, index) => {
-    const place = `row ${index + 1}`;
+    const place = placeOf(row, index);
     const found = labelRowsOf(row);
     if ('column' in found) {
       const { column, expected, got } = found;

@@ -1,6 +1,6 @@
 /** What came out of labels, as tables of text and as comma-separated values. */
 import { csvOf } from '../csv.js';
-import { cellOf, type TextTable } from '../suites/tables.js';
+import { cellOf, kappaOf, sliceCell, type TextTable, titled, withSlices } from '../suites/tables.js';
 import { writeEstimates } from '../written.js';
 import type { HeldOutAgreement, LabelerAgreement } from './label-agreement.js';
 import type { LabelMeasurement } from './measure-labels.js';
@@ -14,43 +14,30 @@ export interface LabelResults {
   readonly heldOutAgreements: readonly HeldOutAgreement[];
 }
 
-/** A table of all labels, one for each field that they are sliced by, and one of each kind of agreement. */
-export function labelTables({ measurements, agreements, heldOutAgreements }: LabelResults): TextTable[] {
-  const fields = [...new Set(measurements.flatMap(({ slice }) => slice?.field ?? []))];
-  const tables: TextTable[] = [
-    {
-      title: 'Labels',
-      head: ['measure', 'mean, or share of yes', 'labels'],
-      rows: measurements.flatMap((each) => (each.slice ? [] : [[each.measure, ...estimateOf(each)]])),
-    },
-    ...fields.map((field) => ({
-      title: `Labels, by ${field}`,
-      head: ['measure', field, 'mean, or share of yes', 'labels'],
-      rows: measurements
-        .filter(({ slice }) => slice?.field === field)
-        .map((each) => [each.measure, each.slice!.value, ...estimateOf(each)]),
-    })),
-    {
-      title: 'Agreement of labelers',
-      head: ['measure', 'among', 'same answer', 'kappa', 'labelers', 'ratings', 'items'],
-      rows: agreements.map(({ measure, among, share, kappa, statistic, labelers, ratings }) => [
-        ...[measure, among, cellOf(writeEstimates([share], 'percent')[0]), `${kappaOf(kappa)} ${statistic}`],
-        ...[String(labelers), String(ratings), String(share.n)],
-      ]),
-    },
-    {
-      title: 'Agreement with held-out labelers',
-      head: ['measure', 'predicted by', 'with', 'same answer', 'kappa', 'answers'],
-      rows: heldOutAgreements.map(({ measure, predictor, with: who, share, kappa }) => [
-        ...[measure, predictor, who, cellOf(writeEstimates([share], 'percent')[0])],
-        ...[kappaOf(kappa), String(share.n)],
-      ]),
-    },
-  ];
-  return tables.filter(({ rows }) => rows.length > 0);
-}
-
-const kappaOf = (kappa: number): string => (Number.isFinite(kappa) ? kappa.toFixed(2) : 'n/a');
+/** Tables of the labels and of both kinds of agreement, each followed by one for each column that it is sliced by. */
+export const labelTables = ({ measurements, agreements, heldOutAgreements }: LabelResults): TextTable[] => [
+  ...withSlices(measurements, (rows, field) => ({
+    title: titled('Labels', field),
+    head: ['measure', ...sliceCell(field), 'mean, or share of yes', 'labels'],
+    rows: rows.map((each) => [each.measure, ...sliceCell(each.slice?.value), ...estimateOf(each)]),
+  })),
+  ...withSlices(agreements, (rows, field) => ({
+    title: titled('Agreement of labelers', field),
+    head: ['measure', 'among', ...sliceCell(field), 'same answer', 'kappa', 'labelers', 'ratings', 'items'],
+    rows: rows.map(({ measure, among, slice, share, kappa, statistic, labelers, ratings }) => [
+      ...[measure, among, ...sliceCell(slice?.value), cellOf(writeEstimates([share], 'percent')[0])],
+      ...[`${kappaOf(kappa)} ${statistic}`, String(labelers), String(ratings), String(share.n)],
+    ]),
+  })),
+  ...withSlices(heldOutAgreements, (rows, field) => ({
+    title: titled('Agreement with held-out labelers', field),
+    head: ['measure', 'predicted by', 'with', ...sliceCell(field), 'same answer', 'kappa', 'answers'],
+    rows: rows.map(({ measure, predictor, with: who, slice, share, kappa }) => [
+      ...[measure, predictor, who, ...sliceCell(slice?.value)],
+      ...[cellOf(writeEstimates([share], 'percent')[0]), kappaOf(kappa), String(share.n)],
+    ]),
+  })),
+];
 
 function estimateOf({ measure, estimate }: LabelMeasurement): string[] {
   const form = measure === 'overall_quality' ? 'number' : 'percent';
@@ -71,12 +58,12 @@ export function labelsCsv({ measurements, agreements, heldOutAgreements }: Label
       ...[estimate.mean, estimate.low, estimate.high, bootstrap?.low, bootstrap?.high, estimate.n],
       ...[undefined, undefined],
     ]),
-    ...agreements.map(({ measure, among, share, kappa, statistic }) => [
-      ...['agreement', measure, undefined, undefined, undefined, among],
+    ...agreements.map(({ measure, among, slice, share, kappa, statistic }) => [
+      ...['agreement', measure, slice?.field, slice?.value, undefined, among],
       ...[share.mean, share.low, share.high, undefined, undefined, share.n, kappa, statistic],
     ]),
-    ...heldOutAgreements.map(({ measure, predictor, with: who, share, kappa }) => [
-      ...['held_out', measure, undefined, undefined, predictor, who],
+    ...heldOutAgreements.map(({ measure, predictor, with: who, slice, share, kappa }) => [
+      ...['held_out', measure, slice?.field, slice?.value, predictor, who],
       ...[share.mean, share.low, share.high, undefined, undefined, share.n, kappa, 'Cohen'],
     ]),
   ]);

@@ -46,7 +46,7 @@ export interface Difference extends Measured {
 }
 
 /** How far two judges agree on the pairs that both judged. */
-export interface JudgeAgreement extends Pick<Measured, 'suite' | 'policy'> {
+export interface JudgeAgreement extends Pick<Measured, 'suite' | 'policy' | 'slice'> {
   readonly against: string;
   readonly between: readonly [string, string];
   readonly share: Estimate;

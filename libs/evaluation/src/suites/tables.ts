@@ -1,6 +1,6 @@
 /** An evaluation as tables of text, for a terminal or a page. */
 import { writeEstimates } from '../written.js';
-import type { Difference, Evaluation, Measured, Measurement } from './evaluation.js';
+import type { Difference, Evaluation, JudgeAgreement, Measured, Measurement } from './evaluation.js';
 
 /** A table of texts; the first column names the row. */
 export interface TextTable {
@@ -10,51 +10,50 @@ export interface TextTable {
 }
 
 /**
- * The tables of an evaluation: for each suite its measures by policy, and one more for each field that it is sliced by; then the regression
- * table, which has a star where the interval of a difference does not hold zero, and how far judges agree.
+ * The tables of an evaluation: for each suite its measures by policy; then the regression table, which has a star where the interval of
+ * a difference does not hold zero, and how far judges agree. Each is followed by one for each field that it is sliced by.
  */
 export function evaluationTables(evaluation: Evaluation): TextTable[] {
-  const { measurements, policies, agreements } = evaluation;
+  const { measurements, policies, differences, agreements } = evaluation;
   const suites = [...new Set(measurements.map(({ suite }) => suite))];
-  const bySuite = suites.flatMap((suite) => {
-    const own = measurements.filter((each) => each.suite === suite);
-    const fields = [...new Set(own.flatMap(({ slice }) => slice?.field ?? []))];
-    return [
-      byMeasure(
-        suite,
-        own.filter(({ slice }) => !slice),
-        policies,
-      ),
-      ...fields.map((field) =>
-        byMeasure(
-          `${suite}, by ${field}`,
-          own.filter(({ slice }) => slice?.field === field),
-          policies,
-        ),
-      ),
-    ];
-  });
   return [
-    ...bySuite,
-    ...regressionTable(evaluation),
-    ...(agreements.length === 0
-      ? []
-      : [
-          {
-            title: 'Agreement between judges',
-            head: ['suite', 'policies', 'judges', 'same verdict', "Cohen's kappa", 'pairs'],
-            rows: agreements.map(({ suite, policy, against, between, share, kappa }) => [
-              suite,
-              `${policy}, ${against}`,
-              between.join(', '),
-              cellOf(writeEstimates([share], 'percent')[0]),
-              Number.isFinite(kappa) ? kappa.toFixed(2) : 'n/a',
-              String(share.n),
-            ]),
-          },
-        ]),
+    ...suites.flatMap((suite) =>
+      withSlices(
+        measurements.filter((each) => each.suite === suite),
+        (rows, field) => byMeasure(titled(suite, field), rows, policies),
+      ),
+    ),
+    ...withSlices(differences, (rows, field) => regressionTable(rows, field, evaluation)),
+    ...withSlices(agreements, agreementTable),
   ];
 }
+
+/** A table of what was measured of all items, and one for each field that it is sliced by; none of nothing. */
+export function withSlices<Row extends Pick<Measured, 'slice'>>(
+  rows: readonly Row[],
+  tableOf: (rows: readonly Row[], field: string | undefined) => TextTable,
+): TextTable[] {
+  const fields = new Set([undefined, ...rows.flatMap(({ slice }) => slice?.field ?? [])]);
+  return [...fields].flatMap((field) => {
+    const own = rows.filter(({ slice }) => slice?.field === field);
+    return own.length === 0 ? [] : [tableOf(own, field)];
+  });
+}
+
+export const titled = (title: string, field: string | undefined): string =>
+  field === undefined ? title : `${title}, by ${field}`;
+
+/** The cells of a table's column for the values that a field slices by; a table of all items has no such column. */
+export const sliceCell = (cell: string | undefined): string[] => (cell === undefined ? [] : [cell]);
+
+const agreementTable = (agreements: readonly JudgeAgreement[], field: string | undefined): TextTable => ({
+  title: titled('Agreement between judges', field),
+  head: ['suite', 'policies', 'judges', ...sliceCell(field), 'same verdict', "Cohen's kappa", 'pairs'],
+  rows: agreements.map(({ suite, policy, against, between, slice, share, kappa }) => [
+    ...[suite, `${policy}, ${against}`, between.join(', '), ...sliceCell(slice?.value)],
+    ...[cellOf(writeEstimates([share], 'percent')[0]), kappaOf(kappa), String(share.n)],
+  ]),
+});
 
 function byMeasure(
   title: string,
@@ -72,15 +71,17 @@ function byMeasure(
   return { title, head: ['measure', ...policies, 'items'], rows };
 }
 
-function regressionTable({ differences, policies, baseline }: Evaluation): TextTable[] {
-  const overall = differences.filter(({ slice }) => !slice);
+function regressionTable(
+  differences: readonly Difference[],
+  field: string | undefined,
+  { policies, baseline }: Evaluation,
+): TextTable {
   const others = policies.filter((policy) => policy !== baseline);
-  if (overall.length === 0) return [];
-  const rows = grouped(overall, ({ suite }) => `${suite}: `).map(([name, each]) => [
+  const rows = grouped(differences, ({ suite }) => `${suite}: `).map(([name, each]) => [
     name,
     ...others.map((policy) => signed(each.find((difference) => difference.policy === policy))),
   ]);
-  return [{ title: `Differences from ${baseline}`, head: ['measure', ...others], rows }];
+  return { title: titled(`Differences from ${baseline}`, field), head: ['measure', ...others], rows };
 }
 
 function signed(difference: Difference | undefined): string {
@@ -124,6 +125,9 @@ function nameOf({ measure, by, against, slice, kind }: Measured): string {
 
 export const cellOf = (written: ReturnType<typeof writeEstimates>[number]): string =>
   written ? `${written.value} ${written.interval}`.trimEnd() : '-';
+
+/** A kappa of those who always say one and the same is no number. */
+export const kappaOf = (kappa: number): string => (Number.isFinite(kappa) ? kappa.toFixed(2) : 'n/a');
 
 const formOf = ({ unit }: Measured): 'percent' | 'number' =>
   unit === 'share' || unit === 'probability' ? 'percent' : 'number';

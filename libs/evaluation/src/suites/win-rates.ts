@@ -69,20 +69,29 @@ function atEqualLength(pairs: readonly JudgedPair[]) {
   }
 }
 
-/** How far each two judges agree on the pairs that both of them judged; judges without a pair in common are left out. */
+/**
+ * How far each two judges agree on the pairs that both of them judged, all of these and those of each slice; judges without a
+ * pair in common are left out.
+ */
 export function judgeAgreements(
   about: Pick<JudgeAgreement, 'suite' | 'policy' | 'against'>,
   byJudge: Readonly<Record<string, readonly JudgedPair[]>>,
+  { slices = [] }: Pick<MeasureOptions, 'slices'>,
 ): JudgeAgreement[] {
   const judges = Object.entries(byJudge);
   return judges.flatMap(([one, pairs], place) =>
     judges.slice(place + 1).flatMap(([other, others]) => {
       const outcomes = new Map(others.map(({ item, outcome }) => [item, outcome]));
-      const both = pairs.flatMap(({ item, outcome }) => {
+      const both = pairs.flatMap(({ item, fields, outcome }) => {
         const another = outcomes.get(item);
-        return another === undefined ? [] : [[outcome, another] as const];
+        return another === undefined ? [] : [{ fields, verdicts: [outcome, another] as const }];
       });
-      return both.length === 0 ? [] : [{ ...about, between: [one, other] as const, ...agreement(both) }];
+      return sliced(both, slices).map(({ slice, items }) => ({
+        ...about,
+        ...(slice && { slice }),
+        between: [one, other] as const,
+        ...agreement(items.map(({ verdicts }) => verdicts)),
+      }));
     }),
   );
 }

@@ -4,8 +4,8 @@ import { sharedTurn, wholeTurn } from './turns.js';
 
 /** Requests are named by their version and a number: `a1`. */
 const versionOf = (request: string) => request[0]!;
-const shared = (waiting: string[], underWay: string[], free: number) =>
-  sharedTurn(waiting, underWay, free, versionOf);
+const shared = (waiting: string[], underWay: string[], free: number, served: string[] = []) =>
+  sharedTurn(waiting, underWay, free, versionOf, served);
 const whole = (waiting: string[], underWay: string[], free: number) =>
   wholeTurn(waiting, underWay, free, versionOf);
 
@@ -14,6 +14,18 @@ describe('versions side by side', () => {
     expect(shared(['a1', 'a2', 'a3', 'b1', 'c1'], [], 4)).toEqual(['a1', 'b1', 'c1', 'a2']);
     expect(shared(['a1', 'a2', 'b1', 'b2'], ['a0', 'a9', 'b0'], 3)).toEqual(['b1', 'a1', 'b2']);
     expect(shared(['a1'], ['b1'], 0)).toEqual([]);
+  });
+
+  it('have their turns one after the other where there are fewer slots', () => {
+    expect(shared(['a2', 'a3', 'c1'], ['b1'], 1)).toEqual(['a2']);
+    expect(shared(['a2', 'a3', 'c1'], ['b1'], 1, ['c', 'a', 'b'])).toEqual(['c1']);
+    let waiting = ['a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'c1', 'c2', 'd1', 'd2'];
+    const turns: string[] = [];
+    while (waiting.length > 0) {
+      turns.push(...shared(waiting, [], 1, turns.map(versionOf)));
+      waiting = waiting.filter((request) => !turns.includes(request));
+    }
+    expect(turns).toEqual(['a1', 'b1', 'c1', 'd1', 'a2', 'b2', 'c2', 'd2', 'a3', 'a4']);
   });
 
   it('lose no request and take none twice', () => {

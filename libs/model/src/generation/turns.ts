@@ -5,10 +5,12 @@
 
 /**
  * For versions that can be under way side by side: each free slot goes to the version that has the fewest sequences, of
- * equals to the one that waits longest. A request waits for a slot to become free, however many came before it for other
- * versions; where there are slots for all versions, that is a generation at most.
+ * equals to the one that had a slot longest ago, of those to the one that waits longest. A request waits for a slot to
+ * become free, however many came before it for other versions: where there are slots for all versions a generation at most,
+ * and with fewer until each of the others has had its turn.
  * @param waiting in the order in which they came
  * @param free slots that are free
+ * @param served versions that had a slot, the last one last
  * @returns at most as many as there are free slots
  */
 export function sharedTurn<Request>(
@@ -16,15 +18,20 @@ export function sharedTurn<Request>(
   underWay: readonly Request[],
   free: number,
   versionOf: (request: Request) => string,
+  served: readonly string[],
 ): Request[] {
   const counts = new Map<string, number>();
   const count = (request: Request) => counts.get(versionOf(request)) ?? 0;
+  const lastTurn = (request: Request) => served.lastIndexOf(versionOf(request));
   const add = (request: Request) => counts.set(versionOf(request), count(request) + 1);
   for (const request of underWay) add(request);
   const left = [...waiting];
   const chosen: Request[] = [];
   while (left.length > 0 && chosen.length < free) {
-    const next = left.reduce((best, request) => (count(request) < count(best) ? request : best));
+    const next = left.reduce((best, request) => {
+      const more = count(request) - count(best) || lastTurn(request) - lastTurn(best);
+      return more < 0 ? request : best;
+    });
     left.splice(left.indexOf(next), 1);
     add(next);
     chosen.push(next);

@@ -1,6 +1,6 @@
 /** The page of all settings, `METHODS.md`, made from the schemas. */
 import { inspect } from 'node:util';
-import type { MethodDescription, Setting } from '../index.js';
+import type { MethodDescription, MethodName, Setting } from '../index.js';
 import { warningRules } from '../warnings.js';
 
 const INTRODUCTION = `# Methods and their settings
@@ -15,6 +15,22 @@ const WARNINGS = `## Metrics that warn
 A step whose metric passes its threshold publishes \`run.warning\`, and the run goes on. The same metric warns again once it has
 come back and passes again. Warnings are on the screen of \`rlhf-streams run\`, in \`GET /v1/runs/RUN\` and in the stream of its
 events. \`stopWhen\` ends a run by a metric.`;
+
+/** Where the formulas of a method stand. Its spec and its step have its name. */
+const MATHEMATICS: Readonly<Record<MethodName, readonly string[]>> = {
+  sft: ['alignment/src/sft.ts'],
+  reward: ['alignment/src/reward-model.ts'],
+  ppo: ['alignment/src/ppo.ts', 'alignment/src/rewards.ts', 'alignment/src/gae.ts'],
+  trpo: ['alignment/src/trpo.ts', 'alignment/src/rewards.ts', 'alignment/src/gae.ts'],
+  reinforce: ['alignment/src/reinforce.ts', 'alignment/src/rewards.ts'],
+  grpo: ['alignment/src/grpo.ts', 'alignment/src/ppo.ts', 'alignment/src/kl.ts'],
+  dpo: ['alignment/src/dpo.ts'],
+  pro: ['alignment/src/pro.ts'],
+  kto: ['alignment/src/kto.ts'],
+  onlineDpo: ['alignment/src/online-dpo.ts', 'alignment/src/dpo.ts'],
+  sample: [],
+  evaluate: ['evaluation/src/choices.ts'],
+};
 
 /** Fewer settings than this, though several methods share them, stand with each of those methods. */
 const LEAST_SHARED = 3;
@@ -76,10 +92,24 @@ const chapterOf = (
 
 ${description} Source: ${source.replaceAll(/https:\/\/[^\s;]+/g, '<$&>')}.
 
+${sourcesOf(name)}
+
 \`\`\`yaml
 ${example}\`\`\`
 
 ${table(own)}`;
+
+/** The files that a method is: relative to the page, which is in `libs/runs`. */
+function sourcesOf(name: MethodName): string {
+  const file = `src/methods/${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.ts`;
+  const link = (path: string) => `[\`${path.slice(path.lastIndexOf('/') + 1)}\`](${path})`;
+  const mathematics = MATHEMATICS[name].map((path) => link(`../${path}`)).join(', ');
+  return [
+    `Spec: ${link(file)}`,
+    ...(mathematics ? [`mathematics: ${mathematics}`] : []),
+    `step: ${link(`../training/${file}`)}.`,
+  ].join('; ');
+}
 
 const warningsTable = (): string =>
   markdownTable([

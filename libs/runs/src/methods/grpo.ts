@@ -55,7 +55,7 @@ const config = z
           .min(0)
           .default(0.04)
           .describe(
-            "weight of the KL from the reference in the loss, by k3, of which the reward has none; the paper's, where TRL has 0",
+            "weight of the KL from the reference in the loss, of which the reward has none, by k3, as the paper has it: its gradient is that of KL(reference, policy), which is another objective; the weight is the paper's, where TRL has 0",
           )
           .register(named, { as: ['kl_coef', 'kl_loss_coef'] }),
         scaleRewards: z

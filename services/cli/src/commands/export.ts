@@ -1,12 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import {
-  type FileContents,
-  replaceFolder,
-  temporaryBeside,
-  writeFolderAtomically,
-} from '@rlhf-streams/files';
+import type { FileContents } from '@rlhf-streams/files';
 import { LogError } from '@rlhf-streams/log';
 import {
   exportedFiles,
@@ -16,7 +11,7 @@ import {
   type StoredAs,
 } from '@rlhf-streams/model';
 import { findModel, parseModelName, refused } from '../export/models.js';
-import { checkedTarget } from '../export/target.js';
+import { checkedTarget, putFolder } from '../export/target.js';
 import type { Client } from '../place/client.js';
 import { isShared, openToLook, type Where } from '../place/where.js';
 
@@ -108,15 +103,11 @@ async function adapterFiles(folder: string, target: string): Promise<ToWrite> {
 
 /** Writes the folder whole or not at all, in place of what is there. */
 async function replaceWith(target: string, files: ReadonlyMap<string, FileContents>): Promise<void> {
-  const staged = temporaryBeside(target);
   try {
-    await writeFolderAtomically(staged, files);
-    await replaceFolder(staged, target);
+    await putFolder(target, files);
   } catch (error) {
     if ((error as { code?: string }).code === 'MODEL_DTYPE_RANGE') throw error;
     throw refused(`could not write ${target}: ${(error as Error).message}`, error);
-  } finally {
-    await rm(staged, { recursive: true, force: true });
   }
 }
 

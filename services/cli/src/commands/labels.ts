@@ -13,10 +13,13 @@ import {
   readLabels,
 } from '@rlhf-streams/evaluation';
 import { writeFileAtomically } from '@rlhf-streams/files';
+import { parseSource } from '@rlhf-streams/runs';
 import { CliError } from '../errors.js';
+import { openToLook, type Where } from '../place/where.js';
+import { type Feedback, readFeedback } from '../runs/read-feedback.js';
 import { table } from '../table.js';
 
-export interface LabelsOptions {
+export interface LabelsOptions extends Pick<Where, 'directory' | 'brokers'> {
   /** Columns to slice by. */
   readonly slices: readonly string[];
   /** Who is held out: ids of labelers, or `group=NAME`. */
@@ -26,6 +29,8 @@ export interface LabelsOptions {
   readonly json?: string;
   readonly csv?: string;
   readonly html?: string;
+  /** For all labels, a row each. */
+  readonly labels?: string;
   /** For the rankings of labelers who are not held out. */
   readonly comparisons?: string;
 }
@@ -33,12 +38,13 @@ export interface LabelsOptions {
 /** Of the bootstrap: the same labels give the same intervals. */
 const seed = 0;
 
-/** Tells what labelers said of completions, how far they agree, and how far others agree with those who are held out. */
+/**
+ * Tells what labelers said of completions, how far they agree, and how far others agree with those who are held out.
+ * @param path of a file, or `feedback:COLLECTION` of the log
+ */
 export async function labels(path: string, options: LabelsOptions): Promise<void> {
-  const rows: unknown[] = [];
-  for await (const row of readDataset(path)) rows.push(row);
   const { slices, scores } = options;
-  const all = readLabels(rows, path, { scores });
+  const all = await labelsIn(path, options);
   for (const column of [...slices, ...scores]) requireColumn(path, all, column);
   const isHeldOut = heldOutBy(path, all, options.heldOut);
   const training = all.filter((label) => !isHeldOut(label));
@@ -50,11 +56,11 @@ export async function labels(path: string, options: LabelsOptions): Promise<void
     measurements: measureLabels(all, { seed, slices }),
     agreements: apart
       ? [
-          ...labelerAgreements(training, 'training labelers', { seed }),
-          ...labelerAgreements(all.filter(isHeldOut), 'held-out labelers', { seed }),
+          ...labelerAgreements(training, 'training labelers', { seed, slices }),
+          ...labelerAgreements(all.filter(isHeldOut), 'held-out labelers', { seed, slices }),
         ]
-      : labelerAgreements(all, 'all labelers', { seed }),
-    heldOutAgreements: apart ? heldOutAgreements(all, { isHeldOut, scores }) : [],
+      : labelerAgreements(all, 'all labelers', { seed, slices }),
+    heldOutAgreements: apart ? heldOutAgreements(all, { isHeldOut, scores, slices }) : [],
   };
   const tables = labelTables(results).map(
     ({ title, head, rows }) => `${title}\n\n${table(rows, { head, right: [] })}`,
@@ -71,12 +77,34 @@ export async function labels(path: string, options: LabelsOptions): Promise<void
   await write(options.json, () => `${JSON.stringify(results, undefined, 2)}\n`);
   await write(options.csv, () => labelsCsv(results));
   await write(options.html, () => pageOf(path, results));
-  await write(options.comparisons, () =>
-    comparisonsOf(training, collectionOf(options.comparisons!))
-      .map((comparison) => `${JSON.stringify(comparison)}\n`)
-      .join(''),
-  );
+  await write(options.labels, () => lines(all));
+  await write(options.comparisons, () => lines(comparisonsOf(training, collectionOf(options.comparisons!))));
 }
+
+async function labelsIn(path: string, { scores, ...where }: LabelsOptions): Promise<Label[]> {
+  const source = parseSource('data', path);
+  if (source.from !== 'feedback') {
+    const rows: unknown[] = [];
+    for await (const row of readDataset(path)) rows.push(row);
+    return readLabels(rows, path, { scores });
+  }
+  const place = await openToLook(where);
+  try {
+    const all = await readFeedback(place, source.collection);
+    const said = all.filter((feedback) => !isBareThumb(feedback));
+    if (said.length < all.length)
+      console.log(`${all.length - said.length} thumbs of ${path} have no labels, and are left out\n`);
+    return readLabels(said, path, { scores, placeOf: ({ feedback }) => `feedback ${feedback}` });
+  } finally {
+    await place.close();
+  }
+}
+
+/** A product's thumb may stand beside labels, and says nothing that their columns hold. */
+const isBareThumb = ({ completion, metadata }: Feedback): boolean =>
+  completion !== undefined && metadata?.labels === undefined;
+
+const lines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 const LEGEND =
   'Shares of yes with Wilson 95 % intervals, mean quality with that of Student, each label counted as independent of the others; kappa 0 is what chance would give, 1 agreement on everything.';

@@ -165,11 +165,15 @@ it('tells what two policies are worth, though it was interrupted', async () => {
       ['order_consistency', 'other', 0, 6],
     ]),
   );
-  expect(agreements).toMatchObject([{ suite: 'reviews', between: ['gold', 'llm'], share: { n: 6 } }]);
+  const between = { suite: 'reviews', between: ['gold', 'llm'] };
+  expect(agreements.filter(({ slice }) => !slice)).toMatchObject([{ ...between, share: { n: 6 } }]);
+  const labels = agreements.filter(({ slice }) => slice?.field === 'label');
+  expect(labels.reduce((sum, { share }) => sum + share.n, 0)).toBe(6);
   expect(given).toMatchObject([{ text: pair.completion, finishReason: 'stop' }]);
   expect(given[0]!.logprobs.every((logprob) => logprob < 0)).toBe(true);
-  expect(words).toContain('Differences from sft');
+  for (const title of ['Differences from sft', 'Differences from sft, by topic', 'judges, by label'])
+    expect(words).toContain(title);
   expect(words).toContain('no pair of suite reviews is in feedback:people');
   const csv = await readFile(join(directory, 'evaluations/aligned/evaluation.csv'), 'utf8');
-  expect(csv.split('\r\n')).toHaveLength(measurements.length + differences.length + 2);
+  expect(csv.split('\r\n')).toHaveLength(measurements.length + differences.length + agreements.length + 2);
 });

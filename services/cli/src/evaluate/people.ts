@@ -1,8 +1,9 @@
 /** People's recorded comparisons as a judge. */
 import type { ReadDependencies } from '@rlhf-streams/archive';
 import type { JudgedPair } from '@rlhf-streams/evaluation';
-import type { DataFor, Message } from '@rlhf-streams/events';
+import type { Message } from '@rlhf-streams/events';
 import type { Episode } from '../runs/read-episodes.js';
+import { type Feedback, readFeedback } from '../runs/read-feedback.js';
 
 /** Says which of two answers to a prompt is better, or nothing where it does not know them. */
 export interface PairJudge {
@@ -14,18 +15,13 @@ export interface PairJudge {
   }) => Pick<JudgedPair, 'outcome' | 'consistent'> | undefined;
 }
 
-type Feedback = DataFor<'feedback.recorded'>;
-
 /**
  * A collection of feedback as a judge of the pairs that it covers: rankings of the same prompt that have both answers. Of
  * several people the majority counts, and none is a tie.
  */
-export async function readPeople({ events }: ReadDependencies, collection: string): Promise<PairJudge> {
+export async function readPeople(dependencies: ReadDependencies, collection: string): Promise<PairJudge> {
   const byPrompt = new Map<string, Feedback[]>();
-  const known = new Set<string>();
-  for await (const { data } of events.readAll(['feedback'])) {
-    if (data.collection !== collection || known.has(data.feedback)) continue;
-    known.add(data.feedback);
+  for (const data of await readFeedback(dependencies, collection)) {
     const key = keyOf(data.prompt);
     byPrompt.set(key, [...(byPrompt.get(key) ?? []), data]);
   }

@@ -234,7 +234,7 @@ function winsOf(
         });
       for (const [by, pairs] of Object.entries(byJudge))
         measurements.push(...measureWins({ ...about, by }, pairs, options));
-      agreements.push(...judgeAgreements(about, byJudge));
+      agreements.push(...judgeAgreements(about, byJudge, options));
     }
   }
   return { measurements, agreements };

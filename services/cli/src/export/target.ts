@@ -1,7 +1,13 @@
 /** The folder that a model is exported to: nothing in it that is not a model's is ever lost. */
-import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
-import { unlessMissing } from '@rlhf-streams/files';
+import {
+  type FileContents,
+  replaceFolder,
+  temporaryBeside,
+  unlessMissing,
+  writeFolderAtomically,
+} from '@rlhf-streams/files';
 import { refused } from './models.js';
 
 /**
@@ -66,3 +72,14 @@ const isWithin = (path: string, folder: string): boolean => {
   const way = relative(folder, path);
   return !way.startsWith('..') && !isAbsolute(way);
 };
+
+/** Puts a folder of these files in the place of what is there, if anything is. */
+export async function putFolder(path: string, files: ReadonlyMap<string, FileContents>): Promise<void> {
+  const staged = temporaryBeside(path);
+  try {
+    await writeFolderAtomically(staged, files);
+    await replaceFolder(staged, path);
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}

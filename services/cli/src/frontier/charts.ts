@@ -20,8 +20,8 @@ export function frontierChart({ fronts, points }: FrontierResults): Chart {
     note: 'up and to the left is better; faint: every setting, step and seed; bars: range over seeds',
     x: KL,
     y: REWARD,
-    series: fronts.map(({ member, points: front }) => ({
-      name: member,
+    series: fronts.map(({ member, points: front, area }) => ({
+      name: `${member}: area ${written(area)}`,
       points: front.map(pointOf('kl', 'reward')),
       joined: 'step',
       behind: points
@@ -73,7 +73,7 @@ const TITLES: Readonly<Record<Axis, string>> = { kl: KL, reward: REWARD, length:
 
 /** A report's part: fronts with their areas, and the settings of each member over training. */
 export function frontierPart(results: FrontierResults): ReportPart {
-  const { corner, fronts, points, settings, reference, failed } = results;
+  const { corner, fronts, settings, reference, failed } = results;
   const members = fronts.map(({ member }) => member);
   return {
     title: `Frontier ${results.frontier}`,
@@ -82,26 +82,13 @@ export function frontierPart(results: FrontierResults): ReportPart {
     }),
     tables: [
       {
-        head: [
-          'method',
-          'area (reward × nats)',
-          'best reward',
-          'at KL',
-          'seconds',
-          'tokens trained',
-          'tokens generated',
-        ],
+        head: ['method', 'area (reward × nats)', 'best reward', 'at KL', ...COST],
         rows: fronts.map(({ member, area, points: front }) => {
           const best = front.at(-1);
-          const cost = best && costAt(points, best);
           return [
             member,
             written(area),
-            best ? written(best.reward) : '',
-            best ? written(best.kl) : '',
-            ...(cost
-              ? [cost.seconds.toFixed(1), whole(cost.tokensTrained), whole(cost.tokensGenerated)]
-              : ['', '', '']),
+            ...(best ? [written(best.reward), written(best.kl), ...costOf(best)] : ['', '', '', '', '']),
           ];
         }),
       },
@@ -119,6 +106,14 @@ export function frontierPart(results: FrontierResults): ReportPart {
             written(last.length),
             correlationOf(results, last),
           ];
+        }),
+      },
+      {
+        title: 'What each setting cost up to its last step',
+        head: ['method', 'setting', 'step', ...COST],
+        rows: bySetting(settings).map(([setting, path]) => {
+          const last = path.at(-1)!;
+          return [last.member, setting || '–', String(last.step), ...costOf(last)];
         }),
       },
       ...(failed.length === 0
@@ -150,6 +145,14 @@ export function frontierPart(results: FrontierResults): ReportPart {
   };
 }
 
+const COST = ['seconds', 'tokens trained', 'tokens generated'];
+
+const costOf = ({ cost }: SettingPoint): string[] => [
+  written(cost.seconds, 1),
+  written(cost.tokensTrained, 0),
+  written(cost.tokensGenerated, 0),
+];
+
 /** Pearson's correlation of length and reward over the evaluations of a setting, all seeds together. */
 export function correlationOf(
   { points }: FrontierResults,
@@ -162,20 +165,6 @@ export function correlationOf(
     own.map(({ reward }) => reward),
   );
   return Number.isNaN(found) ? '' : found.toFixed(2);
-}
-
-/** Means over the seeds of a setting at a step. */
-function costAt(points: FrontierResults['points'], { member, setting, step }: SettingPoint) {
-  const own = points.filter(
-    (point) => point.member === member && point.setting === setting && point.step === step,
-  );
-  const mean = (of: (point: (typeof own)[number]) => number) =>
-    own.reduce((sum, point) => sum + of(point), 0) / own.length;
-  return {
-    seconds: mean(({ cost }) => cost.seconds),
-    tokensTrained: mean(({ cost }) => cost.tokensTrained),
-    tokensGenerated: mean(({ cost }) => cost.tokensGenerated),
-  };
 }
 
 function bySetting(settings: readonly SettingPoint[]): [setting: string, path: SettingPoint[]][] {
@@ -207,5 +196,3 @@ export function written({ mean, low, high }: Estimate, digits = 2): string {
   const half = (high - low) / 2;
   return `${mean.toFixed(digits)}${Number.isFinite(half) ? ` ± ${half.toFixed(digits)}` : ''}`;
 }
-
-const whole = (count: number): string => String(Math.round(count));

@@ -53,6 +53,7 @@ export interface SettingPoint {
   readonly reward: OverSeeds;
   readonly kl: OverSeeds;
   readonly length: OverSeeds;
+  readonly cost: Readonly<Record<keyof Cost, OverSeeds>>;
 }
 
 /** The best of a member: the front of its settings' means, and the area under the front of each seed. */
@@ -190,6 +191,11 @@ export function overSeeds(points: readonly FrontierPoint[]): SettingPoint[] {
       reward: estimate(({ reward }) => reward),
       kl: estimate(({ kl }) => kl),
       length: estimate(({ length }) => length),
+      cost: {
+        seconds: estimate(({ cost }) => cost.seconds),
+        tokensTrained: estimate(({ cost }) => cost.tokensTrained),
+        tokensGenerated: estimate(({ cost }) => cost.tokensGenerated),
+      },
     };
   });
 }

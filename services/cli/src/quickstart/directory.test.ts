@@ -11,6 +11,7 @@ const others: [string, RecipeOptions][] = [
   ['seed', { ...options, seed: 1 }],
   ['data', { ...options, data: 'reviews.jsonl' }],
   ['architecture', { ...options, architecture: 'llama' }],
+  ['kind of weights', { ...options, lora: true }],
   ['length', { ...options, short: true }],
   ['limits', { ...options, allow: { cut: 1 } }],
 ];

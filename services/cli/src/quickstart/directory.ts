@@ -19,6 +19,7 @@ const Experiment = z.strictObject({
   data: z.string(),
   seed: z.int(),
   architecture: NewModel.shape.architecture,
+  lora: z.boolean().default(false),
   short: z.boolean().default(false),
   allow: z.strictObject({ cut: z.number().optional(), dropped: z.number().optional() }).optional(),
 });
@@ -43,9 +44,10 @@ export const nameOf = (options: RecipeOptions): string =>
   partsOf(options).join('-').toLowerCase().slice(0, MOST_OF_A_NAME);
 
 /** What makes an experiment differ from the plain one. */
-const partsOf = ({ data, seed, architecture = 'gpt2', short, allow = {} }: RecipeOptions): string[] => [
+const partsOf = ({ data, seed, architecture = 'gpt2', lora, short, allow = {} }: RecipeOptions): string[] => [
   'quickstart',
   ...(architecture === 'gpt2' ? [] : [architecture]),
+  ...(lora ? ['lora'] : []),
   ...(short ? ['short'] : []),
   ...(data === 'bundled'
     ? []
@@ -198,11 +200,12 @@ const isSame = (a: RecipeOptions, b: RecipeOptions): boolean =>
   isDeepStrictEqual(Experiment.parse(a), Experiment.parse(b));
 
 /** An experiment as the options of the command that asks for it. */
-function inWords({ data, seed, architecture = 'gpt2', short, allow = {} }: RecipeOptions): string {
+function inWords({ data, seed, architecture = 'gpt2', lora, short, allow = {} }: RecipeOptions): string {
   const limits = Object.entries(allow).map(([what, share]) => `${what}=${share}`);
   return [
     `--data ${data} --seed ${seed}`,
     ...(architecture === 'gpt2' ? [] : [`--architecture ${architecture}`]),
+    ...(lora ? ['--lora'] : []),
     ...(short ? ['--short'] : []),
     ...(limits.length > 0 ? [`--allow ${limits.join(',')}`] : []),
   ].join(' ');

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
+import { exportedFiles } from '@rlhf-streams/model';
 import { type Experiment, newestVersions, parseExperiment, type RunConfig } from '@rlhf-streams/runs';
 import { type RecipeOptions, recipe, type Verdict, verdictOf } from '@rlhf-streams/sentiment';
 import { engineInWords } from '@rlhf-streams/serving';
 import { CliError } from '../errors.js';
+import { putFolder } from '../export/target.js';
 import type { Client } from '../place/client.js';
 import { checkSettings } from '../place/platform.js';
 import { environmentOf, isShared, openPlace, type Place, type Where } from '../place/where.js';
@@ -33,6 +35,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     data,
     seed,
     architecture = 'gpt2',
+    lora = false,
     short = false,
     allow,
     resume,
@@ -41,15 +44,19 @@ export async function quickstart(options: QuickstartOptions): Promise<Verdict> {
     ...place
   } = options;
   const begun = performance.now();
-  const experiment: RecipeOptions = { data, seed, architecture, short, ...(allow && { allow }) };
+  const experiment: RecipeOptions = { data, seed, architecture, lora, short, ...(allow && { allow }) };
   const where: Where = { ...place, directory: place.directory ?? defaultDirectory(experiment), signal };
   const { directory } = where;
   const engine = await check(experiment, where);
   const client = await open(where, experiment, { resume, force });
   try {
-    console.log(
-      `rlhf-streams: controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}, ${architecture}, seed ${seed}${engine === undefined || engine === 'onnx' ? '' : `, on the engine ${engine}`}`,
-    );
+    const about = [
+      `controlled sentiment on ${data === 'bundled' ? 'the bundled corpus' : data}`,
+      lora ? `${architecture} with adapters` : architecture,
+      `seed ${seed}`,
+      ...(engine === undefined || engine === 'onnx' ? [] : [`on the engine ${engine}`]),
+    ];
+    console.log(`rlhf-streams: ${about.join(', ')}`);
     console.log(`${client.description}\nEverything is written to ${resolve(directory)}\n`);
     await runStages(client, experiment, signal);
     const results = await readResults(client);
@@ -123,13 +130,18 @@ async function runStages(client: Client, options: RecipeOptions, signal: AbortSi
   });
 }
 
-/** The trained models as plain folders in the Hugging Face layout. */
+/** The trained models as plain folders in the Hugging Face layout, adapters merged into what they are on. */
 async function exportCheckpoints({ events, artifacts }: Client, directory: string) {
   const newest = await newestVersions(events.readAll(['policy-versions']));
   return Promise.all(
     ['sft', 'reward', 'ppo', 'dpo'].map(async (name) => {
       const path = resolve(directory, 'checkpoints', name);
-      await artifacts.materialise(newest.get(name)!.model.base, path);
+      const { base, adapter } = newest.get(name)!.model;
+      if (adapter === undefined) await artifacts.materialise(base, path);
+      else {
+        const folders = { base: await artifacts.fetch(base), adapter: await artifacts.fetch(adapter) };
+        await putFolder(path, (await exportedFiles(folders)).files);
+      }
       return { name, path };
     }),
   );

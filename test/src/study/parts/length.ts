@@ -60,7 +60,7 @@ export const length: Part = {
             ['gold reward at equal proxy', ...goldAtProxy.row.slice(1)],
           ],
         },
-        ...tables.slice(1, 2),
+        ...tables.slice(1, 3),
         ...failures(results.failed),
       ],
       charts: [

@@ -7,7 +7,7 @@ import { failures, inProse, type Part, size } from '../part.js';
 export const onPolicyMethods: Part = {
   name: 'on-policy',
   title: 'Policy gradients: reward over rollouts',
-  text: 'The same reward model, KL coefficient and number of rollouts a step for each method; RLOO samples four completions of each of a quarter of the prompts. Shown is the gold reward of the rollouts that they learn from, over the rollouts so far. PPO is said to be the steadiest: the table has the spread of seeds.',
+  text: 'The same reward model, KL coefficient and number of rollouts a step for each method; RLOO samples four completions of each of a quarter of the prompts; the value model of PPO-clip-shared is a head on the trunk of the policy, of the others a model of its own. Shown is the gold reward of the rollouts that they learn from, over the rollouts so far. PPO is said to be the steadiest: the table has the spread of seeds.',
   async answer(study, { carry }) {
     const klCoef = 0.05;
     const shared = { klCoef, missingEosPenalty: 1 };
@@ -22,6 +22,7 @@ export const onPolicyMethods: Part = {
       TRPO: { ...onPolicy(study, 'trpo'), trpo: { ...shared, delta: 0.01 } },
       'PPO-penalty': { ...onPolicy(study, 'ppo'), ppo: { ...shared, objective: 'penalty' } },
       'PPO-clip': { ...onPolicy(study, 'ppo'), ppo: shared },
+      'PPO-clip-shared': { ...onPolicy(study, 'ppo'), ppo: shared, value: 'shared' },
     };
     const runOf = (method: string, seed: number) => `study-on-policy.${method.toLowerCase()}.s${seed}`;
     const { steps, failed } = await carry({

@@ -37,7 +37,7 @@ export const pretraining: Part = {
       result: `Nats per token of held-out text at equal gold reward: ${compared.sentence}${before === undefined ? '' : ` The SFT policy has ${before.toFixed(3)}.`}`,
       tables: [
         { head: ['text loss at equal reward', 'PPO-ptx', 'PPO', 'difference', 'over'], rows: [compared.row] },
-        ...tables.slice(1, 2),
+        ...tables.slice(1, 3),
         ...failures([...results.failed, ...failed]),
       ],
       charts: [
