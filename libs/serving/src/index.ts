@@ -13,5 +13,6 @@ export {
   generationSettings,
   memoryLimit,
   memorySettings,
+  policyThreads,
   trainingSettings,
 } from './settings.js';

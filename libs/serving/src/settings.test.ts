@@ -1,5 +1,12 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { computeSettings, engineChoice, engineInWords } from './settings.js';
+import {
+  computeSettings,
+  engineChoice,
+  engineInWords,
+  generationSettings,
+  policyThreads,
+} from './settings.js';
 
 const chosen = (environment: Record<string, string>) => engineChoice(computeSettings.parse(environment));
 
@@ -31,5 +38,15 @@ describe('the engine', () => {
     expect(() => chosen(environment as Record<string, string>)).toThrow(
       expect.objectContaining({ code: 'RUNTIME_SETTINGS', message: expect.stringContaining(named) }),
     );
+  });
+});
+
+describe('threads of the policy service', () => {
+  it.each([
+    [{}, Math.min(4, availableParallelism())],
+    [{ RLHF_DEVICE: 'cuda' }, 1],
+    [{ RLHF_DEVICE: 'cuda', RLHF_POLICY_THREADS: '3' }, 3],
+  ])('with %o are %i', (environment, threads) => {
+    expect(policyThreads(generationSettings.parse(environment))).toBe(threads);
   });
 });

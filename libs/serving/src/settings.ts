@@ -16,8 +16,17 @@ export const memorySettings = z.object({
     ),
 });
 
+const deviceSettings = z.object({
+  RLHF_DEVICE: z
+    .enum(['cpu', 'cuda'])
+    .default('cpu')
+    .describe(
+      'cuda: a service that computes starts only where TensorFlow finds a GPU, as in images built with DEVICE=cuda. cpu: it asks for none; the tensorflow engine takes a GPU all the same where it finds one',
+    ),
+});
+
 /** Settings of services that compute. */
-export const computeSettings = memorySettings.extend({
+export const computeSettings = memorySettings.extend(deviceSettings.shape).extend({
   RLHF_ENGINE: z
     .enum(['onnx', 'tensorflow'])
     .optional()
@@ -25,17 +34,11 @@ export const computeSettings = memorySettings.extend({
     .describe(
       'what computes models: onnx (ONNX Runtime), by which weights are the same to the bit on every machine, or tensorflow (npm run install:tensorflow, or images built with ENGINE=tensorflow), whose numbers are close to those and may differ from run to run',
     ),
-  RLHF_DEVICE: z
-    .enum(['cpu', 'cuda'])
-    .default('cpu')
-    .describe(
-      'cuda: a service starts only where TensorFlow finds a GPU, as in images built with DEVICE=cuda. cpu: it asks for none; the tensorflow engine takes a GPU all the same where it finds one',
-    ),
   RLHF_PRECISION: z
     .enum(['float32', 'bf16'])
     .default('float32')
     .describe(
-      'of matrix products on the tensorflow engine; bf16 rounds their operands to bfloat16 and adds up in float32. Weights and the state of the optimizer are float32 either way',
+      'of matrix products on the tensorflow engine; bf16 rounds their operands and results to bfloat16, and adds up in float32 within a product. Weights and the state of the optimizer are float32 either way. On a GPU TensorFlow multiplies float32 in TF32 (operands of 10 bits instead of 23), unless NVIDIA_TF32_OVERRIDE=0',
     ),
   RLHF_XLA: z
     .stringbool()
@@ -84,16 +87,16 @@ export const engineInWords = (choice: EngineChoice): string =>
     : [choice.engine, choice.options.precision, ...(choice.options.xla ? ['XLA'] : [])].join(', ');
 
 /** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
-export const generationSettings = z.object({
+export const generationSettings = deviceSettings.extend({
   RLHF_POLICY_THREADS: z.coerce
     .number()
     .int()
     .min(1)
     .max(64)
-    .default(Math.min(4, availableParallelism()))
-    .meta({ defaultInWords: 'the cores, at most 4' })
+    .optional()
+    .meta({ defaultInWords: 'the cores, at most 4; 1 where RLHF_DEVICE is cuda' })
     .describe(
-      'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base',
+      'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base. On a GPU each has weights, bases among them, and caches of its own there',
     ),
   RLHF_POLICY_SLOTS: z.coerce
     .number()
@@ -105,6 +108,13 @@ export const generationSettings = z.object({
       'sequences that a thread of the policy service generates side by side; each takes the memory of a cache, and more of them use the cores better',
     ),
 });
+
+/** How many threads the policy service computes in: on a GPU one uses all of it, and each more takes its memory once more. */
+export const policyThreads = ({
+  RLHF_POLICY_THREADS,
+  RLHF_DEVICE,
+}: z.output<typeof generationSettings>): number =>
+  RLHF_POLICY_THREADS ?? (RLHF_DEVICE === 'cuda' ? 1 : Math.min(4, availableParallelism()));
 
 /** Settings of the optimizer; the coordinator needs them to estimate the memory that a run takes there. */
 export const trainingSettings = z.object({

@@ -2,7 +2,13 @@ import { driveOwned } from '@rlhf-streams/bus';
 import { applyRunEvent, hasEnded, type RunView } from '@rlhf-streams/runs';
 import { readDeclarations, scorerSettings } from '@rlhf-streams/scorers';
 import { defineService, topicSettings } from '@rlhf-streams/service';
-import { generationSettings, memoryLimit, memorySettings, trainingSettings } from '@rlhf-streams/serving';
+import {
+  generationSettings,
+  memoryLimit,
+  memorySettings,
+  policyThreads,
+  trainingSettings,
+} from '@rlhf-streams/serving';
 import { archiveRuns } from './archive/archive-runs.js';
 import { type ConductDependencies, conduct, type RunProgress } from './conduct.js';
 import { collectRegularly, garbageSettings } from './garbage.js';
@@ -35,7 +41,7 @@ export const coordinator = defineService({
     const machine = () => ({
       limitBytes: memoryLimit(settings),
       services: context.inProcess(),
-      policyThreads: settings.RLHF_POLICY_THREADS,
+      policyThreads: policyThreads(settings),
       policySlots: settings.RLHF_POLICY_SLOTS,
       optimizerWorkers: settings.RLHF_OPTIMIZER_WORKERS,
     });

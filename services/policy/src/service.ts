@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { defineService } from '@rlhf-streams/service';
-import { computeSettings, generationSettings } from '@rlhf-streams/serving';
+import { computeSettings, generationSettings, policyThreads } from '@rlhf-streams/serving';
 import { FOREVER_MS } from '@rlhf-streams/waiting';
 import { z } from 'zod';
 import { serveChatCompletions } from './chat-completions.js';
@@ -41,7 +41,7 @@ export const policy = defineService({
   async start(context) {
     const { settings, readiness } = context;
     const hosts = await createPolicyHosts(context, {
-      threads: settings.RLHF_POLICY_THREADS,
+      threads: policyThreads(settings),
       slots: settings.RLHF_POLICY_SLOTS,
       timeoutMs: settings.RLHF_FETCH_TIMEOUT_MS,
     });

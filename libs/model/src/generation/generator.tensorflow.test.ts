@@ -40,6 +40,11 @@ describe.skipIf(!inject('tensorflow')).each([
   ['GPT-2 with bf16', gpt2, { requests: 3, within: 0.1, precision: 'bf16' as const }],
   // Each program is compiled: these need few.
   ['GPT-2 compiled by XLA', gpt2, { requests: 3, within: 1e-3, xla: true }],
+  [
+    'GPT-2 with bf16 compiled by XLA',
+    gpt2,
+    { requests: 3, within: 0.1, precision: 'bf16' as const, xla: true },
+  ],
 ])('on the tensorflow engine, a generator of a %s', (_, config, { requests: count, within, ...options }) => {
   const versions = [1, 2].map((seed) => {
     // Larger than at the start of training, so that the tokens depend on the weights and on what came before.

@@ -140,6 +140,30 @@ export function stateTests(harness: Harness): void {
       }
     });
 
+    it('are read into new buffers, before a program runs and after', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'rlhf-streams-stored-'));
+      const file = join(folder, 'tensors');
+      const given = floats(9, 2, 3, 9).subarray(1, 3);
+      try {
+        await writeFile(file, new Uint8Array(given.slice().buffer));
+        for (const frozen of [
+          { hash: 'copied', values: { w: given } },
+          { hash: 'copied from a file', stored: { file, offsets: { w: 0 } } },
+        ])
+          await harness.within({ state, frozen, programs: { scaled } }, async (space) => {
+            for (let time = 0; time < 2; time++) {
+              const { w } = await space.read(['w']);
+              expect([w!.buffer.byteLength, ...w!]).toEqual([8, 2, 3]);
+              w!.fill(7);
+              expect(numbersOf(await space.run('scaled', { x: floats(1, 2) }))).toEqual({ y: [2, 6] });
+            }
+          });
+        expect([...given]).toEqual([2, 3]);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+
     it('are never loaded', () =>
       harness.within({ state, frozen: { hash: 'never', values: { w: floats(2, 3) } } }, async (space) => {
         await expect(space.load({ w: floats(1, 1) })).rejects.toMatchObject({ code: 'TENSOR_BAD_INPUT' });

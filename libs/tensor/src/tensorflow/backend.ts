@@ -5,7 +5,7 @@ import { createGraph, type Graph, type GraphValue } from './graph.js';
 
 export const CAPTURE = 'tensorflow-capture';
 
-/** What operands of matrix products are rounded to; they are added up in float32 either way. */
+/** What operands and results of matrix products are rounded to; the sums within a product are float32 either way. */
 export type Precision = 'float32' | 'bf16';
 
 export interface Recording {

@@ -3,6 +3,7 @@ import { onBackend } from '../capture/recording.js';
 import type { TypedBuffer } from '../engine.js';
 import { TensorError } from '../errors.js';
 import { TAG } from './graph.js';
+import { asNodeBackend, type NodeBackend } from './node-backend.js';
 
 /** Numbers that a session is fed, through a placeholder of int32; see `feed`. */
 export interface Fed {
@@ -28,25 +29,17 @@ export interface Binding {
   open(folder: string): Session;
 }
 
-/** The backend of tfjs-node. Its `loadSavedModel` calls these, but fetches all results of a signature at each run. */
-interface NodeBackend {
-  readonly isUsingGpuDevice: boolean;
-  loadSavedModelMetaGraph(folder: string, tags: string): number;
-  deleteSavedModel(id: number): void;
-  runSavedModel(
-    id: number,
-    inputs: readonly tf.Tensor[],
-    infos: readonly { readonly name: string; readonly tfDtype: string }[],
-    fetches: readonly string[],
-  ): tf.Tensor[];
-}
-
 const BACKEND = 'tensorflow';
 /** The same code: whichever `npm run install:tensorflow`, or an image, has put there. */
 const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
 /** Unless they are set: warnings alone, and of a GPU's memory what is needed. A thread sets it for the process, whose environment it shares. */
 const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
+
+interface NodePackage {
+  /** Of each package of tfjs. */
+  readonly version: Readonly<Record<string, string>>;
+}
 
 let loading: Promise<Binding> | undefined;
 
@@ -61,9 +54,9 @@ async function load(): Promise<Binding> {
   tf.backend();
   const before = tf.getBackend();
   for (const [name, value] of Object.entries(ENVIRONMENT)) process.env[name] ??= value;
-  await importFirst(PACKAGES);
+  const { version } = await importFirst(PACKAGES);
   await tf.setBackend(before);
-  const backend = tf.findBackend(BACKEND) as unknown as NodeBackend;
+  const backend = asNodeBackend(tf.findBackend(BACKEND), version['tfjs-node']!);
   return {
     usesGpu: backend.isUsingGpuDevice,
     open(folder) {
@@ -77,9 +70,9 @@ async function load(): Promise<Binding> {
   };
 }
 
-async function importFirst([name, ...others]: readonly string[]): Promise<void> {
+async function importFirst([name, ...others]: readonly string[]): Promise<NodePackage> {
   try {
-    await import(name!);
+    return (await import(name!)) as NodePackage;
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ERR_MODULE_NOT_FOUND' && others.length > 0) return importFirst(others);

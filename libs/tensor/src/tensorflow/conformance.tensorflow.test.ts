@@ -6,9 +6,10 @@ import { tensorflowEngine } from './engine.js';
 describe.skipIf(!inject('tensorflow'))('TensorFlow', () => {
   engineConformance('tensorflow', { create: tensorflowEngine });
   engineConformance('tensorflow compiled by XLA', { create: () => tensorflowEngine({ xla: true }) });
-  // Operands of products have 8 bits of precision.
-  engineConformance('tensorflow with bf16', {
-    create: () => tensorflowEngine({ precision: 'bf16' }),
-    tolerance: 1e-2,
-  });
+  // Operands and results of products have 8 bits of precision.
+  for (const xla of [false, true])
+    engineConformance(`tensorflow with bf16${xla ? ' compiled by XLA' : ''}`, {
+      create: () => tensorflowEngine({ precision: 'bf16', xla }),
+      tolerance: 1e-2,
+    });
 });

@@ -11,8 +11,9 @@ export type Device = 'cpu' | 'cuda';
 
 export interface TensorflowOptions {
   /**
-   * `bf16`: operands of matrix products are rounded to bfloat16, and products are added up in float32; everything else,
-   * weights and the optimizer's state among it, is float32. Default `float32`.
+   * `bf16`: operands and results of matrix products are rounded to bfloat16, and the sums within a product are float32;
+   * everything else, weights and the optimizer's state among it, is float32. Default `float32`: on a GPU in TF32, unless
+   * NVIDIA_TF32_OVERRIDE=0.
    */
   readonly precision?: Precision;
   /** Whether XLA compiles programs: the first run of each takes seconds to minutes. Default false. */
@@ -82,8 +83,11 @@ export function tensorflowEngine({ precision = 'float32', xla = false }: Tensorf
         if (disposed) return;
         disposed = true;
         await turn();
-        part.leave();
-        if (key !== undefined && !session.used) shared.delete(key);
+        try {
+          part.leave();
+        } finally {
+          if (key !== undefined && !session.used) shared.delete(key);
+        }
       },
     });
   };

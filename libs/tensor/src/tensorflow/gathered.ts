@@ -41,7 +41,7 @@ export interface Runnable {
 export interface Gathered {
   readonly variables: ReadonlyMap<string, Access>;
   readonly programs: ReadonlyMap<Gatherable, Runnable>;
-  /** Why programs that are not among them could not be recorded. */
+  /** Why those that are not among them could not be recorded: nothing of these is in the graph. */
   readonly failed: ReadonlyMap<Gatherable, unknown>;
   /** A `saved_model.pb`. */
   readonly bytes: Uint8Array;
@@ -54,10 +54,11 @@ export interface GatherOptions {
 }
 
 export function gather(
-  members: Iterable<Member>,
-  programs: Iterable<Gatherable>,
-  { precision, xla }: GatherOptions,
+  members: readonly Member[],
+  programs: readonly Gatherable[],
+  options: GatherOptions,
 ): Gathered {
+  const { precision, xla } = options;
   const graph = createGraph();
   const variables = new Map<string, Variable<DType>>();
   const copies = new Map<string, RoundedCopy>();
@@ -96,6 +97,12 @@ export function gather(
     }
   }
   graph.cluster(undefined);
+  if (failed.size > 0) {
+    // They have left nodes and rounded copies behind.
+    const others = programs.filter((program) => !failed.has(program));
+    const gathered = gather(members, others, options);
+    return { ...gathered, failed: new Map([...failed, ...gathered.failed]) };
+  }
 
   const runnables = recorded.map(({ of, recorded: { feeds, outputs, effects } }) => {
     const made = Object.entries(effects).map(

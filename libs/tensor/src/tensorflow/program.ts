@@ -10,6 +10,7 @@ import './kernels/reduce.js';
 import './kernels/rotary-embedding.js';
 import './kernels/shape.js';
 import './kernels/updated-rows.js';
+import { slice } from './operators.js';
 import { assign, fedValue, type Placeholder, readVariable } from './variables.js';
 
 /** A program in a graph. */
@@ -54,7 +55,9 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
       }
       const value = readVariable(graph, variables[name]!);
       reads.set(value, name);
-      return spec.shape[0] === value.shape[0] ? value : firstRows(graph, value, spec.shape);
+      if (spec.shape[0] === value.shape[0]) return value;
+      const start = spec.shape.map(() => 0);
+      return slice(graph, value, start, spec.shape);
     }),
   );
 
@@ -108,9 +111,4 @@ export function addProgram(graph: Graph, program: Program, options: ProgramOptio
     ),
     effects: written,
   };
-}
-
-function firstRows(graph: Graph, value: GraphValue, shape: readonly number[]): GraphValue {
-  const inputs = [value, graph.ints(shape.map(() => 0)), graph.ints(shape)];
-  return graph.node('Slice', inputs, value.type, shape, { T: typeOf(value.type), Index: typeOf('int32') });
 }

@@ -45,6 +45,8 @@ export function createSharedSession(
    * takes time.
    */
   const needed = new Set<Gatherable>();
+  /** Why programs cannot be recorded: none is tried twice. */
+  const failed = new WeakMap<Gatherable, unknown>();
   let open: { readonly session: Session; readonly gathered: Gathered } | undefined;
   /** Values of variables while no session has them. Those that are neither here nor written are 0. */
   const held = new Map<string, TypedBuffer>();
@@ -57,6 +59,12 @@ export function createSharedSession(
   /** What is fetched together for the first time takes TensorFlow long, in a large graph: all of it is one run. */
   const fetch = (fetches: readonly string[]): TypedBuffer[] => open?.session.run([], fetches) ?? [];
 
+  const close = () => {
+    const { session } = open ?? {};
+    open = undefined;
+    session?.close();
+  };
+
   /** Takes the state back to the host, and closes the session. */
   const suspend = () => {
     if (!open) return;
@@ -66,8 +74,7 @@ export function createSharedSession(
     keys.forEach((key, i) => {
       held.set(key, values[i]!);
     });
-    open.session.close();
-    open = undefined;
+    close();
     written.clear();
   };
 
@@ -76,7 +83,11 @@ export function createSharedSession(
     return open;
   };
   const start = () => {
-    const gathered = gather(members.keys(), needed, options);
+    const gathered = gather([...members.keys()], [...needed], options);
+    for (const [program, cause] of gathered.failed) {
+      failed.set(program, cause);
+      needed.delete(program);
+    }
     const session = openGraph(binding, gathered.bytes);
     try {
       const loads = [...gathered.variables].map(([key, { load, setZero, spec }]) => {
@@ -99,10 +110,11 @@ export function createSharedSession(
   };
 
   const run = (of: Gatherable, feeds: Buffers, only?: readonly string[]): Buffers => {
-    if (!open?.gathered.programs.has(of) && !open?.gathered.failed.has(of)) suspend();
+    if (failed.has(of)) throw failed.get(of);
+    if (!open?.gathered.programs.has(of)) suspend();
     const { session, gathered } = opened();
     const runnable = gathered.programs.get(of);
-    if (!runnable) throw gathered.failed.get(of);
+    if (!runnable) throw failed.get(of);
     const outputs = Object.entries(runnable.outputs).filter(([name]) => !only || only.includes(name));
     const fetches = [...outputs.map(([, fetch]) => fetch), ...(runnable.done ? [runnable.done] : [])];
     const fed = Object.entries(runnable.feeds).map(([name, placeholder]) => feed(placeholder, feeds[name]!));
@@ -128,7 +140,7 @@ export function createSharedSession(
         ask(program) {
           const asked = programs.get(program) ?? { member, program };
           programs.set(program, asked);
-          needed.add(asked);
+          if (!failed.has(asked)) needed.add(asked);
           return asked;
         },
         run,
@@ -152,10 +164,12 @@ export function createSharedSession(
           const known = names.filter((name) => open?.gathered.variables.has(member.key(name)));
           const values = fetch(accesses(known.map(member.key)).map(({ read }) => read));
           const read = new Map(known.map((name, i) => [name, values[i]!]));
-          const elsewhere = (name: string): TypedBuffer =>
-            frozenNames.has(name)
+          const elsewhere = (name: string): TypedBuffer => {
+            const value = frozenNames.has(name)
               ? frozenValue(frozen!, name, state[name]!)
-              : (held.get(member.key(name))?.slice() ?? allocate(state[name]!));
+              : held.get(member.key(name));
+            return value?.slice() ?? allocate(state[name]!);
+          };
           return Object.fromEntries(names.map((name) => [name, read.get(name) ?? elsewhere(name)]));
         },
         leave() {
@@ -164,14 +178,15 @@ export function createSharedSession(
           const own = Object.keys(state)
             .filter((name) => !frozenNames.has(name))
             .map(member.key);
-          if (members.size > 0) fetch(accesses(own).map(({ destroy }) => destroy));
-          for (const key of own) {
-            held.delete(key);
-            written.delete(key);
+          try {
+            if (members.size > 0) fetch(accesses(own).map(({ destroy }) => destroy));
+            else close();
+          } finally {
+            for (const key of own) {
+              held.delete(key);
+              written.delete(key);
+            }
           }
-          if (members.size > 0) return;
-          open?.session.close();
-          open = undefined;
         },
       };
     },

@@ -2,6 +2,7 @@
 import { type DType, sizeOf, type TensorSpec, type TypedBuffer } from '../engine.js';
 import type { Fed } from './binding.js';
 import { type Graph, type GraphValue, shapeProto, typeOf, type Variable } from './graph.js';
+import { cast, fill } from './operators.js';
 
 /** Where numbers of a tensor are fed. */
 export interface Placeholder {
@@ -81,9 +82,7 @@ export function roundedCopy(graph: Graph, of: Variable): RoundedCopy {
   return {
     variable,
     refreshed(after) {
-      const attributes = { SrcT: typeOf('float32'), DstT: typeOf('bfloat16') };
-      const value = readVariable(graph, of, after);
-      return assign(graph, variable, graph.node('Cast', [value], 'bfloat16', of.spec.shape, attributes));
+      return assign(graph, variable, cast(graph, readVariable(graph, of, after), 'bfloat16'));
     },
   };
 }
@@ -108,10 +107,7 @@ export function accessTo(graph: Graph, variable: Variable<DType>, copy: RoundedC
   };
   // Zeros that TensorFlow knows to be equal would be one tensor, of which variables are not to be parts.
   const zero = fedValue(graph, { dtype: spec.dtype, shape: [] });
-  const zeros = graph.node('Fill', [graph.ints(spec.shape), zero.value], spec.dtype, spec.shape, {
-    T: typeOf(spec.dtype),
-    index_type: typeOf('int32'),
-  });
+  const zeros = fill(graph, spec.shape, zero.value);
   const handles = [handle, ...(copy ? [copy.variable.handle] : [])];
   const destroyed = handles.map((each) =>
     graph.node('DestroyResourceOp', [each], 'resource', [], { ignore_lookup_error: { b: true } }),

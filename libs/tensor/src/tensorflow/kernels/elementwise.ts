@@ -1,7 +1,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import { broadcast, recorded, recordedType } from '../../capture/recording.js';
-import { graphValue } from '../backend.js';
-import { bytes, typeOf } from '../graph.js';
+import { current, graphValue } from '../backend.js';
+import { bytes } from '../graph.js';
+import { cast } from '../operators.js';
 import { constantLike, emit, mapKernel, typed } from './register.js';
 
 /**
@@ -73,13 +74,8 @@ mapKernel('Select', ({ inputs: { condition, t, e } }) =>
   emit('SelectV2', [condition!, t!, e!], t!.shape, t!.dtype, typed(t!)),
 );
 
-export const cast = (x: tf.TensorInfo, dtype: tf.DataType) =>
-  x.dtype === dtype
-    ? recorded(graphValue(x), dtype)
-    : emit('Cast', [x], x.shape, dtype, {
-        SrcT: typeOf(recordedType(x.dtype)),
-        DstT: typeOf(recordedType(dtype)),
-      });
-mapKernel('Cast', ({ inputs: { x }, attrs: { dtype } }) => cast(x!, dtype));
+mapKernel('Cast', ({ inputs: { x }, attrs: { dtype } }) =>
+  recorded(cast(current().graph, graphValue(x!), recordedType(dtype)), dtype),
+);
 
 mapKernel('Identity', ({ inputs: { x } }) => recorded(graphValue(x!), x!.dtype));

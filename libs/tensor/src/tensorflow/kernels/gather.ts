@@ -1,8 +1,8 @@
-import { axisOf } from '../../capture/recording.js';
+import { axisOf, recorded, recordedType } from '../../capture/recording.js';
 import { current } from '../backend.js';
 import { typeOf } from '../graph.js';
-import { cast } from './elementwise.js';
-import { emit, mapKernel, typed } from './register.js';
+import { cast } from '../operators.js';
+import { emit, emitValue, mapKernel, typed } from './register.js';
 
 const int32 = typeOf('int32');
 
@@ -62,10 +62,9 @@ mapKernel('TensorScatterUpdate', ({ inputs: { tensor, indices, updates } }) =>
 mapKernel('OneHot', ({ inputs: { indices }, attrs: { depth, onValue, offValue, dtype } }) => {
   const { graph } = current();
   const values = [graph.int(depth), graph.scalar(onValue), graph.scalar(offValue)];
-  const hot = emit('OneHot', [indices!, ...values], [...indices!.shape, depth], 'float32', {
-    T: typeOf('float32'),
-    TI: int32,
-    axis: { i: -1 },
-  });
-  return cast(hot, dtype ?? 'float32');
+  const shape = [...indices!.shape, depth];
+  const attributes = { T: typeOf('float32'), TI: int32, axis: { i: -1 } };
+  const hot = emitValue('OneHot', [indices!, ...values], shape, 'float32', attributes);
+  const type = dtype ?? 'float32';
+  return recorded(cast(graph, hot, recordedType(type)), type);
 });

@@ -42,13 +42,3 @@ export function constantLike(dtype: tf.DataType, value: number): GraphValue {
   if (dtype === 'int32') return graph.int(value);
   return graph.scalar(value);
 }
-
-/** A value in another shape. */
-export const reshaped = (value: GraphValue, shape: readonly number[]): GraphValue =>
-  emitValue(
-    'Reshape',
-    [value, current().graph.ints(shape)],
-    shape,
-    value.type,
-    typed(value, { Tshape: typeOf('int32') }),
-  );

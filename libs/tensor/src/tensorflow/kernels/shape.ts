@@ -2,21 +2,20 @@ import * as tf from '@tensorflow/tfjs';
 import { axisOf, recorded, recordedType } from '../../capture/recording.js';
 import { current, graphValue } from '../backend.js';
 import { typeOf } from '../graph.js';
+import { fill, reshape, slice } from '../operators.js';
 import { constantLike, emit, mapKernel, typed } from './register.js';
 
 const int32 = typeOf('int32');
 
-const reshape = (x: tf.TensorInfo, shape: readonly number[]) =>
-  shape.length === x.shape.length && shape.every((dim, i) => dim === x.shape[i])
-    ? recorded(graphValue(x), x.dtype)
-    : emit('Reshape', [x, current().graph.ints(shape)], shape, x.dtype, typed(x, { Tshape: int32 }));
+const reshaped = (x: tf.TensorInfo, shape: readonly number[]) =>
+  recorded(reshape(current().graph, graphValue(x), shape), x.dtype);
 
 mapKernel('Reshape', ({ inputs: { x }, attrs: { shape } }) =>
-  reshape(x!, tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x!.shape))),
+  reshaped(x!, tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x!.shape))),
 );
 
 mapKernel('ExpandDims', ({ inputs: { input }, attrs: { dim } }) =>
-  reshape(input!, input!.shape.toSpliced(axisOf(dim, input!.shape.length + 1), 0, 1)),
+  reshaped(input!, input!.shape.toSpliced(axisOf(dim, input!.shape.length + 1), 0, 1)),
 );
 
 mapKernel('Transpose', ({ inputs: { x }, attrs: { perm } }) => {
@@ -26,10 +25,8 @@ mapKernel('Transpose', ({ inputs: { x }, attrs: { perm } }) => {
 });
 
 mapKernel('Slice', ({ inputs: { x }, attrs: { begin, size } }) => {
-  const { graph } = current();
   const [start, extent] = tf.slice_util.parseSliceParams(x as tf.Tensor, begin, size);
-  const inputs = [x!, graph.ints(start!), graph.ints(extent!)];
-  return emit('Slice', inputs, extent!, x!.dtype, typed(x!, { Index: int32 }));
+  return recorded(slice(current().graph, graphValue(x!), start!, extent!), x!.dtype);
 });
 
 mapKernel('SplitV', ({ inputs: { x }, attrs: { numOrSizeSplits, axis } }) => {
@@ -100,10 +97,7 @@ mapKernel('BroadcastTo', ({ inputs: { x }, attrs: { shape } }) =>
 );
 
 const filled = (shape: readonly number[], value: number, dtype: tf.DataType) =>
-  emit('Fill', [current().graph.ints(shape), constantLike(dtype, value)], shape, dtype, {
-    T: typeOf(recordedType(dtype)),
-    index_type: int32,
-  });
+  recorded(fill(current().graph, shape, constantLike(dtype, value)), dtype);
 mapKernel('Fill', ({ attrs: { shape, value, dtype } }) => filled(shape, value, dtype ?? 'float32'));
 mapKernel('ZerosLike', ({ inputs: { x } }) => filled(x!.shape, 0, x!.dtype));
 mapKernel('OnesLike', ({ inputs: { x } }) => filled(x!.shape, 1, x!.dtype));

@@ -3,8 +3,9 @@ import { sizeOf } from '../../engine.js';
 import { recordKernel } from '../../kernels/kernel.js';
 import { CAPTURE, current, graphValue } from '../backend.js';
 import { type GraphValue, typeOf } from '../graph.js';
+import { cast, reshape } from '../operators.js';
 import type { NodeType } from '../schema.js';
-import { emitValue, reshaped, typed } from './register.js';
+import { emitValue, typed } from './register.js';
 
 /**
  * `InplaceUpdate` writes to the memory of its operand, a variable that was read, and its result is that memory: nothing is
@@ -12,18 +13,19 @@ import { emitValue, reshaped, typed } from './register.js';
  */
 recordKernel(CAPTURE, 'UpdatedRows', ({ tensor, indices, updates }) => {
   // XLA has no InplaceUpdate: it would compile a program in pieces, which takes longer than to copy the tensor.
-  if (current().xla) return undefined;
+  const { graph, xla } = current();
+  if (xla) return undefined;
   const { shape, dtype } = tensor!;
   const depth = indices!.shape[1]!;
   const rows = [sizeOf(shape.slice(0, depth)), sizeOf(shape.slice(depth))];
   const taken = indices!.shape[0]!;
   const inputs = [
-    reshaped(graphValue(tensor!), rows),
+    reshape(graph, graphValue(tensor!), rows),
     flatIndices(graphValue(indices!), shape.slice(0, depth)),
-    reshaped(graphValue(updates!), [taken, rows[1]!]),
+    reshape(graph, graphValue(updates!), [taken, rows[1]!]),
   ];
   const updated = emitValue('InplaceUpdate', inputs, rows, dtype as NodeType, typed(tensor!));
-  return { updated: asTensor(reshaped(updated, shape), dtype) };
+  return { updated: asTensor(reshape(graph, updated, shape), dtype) };
 });
 
 /** Those of an index are the same for all tensors of a shape, as the caches of the layers are. */
@@ -45,12 +47,11 @@ function flatten(indices: GraphValue, dimensions: readonly number[]): GraphValue
   const { graph } = current();
   const [N, k] = indices.shape as [number, number];
   const strides = Float64Array.from(dimensions, (_, i) => sizeOf(dimensions.slice(i + 1)));
-  const double = typeOf('float64');
-  const columns = emitValue('Cast', [indices], [N, k], 'float64', { SrcT: typeOf('int32'), DstT: double });
+  const columns = cast(graph, indices, 'float64');
   const flat = emitValue('MatMul', [columns, graph.constant('float64', [k, 1], strides)], [N, 1], 'float64', {
-    T: double,
+    T: typeOf('float64'),
     transpose_a: { b: false },
     transpose_b: { b: false },
   });
-  return emitValue('Cast', [reshaped(flat, [N])], [N], 'int32', { SrcT: double, DstT: typeOf('int32') });
+  return cast(graph, reshape(graph, flat, [N]), 'int32');
 }
