@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readCheckpoint } from '@rlhf-streams/model';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, type Started, start, startCommand } from './command.test.support.js';
 
@@ -86,6 +87,28 @@ describe('quickstart', () => {
     await again.said(/^· 1\/5 SFT begins$/m);
     again.kill('SIGTERM');
     expect((await again.ended).code).toBe(130);
+  });
+
+  it('trains adapters where it is told to, and writes each merged, as a model like any other', async () => {
+    const { code, stdout } = await command(folder, [
+      'quickstart',
+      '--short',
+      '--lora',
+      '--directory',
+      'here',
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/gpt2 with adapters/);
+    const [sft, ppo, dpo] = await Promise.all(
+      ['sft', 'ppo', 'dpo'].map(async (name) => {
+        const { tensors } = await readCheckpoint(join(folder, 'here/checkpoints', name));
+        return tensors;
+      }),
+    );
+    for (const trained of [ppo, dpo]) {
+      expect([...trained!.keys()]).toEqual([...sft!.keys()]);
+      expect(trained).not.toEqual(sft);
+    }
   });
 
   it('checks everything before it touches an experiment that it is told to replace', async () => {
