@@ -1,4 +1,5 @@
 /** A workspace of a pool: state in shared memory, calls on workers. */
+
 import { type Frozen, type Program, type Specs, specOf } from '../engine.js';
 import { captureProgram } from '../engines/captured.js';
 import { type FrozenStore, namesOf } from '../engines/frozen.js';
@@ -9,6 +10,7 @@ import { applyEffects, outputsOf } from '../workspace/effects.js';
 import { type HostTensor, hostTensor } from '../workspace/host-tensor.js';
 import type { Access } from '../workspace/order.js';
 import type { Machine, Prepared } from '../workspace/workspace.js';
+import { collectGarbageSoon } from './garbage.js';
 import { layOut, type Region, type SharedMemory, sharedMemory, spanIn } from './memory.js';
 import type { ThreadState } from './thread.js';
 import type { Worker, Workers } from './workers.js';
@@ -153,6 +155,7 @@ export function createMachine({ state, frozen, store, workers, id, most }: Machi
         await call.forget(own);
       });
       if (unused) await workers.everywhere((call) => call.forget(frozenPrefix));
+      collectGarbageSoon();
     },
   };
 }

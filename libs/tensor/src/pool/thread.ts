@@ -5,6 +5,7 @@ import { type Block, blocksOf, doBlocks, type HostPlan } from '../kernels/plan.j
 import { type AdamWScalars, type Loops, plainLoops } from '../loops/loops.js';
 import { simdLoops } from '../loops/simd.js';
 import type { Model } from '../onnx/model.js';
+import { collectGarbageSoon } from './garbage.js';
 import { layOut, type Region, spanIn, type ThreadMemory } from './memory.js';
 
 /** The state of a workspace, as threads know it. */
@@ -111,6 +112,7 @@ const api = {
   },
   async detach(space: number): Promise<void> {
     states.delete(space);
+    collectGarbageSoon();
   },
   /** Drops the copies of tensors whose keys begin so. */
   async forget(prefix: string): Promise<void> {
