@@ -238,6 +238,7 @@ it('each experiment has a folder of its own, if none is named', () => {
       'quickstart-seed-1',
       'quickstart-reviews',
       'quickstart-llama',
+      'quickstart-lora',
       'quickstart-short',
       'quickstart-cut-1',
       'quickstart-short-reviews-seed-7-dropped-0.5-cut-1',
