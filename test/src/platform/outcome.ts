@@ -16,40 +16,49 @@ export interface Outcome {
   readonly deadLetters: readonly DataFor<'record.rejected'>[];
 }
 
-export async function outcomeOf({
-  events,
-  artifacts,
-}: Pick<Platform, 'events' | 'artifacts'>): Promise<Outcome> {
-  const newest = new Map<string, { readonly version: number; readonly model: ModelRef }>();
+type Logged = Pick<Platform, 'events' | 'artifacts'>;
+
+export async function outcomeOf(platform: Logged): Promise<Outcome> {
   const steps: DataFor<'step.completed'>[] = [];
   const deadLetters: DataFor<'record.rejected'>[] = [];
-  for await (const { type, data } of events.readAll([
-    'policy-versions',
-    'training-metrics',
-    'dead-letters',
-  ])) {
+  for await (const { type, data } of platform.events.readAll(['training-metrics', 'dead-letters'])) {
     if (type === 'record.rejected') deadLetters.push(data);
-    else if (type === 'step.completed') steps.push(reproducible(data));
-    else if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
+    else steps.push(reproducible(data));
   }
   const weights: Record<string, string> = {};
-  for (const [run, { model }] of newest) {
-    const [ref, name] = model.adapter
-      ? ([model.adapter, 'adapter_model.safetensors'] as const)
-      : ([model.base, 'model.safetensors'] as const);
-    const bytes = await readFile(join(await artifacts.fetch(ref), name));
-    weights[run] = createHash('sha256').update(bytes).digest('hex');
-  }
+  for (const [run, file] of Object.entries(await weightsOf(platform)))
+    weights[run] = createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex');
   steps.sort((a, b) => (a.run < b.run ? -1 : Number(a.run > b.run)));
   return { weights, steps, deadLetters };
 }
 
+/** The file with the weights of each run's newest version. */
+async function weightsOf({ events, artifacts }: Logged): Promise<Record<string, string>> {
+  const newest = new Map<string, { readonly version: number; readonly model: ModelRef }>();
+  for await (const { data } of events.readAll(['policy-versions']))
+    if (data.version >= (newest.get(data.run)?.version ?? 0)) newest.set(data.run, data);
+  const files: Record<string, string> = {};
+  for (const [run, { model }] of newest) {
+    const [ref, name] = model.adapter
+      ? ([model.adapter, 'adapter_model.safetensors'] as const)
+      : ([model.base, 'model.safetensors'] as const);
+    files[run] = join(await artifacts.fetch(ref), name);
+  }
+  return files;
+}
+
 /** The same, of a folder that no process has open. */
-export async function outcomeIn(directory: string): Promise<Outcome> {
+export const outcomeIn = (directory: string): Promise<Outcome> => inFolder(directory, outcomeOf);
+export const weightsIn = (directory: string): Promise<Record<string, string>> =>
+  inFolder(directory, weightsOf);
+
+async function inFolder<T>(directory: string, read: (logged: Logged) => Promise<T>): Promise<T> {
   const log = await openLog({ RLHF_DATA_DIR: directory });
   try {
     const artifacts = filesystemArtifacts({ directory: join(directory, 'artifacts') });
-    return await outcomeOf({ events: createEvents({ log, source: 'test' }), artifacts });
+    return await read({ events: createEvents({ log, source: 'test' }), artifacts });
   } finally {
     await log.close();
   }
