@@ -11,7 +11,7 @@ export interface Size {
 }
 
 export const FULL: Size = {
-  steps: { dpo: 40, reward: 40, ppo: 20 },
+  steps: { dpo: 30, reward: 30, ppo: 16 },
   batch: { pairs: 8, prompts: 16 },
   heldOut: { pairs: 128, prompts: 64 },
 };
