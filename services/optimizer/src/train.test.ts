@@ -128,6 +128,31 @@ const older = { ...build, version: '1.0.0', code: 'c0de' };
 const requestSource = () =>
   events.publish([{ type: 'run.requested', id: 'source', data: { run: 'source', config: { ...source } } }]);
 
+it.each(['update', 'close'] as const)('who stops waits for no step that is computed: %s', async (hanging) => {
+  await requestSource();
+  await events.publish(loggedOf('source'));
+  const { dependencies } = fake();
+  let begun = () => {};
+  const computing = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const withoutEnd = () => {
+    begun();
+    return new Promise<never>(() => {});
+  };
+  const compute = {
+    ...dependencies.compute,
+    update: withoutEnd,
+    ...(hanging === 'close' && { close: withoutEnd }),
+  };
+  const training = train({ ...dependencies, compute }, viewOf({}), stop.signal);
+  await computing;
+  const reason = new Error('stopped');
+  stop.abort(reason);
+  await expect(training).rejects.toBe(reason);
+  expect(await metricsOf('again')).toEqual([]);
+});
+
 describe('a run with a checkpoint', () => {
   beforeEach(requestSource);
 

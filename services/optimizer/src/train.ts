@@ -29,6 +29,7 @@ import {
   warningText,
 } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
+import { untilAborted } from '@rlhf-streams/waiting';
 import { OptimizerError } from './errors.js';
 import { createJoin, type Join, type WholeStep, type WholeStream } from './join.js';
 import { startingModels, store, versionOf } from './models.js';
@@ -103,7 +104,11 @@ export async function train(
     const from = published.policy?.checkpoint ? positions : view.from;
     await follow(dependencies, driven, step, from, signal);
   } finally {
-    await compute.close(view.run);
+    const closing = compute.close(view.run);
+    // A step that is given up is still computed to its end, which may take minutes: whoever stops the service, or takes
+    // over the run, does not wait for that.
+    if (signal.aborted) closing.catch((err) => context.logger.debug({ err, run: view.run }, 'closed late'));
+    else await closing;
     await writer.close();
   }
 }
@@ -191,7 +196,7 @@ async function follow(
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
         join.forget(step + 1);
-        const hasStopped = await complete(dependencies, driven, step, whole, join.positions());
+        const hasStopped = await complete(dependencies, driven, step, whole, join.positions(), signal);
         step++;
         if (step === last || hasStopped) return;
         watch.progress();
@@ -248,13 +253,17 @@ async function holdWhilePaused(
   }
 }
 
-/** Computes a step and publishes it, unless it was published before a crash. Resolves to whether the run stops with it. */
+/**
+ * Computes a step and publishes it, unless it was published before a crash. Resolves to whether the run stops with it.
+ * When `signal` aborts, what is computed is given up: it will be computed again from the log.
+ */
 async function complete(
   { context, compute, runs }: TrainDependencies,
   driven: Driven,
   step: number,
   { train, evaluation, ...others }: WholeStep,
   positions: Positions,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const { view, config, steps, writer, published } = driven;
   const { run } = config;
@@ -271,13 +280,13 @@ async function complete(
     comparisons = [],
     results: files,
   } = train
-    ? await compute.update(run, own(train.items), beside).catch((error) => {
+    ? await untilAborted(compute.update(run, own(train.items), beside), signal).catch((error) => {
         throw emptied(error, step, train);
       })
     : { metrics: {}, results: undefined };
   if (step < published.stepsCompleted) return false;
   const updated = performance.now();
-  const measured = evaluation && (await compute.evaluate(run, own(evaluation.items)));
+  const measured = evaluation && (await untilAborted(compute.evaluate(run, own(evaluation.items)), signal));
   const evaluated = performance.now();
 
   const done = step + 1;

@@ -92,7 +92,12 @@ export function atEqualReward(
   const estimate = (of: (each: (typeof comparable)[number]) => number) => meanEstimate(comparable.map(of));
   const difference = estimate((each) => each.difference);
   const isClear = difference.low > 0 || difference.high < 0;
-  const sentence = `${a} has ${inProse(difference)} more than ${b}${isClear ? '' : ', which the seeds do not tell from none'}; ${comparable.length} of ${seeds.length} seeds can be compared.`;
+  const { mean, low, high, ...rest } = difference;
+  const amount =
+    mean < 0
+      ? `${inProse({ ...rest, mean: -mean, low: -high, high: -low })} less`
+      : `${inProse(difference)} more`;
+  const sentence = `${a} has ${amount} than ${b}${isClear ? '' : ', which the seeds do not tell from none'}; ${comparable.length} of ${seeds.length} seeds can be compared.`;
   return {
     row: [
       `${a} and ${b}`,

@@ -8,7 +8,6 @@ import { failures, type MeasuredStep, type Part, type RunMetrics, type StudyOpti
 import { rewardAccuracy } from '../probes.js';
 
 const PASSES = 3;
-const VERSIONS = 6;
 const allow = { cut: 1, dropped: 1 };
 
 /** What the rankings are learned by. */
@@ -20,6 +19,8 @@ interface Body extends Pick<Part, 'name' | 'title' | 'text'> {
   first(study: StudyOptions, data: string): RunConfig[];
   /** Settings of every run: the model, and how it is trained. */
   settings(study: StudyOptions): { readonly model: string };
+  /** How many are measured. */
+  readonly versions: number;
   readonly learningRates: { readonly reward: number; readonly policy: number };
 }
 
@@ -53,6 +54,7 @@ export const kWise = partOf({
     }),
   ],
   settings: () => ({ model: 'run:study-k-wise.sft' }),
+  versions: 6,
   learningRates: { reward: 3e-4, policy: 1e-4 },
 });
 
@@ -60,21 +62,22 @@ export const kWise = partOf({
 export const kWiseLora = partOf({
   name: 'k-wise-lora',
   title: 'The same rankings with a language model, by adapters',
-  text: `${TEXT} The body is a chat model with low-rank adapters; prompts have up to 120 letters and answers are cut to 160.`,
+  text: `${TEXT} The body is a language model with low-rank adapters, which reads prompt and answer as plain text; prompts have up to 120 letters and answers are cut to 160.`,
   missing: (study) =>
     withoutRankings(study) ??
     (study.model === undefined
       ? 'it needs --model FOLDER, a checkpoint such as SmolLM2-135M-Instruct'
       : undefined),
   sizeOf: (study) => ({
-    rankings: size(study, 64, 4),
+    rankings: size(study, 48, 4),
     heldOut: size(study, 40, 4),
     letters: { prompt: 120, answer: 160 },
   }),
   // One, for what it trains takes as long as the other parts.
   seedsOf: ({ seeds }) => seeds.slice(0, 1),
   first: () => [],
-  settings: ({ model }) => ({ model: model!, ...{ peft: { r: 16 }, chat: true, microBatchTokens: 512 } }),
+  settings: ({ model }) => ({ model: model!, ...{ peft: { r: 16 }, microBatchTokens: 512 } }),
+  versions: 3,
   learningRates: { reward: 2e-4, policy: 1e-4 },
 });
 
@@ -162,7 +165,7 @@ function planOf(body: Body, study: StudyOptions, data: AlpacaFiles) {
   const { name: part, learningRates } = body;
   const settings = { ...body.settings(study), allow };
   const seeds = body.seedsOf(study);
-  const versions = size(study, VERSIONS, 1);
+  const versions = size(study, body.versions, 1);
   const rankingsAStep = size(study, 8, 2);
   // Steps that divide into as many versions.
   const stepsFor = (items: number, batchSize: number) =>
