@@ -69,7 +69,7 @@ export const kWiseLora = partOf({
       ? 'it needs --model FOLDER, a checkpoint such as SmolLM2-135M-Instruct'
       : undefined),
   sizeOf: (study) => ({
-    rankings: size(study, 48, 4),
+    rankings: size(study, 40, 4),
     heldOut: size(study, 40, 4),
     letters: { prompt: 120, answer: 160 },
   }),
