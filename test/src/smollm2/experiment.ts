@@ -11,9 +11,9 @@ export interface Size {
 }
 
 export const FULL: Size = {
-  steps: { dpo: 30, reward: 30, ppo: 16 },
+  steps: { dpo: 24, reward: 24, ppo: 12 },
   batch: { pairs: 8, prompts: 16 },
-  heldOut: { pairs: 128, prompts: 64 },
+  heldOut: { pairs: 96, prompts: 32 },
 };
 export const SHORT: Size = {
   steps: { dpo: 3, reward: 2, ppo: 2 },
