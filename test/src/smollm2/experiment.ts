@@ -13,7 +13,7 @@ export interface Size {
 export const FULL: Size = {
   steps: { dpo: 24, reward: 24, ppo: 12 },
   batch: { pairs: 8, prompts: 16 },
-  heldOut: { pairs: 96, prompts: 32 },
+  heldOut: { pairs: 80, prompts: 32 },
 };
 export const SHORT: Size = {
   steps: { dpo: 3, reward: 2, ppo: 2 },
