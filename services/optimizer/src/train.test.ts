@@ -153,6 +153,39 @@ it.each(['update', 'close'] as const)('who stops waits for no step that is compu
   expect(await metricsOf('again')).toEqual([]);
 });
 
+describe('a run that waits', () => {
+  beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+  afterEach(() => vi.useRealTimers());
+
+  const { stallTimeoutMs } = source;
+  /** Lets time pass until the run says that it waits for so many items, and tells for how long it has by then. */
+  const waitsFor = (demonstrations: number) =>
+    vi.waitFor(async () => {
+      await vi.advanceTimersByTimeAsync(stallTimeoutMs / 100);
+      const waits: DataFor<'run.waiting'>[] = [];
+      for await (const { type, data } of events.readAll(['runs']))
+        if (type === 'run.waiting') waits.push(data);
+      const found = waits.find(({ waitingFor }) => waitingFor.demonstrations === demonstrations);
+      if (!found) throw new Error('not yet');
+      return found.sinceMs;
+    });
+
+  it('has stalled when nothing comes any more, and not while its items come one by one', async () => {
+    const { dependencies } = fake();
+    const view = viewOf({ run: 'source', config: source });
+    const training = train(dependencies, view, stop.signal);
+    training.catch(() => {});
+    await events.publish([issued('source', 0)]);
+    expect(await waitsFor(2)).toBeLessThan(stallTimeoutMs / 10);
+    await vi.advanceTimersByTimeAsync(0.7 * stallTimeoutMs);
+    await events.publish([demonstration('source', 0, 0)]);
+    // The wait began anew with it.
+    expect(await waitsFor(1)).toBeLessThan(stallTimeoutMs / 10);
+    await vi.advanceTimersByTimeAsync(stallTimeoutMs);
+    await expect(training).rejects.toMatchObject({ code: 'RUN_STALLED' });
+  });
+});
+
 describe('a run with a checkpoint', () => {
   beforeEach(requestSource);
 

@@ -193,6 +193,8 @@ async function follow(
       : context.events.follow({ topics, from, signal: either });
     for await (const event of logged) {
       join.add(event);
+      // Services that are slow, or busy with other runs, are no stall as long as something comes.
+      if (event.data.run === loggedBy(config)) watch.progress();
       for (let whole = join.whole(step); whole; whole = join.whole(step)) {
         watch.pause();
         join.forget(step + 1);
