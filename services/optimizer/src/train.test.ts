@@ -158,7 +158,7 @@ describe('a run that waits', () => {
   afterEach(() => vi.useRealTimers());
 
   const { stallTimeoutMs } = source;
-  /** Lets time pass until the run says that it waits for so many items, and tells for how long it has by then. */
+  /** Advances the clock until a `run.waiting` names so many missing items. @returns its milliseconds of waiting */
   const waitsFor = (demonstrations: number) =>
     vi.waitFor(async () => {
       await vi.advanceTimersByTimeAsync(stallTimeoutMs / 100);

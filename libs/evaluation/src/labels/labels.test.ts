@@ -187,7 +187,7 @@ describe('agreement of slices', () => {
     expect(
       found.map(({ predictor, slice, share }) => [predictor, slice!.value, share.mean, share.n]),
     ).toEqual([
-      // Of German, training labelers are at odds, which is a tie. There they rate sft higher on average, and ppo over both languages.
+      // In German the training labelers disagree, so that their majority is a tie; their mean quality is higher for sft in German, and for ppo over both languages.
       ['majority of training labelers', 'de', 0, 1],
       ['policies by quality', 'de', 0, 1],
       ['majority of training labelers', 'en', 1, 1],

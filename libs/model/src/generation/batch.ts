@@ -31,7 +31,7 @@ export interface Batch {
 /** Slots that must be free before a prefill interrupts sequences under way: one prompt at a time would hold those up. */
 const ADMITTED_TOGETHER = 4;
 
-/** Of versions that had their turn before so many others nobody needs to know when: they come first, as new ones do. */
+/** Turns that a batch remembers: a version that had none of them comes first, as a new one does. */
 const MOST_SERVED = 64;
 
 export function createBatch(
@@ -46,7 +46,7 @@ export function createBatch(
   const waiting: Pending[] = [];
   let opened: Promise<Workspace> | undefined;
   const versionOf = ({ request }: Pending) => request.weights.version;
-  /** Versions that had a slot, the last one last. */
+  /** The version of each of the last turns, the latest one last. */
   let served: readonly string[] = [];
   /** The version in the workspace; undefined while that is not known. */
   let loaded: string | undefined;
@@ -133,7 +133,7 @@ export function createBatch(
     for (const pending of late) pending.reject(timedOut(pending));
     const onTime = waiting.filter((pending) => !late.has(pending));
     const turn = (config.adapter ? sharedTurn : wholeTurn)(onTime, underWay, free.length, versionOf, served);
-    served = [...new Set([...served, ...turn.map(versionOf)].reverse())].slice(0, MOST_SERVED).reverse();
+    served = [...served, ...turn.map(versionOf)].slice(-MOST_SERVED);
     const chosen = new Set(turn);
     waiting.splice(0, waiting.length, ...onTime.filter((pending) => !chosen.has(pending)));
     const admitted = turn.map((pending, index) => ({ slot: free[index]!, pending }));

@@ -10,7 +10,7 @@
  * and with fewer until each of the others has had its turn.
  * @param waiting in the order in which they came
  * @param free slots that are free
- * @param served versions that had a slot, the last one last
+ * @param served the version of each earlier turn, the latest one last
  * @returns at most as many as there are free slots
  */
 export function sharedTurn<Request>(

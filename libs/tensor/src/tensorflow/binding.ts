@@ -37,7 +37,7 @@ const PACKAGES: readonly string[] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/t
 const ENVIRONMENT = { TF_CPP_MIN_LOG_LEVEL: '1', TF_FORCE_GPU_ALLOW_GROWTH: 'true' } as const;
 
 interface NodePackage {
-  /** Of each package of tfjs. */
+  /** Versions of the packages of tfjs, by their names: `tfjs-node` and those that it needs. */
   readonly version: Readonly<Record<string, string>>;
 }
 

@@ -50,6 +50,6 @@ it('tables tell what the best of a method, and each setting, cost over seeds', (
 
 it('the legend of fronts names the area under each', () => {
   const svg = chartSvg(frontierChart(results([setting(10)])));
-  // Of 1 and 3 the mean is 2, and the half of its interval 12.7062.
+  // The areas of the two seeds are 1 and 3: their mean is 2, and half of Student's interval t(1) * 1 = 12.7062.
   expect(svg).toContain('>dpo: area 2.00 ± 12.71<');
 });

@@ -11,14 +11,13 @@ const PASSES = 3;
 const allow = { cut: 1, dropped: 1 };
 
 /** What the rankings are learned by. */
-interface Body extends Pick<Part, 'name' | 'title' | 'text'> {
-  missing(study: StudyOptions): string | undefined;
+interface Body extends Omit<Part, 'answer'> {
   sizeOf(study: StudyOptions): AlpacaSize;
   seedsOf(study: StudyOptions): readonly number[];
   /** The run that trains what all runs start from, where it is trained here. */
   first(study: StudyOptions, data: string): RunConfig[];
   /** Settings of every run: the model, and how it is trained. */
-  settings(study: StudyOptions): { readonly model: string };
+  settings(study: StudyOptions): object;
   /** How many are measured. */
   readonly versions: number;
   readonly learningRates: { readonly reward: number; readonly policy: number };
@@ -35,7 +34,7 @@ export const kWise = partOf({
   name: 'k-wise',
   title: 'Rankings of four to nine answers: K-wise, and their pairs shuffled',
   text: `${TEXT} The body is small and answers are cut to 240 letters: this shows the mechanics, not what a language model would learn.`,
-  missing: withoutRankings,
+  skipped: withoutRankings,
   sizeOf(study) {
     const most = size(study, 1000, 24);
     return { rankings: most, heldOut: most, letters: { prompt: 240, answer: 240 } };
@@ -63,7 +62,7 @@ export const kWiseLora = partOf({
   name: 'k-wise-lora',
   title: 'The same rankings with a language model, by adapters',
   text: `${TEXT} The body is a language model with low-rank adapters, which reads prompt and answer as plain text; prompts have up to 120 letters and answers are cut to 160.`,
-  missing: (study) =>
+  skipped: (study) =>
     withoutRankings(study) ??
     (study.model === undefined
       ? 'it needs --model FOLDER, a checkpoint such as SmolLM2-135M-Instruct'
@@ -76,16 +75,15 @@ export const kWiseLora = partOf({
   // One, for what it trains takes as long as the other parts.
   seedsOf: ({ seeds }) => seeds.slice(0, 1),
   first: () => [],
-  settings: ({ model }) => ({ model: model!, ...{ peft: { r: 16 }, microBatchTokens: 512 } }),
+  settings: ({ model }) => ({ model, peft: { r: 16 }, microBatchTokens: 512 }),
   versions: 3,
   learningRates: { reward: 2e-4, policy: 1e-4 },
 });
 
 function partOf(body: Body): Part {
-  const { name, title, text } = body;
+  const { name, title, text, skipped } = body;
   return {
-    ...{ name, title, text },
-    skipped: body.missing,
+    ...{ name, title, text, skipped },
     async answer(study, { carry }) {
       const source = study.alpaca!;
       await stat(join(source, 'train.jsonl'));
