@@ -35,6 +35,7 @@ export {
   generationBytes,
   requireMemory,
   scoringBytes,
+  scoringRows,
   trainingBytes,
   weightBytes,
 } from './memory.js';

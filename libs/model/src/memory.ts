@@ -23,14 +23,22 @@ export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parame
 /** Numbers of rows of programs that score sequences of T tokens; rows of long sequences take more memory than they save time. */
 export const scoringRows = (T: number): readonly number[] => (T > 512 ? [1] : T > 256 ? [2, 4] : [2, 4, 8]);
 
+export interface ScoringLoad {
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /** Compute threads. Default 1. */
+  readonly threads?: number;
+}
+
 /**
  * Bytes to score sequences of up to `length` tokens, with a reference or a reward model. Its weights are used where they
- * were read, or lie in the checkpoint's file.
+ * were read, or lie in the checkpoint's file, by all threads.
  */
-export function scoringBytes(config: ModelConfig, { length }: { readonly length: number }): number {
+export function scoringBytes(config: ModelConfig, { length, threads = 1 }: ScoringLoad): number {
   const { working } = architectureOf(config).activations(config, length);
   const tokens = Math.max(...scoringRows(length)) * length;
-  return weightBytes(config) + (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES + THREAD_BYTES;
+  const computed = (tokens * working + headNumbers(config, tokens)) * FLOAT_BYTES;
+  return weightBytes(config) + threads * (computed + THREAD_BYTES);
 }
 
 /** Bytes of the weights in float32 that are not an adapter's: they lie in a file, which all map that use them. */

@@ -14,5 +14,8 @@ export {
   memoryLimit,
   memorySettings,
   policyThreads,
+  type ScoringSettings,
+  scoringSettings,
+  scoringThreads,
   trainingSettings,
 } from './settings.js';

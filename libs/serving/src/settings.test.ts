@@ -6,6 +6,8 @@ import {
   engineInWords,
   generationSettings,
   policyThreads,
+  scoringSettings,
+  scoringThreads,
 } from './settings.js';
 
 const chosen = (environment: Record<string, string>) => engineChoice(computeSettings.parse(environment));
@@ -41,12 +43,13 @@ describe('the engine', () => {
   });
 });
 
-describe('threads of the policy service', () => {
+describe('threads of the services that generate and score', () => {
   it.each([
     [{}, Math.min(4, availableParallelism())],
     [{ RLHF_DEVICE: 'cuda' }, 1],
-    [{ RLHF_DEVICE: 'cuda', RLHF_POLICY_THREADS: '3' }, 3],
+    [{ RLHF_DEVICE: 'cuda', RLHF_POLICY_THREADS: '3', RLHF_SCORING_THREADS: '3' }, 3],
   ])('with %o are %i', (environment, threads) => {
     expect(policyThreads(generationSettings.parse(environment))).toBe(threads);
+    expect(scoringThreads(scoringSettings.parse(environment))).toBe(threads);
   });
 });

@@ -86,6 +86,8 @@ export const engineInWords = (choice: EngineChoice): string =>
     ? choice.engine
     : [choice.engine, choice.options.precision, ...(choice.options.xla ? ['XLA'] : [])].join(', ');
 
+const THREADS_IN_WORDS = 'the cores, at most 4; 1 where RLHF_DEVICE is cuda';
+
 /** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
 export const generationSettings = deviceSettings.extend({
   RLHF_POLICY_THREADS: z.coerce
@@ -94,7 +96,7 @@ export const generationSettings = deviceSettings.extend({
     .min(1)
     .max(64)
     .optional()
-    .meta({ defaultInWords: 'the cores, at most 4; 1 where RLHF_DEVICE is cuda' })
+    .meta({ defaultInWords: THREADS_IN_WORDS })
     .describe(
       'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base. On a GPU each has weights, bases among them, and caches of its own there',
     ),
@@ -109,12 +111,38 @@ export const generationSettings = deviceSettings.extend({
     ),
 });
 
-/** How many threads the policy service computes in: on a GPU one uses all of it, and each more takes its memory once more. */
+/** How many threads the policy service computes in. */
 export const policyThreads = ({
   RLHF_POLICY_THREADS,
   RLHF_DEVICE,
-}: z.output<typeof generationSettings>): number =>
-  RLHF_POLICY_THREADS ?? (RLHF_DEVICE === 'cuda' ? 1 : Math.min(4, availableParallelism()));
+}: z.output<typeof generationSettings>): number => RLHF_POLICY_THREADS ?? threadsOn(RLHF_DEVICE);
+
+/** Settings of the reward and the reference service; the coordinator needs them to estimate the memory that a model takes there. */
+export const scoringSettings = deviceSettings.extend({
+  RLHF_SCORING_THREADS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .optional()
+    .meta({ defaultInWords: THREADS_IN_WORDS })
+    .describe(
+      'compute threads of the reward service, and as many of the reference service: any number gives the same scores, and they share the weights; on a GPU each has its own there',
+    ),
+});
+
+export type ScoringSettings = ComputeSettings & z.output<typeof scoringSettings>;
+
+/** How many threads a service that scores computes in. */
+export const scoringThreads = ({
+  RLHF_SCORING_THREADS,
+  RLHF_DEVICE,
+}: z.output<typeof scoringSettings>): number => RLHF_SCORING_THREADS ?? threadsOn(RLHF_DEVICE);
+
+/** On a GPU one thread uses all of it, and each more takes its memory once more. */
+function threadsOn(device: z.output<typeof deviceSettings>['RLHF_DEVICE']): number {
+  return device === 'cuda' ? 1 : Math.min(4, availableParallelism());
+}
 
 /** Settings of the optimizer; the coordinator needs them to estimate the memory that a run takes there. */
 export const trainingSettings = z.object({

@@ -1,3 +1,5 @@
+export { planEvaluation } from './evaluate/read-file.js';
+export { readResults } from './evaluate/results.js';
 export { carryOut, type RunSet, type ShownRun } from './frontier/carry-out.js';
 export { correlationOf, frontierPart, pathChart, stepsChart, written } from './frontier/charts.js';
 export { parseFrontier } from './frontier/frontier-file.js';

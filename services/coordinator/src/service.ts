@@ -7,6 +7,8 @@ import {
   memoryLimit,
   memorySettings,
   policyThreads,
+  scoringSettings,
+  scoringThreads,
   trainingSettings,
 } from '@rlhf-streams/serving';
 import { archiveRuns } from './archive/archive-runs.js';
@@ -22,6 +24,7 @@ export const coordinator = defineService({
     .extend(memorySettings.shape)
     // Services in the same process have the same environment; admission needs their settings to estimate memory.
     .extend(generationSettings.shape)
+    .extend(scoringSettings.shape)
     .extend(trainingSettings.shape)
     .extend(scorerSettings.shape)
     .extend(topicSettings.shape),
@@ -42,6 +45,7 @@ export const coordinator = defineService({
       limitBytes: memoryLimit(settings),
       services: context.inProcess(),
       policyThreads: policyThreads(settings),
+      scoringThreads: scoringThreads(settings),
       policySlots: settings.RLHF_POLICY_SLOTS,
       optimizerWorkers: settings.RLHF_OPTIMIZER_WORKERS,
     });

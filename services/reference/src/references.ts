@@ -3,9 +3,9 @@ import type { LogprobItem } from '@rlhf-streams/model';
 import { isInUse, type RunView } from '@rlhf-streams/runs';
 import type { ServiceContext } from '@rlhf-streams/service';
 import {
-  type ComputeSettings,
   createModelHost,
   type ModelHost,
+  type ScoringSettings,
   type SequenceScorer,
   startScoring,
 } from '@rlhf-streams/serving';
@@ -18,7 +18,7 @@ export type References = ModelHost<Reference>;
 
 /** Frozen models in a compute thread. */
 export async function createReferences(
-  context: ServiceContext<ComputeSettings>,
+  context: ServiceContext<ScoringSettings>,
   runs: Projection<RunView>,
 ): Promise<References> {
   const url = new URL('./thread.js', import.meta.url);

@@ -1,6 +1,6 @@
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
 import { defineService } from '@rlhf-streams/service';
-import { computeSettings } from '@rlhf-streams/serving';
+import { computeSettings, scoringSettings } from '@rlhf-streams/serving';
 import { scoreUnderReference } from './log-probs.js';
 import { serveLogprobs } from './logprobs-api.js';
 import { createReferences } from './references.js';
@@ -9,7 +9,7 @@ import { createReferences } from './references.js';
 export const reference = defineService({
   name: 'reference',
   api: { description: 'Log-probs under the frozen references of runs.' },
-  settings: computeSettings,
+  settings: computeSettings.extend(scoringSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const references = await createReferences(context, runs);

@@ -9,7 +9,7 @@ import type { Tokenizer } from '@rlhf-streams/model/tokenizer';
 import { isInUse, type RunView } from '@rlhf-streams/runs';
 import { parseGoldReward, scoreGold } from '@rlhf-streams/sentiment';
 import type { ServiceContext } from '@rlhf-streams/service';
-import { type ComputeSettings, createModelHost, type ModelHost, startScoring } from '@rlhf-streams/serving';
+import { createModelHost, type ModelHost, type ScoringSettings, startScoring } from '@rlhf-streams/serving';
 
 /** What a model reads: the text or the tokens. */
 export interface ModelInput {
@@ -30,7 +30,7 @@ export type ModelScorers = ModelHost<ModelScorer>;
 const GOLD_FILE = 'gold-reward.json';
 
 export async function createModelScorers(
-  context: ServiceContext<ComputeSettings>,
+  context: ServiceContext<ScoringSettings>,
   runs: Projection<RunView>,
 ): Promise<ModelScorers> {
   const url = new URL('./thread.js', import.meta.url);

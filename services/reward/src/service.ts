@@ -1,7 +1,7 @@
 import { applyRunEvent, type RunView } from '@rlhf-streams/runs';
 import { openScorers, scorerSettings } from '@rlhf-streams/scorers';
 import { dataSettings, defineService } from '@rlhf-streams/service';
-import { computeSettings } from '@rlhf-streams/serving';
+import { computeSettings, scoringSettings } from '@rlhf-streams/serving';
 import { createModelScorers } from './model-scorers.js';
 import { scoreRollouts } from './rewards.js';
 import { createPolicyTokenizers } from './rollout-tokens.js';
@@ -11,7 +11,10 @@ import { serveScores } from './scores-api.js';
 export const reward = defineService({
   name: 'reward',
   api: { description: 'What the scorers of runs say of rollouts, and of texts.' },
-  settings: computeSettings.extend(scorerSettings.shape).extend(dataSettings.shape),
+  settings: computeSettings
+    .extend(scoringSettings.shape)
+    .extend(scorerSettings.shape)
+    .extend(dataSettings.shape),
   async start(context) {
     const runs = context.project<'runs', RunView>({ topics: ['runs'], apply: applyRunEvent });
     const { settings, environment, signal } = context;

@@ -32,7 +32,12 @@ async function layOutHere(fixture: string, life: 'finished' | 'stopped'): Promis
 const options = () => ({
   directory: folder,
   logLevel: 'silent' as const,
-  environment: { RLHF_TOPICS_FILE: topicsFile, RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1' },
+  environment: {
+    RLHF_TOPICS_FILE: topicsFile,
+    RLHF_OPTIMIZER_WORKERS: '2',
+    RLHF_POLICY_THREADS: '1',
+    RLHF_SCORING_THREADS: '1',
+  },
 });
 const start = async () => {
   platform = await startPlatform(options());

@@ -101,7 +101,12 @@ async function train(life: string): Promise<void> {
   const open = () =>
     startPlatform({
       directory: resolve(life),
-      environment: { RLHF_TOPICS_FILE: topicsFile, RLHF_OPTIMIZER_WORKERS: '1', RLHF_POLICY_THREADS: '1' },
+      environment: {
+        RLHF_TOPICS_FILE: topicsFile,
+        RLHF_OPTIMIZER_WORKERS: '1',
+        RLHF_POLICY_THREADS: '1',
+        RLHF_SCORING_THREADS: '1',
+      },
     });
   const platform = await open();
   await (life === 'stopped' ? trainUntilKilled : trainAll)(platform);

@@ -60,7 +60,7 @@ export async function undisturbed(directory: string, runs: readonly RunConfigInp
   const platform = await startPlatform({
     directory,
     logLevel: 'error',
-    environment: { RLHF_POLICY_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '2' },
+    environment: { RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '2' },
   });
   try {
     await completeInTurn(platform, runs);

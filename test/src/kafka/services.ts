@@ -14,6 +14,7 @@ export interface ServicesOptions extends Pick<ProcessesOptions, 'directory' | 'r
 const settings = {
   KAFKA_SESSION_TIMEOUT_MS: '3000',
   RLHF_POLICY_THREADS: '1',
+  RLHF_SCORING_THREADS: '1',
   RLHF_OPTIMIZER_WORKERS: '1',
 };
 

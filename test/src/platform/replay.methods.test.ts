@@ -20,7 +20,7 @@ beforeAll(async () => {
   platform = await startPlatform({
     directory: join(folder, 'log'),
     logLevel: 'silent',
-    environment: { RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1' },
+    environment: { RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1' },
   });
   for (const config of [tinySft(data), ppo, tinyComparisons(data), dpo]) await complete(config);
 }, 120_000);

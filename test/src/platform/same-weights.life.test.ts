@@ -66,7 +66,7 @@ const workers = ['policy', 'reward', 'reference', 'coordinator', 'optimizer'] as
 describe('a run ends in the same bits', () => {
   it('on any number of replicas and threads', async () => {
     const replicas = { policy: 3, reward: 2, reference: 2, optimizer: 2, coordinator: 2 };
-    const environment = { RLHF_POLICY_THREADS: '2', RLHF_OPTIMIZER_WORKERS: '3' };
+    const environment = { RLHF_POLICY_THREADS: '2', RLHF_SCORING_THREADS: '3', RLHF_OPTIMIZER_WORKERS: '3' };
     expect(await train('replicas', { replicas, environment })).toEqual(expected);
   });
 

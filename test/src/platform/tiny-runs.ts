@@ -15,7 +15,7 @@ const optimizer = { learningRate: 2e-3 };
 export const tinyModel = { layers: 2, width: 32, heads: 2, contextLength: 32, vocabSize: 320 };
 
 /** Settings of a platform: each thread takes a second to start, and the weights are the same on any number. */
-export const oneThread = { RLHF_POLICY_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '1' };
+export const oneThread = { RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '1' };
 
 /** Writes a few labelled texts into a folder; their path is a run's data. */
 export async function writeReviews(directory: string): Promise<string> {

@@ -56,7 +56,7 @@ export function runsOf({ model, pairs, prompts }: Sources, { steps, batch }: Siz
       run: 'dpo',
       method: 'dpo',
       steps: steps.dpo,
-      optimizer: learning(1e-4),
+      optimizer: learning(5e-4),
       dpo: { beta: BETA, maxLength: MOST.comparison },
     },
     {
@@ -65,7 +65,7 @@ export function runsOf({ model, pairs, prompts }: Sources, { steps, batch }: Siz
       run: 'reward',
       method: 'reward',
       steps: steps.reward,
-      optimizer: learning(1e-4),
+      optimizer: learning(5e-4),
       reward: { maxLength: MOST.comparison, centerRewardsCoefficient: 0.01 },
     },
     {
@@ -79,7 +79,7 @@ export function runsOf({ model, pairs, prompts }: Sources, { steps, batch }: Siz
       batchSize: batch.prompts,
       microBatchSize: 4,
       sampling: { temperature: 1, maxNewTokens: MOST.answer },
-      optimizer: learning(5e-5),
+      optimizer: learning(2e-4),
       ppo: { numPpoEpochs: 1, numMiniBatches: 1, klCoef: 0.05 },
     },
   ];

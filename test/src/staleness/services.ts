@@ -38,6 +38,7 @@ export function start(
     environment: {
       RLHF_DATA_DIR: directory,
       RLHF_POLICY_THREADS: '1',
+      RLHF_SCORING_THREADS: '1',
       RLHF_OPTIMIZER_WORKERS: '1',
       ...environment,
     },

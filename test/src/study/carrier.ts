@@ -6,13 +6,15 @@ import {
   metricsOf,
   type Platform,
   parseFrontier,
+  planEvaluation,
   type RunSet,
+  readResults,
   runSetOf,
   type ShownRun,
   sweepLines,
 } from 'rlhf-streams';
 import { BASE, baseRuns } from './base.js';
-import type { Carrier, MeasuredStep, StudyOptions } from './part.js';
+import type { Carrier, MeasuredStep, RunMetrics, StudyOptions } from './part.js';
 
 export function carrier(
   platform: Platform,
@@ -47,10 +49,19 @@ export function carrier(
       const steps = new Map<string, readonly MeasuredStep[]>();
       for (const { run, status } of runs)
         if (status === 'completed') steps.set(run, await metricsOf(platform, run));
-      const failed = runs
-        .filter(({ status }) => status !== 'completed')
-        .map(({ run, cause }) => ({ run, cause: cause?.message ?? 'no cause given' }));
-      return { steps, failed };
+      return { steps, failed: failedOf(runs) };
+    },
+    async evaluate(evaluation, policies) {
+      await withBase();
+      const { file, experiment } = planEvaluation(evaluation, evaluation.evaluation);
+      const first = [...policies, ...experiment.runs];
+      const failed = failedOf(await runAll({ experiment: file.evaluation, first, members: [] }));
+      return failed.length > 0 ? { failed } : readResults(platform, file);
     },
   };
 }
+
+const failedOf = (runs: readonly ShownRun[]): RunMetrics['failed'] =>
+  runs
+    .filter(({ status }) => status !== 'completed')
+    .map(({ run, cause }) => ({ run, cause: cause?.message ?? 'no cause given' }));

@@ -1,6 +1,7 @@
 /** What a study is made of: parts, each a question with its runs and what is compared of them. */
-import type { EqualReward, Estimate, ReportPart } from '@rlhf-streams/evaluation';
+import type { EqualReward, Estimate, Evaluation, ReportPart } from '@rlhf-streams/evaluation';
 import { compareAtEqualReward, meanEstimate } from '@rlhf-streams/evaluation';
+import type { RunConfig } from '@rlhf-streams/runs';
 import type { FrontierInput, FrontierPoint, FrontierResults, RunSet } from 'rlhf-streams';
 import { written } from 'rlhf-streams';
 
@@ -21,6 +22,14 @@ export interface Carrier {
   sweep(frontier: FrontierInput): Promise<FrontierResults>;
   /** Carries out runs that are no frontier. @returns the metrics of the steps of each that completed, by its name */
   carry(set: RunSet): Promise<RunMetrics>;
+  /**
+   * Carries out what a file of `rlhf-streams evaluate` says, after the runs whose policies it judges.
+   * @returns its results, or which of all these runs failed
+   */
+  evaluate(
+    evaluation: { readonly evaluation: string; readonly [setting: string]: unknown },
+    policies: readonly RunConfig[],
+  ): Promise<Evaluation | Pick<RunMetrics, 'failed'>>;
 }
 
 export interface RunMetrics {

@@ -7,7 +7,7 @@ import { byLabelerAndPrompt } from './opinions.js';
 export interface LabeledComparison {
   readonly feedback: string;
   readonly collection: string;
-  readonly prompt: string;
+  readonly prompt: Label['prompt'];
   readonly completions: readonly string[];
   readonly ranks: readonly number[];
   readonly labeler: string;

@@ -35,6 +35,15 @@ const reading = <Value>(expected: string, read: (value: unknown) => Value | unde
 const text = (expected: string) =>
   reading(expected, (value) => (typeof value === 'string' ? value : undefined));
 
+/** A turn of a conversation; its other fields, such as `tool_calls`, stay. */
+const Message = z.looseObject({ role: z.string(), content: z.string() });
+const Conversation = z.array(Message).min(1);
+
+const textOrMessages = reading(
+  'the text of a prompt, or its messages as a list of {role, content}',
+  (value) => (typeof value === 'string' ? value : Conversation.safeParse(value).data),
+);
+
 /** Files write ids as numbers too. */
 const name = (expected: string) =>
   reading(expected, (value) => {
@@ -64,7 +73,7 @@ const flags = Object.fromEntries(
 
 /** A row: one labeler's judgment of one completion. Columns of other names stay, to slice by. */
 export const Label = z.looseObject({
-  prompt: text('the text of a prompt'),
+  prompt: textOrMessages,
   completion: text('the text of a completion'),
   policy: name('the name of a policy').optional().describe('whose completion it is'),
   labeler: name('the id of a labeler'),

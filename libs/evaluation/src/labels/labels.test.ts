@@ -28,9 +28,15 @@ describe('labels of a file', () => {
     expect(labels({ labeler: 7, prompt: '', hallucination: 'yes' })).toEqual([
       { ...row({ hallucination: true }), labeler: '7', prompt: '' },
     ]);
+    const conversation = row({ prompt: [{ role: 'user', content: 'Hi', name: 'me' }], hallucination: true });
+    expect(labels(conversation)).toEqual([conversation]);
   });
 
   it.each([
+    [
+      { prompt: [{ role: 'user' }], overall_quality: 1 },
+      'row 2, prompt: expected the text of a prompt, or its messages as a list of {role, content}, got [{"role":"user"}]',
+    ],
     [
       { overall_quality: '8' },
       'row 2, overall_quality: expected a whole number from 1 (worst) to 7 (best), got "8"',

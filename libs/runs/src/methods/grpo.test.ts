@@ -17,6 +17,7 @@ describe('a run of GRPO', () => {
         numMiniBatches: 1,
         epsilon: 0.2,
         beta: 0.04,
+        klEstimator: 'k3',
         scaleRewards: 'group',
         lossType: 'grpo',
         missingEosPenalty: 0,
@@ -34,6 +35,9 @@ describe('a run of GRPO', () => {
   it('has no KL in the reward', () => {
     expect(mistakesOf({ ...run, grpo: { klCoef: 0.1 } })).toEqual([
       'grpo.klCoef: no such setting; did you mean beta?',
+    ]);
+    expect(mistakesOf({ ...run, grpo: { klEstimator: 'k1' } })).toEqual([
+      "grpo.klEstimator: expected k2 or k3: in a loss the gradient of k1 is 0 in expectation, so that it holds nothing back, got 'k1': did you mean k2?",
     ]);
   });
 

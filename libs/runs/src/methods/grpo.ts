@@ -5,6 +5,7 @@ import { policy, policyAsReference, scorer, trainedPolicy } from './models.js';
 import { optimizerConfig } from './optimizer.js';
 import {
   importanceSampling,
+  klLossEstimator,
   maxStaleness,
   onRewardedSamples,
   rewarded,
@@ -55,9 +56,15 @@ const config = z
           .min(0)
           .default(0.04)
           .describe(
-            "weight of the KL from the reference in the loss, of which the reward has none, by k3, as the paper has it: its gradient is that of KL(reference, policy), which is another objective; the weight is the paper's, where TRL has 0",
+            "weight of the KL from the reference in the loss, of which the reward has none: the paper's, where TRL has 0",
           )
           .register(named, { as: ['kl_coef', 'kl_loss_coef'] }),
+        klEstimator: klLossEstimator
+          .default('k3')
+          .describe(
+            "of that KL: the paper's k3 has the gradient of KL(reference, policy), which is another objective; k2 has that of KL(policy, reference)",
+          )
+          .register(named, { as: ['kl_loss_type'] }),
         scaleRewards: z
           .enum(['group', 'batch', 'none'])
           .default('group')

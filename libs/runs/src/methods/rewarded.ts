@@ -113,17 +113,19 @@ export const importanceSampling = z
     'corrects for rollouts of an older version than the one that is trained (Hilton et al. 2022); changes nothing where there are none; {} takes its defaults',
   );
 
+/** What estimates a KL that is a term of the loss. */
+export const klLossEstimator = z.enum(['k2', 'k3'], {
+  error: ({ input }) =>
+    input === 'k1'
+      ? 'expected k2 or k3: in a loss the gradient of k1 is 0 in expectation, so that it holds nothing back'
+      : undefined,
+});
+
 /** The KL as a term of the loss. */
 export const klLossSettings = {
   klLoss: z
     .strictObject({
-      estimator: z
-        .enum(['k2', 'k3'], {
-          error: ({ input }) =>
-            input === 'k1'
-              ? 'expected k2 or k3: in a loss the gradient of k1 is 0 in expectation, so that it holds nothing back'
-              : undefined,
-        })
+      estimator: klLossEstimator
         .default('k2')
         .describe(
           'k2 has the gradient of KL(policy, reference); k3 that of KL(reference, policy), which is another objective',

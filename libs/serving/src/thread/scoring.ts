@@ -33,7 +33,8 @@ export async function serveScoring<Item extends SequenceItem, Result>({
   kind,
   create,
 }: ScoringOptions<Item, Result>): Promise<void> {
-  const engine = await openEngine((workerData as ThreadOptions).compute, onnxEngine);
+  const { compute, threads } = workerData as ThreadOptions;
+  const engine = await openEngine(compute, onnxEngine);
   const open = perBase(
     (config, frozen) => create(engine, config, frozen),
     (scorer) => scorer.dispose(),
@@ -41,7 +42,7 @@ export async function serveScoring<Item extends SequenceItem, Result>({
   const models = threadModels({
     admit: ({ config }, memoryBytes) => {
       expectKind(role, kind, config);
-      requireMemory(`the ${role}`, scoringBytes(config, { length: 1 }), memoryBytes);
+      requireMemory(`the ${role}`, scoringBytes(config, { length: 1, threads }), memoryBytes);
     },
     open,
     close: ({ leave }) => leave(),

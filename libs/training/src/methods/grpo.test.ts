@@ -102,25 +102,26 @@ it('equal scores of a prompt teach nothing, and are told', async () => {
   await run.trainer.close();
 });
 
-it('the KL is a term of the loss, by k3, each response as much as the others', async () => {
-  const run = await begin(configOf({ beta: 0.5 }), pool);
-  const { items, logprobs } = await sampled(run, () => 0.3);
-  const metrics = await run.update(items);
-  const kl = items.map(({ reference }, i) =>
-    mean(
-      logprobs[i]!.map((lp, t) => {
-        const d = lp - reference!.logprobs[0]![t]!;
-        return Math.exp(-d) - 1 + d;
-      }),
-    ),
-  );
-  expect(metrics['loss/kl_avg']).toBeCloseTo(mean(kl), 5);
-  expect(metrics['loss/policy_avg']).toBeCloseTo(0, 6);
-  expect(metrics.grad_norm).toBeGreaterThan(0);
-  // The reward has no part of it.
-  expect(metrics['objective/rlhf_reward']).toBe(metrics['objective/scores']);
-  await run.trainer.close();
-});
+it.each([
+  [undefined, (d: number) => Math.exp(-d) - 1 + d],
+  ['k2', (d: number) => d ** 2 / 2],
+] as const)(
+  'the KL is a term of the loss, each response as much as the others: klEstimator %s',
+  async (klEstimator, estimate) => {
+    const run = await begin(configOf({ beta: 0.5, klEstimator }), pool);
+    const { items, logprobs } = await sampled(run, () => 0.3);
+    const metrics = await run.update(items);
+    const kl = items.map(({ reference }, i) =>
+      mean(logprobs[i]!.map((lp, t) => estimate(lp - reference!.logprobs[0]![t]!))),
+    );
+    expect(metrics['loss/kl_avg']).toBeCloseTo(mean(kl), 5);
+    expect(metrics['loss/policy_avg']).toBeCloseTo(0, 6);
+    expect(metrics.grad_norm).toBeGreaterThan(0);
+    // The reward has no part of it.
+    expect(metrics['objective/rlhf_reward']).toBe(metrics['objective/scores']);
+    await run.trainer.close();
+  },
+);
 
 it('goes over the rollouts several times in mini-batches, and clips', async () => {
   const config = runOf('grpo', {

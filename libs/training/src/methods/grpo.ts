@@ -97,9 +97,9 @@ type Config = ConfigOf<'grpo'>;
 /** The KL has no part in the reward: k1 is how it is measured. */
 const rewardSettings = ({ grpo }: Config) => ({ ...grpo, klEstimator: 'k1' }) as const;
 
-/** It is a term of the loss, by the estimator of the paper's equation 4. */
-const klLossOf = ({ grpo: { beta } }: Config) =>
-  beta > 0 ? ({ estimator: 'k3', coef: beta } as const) : undefined;
+/** It is a term of the loss, as in the paper's equation 3. */
+const klLossOf = ({ grpo: { beta, klEstimator } }: Config) =>
+  beta > 0 ? { estimator: klEstimator, coef: beta } : undefined;
 
 /** What an update needs of a rollout. */
 interface Episode extends Correction {

@@ -109,6 +109,7 @@ describe('labels', () => {
     const thumb = {
       ...said,
       feedback: 'a',
+      prompt: [{ role: 'user', content: 'How do I reset it?' }],
       completion: 'Ask.',
       label: false,
       metadata: { labels: [{ overall_quality: 2, sexual_content: false }] },
@@ -123,7 +124,14 @@ describe('labels', () => {
     expect(stdout).toContain('3 labels of 1 labelers');
     const row = { prompt: said.prompt, labeler: 'ann' };
     expect(await labelsOf('all.jsonl')).toEqual([
-      { ...row, completion: 'Ask.', label: false, overall_quality: 2, sexual_content: false },
+      {
+        ...row,
+        prompt: thumb.prompt,
+        completion: 'Ask.',
+        label: false,
+        overall_quality: 2,
+        sexual_content: false,
+      },
       { ...row, completion: 'Hold the button.', language: 'en', rank: 1, overall_quality: 6 },
       { ...row, completion: 'No.', language: 'en', rank: 2, hallucination: true },
     ]);

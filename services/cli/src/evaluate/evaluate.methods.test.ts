@@ -31,7 +31,12 @@ beforeAll(async () => {
   const scorers = join(folder, 'scorers.yaml');
   const settings = { url, model: 'm', compareWith: 'completion' };
   await writeFile(scorers, JSON.stringify({ llm: { judge: settings } }));
-  environment = { RLHF_POLICY_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '1', RLHF_SCORERS: scorers };
+  environment = {
+    RLHF_POLICY_THREADS: '1',
+    RLHF_SCORING_THREADS: '1',
+    RLHF_OPTIMIZER_WORKERS: '1',
+    RLHF_SCORERS: scorers,
+  };
 });
 afterAll(async () => {
   judge.closeAllConnections();

@@ -27,7 +27,7 @@ export async function readEvaluationFile(path: string): Promise<PlannedEvaluatio
 
 /**
  * @param path names the file in errors
- * @internal
+ * @throws CliError CLI_FILE_INVALID naming every mistake by its path
  */
 export function planEvaluation(json: unknown, path: string): PlannedEvaluation {
   const parsed = parseEvaluation(json);

@@ -86,6 +86,7 @@ const MACHINE: Machine = {
   limitBytes: 8e9,
   services: ['policy', 'reward', 'reference', 'optimizer', 'coordinator', 'gateway'],
   policyThreads: 2,
+  scoringThreads: 1,
   policySlots: 32,
   optimizerWorkers: 2,
 };

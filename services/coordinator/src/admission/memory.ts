@@ -24,9 +24,10 @@ export interface Machine {
   readonly limitBytes: number;
   /** Names of the services that it runs. */
   readonly services: readonly string[];
-  /** Settings of the policy service and of the optimizer, if they run in this process. */
+  /** Settings of the services that compute, if they run in this process. */
   readonly policyThreads: number;
   readonly policySlots: number;
+  readonly scoringThreads: number;
   readonly optimizerWorkers: number;
 }
 
@@ -70,7 +71,7 @@ export function fitsMemory(
     .filter(([service, bytes]) => bytes > 0 && machine.services.includes(service))
     .map(([service, bytes]) => `${service} ${bytesText(bytes)}`);
   const largest = models.reduce((a, b) => (parametersOf(b) > parametersOf(a) ? b : a));
-  return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
+  return `${named(largest)}: a model of ${parametersOf(largest).toExponential(1)} parameters; the run would need about ${bytesText(neededBytes)} of memory (${needs.join(', ')}), expected at most ${bytesText(limitBytes)}: take a smaller model, shorter texts, a smaller microBatchSize, fewer RLHF_POLICY_THREADS, RLHF_SCORING_THREADS or RLHF_OPTIMIZER_WORKERS, or say in RLHF_MEMORY_LIMIT_BYTES that there is more`;
 }
 
 interface Need {
@@ -100,7 +101,7 @@ function needsOf(
   config: RunConfig,
   models: readonly FoundModel[],
   { longest, mostSequences }: Size,
-  { policyThreads, policySlots, optimizerWorkers }: Machine,
+  { policyThreads, policySlots, scoringThreads, optimizerWorkers }: Machine,
 ): Readonly<Record<string, Need>> {
   const spec = specOf(config);
   const policy = models[0]!;
@@ -108,16 +109,16 @@ function needsOf(
   const scorers = models.filter(({ role, shape }) => role.name === 'scorer' && shape);
   const made = models.flatMap(({ isNew, shape }) => (isNew && shape ? [weightBytes(shape)] : []));
   const reference = modelOf(models, 'reference');
+  const scoring = (model: FoundModel) =>
+    sharing(scoringBytes(model.shape!, { length, threads: scoringThreads }), model);
   return {
     coordinator: own(Math.max(0, ...made)),
     policy:
       spec.data.kind === 'prompts'
         ? policyNeed(config, policy, { threads: policyThreads, slots: policySlots, length })
         : NOTHING,
-    reference: spec.joins.includes('reference-logprobs')
-      ? sharing(scoringBytes(reference.shape!, { length }), reference)
-      : NOTHING,
-    reward: together(scorers.map((scorer) => sharing(scoringBytes(scorer.shape!, { length }), scorer))),
+    reference: spec.joins.includes('reference-logprobs') ? scoring(reference) : NOTHING,
+    reward: together(scorers.map(scoring)),
     optimizer: optimizerNeed(config, models, optimizerWorkers, { length, mostSequences }),
   };
 }

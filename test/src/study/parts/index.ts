@@ -1,4 +1,5 @@
 import type { Part } from '../part.js';
+import { abilities } from './abilities.js';
 import { frontier } from './frontier.js';
 import { kWise, kWiseLora } from './k-wise.js';
 import { length } from './length.js';
@@ -12,6 +13,7 @@ export const parts: readonly Part[] = [
   length,
   rankings,
   pretraining,
+  abilities,
   onPolicyMethods,
   kWise,
   kWiseLora,
