@@ -38,7 +38,7 @@ export const computeSettings = memorySettings.extend(deviceSettings.shape).exten
     .enum(['float32', 'bf16'])
     .default('float32')
     .describe(
-      'of matrix products on the tensorflow engine; bf16 rounds their operands and results to bfloat16, and adds up in float32 within a product. Weights and the state of the optimizer are float32 either way. On a GPU TensorFlow multiplies float32 in TF32 (10 bits of each fraction instead of 23), unless NVIDIA_TF32_OVERRIDE=0',
+      'of matrix products on the tensorflow engine; bf16 rounds their operands and results to bfloat16, and adds up in float32 within a product. Weights and the state of the optimizer are float32 either way. On a GPU TensorFlow multiplies float32 in TF32 (10 bits of each fraction instead of 23), unless NVIDIA_TF32_OVERRIDE=0, which kernels that XLA makes do not heed',
     ),
   RLHF_XLA: z
     .stringbool()

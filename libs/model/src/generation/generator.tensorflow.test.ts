@@ -38,8 +38,8 @@ describe.skipIf(!inject('tensorflow')).each([
   ['Mistral', llama, { requests: 20, within: 1e-3 }],
   ['GPT-2 with adapters', withAdapter(gpt2, peft, 'test'), { requests: 20, within: 1e-3 }],
   ['GPT-2 with bf16', gpt2, { requests: 3, within: 0.1, precision: 'bf16' as const }],
-  // Each program is compiled: these need few.
-  ['GPT-2 compiled by XLA', gpt2, { requests: 3, within: 1e-3, xla: true }],
+  // Each program is compiled: these need few. On a GPU kernels that XLA makes take TF32, whatever NVIDIA_TF32_OVERRIDE says.
+  ['GPT-2 compiled by XLA', gpt2, { requests: 3, within: 5e-3, xla: true }],
   [
     'GPT-2 with bf16 compiled by XLA',
     gpt2,
