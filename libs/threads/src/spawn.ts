@@ -12,12 +12,13 @@ export interface Thread<T extends Api> {
   readonly died: Promise<never>;
   /**
    * Rejects the calls under way with THREAD_CLOSED. The thread ends at its next turn of the event loop: to terminate it
-   * within native code may end the process. After 4 s without such a turn it is terminated. Idempotent.
+   * within native code may end the process. After 20 s without such a turn it is terminated. Idempotent.
    */
   close(): Promise<void>;
 }
 
-const PATIENCE_MS = 4_000;
+/** A micro-batch of a model of some hundred million parameters is one native call of seconds, of more on a busy machine. */
+const PATIENCE_MS = 20_000;
 
 // Threads begin with a young generation of 1 MB, in which what a computation returns lives too long: its collections, side
 // by side in threads that leave no core free, took a fifth of the time of generation (measured). Megabytes.

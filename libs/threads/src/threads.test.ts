@@ -133,7 +133,10 @@ describe('close', () => {
 
   it('cuts short what would never end', async () => {
     const spinning = thread.call.spin();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const closed = thread.close();
+    vi.advanceTimersByTime(20_000);
+    vi.useRealTimers();
     await expect(spinning).rejects.toMatchObject({ code: 'THREAD_CLOSED' });
     await closed;
   });

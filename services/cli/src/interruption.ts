@@ -6,6 +6,8 @@ import { CliError } from './errors.js';
  */
 const SAME_SIGNAL_MS = 1000;
 const PARENT_CHECK_MS = 500;
+/** Usually services have stopped by then. */
+const TOLD_AFTER_MS = 2000;
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */
 export function interrupted(): AbortSignal {
@@ -20,13 +22,19 @@ export function interrupted(): AbortSignal {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS) process.exit(130);
+      // To exit would wait for threads that compute, and terminate them within native code, which aborts the process.
+      if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS)
+        process.kill(process.pid, 'SIGKILL');
+      setTimeout(tellWhatIsLeft, TOLD_AFTER_MS).unref();
       end();
     });
   }
   onOrphaned(end);
   return controller.signal;
 }
+
+const tellWhatIsLeft = () =>
+  console.error('finishing what is being computed, 20 s at most; Ctrl-C again ends it at once');
 
 /**
  * npx and npm run a command in a shell, to which they hand on a SIGTERM; the shell dies of it and tells nobody. A

@@ -105,7 +105,7 @@ export interface StartOptions {
   readonly telemetry?: Telemetry;
   /** Default: to standard error, from the setting LOG_LEVEL on. */
   readonly logger?: Logger;
-  /** Default 10 s. */
+  /** Default 25 s: before Kubernetes' 30 are over, and after most of what native code computes in one call. */
   readonly stopTimeoutMs?: number;
 }
 
@@ -129,7 +129,7 @@ export async function startService<Schema extends z.ZodObject>(
   options: StartOptions,
 ): Promise<RunningService> {
   const { name, api = {} } = definition;
-  const { log, artifacts, environment, telemetry = noTelemetry, stopTimeoutMs = 10_000 } = options;
+  const { log, artifacts, environment, telemetry = noTelemetry, stopTimeoutMs = 25_000 } = options;
   const [own, shared, data] = readSettings(environment, definition.settings, runtimeSettings, dataSettings);
   const logger = (options.logger ?? createLogger({ level: shared.LOG_LEVEL })).child({ service: name });
   const { meter, tracer } = telemetry;

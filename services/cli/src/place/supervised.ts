@@ -37,8 +37,8 @@ export interface Supervised {
 const MAX_STILLBORN = 5;
 const RESTART_MS = 100;
 const MAX_RESTART_MS = 5_000;
-/** A service stops within 10 s: one that takes longer hangs, and is killed. */
-const STOP_MS = 15_000;
+/** A service stops within 25 s: one that takes longer hangs, and is killed. */
+const STOP_MS = 30_000;
 const KEPT_OUTPUT_BYTES = 4_000;
 
 export function supervise({ service, environment, logFile }: SupervisedOptions): Supervised {
