@@ -62,8 +62,8 @@ async function scoreTogether<Item extends SequenceItem, Result>(
 }
 
 /**
- * Cuts items into at most `most` shares that take about as long, as lists of indices: those of similar lengths stay together,
- * because they are computed together, and no share has fewer than that.
+ * Cuts items into at most `most` shares that take about as long, as lists of indices. Those of similar lengths stay together,
+ * because a program computes them together, and there are no more shares than programs would be run.
  * @internal
  */
 export function sharesOf(items: readonly SequenceItem[], most: number): number[][] {
