@@ -5,6 +5,10 @@ import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 const NO_RATE = 1e-12;
 const probe = { steps: 1, batchSize: 1, optimizer: { learningRate: NO_RATE, schedule: 'constant' } };
 
+/** What a run with these settings measures of its held-out items before it has learned. */
+export const beforeTraining = (run: string, settings: object): RunConfig =>
+  parseRunConfig({ ...settings, ...probe, run });
+
 /** `eval/loss`: the loss of review sentences that no run trained on. */
 export const textLoss = (run: string, model: string): RunConfig =>
   parseRunConfig({

@@ -5,7 +5,7 @@ import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 import { written } from 'rlhf-streams';
 import { type AlpacaFiles, type AlpacaSize, alpacaFiles } from '../alpaca.js';
 import { failures, type MeasuredStep, type Part, type RunMetrics, type StudyOptions, size } from '../part.js';
-import { rewardAccuracy } from '../probes.js';
+import { beforeTraining, rewardAccuracy } from '../probes.js';
 
 const PASSES = 3;
 const allow = { cut: 1, dropped: 1 };
@@ -127,12 +127,16 @@ function partOf(body: Body): Part {
             ]),
           },
           {
-            title:
-              'Policies on the same rankings, after training: accuracy of their implicit rewards on held-out rankings',
-            head: ['method', 'accuracy'],
-            rows: plan.policies.map(({ name, runs }) => {
-              const values = runs.flatMap((run) => heldOut(run) ?? []);
-              return [name, values.length > 0 ? written(meanEstimate(values), 3) : ''];
+            title: 'Policies on the same rankings: accuracy of their rewards on pairs of held-out rankings',
+            head: ['method', 'reward', 'before training', 'after'],
+            rows: plan.policies.map(({ name, reward, before, runs }) => {
+              const after = runs.flatMap(({ run }) => heldOut(run) ?? []);
+              return [
+                name,
+                reward,
+                before === undefined ? '0.500 by definition' : fixed(heldOut(before.run)),
+                after.length > 0 ? written(meanEstimate(after), 3) : '',
+              ];
             }),
           },
           ...failures(failed),
@@ -192,34 +196,39 @@ function planOf(body: Body, study: StudyOptions, data: AlpacaFiles) {
     rewardOf('rankings', rankings, counts.rankings, rankingsAStep),
     rewardOf('shuffled-pairs', pairs, counts.pairs, pairsAStep),
   ];
-  const policyOf = (name: string, method: string, own: object) => ({
-    name,
-    runs: seeds.map((seed) =>
+  const policyOf = (method: string, own: object = {}) => {
+    const same = { ...settings, ...own, method, data: rankings, testFraction: 0.15 };
+    const runs = seeds.map((seed) =>
       parseRunConfig({
-        ...settings,
-        ...own,
-        ...{ run: `study-${part}.${method}.s${seed}`, seed, method, data: rankings },
+        ...same,
+        ...{ run: `study-${part}.${method}.s${seed}`, seed },
         steps: stepsFor(counts.rankings, rankingsAStep),
         batchSize: rankingsAStep,
-        testFraction: 0.15,
         optimizer: { learningRate: learningRates.policy },
       }),
-    ),
-  });
+    );
+    return { same, runs };
+  };
+  const [pro, dpo] = [policyOf('pro'), policyOf('dpo', { dpo: { pairs: 'all' } })];
   const policies = [
-    policyOf('PRO', 'pro', {}),
-    policyOf('DPO on all pairs', 'dpo', { dpo: { pairs: 'all' } }),
+    {
+      name: 'PRO',
+      reward: 'mean log-prob of a token',
+      before: beforeTraining(`study-${part}.pro.before`, pro.same),
+      runs: pro.runs,
+    },
+    { name: 'DPO on all pairs', reward: 'beta log (pi / reference)', before: undefined, runs: dpo.runs },
   ];
   return {
     rewards,
-    policies: policies.map(({ name, runs }) => ({ name, runs: runs.map(({ run }) => run) })),
+    policies,
     passes: Array.from({ length: versions }, (_, index) => ((index + 1) * size(study, PASSES, 1)) / versions),
     set: {
       experiment: `study-${part}`,
       first: body.first(study, demonstrations),
       members: [
         ...rewards.flatMap(({ runs }) => runs.map(({ config, probes }) => [config, ...probes])),
-        ...policies.flatMap(({ runs }) => runs.map((run) => [run])),
+        ...policies.flatMap(({ before, runs }) => [...(before ? [before] : []), ...runs].map((run) => [run])),
       ],
     },
   };
