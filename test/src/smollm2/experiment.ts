@@ -16,9 +16,9 @@ export const FULL: Size = {
   heldOut: { pairs: 80, prompts: 32 },
 };
 export const SHORT: Size = {
-  steps: { dpo: 3, reward: 2, ppo: 2 },
+  steps: { dpo: 2, reward: 2, ppo: 2 },
   batch: { pairs: 2, prompts: 4 },
-  heldOut: { pairs: 8, prompts: 4 },
+  heldOut: { pairs: 6, prompts: 4 },
 };
 
 /** The most tokens of a prompt that is answered, of an answer that is learned from, and of a comparison. */
