@@ -68,8 +68,8 @@ export const kWiseLora = partOf({
       ? 'it needs --model FOLDER, a checkpoint such as SmolLM2-135M-Instruct'
       : undefined),
   sizeOf: (study) => ({
-    rankings: size(study, 40, 4),
-    heldOut: size(study, 40, 4),
+    rankings: size(study, 40, 3),
+    heldOut: size(study, 40, 3),
     letters: { prompt: 120, answer: 160 },
   }),
   // One, for what it trains takes as long as the other parts.
