@@ -20,8 +20,9 @@ const THREAD_BYTES = 30e6;
 /** Bytes of the weights in float32. */
 export const weightBytes = (config: ModelConfig): number => FLOAT_BYTES * parameterCount(config);
 
-/** Numbers of rows of programs that score sequences of T tokens; rows of long sequences take more memory than they save time. */
-export const scoringRows = (T: number): readonly number[] => (T > 512 ? [1] : T > 256 ? [2, 4] : [2, 4, 8]);
+/** Numbers of rows of programs that score sequences of T tokens: more tokens at a time take memory and save no time (measured). */
+export const scoringRows = (T: number): readonly number[] =>
+  T > 512 ? [1] : T > 256 ? [2] : T > 128 ? [2, 4] : [2, 4, 8];
 
 export interface ScoringLoad {
   /** Tokens of a sequence. */

@@ -18,7 +18,7 @@ it('sequences are cut into shares of about as many tokens, those of similar leng
 
 it.each([
   ['few sequences stay together', [20, 20, 20, 20, 20, 20, 20, 20], 1],
-  ['of long ones fewer are computed together', [300, 300, 300, 300, 300, 300, 300, 300], 2],
+  ['of long ones fewer are computed together', [150, 150, 150, 150, 150, 150, 150, 150], 2],
   ['the longest are computed one by one', [600, 600, 600], 3],
   ['a sequence of no token, which the model refuses, is a share too', [0], 1],
 ])('%s', (_, lengths, shares) => {

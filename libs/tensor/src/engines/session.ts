@@ -1,4 +1,5 @@
 import './no-telemetry.js';
+import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Buffers, Specs, TensorSpec, TypedBuffer } from '../engine.js';
 import type { Model } from '../onnx/model.js';
@@ -107,12 +108,15 @@ export interface Sessions {
   leave(key: string): Promise<void>;
 }
 
+/** Threads that may compute with a mapped file in a process of all services: of the optimizer one a core, of three others 4. */
+const MAPPING_THREADS = availableParallelism() + 12;
 /**
  * Sessions of a thread that map a file. One of the gradient of a model of 30 layers takes some 35 MB and a mapping for each
- * of 270 tensors, of which a process has 65,530 on Linux; opening it again takes a tenth of the time of a run.
+ * of 270 tensors, of which a process has 65,530 on Linux: all threads together have 170. Opening one again takes a tenth of
+ * the time of a run.
  * @internal
  */
-export const MOST_MAPPING = 12;
+export const MOST_MAPPING = Math.max(2, Math.floor(170 / MAPPING_THREADS));
 
 interface Known {
   readonly session: Session;
