@@ -11,6 +11,9 @@ import { readAnswers } from './read-answers.js';
 /** Milliseconds that a module may take to load. */
 const LOAD_TIMEOUT_MS = 30_000;
 
+/** Milliseconds that it has to come to an end: it has had its time for the answer before. */
+const PATIENCE_MS = 2000;
+
 /** Completions asked for alone, one after another, that are too late: the module is at fault, and not the last of them. */
 const MOST_LATE = 3;
 
@@ -30,6 +33,7 @@ export async function openModule(
   const begin = async (): Promise<Thread<ModuleThread>> => {
     const thread = spawn<ModuleThread>(new URL('./module-thread.js', import.meta.url), {
       name: `scorer-${name}`,
+      patienceMs: PATIENCE_MS,
     });
     try {
       await withDeadline(thread.call.load(pathToFileURL(module).href, options), {

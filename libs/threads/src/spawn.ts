@@ -3,6 +3,13 @@ import { MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { ThreadError } from './errors.js';
 import { type Api, type Call, CLOSE, READY, type Reply, reviveError } from './protocol.js';
 
+export interface ThreadOptions {
+  readonly name: string;
+  readonly data?: unknown;
+  /** How long a thread that is closed may compute on, in milliseconds. Default 20,000: native code must not be cut. */
+  readonly patienceMs?: number;
+}
+
 /** A running thread whose functions are called like local ones. */
 export interface Thread<T extends Api> {
   readonly call: T;
@@ -12,7 +19,7 @@ export interface Thread<T extends Api> {
   readonly died: Promise<never>;
   /**
    * Rejects the calls under way with THREAD_CLOSED. The thread ends at its next turn of the event loop: to terminate it
-   * within native code may end the process. After 20 s without such a turn it is terminated. Idempotent.
+   * within native code may end the process. Without such a turn it is terminated when its patience is over. Idempotent.
    */
   close(): Promise<void>;
 }
@@ -43,7 +50,7 @@ export const closeThreads = async (): Promise<void> => {
  * const thread = spawn<typeof api>(new URL('./thread.js', import.meta.url), { name: 'policy' });
  * await thread.call.generate(prompt);
  */
-export function spawn<T extends Api>(url: URL, options: { name: string; data?: unknown }): Thread<T> {
+export function spawn<T extends Api>(url: URL, options: ThreadOptions): Thread<T> {
   // Native libraries read the environment of the process, which a thread changes only when it shares it.
   const worker = new Worker(url, { name: options.name, workerData: options.data, env: SHARE_ENV });
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
@@ -89,7 +96,7 @@ export function spawn<T extends Api>(url: URL, options: { name: string; data?: u
     // The process must not end before the thread has: it would terminate it within native code.
     worker.ref();
     worker.postMessage({ id: next++, method: CLOSE, args: [] } satisfies Call);
-    const cut = setTimeout(() => void worker.terminate(), PATIENCE_MS);
+    const cut = setTimeout(() => void worker.terminate(), options.patienceMs ?? PATIENCE_MS);
     await exited;
     clearTimeout(cut);
   };

@@ -19,7 +19,8 @@ export function preparationThreads<T extends Api>(url: URL): PreparationThreads<
     use: (signal, work) =>
       limit(async () => {
         signal.throwIfAborted();
-        const thread = spawn<T>(url, { name: 'preparation' });
+        // It computes in JavaScript, which may be cut anywhere.
+        const thread = spawn<T>(url, { name: 'preparation', patienceMs: 1000 });
         const close = () => void thread.close();
         signal.addEventListener('abort', close, { once: true });
         try {
