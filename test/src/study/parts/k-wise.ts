@@ -70,7 +70,7 @@ export const kWiseLora = partOf({
   sizeOf: (study) => ({
     rankings: size(study, 40, 3),
     heldOut: size(study, 40, 3),
-    letters: { prompt: 120, answer: 160 },
+    letters: { prompt: 120, answer: size(study, 160, 60) },
   }),
   // One, for what it trains takes as long as the other parts.
   seedsOf: ({ seeds }) => seeds.slice(0, 1),
