@@ -7,12 +7,15 @@ import { bundledCorpus } from '@rlhf-streams/sentiment';
 import { offPolicy, onPolicy, SAMPLING } from '../base.js';
 import { failures, type Part, size } from '../part.js';
 
+/** Words of a review that leave its sentiment open. */
+const OPENING = 3;
+
 const nameOf = (policy: string) => `study-abilities-${policy}`;
 
 export const abilities: Part = {
   name: 'abilities',
   title: 'The alignment tax: multiple choice before and after each run',
-  text: 'What runs cost of abilities that nobody rewarded (Ouyang et al. 2022, section 4.2), as a regression table: how PPO, PPO-ptx and DPO differ from the SFT policy that all three begin with, with intervals of the paired bootstrap over questions, one seed. A question of `sentences` is a review that no run trained on: the policy has to find it likelier than the same with two neighbouring words swapped. `facts` are general knowledge, of which a model of this size has none: it shows what no change looks like.',
+  text: 'What runs cost of abilities that nobody rewarded (Ouyang et al. 2022, section 4.2), as a regression table: how PPO, PPO-ptx and DPO differ from the SFT policy that all three begin with, with intervals of the paired bootstrap over questions, one seed. A question of `sentences` is a review that no run trained on: the policy has to find it likelier than the same with a word from another review in its place. `facts` are general knowledge, of which a model of this size has none: it shows what no change looks like.',
   async answer(study, { evaluate }) {
     const ppo = { ...onPolicy(study, 'ppo'), ppo: { klCoef: 0.01, missingEosPenalty: 1 } };
     const trained = {
@@ -93,20 +96,25 @@ const measuredOf = ({ measurements }: Evaluation, policy: string, is: (each: Mea
 /** A share as points of a hundred, with its sign. */
 const points = (share: number): string => `${share < 0 ? '\u2212' : '+'}${Math.abs(100 * share).toFixed(1)}`;
 
-/** Reviews of another seed than that of the bundled data, each beside itself with two neighbouring words swapped. */
+/** Reviews of another seed than that of the bundled data, each beside itself with the word that the next one has in some place. */
 async function writeSentences(folder: string, count: number): Promise<string> {
-  const rows = bundledCorpus({ size: count, seed: 1 }).map(({ text, label }, index) => {
-    const words = text.split(' ');
-    const [question, rest] = [words.slice(0, 3), words.slice(3)];
-    const differing = rest.flatMap((word, at) => (at + 1 < rest.length && word !== rest[at + 1] ? at : []));
-    const at = differing[index % differing.length]!;
-    const swapped = rest.with(at, rest[at + 1]!).with(at + 1, rest[at]!);
-    return {
-      question: question.join(' '),
-      choices: [rest.join(' '), swapped.join(' ')],
-      answer: 0,
-      sentiment: label === 1 ? 'positive' : 'negative',
-    };
+  const reviews = bundledCorpus({ size: count + 1, seed: 1 }).map(({ text, label }) => ({
+    words: text.split(' '),
+    sentiment: label === 1 ? 'positive' : 'negative',
+  }));
+  const rows = reviews.slice(0, count).flatMap(({ words, sentiment }, index) => {
+    const other = reviews[index + 1]!.words;
+    const [question, rest] = [words.slice(0, OPENING), words.slice(OPENING)];
+    const places = rest.flatMap((word, at) => {
+      const theirs = other[OPENING + at];
+      return theirs === undefined || theirs === word ? [] : [{ at, theirs }];
+    });
+    const place = places[index % places.length];
+    if (place === undefined) return [];
+    const changed = rest.with(place.at, place.theirs);
+    return [
+      { question: question.join(' '), choices: [rest.join(' '), changed.join(' ')], answer: 0, sentiment },
+    ];
   });
   await mkdir(folder, { recursive: true });
   const file = join(folder, 'sentences.jsonl');
