@@ -25,7 +25,7 @@ export function interrupted(): AbortSignal {
       // To exit would wait for threads that compute, and terminate them within native code, which aborts the process.
       if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS)
         process.kill(process.pid, 'SIGKILL');
-      setTimeout(tellWhatIsLeft, TOLD_AFTER_MS).unref();
+      if (asked === undefined) setTimeout(tellWhatIsLeft, TOLD_AFTER_MS).unref();
       end();
     });
   }
