@@ -158,7 +158,10 @@ describe('a run that waits', () => {
   afterEach(() => vi.useRealTimers());
 
   const { stallTimeoutMs } = source;
-  /** Advances the clock until a `run.waiting` names so many missing items. @returns its milliseconds of waiting */
+  /**
+   * Advances the clock until a `run.waiting` event says that the run lacks this many demonstrations.
+   * @returns how long the run has waited by then, as the event tells it, in milliseconds
+   */
   const waitsFor = (demonstrations: number) =>
     vi.waitFor(async () => {
       await vi.advanceTimersByTimeAsync(stallTimeoutMs / 100);

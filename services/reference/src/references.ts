@@ -16,7 +16,7 @@ export type Reference = SequenceScorer<LogprobItem, Float32Array>;
 /** References by the model that each is. */
 export type References = ModelHost<Reference>;
 
-/** Frozen models in a compute thread. */
+/** Frozen models in compute threads. */
 export async function createReferences(
   context: ServiceContext<ScoringSettings>,
   runs: Projection<RunView>,

@@ -94,8 +94,8 @@ export const lora: Measurement = {
     return {
       rows,
       notes: [
-        'Medians over rounds. A micro-batch is a pair; log-probs of the reference are given. RSS counts a page of a file for each session that maps',
-        'it, PSS counts it once.',
+        'Medians over rounds. A micro-batch is a pair; log-probs of the reference are given. RSS counts a page of a file for',
+        'each session that maps it, PSS counts it once.',
         ...(hasTensorflow
           ? []
           : ['The tensorflow engine was left out: npm run install:tensorflow brings it.']),
