@@ -86,20 +86,20 @@ export const engineInWords = (choice: EngineChoice): string =>
     ? choice.engine
     : [choice.engine, choice.options.precision, ...(choice.options.xla ? ['XLA'] : [])].join(', ');
 
-const THREADS_IN_WORDS = 'the cores, at most 4; 1 where RLHF_DEVICE is cuda';
+/** A number of threads; `threadsOn` says how many where none is given. */
+const computeThreads = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(64)
+  .optional()
+  .meta({ defaultInWords: 'the cores, at most 4; 1 where RLHF_DEVICE is cuda' });
 
 /** Settings of the policy service; the coordinator needs them to estimate the memory that a model takes there. */
 export const generationSettings = deviceSettings.extend({
-  RLHF_POLICY_THREADS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(64)
-    .optional()
-    .meta({ defaultInWords: THREADS_IN_WORDS })
-    .describe(
-      'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base. On a GPU each has weights, bases among them, and caches of its own there',
-    ),
+  RLHF_POLICY_THREADS: computeThreads.describe(
+    'compute threads of the policy service; each holds slots, and its own copy of weights that are trained whole: adapters share their base. On a GPU each has weights, bases among them, and caches of its own there',
+  ),
   RLHF_POLICY_SLOTS: z.coerce
     .number()
     .int()
@@ -119,16 +119,9 @@ export const policyThreads = ({
 
 /** Settings of the reward and the reference service; the coordinator needs them to estimate the memory that a model takes there. */
 export const scoringSettings = deviceSettings.extend({
-  RLHF_SCORING_THREADS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(64)
-    .optional()
-    .meta({ defaultInWords: THREADS_IN_WORDS })
-    .describe(
-      'compute threads of the reward service, and as many of the reference service: any number gives the same scores, and they share the weights; on a GPU each has its own there',
-    ),
+  RLHF_SCORING_THREADS: computeThreads.describe(
+    'compute threads of the reward service, and as many of the reference service: any number gives the same scores, and they share the weights; on a GPU each has its own there',
+  ),
 });
 
 export type ScoringSettings = ComputeSettings & z.output<typeof scoringSettings>;

@@ -13,6 +13,7 @@ import { openSession } from '@rlhf-streams/training';
 import { followRun, openClient, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { outcomeOf, untimed } from '../platform/outcome.js';
+import { oneThread } from '../platform/tiny-runs.js';
 import { type Expected, expectedOf, gateway, layOut, topicsFile, type View } from './fixture.js';
 
 /** How far weights may be from the recorded ones: this build, and other machines, round otherwise. */
@@ -32,12 +33,7 @@ async function layOutHere(fixture: string, life: 'finished' | 'stopped'): Promis
 const options = () => ({
   directory: folder,
   logLevel: 'silent' as const,
-  environment: {
-    RLHF_TOPICS_FILE: topicsFile,
-    RLHF_OPTIMIZER_WORKERS: '2',
-    RLHF_POLICY_THREADS: '1',
-    RLHF_SCORING_THREADS: '1',
-  },
+  environment: { ...oneThread, RLHF_TOPICS_FILE: topicsFile, RLHF_OPTIMIZER_WORKERS: '2' },
 });
 const start = async () => {
   platform = await startPlatform(options());

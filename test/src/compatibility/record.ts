@@ -16,6 +16,7 @@ import { onnxRuntimeVersion } from '@rlhf-streams/tensor/version';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { outcomeOf } from '../platform/outcome.js';
 import {
+  oneThread,
   tinyComparisons,
   tinyDpo,
   tinyPpo,
@@ -101,12 +102,7 @@ async function train(life: string): Promise<void> {
   const open = () =>
     startPlatform({
       directory: resolve(life),
-      environment: {
-        RLHF_TOPICS_FILE: topicsFile,
-        RLHF_OPTIMIZER_WORKERS: '1',
-        RLHF_POLICY_THREADS: '1',
-        RLHF_SCORING_THREADS: '1',
-      },
+      environment: { ...oneThread, RLHF_TOPICS_FILE: topicsFile },
     });
   const platform = await open();
   await (life === 'stopped' ? trainUntilKilled : trainAll)(platform);

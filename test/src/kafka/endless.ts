@@ -1,6 +1,7 @@
 /** Runs that go on until a test has seen enough, and what came of them by then. */
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Client, requestRun, startPlatform } from 'rlhf-streams';
+import { oneThread } from '../platform/tiny-runs.js';
 import { ledgerOf } from './ledger.js';
 import { until } from './waiting.js';
 
@@ -52,7 +53,7 @@ export async function firstVersions(
   const platform = await startPlatform({
     directory,
     logLevel: 'error',
-    environment: { RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '2' },
+    environment: { ...oneThread, RLHF_OPTIMIZER_WORKERS: '2' },
   });
   try {
     await whileGoing(platform, configs, async () => {

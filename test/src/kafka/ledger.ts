@@ -4,6 +4,7 @@ import { modelKey, type TopicName } from '@rlhf-streams/events';
 import type { RunConfigInput } from '@rlhf-streams/runs';
 import { type Client, followRun, requestRun, startPlatform } from 'rlhf-streams';
 import { type Outcome, outcomeOf } from '../platform/outcome.js';
+import { oneThread } from '../platform/tiny-runs.js';
 
 export interface Ledger extends Outcome {
   /** The versions of each run as the log has them, one after another: `number sha256`. */
@@ -60,7 +61,7 @@ export async function undisturbed(directory: string, runs: readonly RunConfigInp
   const platform = await startPlatform({
     directory,
     logLevel: 'error',
-    environment: { RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1', RLHF_OPTIMIZER_WORKERS: '2' },
+    environment: { ...oneThread, RLHF_OPTIMIZER_WORKERS: '2' },
   });
   try {
     await completeInTurn(platform, runs);

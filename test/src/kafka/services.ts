@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Processes, type ProcessesOptions, startProcesses } from 'rlhf-streams';
+import { oneThread } from '../platform/tiny-runs.js';
 
 export interface ServicesOptions extends Pick<ProcessesOptions, 'directory' | 'replicas'> {
   readonly brokers: readonly string[];
@@ -13,9 +14,7 @@ export interface ServicesOptions extends Pick<ProcessesOptions, 'directory' | 'r
 /** Deaths are noticed soon, and a small machine has threads for all. */
 const settings = {
   KAFKA_SESSION_TIMEOUT_MS: '3000',
-  RLHF_POLICY_THREADS: '1',
-  RLHF_SCORING_THREADS: '1',
-  RLHF_OPTIMIZER_WORKERS: '1',
+  ...oneThread,
 };
 
 /** Settings of services, and of the command, on topics of their own. */

@@ -6,7 +6,7 @@ import type { RunConfigInput } from '@rlhf-streams/runs';
 import { followRun, type Platform, requestRun, startPlatform } from 'rlhf-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reproducible } from './outcome.js';
-import { tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
+import { oneThread, tinyComparisons, tinyDpo, tinyPpo, tinySft, writeReviews } from './tiny-runs.js';
 
 let folder: string;
 let platform: Platform;
@@ -20,7 +20,7 @@ beforeAll(async () => {
   platform = await startPlatform({
     directory: join(folder, 'log'),
     logLevel: 'silent',
-    environment: { RLHF_OPTIMIZER_WORKERS: '2', RLHF_POLICY_THREADS: '1', RLHF_SCORING_THREADS: '1' },
+    environment: { ...oneThread, RLHF_OPTIMIZER_WORKERS: '2' },
   });
   for (const config of [tinySft(data), ppo, tinyComparisons(data), dpo]) await complete(config);
 }, 120_000);

@@ -15,6 +15,7 @@ import {
   type ServiceDefinition,
   startService,
 } from '@rlhf-streams/service';
+import { oneThread } from '../platform/tiny-runs.js';
 
 const definitions = { policy, reward, reference, optimizer, coordinator } as const;
 export type Worker = keyof typeof definitions;
@@ -37,9 +38,7 @@ export function start(
     artifacts,
     environment: {
       RLHF_DATA_DIR: directory,
-      RLHF_POLICY_THREADS: '1',
-      RLHF_SCORING_THREADS: '1',
-      RLHF_OPTIMIZER_WORKERS: '1',
+      ...oneThread,
       ...environment,
     },
     port: 0,

@@ -5,15 +5,13 @@ import { parseRunConfig, type RunConfig } from '@rlhf-streams/runs';
 const NO_RATE = 1e-12;
 const probe = { steps: 1, batchSize: 1, optimizer: { learningRate: NO_RATE, schedule: 'constant' } };
 
-/** What a run with these settings measures of its held-out items before it has learned. */
+/** Measures the held-out items of a run with these settings, before it has learned. */
 export const beforeTraining = (run: string, settings: object): RunConfig =>
   parseRunConfig({ ...settings, ...probe, run });
 
 /** `eval/loss`: the loss of review sentences that no run trained on. */
 export const textLoss = (run: string, model: string): RunConfig =>
-  parseRunConfig({
-    ...probe,
-    run,
+  beforeTraining(run, {
     method: 'sft',
     model,
     data: 'bundled',
@@ -26,10 +24,8 @@ export const textLoss = (run: string, model: string): RunConfig =>
  * @param settings those of the run that trained the model, of how it reads data and whether it has an adapter
  */
 export const rewardAccuracy = (run: string, model: string, data: string, settings: object): RunConfig =>
-  parseRunConfig({
+  beforeTraining(run, {
     ...settings,
-    ...probe,
-    run,
     method: 'reward',
     model,
     data,
